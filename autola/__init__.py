@@ -1,0 +1,1 @@
+"""Automatic search of attention modules."""

@@ -1,0 +1,1 @@
+"""How good it is: cost, data, tasks and the one training loop."""

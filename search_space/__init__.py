@@ -1,0 +1,1 @@
+"""What can be found: genotypes, spaces, the cell and its attention operators."""

@@ -1,0 +1,85 @@
+"""Configs: frozen, keyword-only dataclasses whose JSON refuses unknown keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, dataclass_transform, overload
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from search_space.errors import InputError
+
+T = TypeVar("T")
+
+
+@overload
+def config(cls: type[T]) -> type[T]: ...
+@overload
+def config(*, frozen: bool = True) -> Callable[[type[T]], type[T]]: ...
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def config(cls: type[T] | None = None, *, frozen: bool = True) -> Any:
+    """Makes a class a config: a frozen, keyword-only dataclass that refuses unknown JSON keys."""
+
+    def decorate(cls: type[T]) -> type[T]:
+        cls.__pydantic_config__ = ConfigDict(extra="forbid", strict=False)  # type: ignore[attr-defined]
+        return dataclass(frozen=frozen, kw_only=True)(cls)
+
+    return decorate if cls is None else decorate(cls)
+
+
+def parse(kind: type[T], value: object, where: str) -> T:
+    """Builds a `kind` from plain JSON values.
+
+    Args:
+        kind: A config class, or any type pydantic knows.
+        value: Dicts, lists, numbers and strings.
+        where: What the value is or comes from; starts the error message.
+
+    Raises:
+        InputError: If the value does not fit, with the first misfit and its place.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_first_misfit(error)}") from None
+
+
+def parse_json(kind: type[T], text: str | bytes, where: str) -> T:
+    """The same from JSON text."""
+    try:
+        return TypeAdapter(kind).validate_json(text)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_first_misfit(error)}") from None
+
+
+def to_json(value: object) -> str:
+    """JSON text of a config, indented, ending in a newline; the same value gives the same bytes."""
+    return TypeAdapter(type(value)).dump_json(value, indent=2).decode() + "\n"
+
+
+def read_text(path: str | Path, what: str) -> str:
+    """Reads a user's text file.
+
+    Raises:
+        InputError: If there is no such file or it is not UTF-8 text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"no {what} at {path}") from None
+    except (IsADirectoryError, UnicodeDecodeError):
+        raise InputError(f"{path} is not a {what}") from None
+
+
+def _first_misfit(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    raised = first.get("ctx", {}).get("error")
+    place = ".".join(str(part) for part in first["loc"])
+    message = str(raised) if isinstance(raised, ValueError) else first["msg"]
+    if first["type"] == "json_invalid":
+        message = f"cut short or not JSON ({message})"
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        message = "unknown key"
+    return f"{place}: {message}" if place else message

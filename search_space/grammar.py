@@ -1,0 +1,132 @@
+"""The one grammar that names attention: `none`, `se[reduction=8]`, `aw+se`, `hoga:PATH`.
+
+    attention = "none" | term {"+" term}
+    term      = name [":" argument] ["[" option {"," option} "]"]
+    option    = key "=" value
+
+`hoga:PATH` takes the rest of the text as the path of a run folder or genotype file, so it comes last.
+Quote brackets in a shell.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from torch import nn
+
+from search_space.cell import found_cell
+from search_space.config import config
+from search_space.errors import InputError, unknown
+from search_space.genotype import PUBLISHED, Genotype
+from search_space.operator import OPERATORS, Place
+from search_space.space import SPACES
+
+_TERM = re.compile(r"(?P<name>\w+)(?::(?P<argument>[^+\[\]]*))?(?:\[(?P<options>[^\]]*)\])?")
+
+Value = bool | int | float | str
+
+
+@config
+class Term:
+    """One attention module: an operator with its options, or a genotype."""
+
+    name: str
+    """Registered name of an operator, or `hoga`."""
+    argument: str | None = None
+    """What follows the colon."""
+    options: tuple[tuple[str, Value], ...] = ()
+    """Options in brackets."""
+    genotype: Genotype | None = None
+    """What `hoga` stands for."""
+
+    @property
+    def place(self) -> Place:
+        return "inner" if self.genotype else OPERATORS[self.name].place
+
+    def build(self, channels: int) -> nn.Module:
+        """A new module for a number of channels.
+
+        Raises:
+            InputError: If the channels do not fit, or an option is unknown or out of range.
+        """
+        if self.genotype:
+            return found_cell(channels, self.genotype)
+        options = dict(self.options)
+        if self.argument is not None:
+            options["argument"] = self.argument
+        return OPERATORS[self.name].build(channels, **options)
+
+
+def parse_attention(text: str) -> tuple[Term, ...]:
+    """Reads an attention from text; `none` is no term at all. Files named by `hoga:` are read now.
+
+    Raises:
+        InputError: If the text does not fit the grammar, or names an unknown operator or file.
+    """
+    if text.strip() == "none":
+        return ()
+    terms = list[Term]()
+    rest = text.strip()
+    while True:
+        if rest.startswith("hoga:"):
+            terms.append(_genotype_term(rest.removeprefix("hoga:")))
+            break
+        match = _TERM.match(rest)
+        if match is None or match.end() not in (len(rest), rest.find("+", match.end())):
+            raise InputError(
+                f"cannot read attention {text!r} at {rest!r}; "
+                "the form is name[:argument][[option=value,...]], joined by +"
+            )
+        terms.append(_term(match, text))
+        if match.end() == len(rest):
+            break
+        rest = rest[match.end() + 1 :]
+    return tuple(terms)
+
+
+def _term(match: re.Match[str], text: str) -> Term:
+    name, argument = match["name"], match["argument"]
+    options = tuple(_option(item, text) for item in (match["options"] or "").split(",") if item)
+    if name == "none":
+        raise InputError(f"`none` stands alone, it does not join {text!r}")
+    if name == "hoga":
+        if options:
+            raise InputError(f"`hoga` has no options, its genotype says all: {text!r}")
+        return Term(name=name, genotype=PUBLISHED)
+    if name not in OPERATORS:
+        raise unknown("attention", name, ["none", "hoga", *OPERATORS])
+    recipe = OPERATORS[name]
+    known = recipe.known_options
+    if argument is not None and "argument" not in known:
+        raise InputError(f"`{name}` takes no argument, but {text!r} gives it {argument!r}")
+    for key, _ in options:
+        if key not in known or key == "argument":
+            allowed = ", ".join(key for key in known if key != "argument") or "none"
+            raise InputError(f"`{name}` has no option {key!r}; it has: {allowed}")
+    return Term(name=name, argument=argument, options=options)
+
+
+def _option(item: str, text: str) -> tuple[str, Value]:
+    key, equals, value = (part.strip() for part in item.partition("="))
+    if not equals or not key or not value:
+        raise InputError(f"option {item!r} in {text!r} is not of the form key=value")
+    if value.lower() in ("true", "false"):
+        return key, value.lower() == "true"
+    for kind in (int, float):
+        try:
+            return key, kind(value)
+        except ValueError:
+            continue
+    return key, value
+
+
+def _genotype_term(path: str) -> Term:
+    if not path or not Path(path).exists():
+        raise InputError(f"no run folder or genotype file at {path!r} (from hoga:{path})")
+    genotype = Genotype.load(path)
+    try:
+        SPACES[genotype.space].check(genotype)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return Term(name="hoga", argument=path, genotype=genotype)

@@ -1,0 +1,121 @@
+"""What an attention operator is, and the registry of all of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from search_space.errors import InputError, unknown
+from search_space.registry import Registry
+from search_space.state import State
+
+Place = Literal["block", "inner"]
+"""Where in a block an operator goes: after the block's last norm ("block"), or after the norm of the
+3x3 convolution and before its ReLU, at the inner width ("inner"; in a basic block the same place)."""
+
+
+class Operator(nn.Module):
+    """An attention operator: reads a state and returns features of the same shape.
+
+    Usable alone as a module: (b, c, h, w) in and out, channels as the first argument.
+    """
+
+    place: ClassVar[Place] = "block"
+    search_options: ClassVar[Mapping[str, Any]] = {}
+    """Options that differ in a supernet (the public search has batch norms without affine weights)."""
+
+    def read(self, state: State) -> Float[Tensor, "b c h w"]:
+        """The operator applied to a state."""
+        raise NotImplementedError(f"{type(self).__name__} has to define read")
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return self.read(State(x))
+
+
+class Gate(Operator):
+    """An operator that scales its input: x * gate(x)."""
+
+    def gate(self, state: State) -> Float[Tensor, "b c_or_1 h_or_1 w_or_1"]:
+        """Factors that broadcast over (b, c, h, w)."""
+        raise NotImplementedError(f"{type(self).__name__} has to define gate")
+
+    def read(self, state: State) -> Float[Tensor, "b c h w"]:
+        return state.x * self.gate(state)
+
+
+def read(module: nn.Module, state: State) -> Float[Tensor, "b c h w"]:
+    """Applies an operator to a state; any other module gets the tensor alone."""
+    return module.read(state) if isinstance(module, Operator) else module(state.x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A registered operator: a module class and the options that its name stands for."""
+
+    name: str
+    module: type[nn.Module]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def known_options(self) -> dict[str, inspect.Parameter]:
+        """What can be set, by name: the parameters of the class besides the channels."""
+        parameters = list(inspect.signature(self.module).parameters.values())
+        return {parameter.name: parameter for parameter in parameters[1:]}
+
+    @property
+    def place(self) -> Place:
+        return getattr(self.module, "place", "block")
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(self.module) or "").partition("\n")[0]
+
+    def build(self, channels: int, **options: Any) -> nn.Module:
+        """A new module for a number of channels.
+
+        Raises:
+            InputError: If the operator has no such option or refuses a value.
+        """
+        for name in options:
+            if name not in self.known_options:
+                raise InputError(f"{self.name}: {unknown('option', name, self.known_options)}")
+        return self.module(channels, **{**self.options, **options})
+
+    def build_for_search(self, channels: int) -> nn.Module:
+        """A new module as it stands in a supernet."""
+        return self.build(channels, **getattr(self.module, "search_options", {}))
+
+
+OPERATORS: Registry[Recipe] = Registry("operator", "search_space.operators")
+
+M = TypeVar("M", bound=type[nn.Module])
+
+
+def operator(name: str, **options: Any) -> Callable[[M], M]:
+    """Registers a module class as the operator `name`, built with `options` unless told otherwise.
+
+    The class takes the channels first; one class may have several names.
+    """
+
+    def decorate(module: M) -> M:
+        OPERATORS.add(name, Recipe(name=name, module=module, options=options))
+        return module
+
+    return decorate
+
+
+def hidden_units(channels: int, reduction: int) -> int:
+    """Units of a gate's hidden layer: channels // reduction, at least one.
+
+    Raises:
+        InputError: If the reduction is not positive.
+    """
+    if reduction < 1:
+        raise InputError(f"reduction={reduction} is not positive")
+    return max(1, channels // reduction)

@@ -1,0 +1,60 @@
+"""Channel attention followed by spatial attention: CBAM.
+
+Source: Woo et al., "CBAM: Convolutional Block Attention Module", ECCV 2018 (arXiv:1807.06521).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from search_space.operator import Gate, operator
+from search_space.operators.squeeze_excite import AverageMaxExcite
+from search_space.state import State
+
+
+class SpatialGate(Gate):
+    """Scales each position by a gate computed from the maximum and mean over its channels.
+
+    x * sigmoid(BN(conv 7x7([max; mean]))), the momentum of the norm 0.01 as in the authors' code.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
+        self.norm = nn.BatchNorm2d(1, momentum=0.01)
+
+    def gate(self, state: State) -> Float[Tensor, "b 1 h w"]:
+        return torch.sigmoid(self.norm(self.conv(state.channel_pool)))
+
+
+@operator("cbam")
+@operator("CBAM", reduction=4)
+class CBAM(Gate):
+    """Scales channels, then positions of the scaled map.
+
+    y = x * channel(x), out = y * spatial(y); the channel gate is an MLP with biases shared by mean and
+    maximum. `CBAM` is the primitive of the public AutoLA space (reduction 4).
+    Differs from the source: the hidden layer has at least one unit; weights start as PyTorch's defaults
+    (the authors' code starts the norm's weight at 0).
+
+    Args:
+        channels: Channels of the input.
+        reduction: Ratio of input channels to hidden units.
+
+    Raises:
+        InputError: If `reduction` is not positive.
+    """
+
+    def __init__(self, channels: int, *, reduction: int = 16) -> None:
+        super().__init__()
+        self.channel = AverageMaxExcite(channels, reduction=reduction, bias=True)
+        self.spatial = SpatialGate()
+
+    def gate(self, state: State) -> Float[Tensor, "b c h w"]:
+        channel = self.channel.gate(state)
+        return channel * self.spatial.gate(State(state.x * channel))
+
+    def read(self, state: State) -> Float[Tensor, "b c h w"]:
+        return self.spatial.read(State(self.channel.read(state)))

@@ -1,0 +1,42 @@
+"""The two edges without weights.
+
+Source: Liu et al., "DARTS: Differentiable Architecture Search", ICLR 2019 (arXiv:1806.09055).
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from search_space.operator import Operator, operator
+from search_space.state import State
+
+
+@operator("none")
+class Zero(Operator):
+    """Passes nothing: x * 0.
+
+    Args:
+        channels: Channels of the input.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+    def read(self, state: State) -> Float[Tensor, "b c h w"]:
+        return state.x * 0.0
+
+
+@operator("skip_connect")
+class Skip(Operator):
+    """Passes its input unchanged.
+
+    Args:
+        channels: Channels of the input.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+    def read(self, state: State) -> Float[Tensor, "b c h w"]:
+        return state.x

@@ -1,0 +1,67 @@
+"""Spatial gates, one factor a position, from the maximum and mean over the channels.
+
+Source: the public AutoLA code, operations.py:5-19 (Ma et al., "Auto Learning Attention", NeurIPS 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from search_space.operator import Gate, operator
+from search_space.state import State
+
+
+@operator("sep_conv_3x3_spatial")
+class SeparableSpatialGate(Gate):
+    """x * sigmoid of two separable 3x3 convolutions of the channel maximum and mean.
+
+    depthwise 3x3, 1x1 (2 to 2), BN, ReLU, depthwise 3x3, 1x1 (2 to 1), BN, sigmoid.
+
+    Args:
+        channels: Channels of the input; the gate itself has none of them.
+        affine: Whether the batch norms have weights; off in the supernet.
+    """
+
+    search_options: ClassVar[Mapping[str, Any]] = {"affine": False}
+
+    def __init__(self, channels: int, *, affine: bool = True) -> None:
+        super().__init__()
+        self.depthwise1 = nn.Conv2d(2, 2, 3, padding=1, groups=2, bias=False)
+        self.pointwise1 = nn.Conv2d(2, 2, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(2, affine=affine)
+        self.depthwise2 = nn.Conv2d(2, 2, 3, padding=1, groups=2, bias=False)
+        self.pointwise2 = nn.Conv2d(2, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(1, affine=affine)
+
+    def gate(self, state: State) -> Float[Tensor, "b 1 h w"]:
+        y = self.norm1(self.pointwise1(self.depthwise1(state.channel_pool))).relu()
+        return torch.sigmoid(self.norm2(self.pointwise2(self.depthwise2(y))))
+
+
+@operator("dil_conv_3x3_spatial")
+class DilatedSpatialGate(Gate):
+    """x * sigmoid of a dilated 3x3 convolution of the channel maximum and mean.
+
+    3x3 (2 to 1) with dilation 2, 1x1 (1 to 1), BN, sigmoid. The 1x1 scalar matters: the norm divides
+    by sqrt(variance + eps).
+
+    Args:
+        channels: Channels of the input; the gate itself has none of them.
+        affine: Whether the batch norm has weights; off in the supernet.
+    """
+
+    search_options: ClassVar[Mapping[str, Any]] = {"affine": False}
+
+    def __init__(self, channels: int, *, affine: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, 3, padding=2, dilation=2, bias=False)
+        self.pointwise = nn.Conv2d(1, 1, 1, bias=False)
+        self.norm = nn.BatchNorm2d(1, affine=affine)
+
+    def gate(self, state: State) -> Float[Tensor, "b 1 h w"]:
+        return torch.sigmoid(self.norm(self.pointwise(self.conv(state.channel_pool))))

@@ -1,0 +1,79 @@
+"""Names for things that plug in: one class, one instance a kind of thing."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from search_space.errors import unknown
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Maps names to registered things of one kind.
+
+    A registry knows the package its entries live in and imports every module of it at the first
+    look-up, so a new entry is one new file and no other edit.
+
+    Args:
+        kind: What the entries are, in the words of error messages ("operator").
+        package: The package whose modules register entries; empty for none.
+    """
+
+    def __init__(self, kind: str, package: str = "") -> None:
+        self.kind = kind
+        self._package = package
+        self._entries: dict[str, T] = {}
+        self._loaded = not package
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorator that registers what it decorates under `name`.
+
+        Raises:
+            ValueError: If the name is taken: two entries would hide each other.
+        """
+
+        def decorate(entry: T) -> T:
+            self.add(name, entry)
+            return entry
+
+        return decorate
+
+    def add(self, name: str, entry: T) -> None:
+        """Registers `entry` under `name`; see `register`."""
+        if name in self._entries:
+            raise ValueError(f"{self.kind} {name!r} is registered twice")
+        self._entries[name] = entry
+
+    def __getitem__(self, name: str) -> T:
+        self._load()
+        if name not in self._entries:
+            raise unknown(self.kind, name, self._entries)
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        self._load()
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        self._load()
+        return iter(sorted(self._entries))
+
+    def __len__(self) -> int:
+        self._load()
+        return len(self._entries)
+
+    def items(self) -> list[tuple[str, T]]:
+        """Names and entries, sorted by name."""
+        return [(name, self._entries[name]) for name in self]
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        self._loaded = True
+        package = importlib.import_module(self._package)
+        for module in pkgutil.iter_modules(package.__path__, f"{self._package}."):
+            importlib.import_module(module.name)

@@ -1,0 +1,119 @@
+"""Search spaces: which cells there are, how many, and how to walk among them."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from search_space.config import config
+from search_space.errors import InputError, unknown
+from search_space.genotype import Edge, Fuse, Genotype, Node
+from search_space.registry import Registry
+
+SPACES: Registry[Space] = Registry("search space")
+
+NONE = "none"
+"""The primitive that passes nothing; it is mixed in while searching and never derived."""
+
+
+@config
+class Space:
+    """All cells with a number of nodes and a list of primitives.
+
+    Node h_i (i = 1 ... num_nodes) reads its own channel group and every earlier node, so there are
+    num_nodes (num_nodes + 1) / 2 edges. An edge is a pair (node number, state index).
+
+    Raises:
+        InputError: If there are no nodes, or the primitives are empty or repeat.
+    """
+
+    name: str
+    """Its registered name; genotypes carry it."""
+    primitives: tuple[str, ...]
+    """Registered operators that compete on every edge, in the order of the alphas' columns."""
+    num_nodes: int = 4
+    """Channel groups of the cell; has to divide the channels of every block."""
+    fuse: Fuse = "double"
+    """How the cell joins its nodes: "double" (two 1x1 convolutions, the paper's), "single", "none"."""
+
+    def __post_init__(self) -> None:
+        if self.num_nodes < 1:
+            raise InputError(f"a cell needs at least one node, not {self.num_nodes}")
+        if len(set(self.primitives)) != len(self.primitives):
+            raise InputError(f"space {self.name!r} lists a primitive twice: {self.primitives}")
+        if not self.candidates:
+            raise InputError(f"space {self.name!r} has no primitive besides {NONE!r}")
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The primitives that a genotype can have: all but `none`."""
+        return tuple(name for name in self.primitives if name != NONE)
+
+    @property
+    def edges(self) -> tuple[tuple[int, int], ...]:
+        """All edges (node, state), in the order of the alphas' rows."""
+        return tuple((i, j) for i in range(1, self.num_nodes + 1) for j in range(i))
+
+    @property
+    def size(self) -> int:
+        """Number of genotypes that the derivation rule can give: one candidate an edge."""
+        return len(self.candidates) ** len(self.edges)
+
+    def sample(self, rng: random.Random) -> Genotype:
+        """A genotype drawn uniformly: every edge kept, in the order of the states."""
+        return Genotype.of(
+            [[(rng.choice(self.candidates), j) for j in range(i)] for i in range(1, self.num_nodes + 1)],
+            space=self.name,
+            fuse=self.fuse,
+        )
+
+    def mutate(self, genotype: Genotype, rng: random.Random) -> Genotype:
+        """A neighbour: one edge, chosen uniformly, gets another operator.
+
+        Raises:
+            InputError: If the space has a single candidate, so that nothing can change.
+        """
+        if len(self.candidates) < 2:
+            raise InputError(f"space {self.name!r} has one candidate; there is nothing to mutate")
+        chosen = rng.randrange(sum(len(node.edges) for node in genotype.nodes))
+        nodes = list[Node]()
+        for node in genotype.nodes:
+            edges = list(node.edges)
+            if 0 <= chosen < len(edges):
+                old = edges[chosen].operator
+                new = rng.choice([name for name in self.candidates if name != old])
+                edges[chosen] = Edge(source=edges[chosen].source, operator=new)
+            chosen -= len(node.edges)
+            nodes.append(Node(name=node.name, edges=tuple(edges)))
+        return replace(genotype, nodes=tuple(nodes))
+
+    def check(self, genotype: Genotype) -> Genotype:
+        """Returns the genotype if it can be built from this space's operators.
+
+        Raises:
+            InputError: If it has an operator that is not a primitive of the space.
+        """
+        for i, edge in genotype.edges():
+            if edge.operator not in self.candidates:
+                error = unknown("operator", edge.operator, self.candidates)
+                raise InputError(f"edge {edge.source} -> h{i}: {error}")
+        return genotype
+
+
+HOGA = Space(
+    name="hoga",
+    primitives=(
+        NONE,
+        "skip_connect",
+        "sep_conv_3x3",
+        "dil_conv_3x3",
+        "sep_conv_3x3_spatial",
+        "dil_conv_3x3_spatial",
+        "SE",
+        "SE_A_M",
+        "CBAM",
+    ),
+)
+"""The nine operators of the public AutoLA space, in its order (genotypes.py:5-20)."""
+
+SPACES.add(HOGA.name, HOGA)

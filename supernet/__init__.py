@@ -1,0 +1,1 @@
+"""The network that is searched, and the network that is found."""

@@ -1,0 +1,56 @@
+"""Backbones by name; a new file here is found by itself.
+
+A backbone is a function `(num_classes, in_channels, width) -> nn.Module`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from torch import nn
+
+from search_space.errors import InputError
+from search_space.registry import Registry
+
+
+class Backbone(Protocol):
+    """Builds a classifier from (b, in_channels, h, w) to (b, num_classes)."""
+
+    def __call__(self, *, num_classes: int, in_channels: int, width: int | None, name: str) -> nn.Module: ...
+
+
+BACKBONES: Registry[Backbone] = Registry("backbone", "supernet.backbones")
+
+
+def build_backbone(
+    name: str, *, num_classes: int = 10, in_channels: int = 3, width: int | None = None
+) -> nn.Module:
+    """A new backbone with random weights.
+
+    Args:
+        name: A registered name, or `family:name` for the families that take any name ("timm:resnet50").
+        num_classes: Outputs of the classifier.
+        in_channels: Channels of the input images.
+        width: Channels of the first stage; None for the backbone's own.
+
+    Raises:
+        InputError: If the name is unknown, a number is not positive, or the backbone has a fixed width.
+    """
+    for label, value in (("num_classes", num_classes), ("in_channels", in_channels)):
+        if value < 1:
+            raise InputError(f"{label}={value} is not positive")
+    if width is not None and width < 1:
+        raise InputError(f"width={width} is not positive")
+    family, colon, member = name.partition(":")
+    build = BACKBONES[family + colon if colon else name]
+    return build(num_classes=num_classes, in_channels=in_channels, width=width, name=member or name)
+
+
+def fixed_width(name: str, width: int | None) -> None:
+    """Refuses a width for backbones that have only their own."""
+    if width is not None:
+        raise InputError(f"backbone {name} has a fixed width; leave the width out")
+
+
+BackboneFactory = Callable[..., nn.Module]

@@ -1,0 +1,35 @@
+"""torchvision's residual networks, unchanged: same keys, same outputs from the same weights.
+
+Source: He et al. (arXiv:1512.03385) with the stride in the 3x3 convolution ("v1.5"); Zagoruyko and
+Komodakis, "Wide Residual Networks", BMVC 2016 (arXiv:1605.07146).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+
+from supernet.backbones import BACKBONES, fixed_width
+
+
+def _build(member: str, *, num_classes: int, in_channels: int, width: int | None, name: str) -> nn.Module:
+    from torchvision import models
+
+    fixed_width(name, width)
+    model = getattr(models, member)(num_classes=num_classes)
+    if in_channels != model.conv1.in_channels:
+        model.conv1 = nn.Conv2d(in_channels, 64, 7, 2, padding=3, bias=False)
+    return model
+
+
+for member in (
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+):
+    BACKBONES.add(member, partial(_build, member))

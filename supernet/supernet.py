@@ -1,0 +1,114 @@
+"""The network that is searched: a backbone with a mixed cell in every block, and one alpha matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from search_space.cell import Cell, FoundEdges, edge_name, group_width
+from search_space.genotype import Genotype
+from search_space.space import Space
+from supernet.attach import CHILD, attach_cells
+from supernet.derive import argmax
+from supernet.mixed import Mixing, PlainMixedEdges
+
+Form = Literal["plain"]
+"""How mixed edges are computed; every form is the same function."""
+
+FORMS: dict[str, Callable[[Space, int, Mixing], nn.Module]] = {"plain": PlainMixedEdges}
+
+INITIAL_SCALE = 1e-3
+"""Standard deviation of the alphas at first (public AutoLA code, model_search.py:36-43)."""
+
+
+class Supernet(nn.Module):
+    """A backbone whose blocks hold all cells of a space at once.
+
+    Every cell shares the alphas: one row an edge, one column a primitive. A forward pass mixes with
+    softmax(alphas) unless it is given other weights.
+
+    Args:
+        backbone: Any backbone that attach knows; it is changed in place.
+        space: What is searched.
+        form: How mixed edges are computed.
+
+    Raises:
+        InputError: If the channels of a block do not split into the space's groups.
+    """
+
+    def __init__(self, backbone: nn.Module, space: Space, form: Form = "plain") -> None:
+        super().__init__()
+        self.space = space
+        self.mixing = Mixing()
+        edges = FORMS[form]
+
+        def build(channels: int) -> Cell:
+            width = group_width(channels, space.num_nodes)
+            return Cell(channels, space.num_nodes, edges(space, width, self.mixing), space.fuse)
+
+        self.network = attach_cells(backbone, lambda site: build(site.channels))
+        self.alphas = nn.Parameter(INITIAL_SCALE * torch.randn(len(space.edges), len(space.primitives)))
+
+    def forward(
+        self,
+        x: Float[Tensor, "b c h w"],
+        weights: Float[Tensor, "edges primitives"] | None = None,
+    ) -> Float[Tensor, "b num_classes"]:
+        self.mixing.weights = self.mixing_weights() if weights is None else weights
+        try:
+            return self.network(x)
+        finally:
+            self.mixing.weights = None
+
+    def mixing_weights(self) -> Float[Tensor, "edges primitives"]:
+        """softmax(alphas), a distribution over the primitives for every edge."""
+        return self.alphas.softmax(-1)
+
+    def weights(self) -> list[nn.Parameter]:
+        """All parameters but the alphas."""
+        return list(self.network.parameters())
+
+    def derive(self) -> Genotype:
+        """The genotype that the alphas stand for."""
+        return argmax(self.space, self.mixing_weights().detach().tolist())
+
+
+def one_hot(space: Space, genotype: Genotype) -> Float[Tensor, "edges primitives"]:
+    """Mixing weights that select the operators of a genotype: 1 there, 0 elsewhere."""
+    weights = torch.zeros(len(space.edges), len(space.primitives))
+    rows = {edge: row for row, edge in enumerate(space.edges)}
+    for node, edge in genotype.edges():
+        weights[rows[node, edge.index], space.primitives.index(edge.operator)] = 1.0
+    return weights
+
+
+def copy_weights(supernet: Supernet, found: nn.Module, genotype: Genotype) -> None:
+    """Copies the weights that a plain supernet has for a genotype into the network it describes.
+
+    Args:
+        supernet: In the plain form.
+        found: The same backbone with the genotype attached.
+        genotype: Of the supernet's space.
+    """
+    column = supernet.space.primitives.index
+    source = supernet.network.state_dict()
+    rename = dict[str, str]()
+    for name, module in found.named_modules():
+        if isinstance(module, FoundEdges):
+            for node, edge in genotype.edges():
+                key = f"{name}.operators.{edge_name(node, edge.index)}"
+                rename[key] = f"{key}.{column(edge.operator)}"
+    state = found.state_dict()
+    for key in state:
+        prefix = next((prefix for prefix in rename if key.startswith(prefix + ".")), None)
+        origin = key if prefix is None else rename[prefix] + key[len(prefix) :]
+        if origin in source:
+            state[key] = source[origin]
+    found.load_state_dict(state)
+
+
+__all__ = ["CHILD", "Form", "Supernet", "copy_weights", "one_hot"]
