@@ -10,7 +10,7 @@ from typing import Literal
 import networkx as nx
 
 from search_space.config import config, parse_json, read_text, to_json
-from search_space.errors import InputError
+from search_space.errors import InputError, shown
 
 VERSION = 1
 
@@ -73,13 +73,13 @@ class Genotype:
         for i, node in enumerate(self.nodes, 1):
             allowed = (f"x{i}", *(f"h{j}" for j in range(1, i)))
             if node.name != f"h{i}":
-                raise InputError(f"node {i} is called {node.name!r}; its name is h{i}")
+                raise InputError(f"node {i} is called {shown(node.name)}; its name is h{i}")
             if not node.edges:
                 raise InputError(f"node h{i} has no edge; give it at least one")
             for k, edge in enumerate(node.edges):
                 if edge.source not in allowed:
                     raise InputError(
-                        f"impossible edge {edge.source} -> h{i}: h{i} reads {', '.join(allowed)}"
+                        f"impossible edge {shown(edge.source)} -> h{i}: h{i} reads {', '.join(allowed)}"
                     )
                 if any(edge.source == other.source for other in node.edges[:k]):
                     raise InputError(f"node h{i} reads {edge.source} twice; keep one of the edges")
