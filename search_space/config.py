@@ -23,7 +23,7 @@ def config(cls: type[T] | None = None, *, frozen: bool = True) -> Any:
     """Makes a class a config: a frozen, keyword-only dataclass that refuses unknown JSON keys."""
 
     def decorate(cls: type[T]) -> type[T]:
-        cls.__pydantic_config__ = ConfigDict(extra="forbid", strict=False)  # type: ignore[attr-defined]
+        cls.__pydantic_config__ = ConfigDict(extra="forbid", ser_json_inf_nan="strings")  # type: ignore[attr-defined]
         return dataclass(frozen=frozen, kw_only=True)(cls)
 
     return decorate if cls is None else decorate(cls)
@@ -50,6 +50,14 @@ def parse_json(kind: type[T], text: str | bytes, where: str) -> T:
     """The same from JSON text."""
     try:
         return TypeAdapter(kind).validate_json(text)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_first_misfit(error)}") from None
+
+
+def parse_text(kind: Any, text: str, where: str) -> Any:
+    """The same from the bare text of one value: "8" for an int, "false" for a bool."""
+    try:
+        return TypeAdapter(kind).validate_strings(text)
     except ValidationError as error:
         raise InputError(f"{where}: {_first_misfit(error)}") from None
 
