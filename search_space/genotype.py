@@ -6,12 +6,13 @@ import ast
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from search_space.config import config, parse_json, read_text, to_json
 from search_space.errors import InputError, shown
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 T = TypeVar("T")
 
@@ -180,6 +181,8 @@ class Genotype:
 
     def graph(self) -> nx.DiGraph:
         """A directed graph of states: every edge has an `operator` and its `rank` in the node."""
+        import networkx as nx  # slow
+
         graph = nx.DiGraph()
         for i, node in enumerate(self.nodes, 1):
             graph.add_node(f"x{i}", layer="input")

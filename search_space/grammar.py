@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 from torch import nn
 
@@ -124,9 +125,41 @@ def _genotype_term(path: str) -> Term:
     if not os.path.exists(path):  # unlike Path.exists, false for any text that is no path
         hint = "; hoga:PATH takes all that follows it, so it comes last" if "+" in path else ""
         raise InputError(f"no run folder or genotype file at {path!r}{hint}")
+    return Term(name="hoga", argument=path, genotype=genotype_at(path))
+
+
+def genotype_at(path: str | Path) -> Genotype:
+    """Reads the genotype of a run folder or file, and holds it against its space.
+
+    Raises:
+        InputError: If there is none, it is damaged, or it has an operator that its space does not know.
+    """
     genotype = Genotype.load(path)
     try:
-        SPACES[genotype.space].check(genotype)
+        return SPACES[genotype.space].check(genotype)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return Term(name="hoga", argument=path, genotype=genotype)
+
+
+def label(terms: tuple[Term, ...]) -> str:
+    """The text of an attention: `parse_attention` reads it back, given the same files."""
+    return "+".join(_term_label(term) for term in terms) or "none"
+
+
+def slug(terms: tuple[Term, ...]) -> str:
+    """A short name of an attention that is fit for a folder."""
+    words = list[str]()
+    for term in terms:
+        words.append(term.name)
+        if term.argument:
+            words.append(Path(term.argument).stem if term.genotype else term.argument)
+        words += [f"{key}-{value}" for key, value in term.options]
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join(words) or "none").strip("-")
+
+
+def _term_label(term: Term) -> str:
+    argument = f":{term.argument}" if term.argument is not None else ""
+    options = ",".join(
+        f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in term.options
+    )
+    return f"{term.name}{argument}" + (f"[{options}]" if options else "")

@@ -1,0 +1,82 @@
+"""`autola cost`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from autola.arguments import out_of_terminal, read_arguments
+from evaluators.cost import measure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Counts what an attention costs in a backbone."""
+
+    backbone: str = "cifar_resnet20"
+    """The network; `autola list` names them."""
+    attention: tuple[str, ...] = ("none", "se", "cbam", "hoga")
+    """One or several attentions."""
+    input: tuple[int, int, int] = (3, 32, 32)
+    """Channels, height and width of an image."""
+    width: int | None = None
+    """Channels of the backbone's first stage; its own if left out."""
+    num_classes: int = 10
+    """Outputs of the classifier."""
+    latency: bool = True
+    """Whether to measure latency and activation memory, on the CPU; --no-latency only counts."""
+    json: bool = False
+    """Print one JSON object: params, macs, activation_bytes, latency_ms; a list of them under "costs" for
+    several attentions."""
+
+
+def run(arguments: list[str]) -> None:
+    """Prints the costs."""
+    given = read_arguments(Arguments, arguments, command="cost")
+    costs = [
+        {"attention": attention, "backbone": given.backbone, "input": list(given.input)}
+        | asdict(
+            measure(
+                given.backbone,
+                attention,
+                input_shape=given.input,
+                width=given.width,
+                num_classes=given.num_classes,
+                latency=given.latency,
+                activation=given.latency,
+            )
+        )
+        for attention in given.attention
+    ]
+    if given.json:
+        out_of_terminal(json.dumps(costs[0] if len(costs) == 1 else {"costs": costs}))
+    else:
+        show(costs)
+
+
+def show(costs: list[dict]) -> None:
+    """Prints costs as a table, ratios to the first row beside the figures."""
+    view = Table(box=None, header_style="bold", pad_edge=False)
+    view.add_column("attention", overflow="fold")
+    for column in ("params", "MACs", "activations / image", "latency"):
+        view.add_column(column, justify="right")
+    first = costs[0]
+
+    def figure(cost: dict, key: str, text: str) -> str:
+        if cost[key] is None:
+            return ""
+        ratio = "" if cost is first else f" (x{cost[key] / first[key]:.2f})"
+        return text + ratio
+
+    for cost in costs:
+        view.add_row(
+            cost["attention"],
+            figure(cost, "params", f"{cost['params']:,}"),
+            figure(cost, "macs", f"{cost['macs'] / 1e6:.2f} M"),
+            figure(cost, "activation_bytes", f"{(cost['activation_bytes'] or 0) / 1e6:.2f} MB"),
+            figure(cost, "latency_ms", f"{cost['latency_ms'] or 0:.2f} ms"),
+        )
+    Console().print(view)

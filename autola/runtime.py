@@ -1,0 +1,45 @@
+"""Device, threads and random state of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from lightning.fabric import Fabric
+
+from autola.configs import DeviceConfig
+from outputs.run_directory import ENVIRONMENT, RunDirectory
+from search_space.errors import InputError
+
+
+def make_fabric(config: DeviceConfig) -> Fabric:
+    """Device, precision and processes, launched.
+
+    Raises:
+        InputError: If the machine has no such device, or too few of them.
+    """
+    if config.device == "gpu" and not torch.cuda.is_available():
+        raise InputError("no GPU that torch can use; choose --device cpu or auto")
+    if config.device == "mps" and not torch.backends.mps.is_available():
+        raise InputError("no MPS device; choose --device cpu or auto")
+    uses_gpu = config.device in ("auto", "gpu") and torch.cuda.is_available()
+    if uses_gpu and config.devices > torch.cuda.device_count():
+        raise InputError(f"{config.devices} devices are asked for; there are {torch.cuda.device_count()}")
+    fabric = Fabric(accelerator=config.device, devices=config.devices, precision=config.precision)
+    fabric.launch()
+    return fabric
+
+
+@contextmanager
+def own_random_state() -> Iterator[None]:
+    """Leaves torch's global random state as it was."""
+    with torch.random.fork_rng():
+        yield
+
+
+def restore_threads(run: RunDirectory) -> None:
+    """Computes with as many threads as the run began with: sums depend on it in their last bits."""
+    threads = run.json(ENVIRONMENT).get("num_threads")
+    if isinstance(threads, int) and threads > 0:
+        torch.set_num_threads(threads)
