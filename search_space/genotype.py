@@ -6,7 +6,7 @@ import ast
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from search_space.config import config, parse_json, read_text, to_json
 from search_space.errors import InputError, shown
@@ -124,7 +124,7 @@ class Genotype:
             InputError: If it is cut short, of another version, or impossible; starts with `where`.
         """
         # The version first: another version may well have other keys.
-        version = parse_json(dict[str, Any], text, where).get("version", VERSION)
+        version = parse_json(dict, text, where).get("version", VERSION)
         if version != VERSION:
             raise InputError(f"{where}: {_other_version(version)}")
         return parse_json(cls, text, where)
