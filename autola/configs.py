@@ -48,10 +48,14 @@ class DeviceConfig:
     """Devices of this machine to use; each runs one process with its share of every batch."""
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Of the arithmetic; mixed keeps weights, alphas, statistics and losses in float32."""
+    threads: int | None = None
+    """CPU threads; PyTorch's own choice if left out. The last bits of sums depend on their number."""
 
     def __post_init__(self) -> None:
-        if self.devices < 1:
-            raise InputError(f"devices={self.devices} is not positive")
+        for name in ("devices", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name}={value} is not positive")
 
 
 @config

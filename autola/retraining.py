@@ -15,7 +15,7 @@ from lightning.fabric import Fabric
 from autola.configs import RetrainConfig
 from autola.drive import drive
 from autola.runs import new_run
-from autola.runtime import make_fabric, own_random_state, restore_threads
+from autola.runtime import make_fabric, own_state
 from autola.tables import TABLE, Row, Table
 from evaluators.cost import macs, params
 from evaluators.tasks import TASKS, Setting
@@ -41,7 +41,7 @@ def run_retraining(config: RetrainConfig, out: Path | None = None) -> Table:
     """
     if not config.attentions:
         raise InputError("name at least one attention, for example: none se cbam hoga")
-    with own_random_state():
+    with own_state(config):
         fabric = make_fabric(config)
         setting = TASKS[config.task](config, fabric)
         for attention in config.attentions:
@@ -54,8 +54,7 @@ def run_retraining(config: RetrainConfig, out: Path | None = None) -> Table:
 def resume_retraining(run: RunDirectory) -> Table:
     """Goes on with a retraining that was stopped: on the CPU, to the weights it would have ended with."""
     config = parse_json(RetrainConfig, run.text(CONFIG), str(run.path / CONFIG))
-    restore_threads(run)
-    with own_random_state():
+    with own_state(config, resumed=run):
         fabric = make_fabric(config)
         if fabric.is_global_zero:
             run.lock()

@@ -32,14 +32,16 @@ def make_fabric(config: DeviceConfig) -> Fabric:
 
 
 @contextmanager
-def own_random_state() -> Iterator[None]:
-    """Leaves torch's global random state as it was."""
-    with torch.random.fork_rng():
-        yield
+def own_state(config: DeviceConfig, resumed: RunDirectory | None = None) -> Iterator[None]:
+    """Sets the number of threads, and leaves it and torch's random state as they were.
 
-
-def restore_threads(run: RunDirectory) -> None:
-    """Computes with as many threads as the run began with: sums depend on it in their last bits."""
-    threads = run.json(ENVIRONMENT).get("num_threads")
-    if isinstance(threads, int) and threads > 0:
-        torch.set_num_threads(threads)
+    A run that goes on computes with as many threads as it began with: sums depend on it in their last bits.
+    """
+    threads = resumed.json(ENVIRONMENT).get("num_threads") if resumed else config.threads
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.set_num_threads(before)

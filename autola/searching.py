@@ -13,7 +13,7 @@ from lightning.fabric import Fabric
 from autola.configs import SearchConfig
 from autola.drive import drive
 from autola.runs import new_run
-from autola.runtime import make_fabric, own_random_state, restore_threads
+from autola.runtime import make_fabric, own_state
 from evaluators.data import Augment, halves, normalization, read
 from evaluators.tasks.classification import describe
 from outputs.run_directory import CONFIG, RESULT, RunDirectory
@@ -51,7 +51,7 @@ def run_search(config: SearchConfig, out: Path | None = None) -> Found:
     Raises:
         InputError: If the config or the data is wrong; nothing is written then.
     """
-    with own_random_state():
+    with own_state(config):
         fabric = make_fabric(config)
         job, data = _start(config, fabric)
         kind = f"search-{config.data.name}"
@@ -62,8 +62,7 @@ def run_search(config: SearchConfig, out: Path | None = None) -> Found:
 def resume_search(run: RunDirectory) -> Found:
     """Goes on with a search that was stopped: on the CPU, to the genotype and weights it would have found."""
     config = parse_json(SearchConfig, run.text(CONFIG), str(run.path / CONFIG))
-    restore_threads(run)
-    with own_random_state():
+    with own_state(config, resumed=run):
         fabric = make_fabric(config)
         if fabric.is_global_zero:
             run.lock()

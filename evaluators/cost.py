@@ -51,6 +51,7 @@ def measure(
     activation: bool = True,
     device: str | torch.device = "cpu",
     repeats: int = 20,
+    threads: int = 1,
 ) -> Cost:
     """Costs of a backbone with an attention attached, with random weights.
 
@@ -64,6 +65,7 @@ def measure(
         activation: Whether to measure its activation memory.
         device: Where latency and activation memory are measured.
         repeats: Forward passes that are timed.
+        threads: CPU threads while measuring; one gives figures that a busy machine spoils least.
 
     Raises:
         InputError: If a name is unknown, channels do not fit, the device is not there, or the backbone
@@ -84,15 +86,16 @@ def measure(
     if latency or activation:
         with torch.random.fork_rng(devices=[]):
             model = build().to(device)
-        saved = activation_bytes(model, input_shape) if activation else None
-        if latency:
-            milliseconds = latency_ms(model, input_shape, device=device, repeats=repeats)
+        with _threads(threads):
+            saved = activation_bytes(model, input_shape) if activation else None
+            if latency:
+                milliseconds = latency_ms(model, input_shape, device=device, repeats=repeats)
     return Cost(
         **counted,
         activation_bytes=saved,
         latency_ms=milliseconds,
         device=_device_name(device) if latency else None,
-        threads=torch.get_num_threads() if latency and device.type == "cpu" else None,
+        threads=threads if latency and device.type == "cpu" else None,
     )
 
 
@@ -189,6 +192,16 @@ def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
         with torch.no_grad():
             for buffer, value in buffers:
                 buffer.copy_(value)
+
+
+@contextmanager
+def _threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _images(model: nn.Module, batch: int, input_shape: Sequence[int]) -> Tensor:

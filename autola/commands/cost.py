@@ -61,7 +61,7 @@ def show(costs: list[dict]) -> None:
     """Prints costs as a table, ratios to the first row beside the figures."""
     view = Table(box=None, header_style="bold", pad_edge=False)
     view.add_column("attention", overflow="fold")
-    for column in ("params", "MACs", "activations / image", "latency"):
+    for column in ("params", "MACs", "memory", "latency"):
         view.add_column(column, justify="right")
     first = costs[0]
 
@@ -80,3 +80,7 @@ def show(costs: list[dict]) -> None:
             figure(cost, "latency_ms", f"{cost['latency_ms'] or 0:.2f} ms"),
         )
     Console().print(view)
+    if first["latency_ms"] is not None:
+        threads = f", {first['threads']} thread" if first["threads"] else ""
+        out_of_terminal("memory: kept for the backward pass, an image")
+        out_of_terminal(f"latency: one image, evaluation mode, {first['device']}{threads}")
