@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -33,6 +34,15 @@ class Arguments:
     several attentions."""
 
 
+COLUMNS = {
+    "params": ("params", 1, "{:,.0f}"),
+    "macs": ("MACs", 1e6, "{:.2f} M"),
+    "activation_bytes": ("memory", 1e6, "{:.2f} MB"),
+    "latency_ms": ("latency", 1, "{:.2f} ms"),
+}
+"""Key of a cost to the title of its column, its unit and its form."""
+
+
 def run(arguments: list[str]) -> None:
     """Prints the costs."""
     given = read_arguments(Arguments, arguments, command="cost")
@@ -57,28 +67,20 @@ def run(arguments: list[str]) -> None:
         show(costs)
 
 
-def show(costs: list[dict]) -> None:
+def show(costs: list[dict[str, Any]]) -> None:
     """Prints costs as a table, ratios to the first row beside the figures."""
     view = Table(box=None, header_style="bold", pad_edge=False)
     view.add_column("attention", overflow="fold")
-    for column in ("params", "MACs", "memory", "latency"):
-        view.add_column(column, justify="right")
     first = costs[0]
-
-    def figure(cost: dict, key: str, text: str) -> str:
-        if cost[key] is None:
-            return ""
-        ratio = "" if cost is first else f" (x{cost[key] / first[key]:.2f})"
-        return text + ratio
-
+    measured = [(key, *column) for key, column in COLUMNS.items() if first[key] is not None]
+    for _, title, _, _ in measured:
+        view.add_column(title, justify="right")
     for cost in costs:
-        view.add_row(
-            cost["attention"],
-            figure(cost, "params", f"{cost['params']:,}"),
-            figure(cost, "macs", f"{cost['macs'] / 1e6:.2f} M"),
-            figure(cost, "activation_bytes", f"{(cost['activation_bytes'] or 0) / 1e6:.2f} MB"),
-            figure(cost, "latency_ms", f"{cost['latency_ms'] or 0:.2f} ms"),
-        )
+        cells = list[str]()
+        for key, _, unit, form in measured:
+            ratio = "" if cost is first else f" (x{cost[key] / first[key]:.2f})"
+            cells.append(form.format(cost[key] / unit) + ratio)
+        view.add_row(cost["attention"], *cells)
     Console().print(view)
     if first["latency_ms"] is not None:
         threads = f", {first['threads']} thread" if first["threads"] else ""
