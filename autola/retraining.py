@@ -15,7 +15,7 @@ from lightning.fabric import Fabric
 from autola.configs import RetrainConfig
 from autola.drive import drive
 from autola.runs import new_run
-from autola.runtime import make_fabric, own_state
+from autola.runtime import device_line, make_fabric, own_state
 from autola.tables import TABLE, Row, Table
 from evaluators.cost import macs, params
 from evaluators.tasks import TASKS, Setting
@@ -62,6 +62,7 @@ def resume_retraining(run: RunDirectory) -> Table:
 
 
 def _finish(config: RetrainConfig, setting: Setting, run: RunDirectory, fabric: Fabric) -> Table:
+    log.info("%s  seeds %s  %s", run.path, " ".join(map(str, config.seeds)), device_line(fabric))
     rows = list[Row]()
     for number, attention in enumerate(config.attentions):
         results = [_train(config, number, seed, setting, run, fabric) for seed in config.seeds]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def new_run(
     Raises:
         InputError: If the folder exists already.
     """
-    path = Path(fabric.broadcast(str(out or _free(RUNS / f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}"))))
+    path = Path(fabric.broadcast(str(out or _next(kind))))
     if not fabric.is_global_zero:
         fabric.barrier()
         return RunDirectory(path)
@@ -48,10 +48,6 @@ def new_run(
     return run
 
 
-def _free(path: Path) -> Path:
-    """The path, or the first of path-2, path-3 ... that is not taken."""
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.name}-{number}")
-    return free
+def _next(kind: str) -> Path:
+    """The first of kind-1, kind-2 ... under ./outputs/runs that is not taken."""
+    return next(path for number in count(1) if not (path := RUNS / f"{kind}-{number}").exists())

@@ -31,6 +31,15 @@ def make_fabric(config: DeviceConfig) -> Fabric:
     return fabric
 
 
+def device_line(fabric: Fabric) -> str:
+    """Device, threads and processes in a few words."""
+    device = fabric.device
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    if device.type == "cpu":
+        where += f", {torch.get_num_threads()} thread(s)"
+    return where + (f", {fabric.world_size} processes" if fabric.world_size > 1 else "")
+
+
 @contextmanager
 def own_state(config: DeviceConfig, resumed: RunDirectory | None = None) -> Iterator[None]:
     """Sets the number of threads, and leaves it and torch's random state as they were.

@@ -13,7 +13,7 @@ from lightning.fabric import Fabric
 from autola.configs import SearchConfig
 from autola.drive import drive
 from autola.runs import new_run
-from autola.runtime import make_fabric, own_state
+from autola.runtime import device_line, make_fabric, own_state
 from evaluators.data import Augment, halves, normalization, read
 from evaluators.tasks.classification import describe
 from outputs.run_directory import CONFIG, RESULT, RunDirectory
@@ -95,6 +95,8 @@ def _start(config: SearchConfig, fabric: Fabric) -> tuple[Search, dict[str, Any]
 
 
 def _finish(config: SearchConfig, job: Search, run: RunDirectory, fabric: Fabric) -> Found:
+    log.info("%s  seed %d  %s", run.path, config.seed, device_line(fabric))
+    log.info("%s on %s in %s", config.searcher.name, config.data.name, config.backbone)
     state = run.load_checkpoint()
     if state is not None:
         job.load_state_dict(state)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from autola.arguments import out_of_terminal, read_arguments
 from evaluators.cost import measure
+from search_space.grammar import short_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,7 @@ def show(costs: list[dict[str, Any]]) -> None:
         for key, _, unit, form in measured:
             ratio = "" if cost is first else f" (x{cost[key] / first[key]:.2f})"
             cells.append(form.format(cost[key] / unit) + ratio)
-        view.add_row(cost["attention"], *cells)
+        view.add_row(short_label(cost["attention"]), *cells)
     Console().print(view)
     if first["latency_ms"] is not None:
         threads = f", {first['threads']} thread" if first["threads"] else ""

@@ -16,7 +16,7 @@ from autola.presets import RETRAIN_PRESETS
 from autola.tables import Table
 from outputs.run_directory import RunDirectory
 from search_space.errors import InputError
-from search_space.grammar import parse_attention
+from search_space.grammar import parse_attention, short_label
 
 DEFAULT = "digits"
 
@@ -63,7 +63,7 @@ def show(table: Table) -> None:
     plain = next((row for row in table.rows if row.attention == "none"), None)
     view = RichTable(box=None, header_style="bold", pad_edge=False)
     view.add_column("attention", overflow="fold")
-    for column in ("params", "MACs", f"{table.score} %", "to none (95 %)", "seeds", "s / seed"):
+    for column in ("params", "MACs", f"{table.score} %", "to none", "seeds", "s / seed"):
         view.add_column(column, justify="right")
     for row in table.rows:
         spread = f" ± {100 * row.spread:.2f}" if row.spread is not None else ""
@@ -72,7 +72,7 @@ def show(table: Table) -> None:
             shift, interval = row.difference(plain)
             difference = f"{100 * shift:+.2f}" + (f" ± {100 * interval:.2f}" if interval is not None else "")
         view.add_row(
-            row.attention,
+            short_label(row.attention),
             f"{row.params:,}",
             f"{row.macs / 1e6:.2f} M",
             f"{100 * row.mean:.2f}{spread}",
@@ -82,5 +82,7 @@ def show(table: Table) -> None:
         )
     Console().print(view)
     if plain is not None and plain.spread is not None:
-        out_of_terminal("± is the standard deviation over seeds; differences are paired by seed.")
+        out_of_terminal(
+            "± standard deviation over seeds; to none: mean difference by seed ± half its 95 % interval"
+        )
     out_of_terminal(f"run    {table.run}")
