@@ -5,13 +5,17 @@ Source: Woo et al., "CBAM: Convolutional Block Attention Module", ECCV 2018 (arX
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from search_space.grouped import Grouped, Mixture, grouped, norm
 from search_space.operator import Gate, operator
 from search_space.operators.squeeze_excite import AverageMaxExcite
-from search_space.state import State
+from search_space.state import State, pool_channels
 
 
 class SpatialGate(Gate):
@@ -54,7 +58,30 @@ class CBAM(Gate):
 
     def gate(self, state: State) -> Float[Tensor, "b c h w"]:
         channel = self.channel.gate(state)
-        return channel * self.spatial.gate(State(state.x * channel))
+        return channel * self.spatial.gate(state.like(state.x * channel))
 
     def read(self, state: State) -> Float[Tensor, "b c h w"]:
-        return self.spatial.read(State(self.channel.read(state)))
+        return self.spatial.read(state.like(self.channel.read(state)))
+
+
+@grouped(CBAM)
+class GroupedCBAM(Grouped[CBAM]):
+    """A channel gate and a spatial gate of the scaled map, for every edge."""
+
+    def channel_mlps(self) -> Sequence[nn.Module]:
+        return (self.stack.channel,)
+
+    def mix(
+        self,
+        state: State,
+        weight: Float[Tensor, "edges"],
+        mixture: Mixture,
+        channel_gates: Sequence[Float[Tensor, "b edges c"]],
+    ) -> None:
+        channel = channel_gates[0]
+        pool = pool_channels(state.planes * channel[..., None])
+        pool = pool.unflatten(-1, state.x.shape[2:]).flatten(1, 2)
+        pool = pool.contiguous(memory_format=torch.channels_last)
+        spatial = self.stack.spatial
+        y = F.conv2d(pool, spatial.conv.weight.flatten(0, 1), padding=3, groups=mixture.num_edges)
+        mixture.add_spatial_gate(norm(spatial.norm, y), weight[None, :, None] * channel)
