@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from search_space import kernels
 from search_space.state import State, add_all
 
 M = TypeVar("M", bound=nn.Module)
@@ -189,37 +190,14 @@ def count_batches(module: nn.Module) -> None:
         if isinstance(norm, nn.BatchNorm2d) and norm.training and norm.num_batches_tracked is not None
     ]
     if counters:
-        torch._foreach_add_(counters, 1)
+        # One call for all norms of a cell; torch names it with an underscore as its own optimizers use it.
+        torch._foreach_add_(counters, 1)  # pyright: ignore[reportPrivateImportUsage]
 
 
-def pointwise(stack: nn.Conv2d, x: Float[Tensor, "b edges_c h w"]) -> Float[Tensor, "b edges_o h w"]:
-    """The 1x1 convolutions of a stack, each on its own group."""
-    return F.conv2d(x, stack.weight.flatten(0, 1), groups=len(stack.weight))
-
-
-def depthwise(stack: nn.Conv2d, x: Float[Tensor, "b edges_c h w"]) -> Float[Tensor, "b edges_c h w"]:
-    """The depthwise convolutions of a stack, dilation 1 or 2."""
-    weight = stack.weight.flatten(0, 1)
-    (padding, _), (dilation, _) = stack.padding, stack.dilation
-    assert isinstance(padding, int)
-    if dilation == 2 and padding == 2 and x.device.type == "cpu":
-        return dilated_depthwise(weight, x)
-    return F.conv2d(x, weight, padding=padding, dilation=dilation, groups=len(weight))
-
-
-def dilated_depthwise(
-    weight: Float[Tensor, "c 1 3 3"], x: Float[Tensor, "b c h w"]
-) -> Float[Tensor, "b c h w"]:
-    """A depthwise 3x3 convolution of dilation 2: an ordinary one on the four grids of every second position.
-
-    The CPU's kernels have no fast backward of dilated depthwise convolutions.
-    """
-    b, c, h, w = x.shape
-    if h % 2 or w % 2:
-        x = F.pad(x, (0, w % 2, 0, h % 2))
-    half_h, half_w = x.shape[2] // 2, x.shape[3] // 2
-    grids = x.permute(0, 2, 3, 1).reshape(b, half_h, 2, half_w, 2, c).permute(2, 4, 0, 1, 3, 5)
-    grids = grids.reshape(4 * b, half_h, half_w, c).permute(0, 3, 1, 2)
-    y = F.conv2d(grids, weight, padding=1, groups=c).permute(0, 2, 3, 1)
-    y = y.reshape(2, 2, b, half_h, half_w, c).permute(2, 3, 0, 4, 1, 5).reshape(b, 2 * half_h, 2 * half_w, c)
-    return y.permute(0, 3, 1, 2)[:, :, :h, :w]
+def separable(
+    depthwise: nn.Conv2d, pointwise: nn.Conv2d, x: Float[Tensor, "b edges_c h w"]
+) -> Float[Tensor, "b edges_o h w"]:
+    """The depthwise convolutions of a stack, then its 1x1 convolutions, each on its own group."""
+    return kernels.separable(
+        x, depthwise.weight.flatten(0, 1), pointwise.weight.flatten(0, 1), depthwise.dilation[0]
+    )

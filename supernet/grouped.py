@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from search_space.cell import edge_name
 from search_space.grouped import GROUPED, Grouped, Mixture, count_batches, stack_modules
 from search_space.operator import OPERATORS, read
-from search_space.operators.squeeze_excite import AverageMaxExcite, SqueezeExcite, excite_together
+from search_space.operators.squeeze_excite import excite_together
 from search_space.space import NONE, Space
 from search_space.state import State
 from supernet.mixed import Mixing
@@ -104,7 +104,6 @@ class _Group(nn.Module):
         mixture = Mixture(state)
         needed = [form.channel_mlps() for _, form in self.forms]
         mlps = [mlp for several in needed for mlp in several]
-        assert all(isinstance(mlp, SqueezeExcite | AverageMaxExcite) for mlp in mlps)
         gates = iter(excite_together(mlps, state) if mlps else [])
         for (column, form), several in zip(self.forms, needed):
             form.mix(state, columns[column], mixture, [next(gates) for _ in several])

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from search_space.grouped import Grouped, Mixture, depthwise, grouped, norm, pointwise
+from search_space.grouped import Grouped, Mixture, grouped, norm, separable
 from search_space.operator import Gate, operator
 from search_space.state import State
 
@@ -81,8 +81,8 @@ class GroupedSeparableGate(Grouped[SeparableGate]):
         channel_gates: Sequence[Tensor],
     ) -> None:
         stack = self.stack
-        y = norm(stack.norm1, pointwise(stack.pointwise1, depthwise(stack.depthwise1, state.x))).relu_()
-        y = norm(stack.norm2, pointwise(stack.pointwise2, depthwise(stack.depthwise2, y)))
+        y = norm(stack.norm1, separable(stack.depthwise1, stack.pointwise1, state.x)).relu_()
+        y = norm(stack.norm2, separable(stack.depthwise2, stack.pointwise2, y))
         mixture.add_full_gate(y, weight)
 
 
@@ -98,5 +98,5 @@ class GroupedDilatedGate(Grouped[DilatedGate]):
         channel_gates: Sequence[Tensor],
     ) -> None:
         stack = self.stack
-        y = norm(stack.norm, pointwise(stack.pointwise, depthwise(stack.depthwise, state.x)))
+        y = norm(stack.norm, separable(stack.depthwise, stack.pointwise, state.x))
         mixture.add_full_gate(y, weight)

@@ -6,6 +6,7 @@ Source: Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018, eq. 2-4 (arXiv:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -94,9 +95,7 @@ class GroupedExcite(Grouped[SqueezeExcite | AverageMaxExcite]):
         mixture.add_channel_gate(weight[None, :, None] * channel_gates[0])
 
 
-def excite_together(
-    stacks: Sequence[SqueezeExcite | AverageMaxExcite], state: State
-) -> list[Float[Tensor, "b edges c"]]:
+def excite_together(stacks: Sequence[nn.Module], state: State) -> list[Float[Tensor, "b edges c"]]:
     """The channel gates of several stacks, those with equally many hidden units as one batch.
 
     The second layer is linear, so it runs once, on the sum of the hidden vectors of mean and maximum; its
@@ -105,9 +104,11 @@ def excite_together(
     gates: list[Tensor | None] = [None] * len(stacks)
     by_hidden = dict[int, list[int]]()
     for index, stack in enumerate(stacks):
+        assert isinstance(stack, SqueezeExcite | AverageMaxExcite)
         by_hidden.setdefault(stack.squeeze.weight.shape[1], []).append(index)
     for indices in by_hidden.values():
-        values = _excite_equal([stacks[index] for index in indices], state)
+        equal = [cast(SqueezeExcite | AverageMaxExcite, stacks[index]) for index in indices]
+        values = _excite_equal(equal, state)
         for index, value in zip(indices, values):
             gates[index] = value
     return [gate for gate in gates if gate is not None]
