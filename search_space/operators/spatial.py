@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from search_space import kernels
 from search_space.grouped import Grouped, Mixture, grouped, norm, separable
 from search_space.operator import Gate, operator
 from search_space.state import State
@@ -89,7 +89,7 @@ class GroupedSeparableSpatialGate(Grouped[SeparableSpatialGate]):
 
 @grouped(DilatedSpatialGate)
 class GroupedDilatedSpatialGate(Grouped[DilatedSpatialGate]):
-    """Edges side by side; 3x3 (2 to 1), 1x1 (1 to 1) as depthwise 3x3, 1x1 (2 to 1)."""
+    """Edges side by side; the 1x1 scalar goes into the kernel before it."""
 
     def mix(
         self,
@@ -99,7 +99,6 @@ class GroupedDilatedSpatialGate(Grouped[DilatedSpatialGate]):
         channel_gates: Sequence[Tensor],
     ) -> None:
         stack = self.stack
-        pointwise = stack.pointwise.weight.flatten(0, 1).expand(-1, 2, -1, -1)
-        kernel = stack.conv.weight.view(-1, 1, 3, 3)
-        y = kernels.separable(state.channel_pool, kernel, pointwise, dilation=2)
+        kernel = (stack.conv.weight * stack.pointwise.weight).flatten(0, 1)
+        y = F.conv2d(state.channel_pool, kernel, padding=2, dilation=2, groups=len(kernel))
         mixture.add_spatial_gate(norm(stack.norm, y), weight[None, :, None])
