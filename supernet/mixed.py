@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from search_space.cell import edge_name
-from search_space.operator import OPERATORS
+from search_space.operator import OPERATORS, read
 from search_space.space import Space
-from search_space.state import State
+from search_space.state import State, add_all
 
 
 class Mixing:
@@ -18,6 +19,25 @@ class Mixing:
 
     def __init__(self) -> None:
         self.weights: Tensor | None = None
+
+
+class SeparateState(State):
+    """A state whose statistics are computed the textbook way, as the public code does."""
+
+    __slots__ = ()
+
+    @property
+    def channel_pool(self) -> Float[Tensor, "b 2 h w"]:
+        # max(dim) sends its gradient to one index; amax would spread it over ties.
+        return torch.cat((self.x.max(1, keepdim=True).values, self.x.mean(1, keepdim=True)), 1)
+
+    @property
+    def spatial_mean(self) -> Float[Tensor, "b c"]:
+        return self.x.mean((2, 3))
+
+    @property
+    def spatial_max(self) -> Float[Tensor, "b c"]:
+        return self.x.flatten(2).max(2).values
 
 
 class PlainMixedEdges(nn.Module):
@@ -42,16 +62,17 @@ class PlainMixedEdges(nn.Module):
             }
         )
 
-    def forward(self, source: int, states: list[State]) -> list[tuple[int, Tensor]]:
+    def forward(self, source: int, state: State) -> list[tuple[int, Tensor]]:
+        groups = state.groups()
         return [
-            (node, self._mix((node, j), states[node - 1] if source == 0 else states[0]))
+            (node, self._mix((node, j), groups[node - 1 if source == 0 else 0].x))
             for node, j in self.rows
             if j == source
         ]
 
-    def _mix(self, edge: tuple[int, int], state: State) -> Float[Tensor, "b c h w"]:
+    def _mix(self, edge: tuple[int, int], x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         assert self.mixing.weights is not None, "a cell runs only inside its supernet"
         weights = self.mixing.weights[self.rows[edge]].unbind()
         operators = self.operators[edge_name(*edge)].children()
-        terms: list[Tensor] = [weight * operator(state.x) for weight, operator in zip(weights, operators)]
-        return sum(terms[1:], terms[0])
+        terms = [weight * read(operator, SeparateState(x)) for weight, operator in zip(weights, operators)]
+        return add_all(terms)

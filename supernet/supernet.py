@@ -14,12 +14,16 @@ from search_space.genotype import Genotype
 from search_space.space import Space
 from supernet.attach import CHILD, attach_cells
 from supernet.derive import argmax
+from supernet.grouped import GroupedMixedEdges
 from supernet.mixed import Mixing, PlainMixedEdges
 
-Form = Literal["plain"]
+Form = Literal["grouped", "plain"]
 """How mixed edges are computed; every form is the same function."""
 
-FORMS: dict[str, Callable[[Space, int, Mixing], nn.Module]] = {"plain": PlainMixedEdges}
+FORMS: dict[Form, Callable[[Space, int, Mixing], nn.Module]] = {
+    "grouped": GroupedMixedEdges,
+    "plain": PlainMixedEdges,
+}
 
 INITIAL_SCALE = 1e-3
 """Standard deviation of the alphas at first (public AutoLA code, model_search.py:36-43)."""
@@ -40,9 +44,10 @@ class Supernet(nn.Module):
         InputError: If the channels of a block do not split into the space's groups.
     """
 
-    def __init__(self, backbone: nn.Module, space: Space, form: Form = "plain") -> None:
+    def __init__(self, backbone: nn.Module, space: Space, form: Form = "grouped") -> None:
         super().__init__()
         self.space = space
+        self.form: Form = form
         self.mixing = Mixing()
         edges = FORMS[form]
 
@@ -58,6 +63,8 @@ class Supernet(nn.Module):
         x: Float[Tensor, "b c h w"],
         weights: Float[Tensor, "edges primitives"] | None = None,
     ) -> Float[Tensor, "b num_classes"]:
+        if self.form == "grouped":
+            x = x.contiguous(memory_format=torch.channels_last)
         self.mixing.weights = self.mixing_weights() if weights is None else weights
         try:
             return self.network(x)
