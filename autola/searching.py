@@ -53,7 +53,7 @@ def run_search(config: SearchConfig, out: Path | None = None) -> Found:
     """
     with own_state(config):
         fabric = make_fabric(config)
-        job, data = _start(config, fabric)
+        job, data = start_search(config, fabric)
         kind = f"search-{config.data.name}"
         run = new_run(config, data, kind=kind, seed=config.seed, out=out, fabric=fabric)
         return _finish(config, job, run, fabric)
@@ -66,11 +66,12 @@ def resume_search(run: RunDirectory) -> Found:
         fabric = make_fabric(config)
         if fabric.is_global_zero:
             run.lock()
-        job, _ = _start(config, fabric)
+        job, _ = start_search(config, fabric)
         return _finish(config, job, run, fabric)
 
 
-def _start(config: SearchConfig, fabric: Fabric) -> tuple[Search, dict[str, Any]]:
+def start_search(config: SearchConfig, fabric: Fabric) -> tuple[Search, dict[str, Any]]:
+    """The search at step 0, and what has to be known of its data."""
     splits = read(config.data)
     mean, std = normalization(config.data, splits.train)
     job = config.searcher.start(

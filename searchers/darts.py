@@ -96,19 +96,21 @@ class DartsSearch:
         for group in self.weight_optimizer.param_groups:
             group["lr"] = self.rate(epoch)
         self.supernet.train()
-        alpha_figures = self._update_alphas(*self.alpha_batches.batch(epoch, index))
-        weight_figures = self._update_weights(*self.weight_batches.batch(epoch, index))
+        alpha_figures = self.update_alphas(*self.alpha_batches.batch(epoch, index))
+        weight_figures = self.update_weights(*self.weight_batches.batch(epoch, index))
         self.figures.record(index, *weight_figures, *alpha_figures)
         self.step += 1
 
-    def _update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The first half of a step, on images of the second half of the data: loss and accuracy."""
         alphas = self.supernet.alphas
         loss, correct = self._loss(images, labels)
         (alphas.grad,) = self._gradients(loss, [alphas])
         self.alpha_optimizer.step()
         return loss, correct
 
-    def _update_weights(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def update_weights(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The second half of a step, on images of the first half of the data: loss and accuracy."""
         with torch.no_grad():
             mixing = self.supernet.mixing_weights()
         loss, correct = self._loss(images, labels, mixing)
