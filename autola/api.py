@@ -11,12 +11,11 @@ from torch import nn
 from autola.configs import RetrainConfig, SearchConfig
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.retraining import resume_retraining, run_retraining
+from autola.runs import is_search, retrain_config
 from autola.searching import Found, resume_search, run_search
 from autola.tables import Table
-from evaluators.tasks import TASKS
-from outputs.run_directory import CONFIG, DATA, RunDirectory
-from search_space.config import parse, parse_json
-from search_space.errors import InputError
+from outputs.run_directory import DATA, RunDirectory
+from search_space.config import parse
 from search_space.grammar import parse_attention
 from searchers import SEARCHERS
 from supernet.attach import attach
@@ -71,8 +70,7 @@ def resume(run: str | Path) -> Found | Table:
         InputError: If the folder is no run, or another process is writing to it.
     """
     directory = RunDirectory.open(run)
-    is_search = '"searcher"' in directory.text(CONFIG)
-    return resume_search(directory) if is_search else resume_retraining(directory)
+    return resume_search(directory) if is_search(directory) else resume_retraining(directory)
 
 
 def load(run: str | Path) -> nn.Module:
@@ -85,7 +83,7 @@ def load(run: str | Path) -> nn.Module:
         InputError: If it is no such folder, or its weights are not complete.
     """
     directory = RunDirectory.open(run)
-    config = parse_json(RetrainConfig, directory.text(CONFIG), str(directory.path / CONFIG))
+    config = retrain_config(directory)
     weights = directory.load_weights()
     data = directory.json(DATA)
     backbone = build_backbone(
@@ -114,6 +112,3 @@ def changed(config: C, changes: dict[str, Any]) -> C:
         else:
             values[name] = value
     return parse(type(config), values, "settings")
-
-
-__all__ = ["TASKS", "InputError", "changed", "load", "resume", "retrain", "search"]

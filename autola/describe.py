@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import shlex
 
-from autola.configs import SearchConfig
 from autola.presets import RETRAIN_PRESETS
-from outputs.run_directory import CONFIG, RunDirectory
-from search_space.config import parse_json
-
-
-def search_config(run: RunDirectory) -> SearchConfig:
-    """The config of a search.
-
-    Raises:
-        InputError: If the run is not a search, or its config is damaged.
-    """
-    return parse_json(SearchConfig, run.text(CONFIG), str(run.path / CONFIG))
+from autola.runs import search_config
+from outputs.run_directory import RunDirectory
 
 
 def next_retraining(run: RunDirectory) -> str:

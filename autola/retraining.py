@@ -14,14 +14,14 @@ from lightning.fabric import Fabric
 
 from autola.configs import RetrainConfig
 from autola.drive import drive
-from autola.runs import new_run
+from autola.runs import new_run, retrain_config
 from autola.runtime import device_line, make_fabric, own_state
 from autola.tables import TABLE, Row, Table
 from evaluators.cost import macs, params
 from evaluators.tasks import TASKS, Setting
 from evaluators.train import Training
 from outputs.environment import environment
-from outputs.run_directory import CONFIG, GENOTYPE, RESULT, RunDirectory
+from outputs.run_directory import GENOTYPE, RESULT, RunDirectory
 from search_space.config import parse_json, to_json
 from search_space.errors import InputError
 from search_space.grammar import Term, label, slug
@@ -53,7 +53,11 @@ def run_retraining(config: RetrainConfig, out: Path | None = None) -> Table:
 
 def resume_retraining(run: RunDirectory) -> Table:
     """Goes on with a retraining that was stopped: on the CPU, to the weights it would have ended with."""
-    config = parse_json(RetrainConfig, run.text(CONFIG), str(run.path / CONFIG))
+    config = retrain_config(run)
+    if run.has(TABLE):
+        log.info("%s is complete", run.path)
+        table = parse_json(Table, run.text(TABLE), str(run.path / TABLE))
+        return replace(table, run=str(run.path))
     with own_state(config, resumed=run):
         fabric = make_fabric(config)
         if fabric.is_global_zero:

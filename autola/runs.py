@@ -1,18 +1,20 @@
-"""Run folders: where new ones go."""
+"""Run folders: where new ones go, and what an old one is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any
-
-from lightning.fabric import Fabric
+from typing import TYPE_CHECKING, Any
 
 from autola.configs import RetrainConfig, SearchConfig
 from outputs.environment import environment
-from outputs.run_directory import RunDirectory
-from search_space.config import to_json
+from outputs.run_directory import CONFIG, RunDirectory
+from search_space.config import parse_json, to_json
+from search_space.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 RUNS = Path("outputs/runs")
 
@@ -46,6 +48,38 @@ def new_run(
     run = RunDirectory.create(path, to_json(config), environment(fabric.device, seed), data)
     fabric.barrier()
     return run
+
+
+def search_config(run: RunDirectory) -> SearchConfig:
+    """The config of a search.
+
+    Raises:
+        InputError: If the run is a retraining, or its config is damaged.
+    """
+    if not is_search(run):
+        raise InputError(
+            f"{run.path} is a retraining; go on with it by autola retrain --resume"
+        )
+    return parse_json(SearchConfig, run.text(CONFIG), str(run.path / CONFIG))
+
+
+def retrain_config(run: RunDirectory) -> RetrainConfig:
+    """The config of a retraining.
+
+    Raises:
+        InputError: If the run is a search, or its config is damaged.
+    """
+    if is_search(run):
+        raise InputError(
+            f"{run.path} is a search; go on with it by autola search --resume"
+        )
+    return parse_json(RetrainConfig, run.text(CONFIG), str(run.path / CONFIG))
+
+
+def is_search(run: RunDirectory) -> bool:
+    """Whether a run is a search; a retraining otherwise."""
+    config = run.json(CONFIG)
+    return isinstance(config, dict) and "searcher" in config
 
 
 def _next(kind: str) -> Path:

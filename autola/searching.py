@@ -12,12 +12,11 @@ from lightning.fabric import Fabric
 
 from autola.configs import SearchConfig
 from autola.drive import drive
-from autola.runs import new_run
+from autola.runs import new_run, search_config
 from autola.runtime import device_line, make_fabric, own_state
 from evaluators.data import Augment, halves, normalization, read
 from evaluators.tasks.classification import describe
-from outputs.run_directory import CONFIG, RESULT, RunDirectory
-from search_space.config import parse_json
+from outputs.run_directory import RESULT, RunDirectory
 from search_space.genotype import Genotype
 from searchers import Search
 from searchers.problem import Problem
@@ -61,7 +60,10 @@ def run_search(config: SearchConfig, out: Path | None = None) -> Found:
 
 def resume_search(run: RunDirectory) -> Found:
     """Goes on with a search that was stopped: on the CPU, to the genotype and weights it would have found."""
-    config = parse_json(SearchConfig, run.text(CONFIG), str(run.path / CONFIG))
+    config = search_config(run)
+    if run.has(RESULT):
+        log.info("%s is complete", run.path)
+        return Found(run=run.path, genotype=Genotype.load(run.path), metrics=run.metrics()[-1])
     with own_state(config, resumed=run):
         fabric = make_fabric(config)
         if fabric.is_global_zero:
