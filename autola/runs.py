@@ -57,9 +57,7 @@ def search_config(run: RunDirectory) -> SearchConfig:
         InputError: If the run is a retraining, or its config is damaged.
     """
     if not is_search(run):
-        raise InputError(
-            f"{run.path} is a retraining; go on with it by autola retrain --resume"
-        )
+        raise InputError(f"{run.path} is a retraining; go on with it by autola retrain --resume")
     return parse_json(SearchConfig, run.text(CONFIG), str(run.path / CONFIG))
 
 
@@ -70,9 +68,7 @@ def retrain_config(run: RunDirectory) -> RetrainConfig:
         InputError: If the run is a search, or its config is damaged.
     """
     if is_search(run):
-        raise InputError(
-            f"{run.path} is a search; go on with it by autola search --resume"
-        )
+        raise InputError(f"{run.path} is a search; go on with it by autola search --resume")
     return parse_json(RetrainConfig, run.text(CONFIG), str(run.path / CONFIG))
 
 
