@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from outputs.draw import margin, save, terminal
 from rich.console import Console
 
 from autola.arguments import out_of_terminal, read_arguments
 from autola.commands.cost import show
 from autola.describe import next_retraining, search_config
 from evaluators.cost import measure
+from outputs.draw import margin, save, terminal
 from outputs.run_directory import CONFIG, DATA, RunDirectory
 from search_space.errors import InputError
 from search_space.genotype import PUBLISHED, Genotype
@@ -40,6 +40,9 @@ class Arguments:
 def run(arguments: list[str]) -> None:
     """Shows what was found."""
     given = read_arguments(Arguments, arguments, command="inspect")
+    for target, suffix in ((given.svg, ".svg"), (given.png, ".png")):
+        if target is not None and target.suffix != suffix:
+            raise InputError(f"{target} does not end in {suffix}")
     path = Path(given.target)
     is_run = (path / CONFIG).is_file()
     run = RunDirectory.open(path) if is_run else None
@@ -52,10 +55,8 @@ def run(arguments: list[str]) -> None:
         for name, attention in _beside(given.target, genotype)
     ]
     following = next_retraining(run) if run else f"autola retrain none se cbam {_name(given.target)}"
-    for target, suffix in ((given.svg, ".svg"), (given.png, ".png")):
+    for target in (given.svg, given.png):
         if target is not None:
-            if target.suffix != suffix:
-                raise InputError(f"{target} does not end in {suffix}")
             save(genotype, target, shares)
     if given.json:
         found = {
