@@ -11,11 +11,13 @@ from torch import nn
 from autola.configs import RetrainConfig, SearchConfig
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.retraining import resume_retraining, run_retraining
-from autola.runs import is_search, retrain_config
+from autola.runs import is_search, stored_config
 from autola.searching import Found, resume_search, run_search
 from autola.tables import Table
-from outputs.run_directory import DATA, RunDirectory
+from evaluators.tasks import TASKS
+from outputs.run_directory import CONFIG, DATA, WEIGHTS, RunDirectory
 from search_space.config import parse
+from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from searchers import SEARCHERS
 from supernet.attach import attach
@@ -83,7 +85,9 @@ def load(run: str | Path) -> nn.Module:
         InputError: If it is no such folder, or its weights are not complete.
     """
     directory = RunDirectory.open(run)
-    config = retrain_config(directory)
+    config = stored_config(directory, RetrainConfig)
+    if len(config.attentions) * len(config.seeds) != 1 and not directory.has(WEIGHTS):
+        raise InputError(f"{run} holds several trainings; load one of the folders in it")
     weights = directory.load_weights()
     data = directory.json(DATA)
     backbone = build_backbone(
@@ -93,7 +97,10 @@ def load(run: str | Path) -> nn.Module:
         width=config.width,
     )
     model = attach(backbone, config.attentions[0])
-    model.load_state_dict(weights)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError:
+        raise InputError(f"the weights of {run} do not fit its {CONFIG}; was that edited?") from None
     return model.eval()
 
 
@@ -112,3 +119,6 @@ def changed(config: C, changes: dict[str, Any]) -> C:
         else:
             values[name] = value
     return parse(type(config), values, "settings")
+
+
+__all__ = ["TASKS", "InputError", "changed", "load", "resume", "retrain", "search"]

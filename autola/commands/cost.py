@@ -11,6 +11,7 @@ from rich.table import Table
 
 from autola.arguments import out_of_terminal, read_arguments
 from evaluators.cost import measure
+from search_space.errors import InputError
 from search_space.grammar import short_label
 
 
@@ -47,6 +48,8 @@ COLUMNS = {
 def run(arguments: list[str]) -> None:
     """Prints the costs."""
     given = read_arguments(Arguments, arguments, command="cost")
+    if not given.attention:
+        raise InputError("--attention needs at least one, for example: none se cbam hoga")
     costs = [
         {"attention": attention, "backbone": given.backbone, "input": list(given.input)}
         | asdict(

@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from autola.arguments import option, out_of_terminal, read_arguments
+from autola.arguments import only_resume, option, out_of_terminal, read_arguments
 from autola.configs import RetrainConfig
 from autola.presets import RETRAIN_PRESETS
 from autola.tables import Table
@@ -45,13 +45,14 @@ def run(arguments: list[str]) -> None:
     preset = option(arguments, "preset") or DEFAULT
     default = Arguments(preset=preset, config=RETRAIN_PRESETS[preset])
     given = read_arguments(Arguments, arguments, command="retrain", default=default)
+    if given.preset != preset:
+        raise InputError(f"two presets are given: {preset} and {given.preset}")
     attentions = tuple(parse_attention(text) for text in given.attentions)
     config = replace(given.config, attentions=attentions)
     from autola.retraining import resume_retraining, run_retraining  # slow: Fabric
 
     if given.resume is not None:
-        if given != replace(default, resume=given.resume):
-            raise InputError("--resume takes everything from the run; leave the other options out")
+        only_resume(arguments)
         table = resume_retraining(RunDirectory.open(given.resume))
     else:
         table = run_retraining(config, given.out)
