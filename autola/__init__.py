@@ -1,1 +1,97 @@
-"""Automatic search of attention modules."""
+"""Automatic search of attention modules: search, inspect, retrain.
+
+    import autola
+
+    found = autola.search("digits")
+    autola.retrain("none", "se", "hoga:" + str(found.run))
+    model = autola.attach(torchvision.models.resnet50(), "hoga")
+
+Names are imported when they are first used, so that `import autola` is light.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autola.api import load, resume, retrain, search
+    from evaluators.cost import measure as cost
+    from search_space.errors import InputError
+    from search_space.genotype import PUBLISHED, Genotype
+    from search_space.operator import Gate, Operator, operator
+    from search_space.space import SPACES, Space
+    from supernet.attach import attach
+    from supernet.backbones import build_backbone
+    from supernet.supernet import Supernet
+
+_HOMES = {
+    "search": "autola.api",
+    "retrain": "autola.api",
+    "resume": "autola.api",
+    "load": "autola.api",
+    "cost": "evaluators.cost:measure",
+    "InputError": "search_space.errors",
+    "PUBLISHED": "search_space.genotype",
+    "Genotype": "search_space.genotype",
+    "Gate": "search_space.operator",
+    "Operator": "search_space.operator",
+    "operator": "search_space.operator",
+    "SPACES": "search_space.space",
+    "Space": "search_space.space",
+    "attach": "supernet.attach",
+    "build_backbone": "supernet.backbones",
+    "Supernet": "supernet.supernet",
+}
+
+__all__ = [
+    "PUBLISHED",
+    "SPACES",
+    "Gate",
+    "Genotype",
+    "InputError",
+    "Operator",
+    "Space",
+    "Supernet",
+    "attach",
+    "build_backbone",
+    "cost",
+    "load",
+    "operator",
+    "resume",
+    "retrain",
+    "search",
+]
+
+ROOMS = ("search_space", "supernet", "evaluators", "searchers", "outputs")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'autola' has no attribute {name!r}")
+    home, _, original = _HOMES[name].partition(":")
+    value = getattr(importlib.import_module(home), original or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _check_rooms() -> None:
+    """The rooms have generic names: says so if a file of the user's hides one of them."""
+    ours = Path(__file__).resolve().parents[1]
+    for room in ROOMS:
+        spec = importlib.util.find_spec(room)
+        found = Path(spec.origin).resolve() if spec is not None and spec.origin else None
+        if found is None or found.parents[1] != ours:
+            raise ImportError(
+                f"autola needs its own package {room!r}, but {found or 'nothing'} is found under that name; "
+                f"rename it or start Python elsewhere"
+            )
+
+
+_check_rooms()

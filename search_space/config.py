@@ -9,7 +9,7 @@ from typing import Any, TypeVar, dataclass_transform, overload
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from search_space.errors import InputError
+from search_space.errors import InputError, shown
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ def config(cls: type[T] | None = None, *, frozen: bool = True) -> Any:
     """Makes a class a config: a frozen, keyword-only dataclass that refuses unknown JSON keys."""
 
     def decorate(cls: type[T]) -> type[T]:
-        cls.__pydantic_config__ = ConfigDict(extra="forbid", strict=False)  # type: ignore[attr-defined]
+        cls.__pydantic_config__ = ConfigDict(extra="forbid", ser_json_inf_nan="strings")  # type: ignore[attr-defined]
         return dataclass(frozen=frozen, kw_only=True)(cls)
 
     return decorate if cls is None else decorate(cls)
@@ -54,6 +54,14 @@ def parse_json(kind: type[T], text: str | bytes, where: str) -> T:
         raise InputError(f"{where}: {_first_misfit(error)}") from None
 
 
+def parse_text(kind: Any, text: str, where: str) -> Any:
+    """The same from the bare text of one value: "8" for an int, "false" for a bool."""
+    try:
+        return TypeAdapter(kind).validate_strings(text)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_first_misfit(error)}") from None
+
+
 def to_json(value: object) -> str:
     """JSON text of a config, indented, ending in a newline; the same value gives the same bytes."""
     return TypeAdapter(type(value)).dump_json(value, indent=2).decode() + "\n"
@@ -63,23 +71,37 @@ def read_text(path: str | Path, what: str) -> str:
     """Reads a user's text file.
 
     Raises:
-        InputError: If there is no such file or it is not UTF-8 text.
+        InputError: If there is no such file, it cannot be read, or it is not UTF-8 text.
     """
     try:
         return Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"no {what} at {path}") from None
-    except (IsADirectoryError, UnicodeDecodeError):
-        raise InputError(f"{path} is not a {what}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not a {what}: it is not UTF-8 text") from None
+    except OSError as error:
+        raise InputError(f"cannot read a {what} from {path}: {error.strerror}") from None
+    except ValueError:
+        raise InputError(f"no {what} at {shown(str(path))}: no path looks like this") from None
+
+
+_UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 
 
 def _first_misfit(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
+    # A misspelt key also leaves a key missing: the misspelt one says more.
+    first = min(error.errors(include_url=False), key=lambda misfit: misfit["type"] not in _UNKNOWN_KEY)
     raised = first.get("ctx", {}).get("error")
-    place = ".".join(str(part) for part in first["loc"])
-    message = str(raised) if isinstance(raised, ValueError) else first["msg"]
-    if first["type"] == "json_invalid":
-        message = f"cut short or not JSON ({message})"
-    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+    parts = (str(part) for part in first["loc"])
+    place = ".".join(part if part.isprintable() else repr(part) for part in parts)
+    if isinstance(raised, ValueError):
+        message = str(raised)
+    elif first["type"] == "json_invalid":
+        message = f"cut short or not JSON ({first['msg']})"
+    elif first["type"] in _UNKNOWN_KEY:
         message = "unknown key"
+    elif first["type"] in ("missing", "missing_keyword_only_argument"):
+        message = "this key is missing"
+    else:
+        message = f"{first['msg']}, not {shown(first['input'])}"
     return f"{place}: {message}" if place else message

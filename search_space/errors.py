@@ -5,6 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_NAMED = 20
+"""Known names that an error lists at most."""
+
+MOST_SHOWN = 80
+"""Characters of a user's value that an error shows at most."""
+
 
 class InputError(ValueError):
     """Something the user gave is wrong; the message says what, and what to do.
@@ -15,8 +21,19 @@ class InputError(ValueError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """An error for a name that nobody knows, with the closest known names, or all of them."""
-    known = sorted(known)
+    """An error for a name that nobody knows, with the closest known names, or else the known ones."""
+    known = sorted(set(known))
     close = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known) or 'none'}"
-    return InputError(f"unknown {kind} {name!r}; {hint}")
+    close = close or [other for other in known if other.casefold() == name.casefold()]
+    if close:
+        hint = f"did you mean {' or '.join(close)}?"
+    else:
+        more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+        hint = f"known: {', '.join(known[:MOST_NAMED]) or 'none'}{more}"
+    return InputError(f"unknown {kind} {shown(name)}; {hint}")
+
+
+def shown(value: object) -> str:
+    """A value as an error message shows it: on one line, and cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 3]}..."

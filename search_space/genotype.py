@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
-
-import networkx as nx
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from search_space.config import config, parse_json, read_text, to_json
-from search_space.errors import InputError
+from search_space.errors import InputError, shown
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+T = TypeVar("T")
 
 VERSION = 1
 
@@ -65,21 +69,19 @@ class Genotype:
 
     def __post_init__(self) -> None:
         if self.version != VERSION:
-            raise InputError(
-                f"the genotype is of version {self.version}; this autola reads version {VERSION}"
-            )
+            raise InputError(_other_version(self.version))
         if not self.nodes:
             raise InputError("a genotype needs at least one node")
         for i, node in enumerate(self.nodes, 1):
             allowed = (f"x{i}", *(f"h{j}" for j in range(1, i)))
             if node.name != f"h{i}":
-                raise InputError(f"node {i} is called {node.name!r}; its name is h{i}")
+                raise InputError(f"node {i} is called {shown(node.name)}; its name is h{i}")
             if not node.edges:
                 raise InputError(f"node h{i} has no edge; give it at least one")
             for k, edge in enumerate(node.edges):
                 if edge.source not in allowed:
                     raise InputError(
-                        f"impossible edge {edge.source} -> h{i}: h{i} reads {', '.join(allowed)}"
+                        f"impossible edge {shown(edge.source)} -> h{i}: h{i} reads {', '.join(allowed)}"
                     )
                 if any(edge.source == other.source for other in node.edges[:k]):
                     raise InputError(f"node h{i} reads {edge.source} twice; keep one of the edges")
@@ -121,17 +123,23 @@ class Genotype:
         Raises:
             InputError: If it is cut short, of another version, or impossible; starts with `where`.
         """
+        # The version first: another version may well have other keys.
+        version = parse_json(dict, text, where).get("version", VERSION)
+        if version != VERSION:
+            raise InputError(f"{where}: {_other_version(version)}")
         return parse_json(cls, text, where)
 
     @classmethod
     def load(cls, path: str | Path) -> Genotype:
         """Reads a genotype file, or genotype.json of a run folder."""
         path = Path(path)
-        path = path / "genotype.json" if path.is_dir() else path
+        path = path / "genotype.json" if os.path.isdir(path) else path  # Path.is_dir raises on odd names
         return cls.from_json(read_text(path, "genotype"), str(path))
 
     def to_literal(self) -> str:
         """The literal form of the public AutoLA code, one edge for every state of every node.
+
+        It says nothing about the space and the fuse.
 
         Raises:
             InputError: If a node does not read all its states: that form cannot say so.
@@ -143,17 +151,23 @@ class Genotype:
         return f"Genotype(normal={normal!r}, normal_concat=range(1, {len(self.nodes) + 1}))"
 
     @classmethod
-    def from_literal(cls, text: str, *, space: str = "hoga") -> Genotype:
+    def from_literal(cls, text: str, *, space: str = "hoga", fuse: Fuse = "double") -> Genotype:
         """Reads `Genotype(normal=[('skip_connect', 0), ...], normal_concat=range(1, 5))`.
 
-        Nothing is executed: only this form is understood.
+        Nothing is executed: only this form is understood. It says nothing about the space and the fuse.
 
         Raises:
             InputError: If the text has another form.
         """
         try:
             pairs, (start, stop) = _literal_parts(text.strip())
-        except (SyntaxError, ValueError, TypeError):
+        except (
+            SyntaxError,
+            ValueError,
+            TypeError,
+            MemoryError,
+            RecursionError,
+        ):  # the last two: deep nesting
             form = "Genotype(normal=[('skip_connect', 0), ...], normal_concat=range(1, 5))"
             raise InputError(f"not a literal genotype; the form is {form}") from None
         num_nodes = stop - 1
@@ -163,10 +177,12 @@ class Genotype:
                 f"k nodes have k(k+1)/2 edges and are range(1, k + 1)"
             )
         nodes = [pairs[i * (i - 1) // 2 : i * (i + 1) // 2] for i in range(1, num_nodes + 1)]
-        return cls.of(nodes, space=space)
+        return cls.of(nodes, space=space, fuse=fuse)
 
     def graph(self) -> nx.DiGraph:
         """A directed graph of states: every edge has an `operator` and its `rank` in the node."""
+        import networkx as nx  # slow
+
         graph = nx.DiGraph()
         for i, node in enumerate(self.nodes, 1):
             graph.add_node(f"x{i}", layer="input")
@@ -182,6 +198,10 @@ class Genotype:
         )
 
 
+def _other_version(version: object) -> str:
+    return f"the genotype is of version {shown(version)}; this autola reads version {VERSION}"
+
+
 def _literal_parts(text: str) -> tuple[list[tuple[str, int]], tuple[int, int]]:
     match ast.parse(text, mode="eval").body:
         case ast.Call(
@@ -194,9 +214,16 @@ def _literal_parts(text: str) -> tuple[list[tuple[str, int]], tuple[int, int]]:
                 ),
             ],
         ):
-            pairs = [(str(name), int(index)) for name, index in ast.literal_eval(normal)]
-            return pairs, (int(ast.literal_eval(first)), int(ast.literal_eval(last)))
+            pairs = [(_exactly(str, name), _exactly(int, index)) for name, index in ast.literal_eval(normal)]
+            start, stop = (_exactly(int, ast.literal_eval(bound)) for bound in (first, last))
+            return pairs, (start, stop)
     raise ValueError("another form")
+
+
+def _exactly(kind: type[T], value: object) -> T:
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return cast(T, value)
 
 
 PUBLISHED = Genotype.of(

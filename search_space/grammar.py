@@ -10,6 +10,7 @@ Quote brackets in a shell.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -87,7 +88,9 @@ def parse_attention(text: str) -> tuple[Term, ...]:
 
 def _term(match: re.Match[str], text: str) -> Term:
     name, argument = match["name"], match["argument"]
-    options = tuple(_option(item, text) for item in (match["options"] or "").split(",") if item)
+    options = (
+        [] if match["options"] is None else [_option(item, text) for item in match["options"].split(",")]
+    )
     if name == "none":
         raise InputError(f"`none` stands alone, it does not join {text!r}")
     if name == "hoga":
@@ -95,38 +98,74 @@ def _term(match: re.Match[str], text: str) -> Term:
             raise InputError(f"`hoga` has no options, its genotype says all: {text!r}")
         return Term(name=name, genotype=PUBLISHED)
     if name not in OPERATORS:
-        raise unknown("attention", name, ["none", "hoga", *OPERATORS])
+        raise unknown("attention", name, ["hoga", *OPERATORS])
     recipe = OPERATORS[name]
     known = recipe.known_options
     if argument is not None and "argument" not in known:
         raise InputError(f"`{name}` takes no argument, but {text!r} gives it {argument!r}")
-    for key, _ in options:
+    values = dict[str, Value]()
+    for key, value in options:
         if key not in known or key == "argument":
             allowed = ", ".join(key for key in known if key != "argument") or "none"
             raise InputError(f"`{name}` has no option {key!r}; it has: {allowed}")
-    return Term(name=name, argument=argument, options=options)
+        if key in values:
+            raise InputError(f"{text!r} gives {key} twice")
+        values[key] = recipe.read_option(key, value)
+    return Term(name=name, argument=argument, options=tuple(values.items()))
 
 
-def _option(item: str, text: str) -> tuple[str, Value]:
+def _option(item: str, text: str) -> tuple[str, str]:
     key, equals, value = (part.strip() for part in item.partition("="))
     if not equals or not key or not value:
         raise InputError(f"option {item!r} in {text!r} is not of the form key=value")
-    if value.lower() in ("true", "false"):
-        return key, value.lower() == "true"
-    for kind in (int, float):
-        try:
-            return key, kind(value)
-        except ValueError:
-            continue
     return key, value
 
 
 def _genotype_term(path: str) -> Term:
-    if not path or not Path(path).exists():
-        raise InputError(f"no run folder or genotype file at {path!r} (from hoga:{path})")
+    if not os.path.exists(path):  # unlike Path.exists, false for any text that is no path
+        hint = "; hoga:PATH takes all that follows it, so it comes last" if "+" in path else ""
+        raise InputError(f"no run folder or genotype file at {path!r}{hint}")
+    return Term(name="hoga", argument=path, genotype=genotype_at(path))
+
+
+def genotype_at(path: str | Path) -> Genotype:
+    """Reads the genotype of a run folder or file, and holds it against its space.
+
+    Raises:
+        InputError: If there is none, it is damaged, or it has an operator that its space does not know.
+    """
     genotype = Genotype.load(path)
     try:
-        SPACES[genotype.space].check(genotype)
+        return SPACES[genotype.space].check(genotype)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return Term(name="hoga", argument=path, genotype=genotype)
+
+
+def label(terms: tuple[Term, ...]) -> str:
+    """The text of an attention: `parse_attention` reads it back, given the same files."""
+    return "+".join(_term_label(term) for term in terms) or "none"
+
+
+def short_label(text: str) -> str:
+    """The text of an attention with the last part of a path alone, for tables."""
+    before, colon, path = text.partition("hoga:")
+    return f"{before}{colon}{Path(path).name}" if colon else text
+
+
+def slug(terms: tuple[Term, ...]) -> str:
+    """A short name of an attention that is fit for a folder."""
+    words = list[str]()
+    for term in terms:
+        words.append(term.name)
+        if term.argument:
+            words.append(Path(term.argument).stem if term.genotype else term.argument)
+        words += [f"{key}-{value}" for key, value in term.options]
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join(words) or "none").strip("-")
+
+
+def _term_label(term: Term) -> str:
+    argument = f":{term.argument}" if term.argument is not None else ""
+    options = ",".join(
+        f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in term.options
+    )
+    return f"{term.name}{argument}" + (f"[{options}]" if options else "")

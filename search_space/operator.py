@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from search_space.config import parse_text
 from search_space.errors import InputError, unknown
 from search_space.registry import Registry
 from search_space.state import State
@@ -66,6 +67,15 @@ class Recipe:
         """What can be set, by name: the parameters of the class besides the channels."""
         parameters = list(inspect.signature(self.module).parameters.values())
         return {parameter.name: parameter for parameter in parameters[1:]}
+
+    def read_option(self, name: str, text: str) -> Any:
+        """The value of an option from text, of the type that the class says.
+
+        Raises:
+            InputError: If the text is no such value.
+        """
+        kind = get_type_hints(self.module.__init__).get(name, str)
+        return parse_text(kind, text, f"{self.name}[{name}={text}]")
 
     @property
     def place(self) -> Place:

@@ -56,7 +56,7 @@ class State:
         return self._planes
 
     @property
-    def channel_pool(self) -> Float[Tensor, "b 2g h w"]:
+    def channel_pool(self) -> Float[Tensor, "b pools h w"]:
         """Maximum and mean over the channels of each group, in this order, group by group."""
         if self._channel_pool is None:
             pool = pool_channels(self.planes).unflatten(-1, self.x.shape[2:]).flatten(1, 2)
@@ -96,7 +96,7 @@ class _Repeated(State):
         return self._once.planes.expand(-1, self.num_groups, -1, -1)
 
     @property
-    def channel_pool(self) -> Float[Tensor, "b 2g h w"]:
+    def channel_pool(self) -> Float[Tensor, "b pools h w"]:
         if self._channel_pool is None:
             self._channel_pool = torch.cat([self._once.channel_pool] * self.num_groups, 1)
         return self._channel_pool

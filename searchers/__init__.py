@@ -1,1 +1,58 @@
-"""."""
+"""How to look: one searcher a file, a frozen config and a resumable search; found by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from evaluators.job import Job
+from search_space.config import config
+from search_space.genotype import Genotype
+from search_space.registry import Registry
+from searchers.problem import Problem
+
+Shares = Mapping[tuple[int, int], Mapping[str, float]]
+"""Of every edge (node, state): the share of each primitive."""
+
+
+class Search(Job, Protocol):
+    """A search under way. Stop it at any step: there is an answer."""
+
+    def genotype(self) -> Genotype:
+        """The best genotype so far."""
+        ...
+
+    def shares(self) -> Shares | None:
+        """How the primitives compete on every edge; None for searchers without such a picture."""
+        ...
+
+    def weights(self) -> dict[str, Any]:
+        """What to keep at the end, by name: tensors."""
+        ...
+
+
+@config
+class SearcherConfig:
+    """Hyper-parameters of a searcher; `start` begins a search."""
+
+    name: ClassVar[str]
+
+    def start(self, problem: Problem) -> Search:
+        """A new search at step 0."""
+        raise NotImplementedError(f"{type(self).__name__} has to define start")
+
+
+SEARCHERS: Registry[type[SearcherConfig]] = Registry("searcher", "searchers")
+
+S = TypeVar("S", bound=type[SearcherConfig])
+
+
+def searcher(name: str) -> Callable[[S], S]:
+    """Registers a config class as the searcher `name`."""
+
+    def decorate(cls: S) -> S:
+        cls.name = name
+        SEARCHERS.add(name, cls)
+        return cls
+
+    return decorate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, TypeVar
 
 import torch
@@ -31,7 +32,8 @@ def attach(
 
     The module at each place keeps its name and its keys, so weights of the plain model load under their
     original names; it gains a child `attention`, through which its output passes. State dicts round-trip,
-    and `torch.compile` and `torch.export` work on the result.
+    and `torch.compile` and `torch.export` work on the result. Whatever replaces modules of the backbone
+    (`SyncBatchNorm.convert_sync_batchnorm`) has to run before: it would leave the attention behind, unused.
 
     Args:
         model: A ResNet of autola, torchvision or timm; or any module, with `sites`.
@@ -69,7 +71,7 @@ def attach_cells(model: M, build: Callable[[Site], nn.Module]) -> M:
 def insert(model: nn.Module, name: str, attention: nn.Module) -> None:
     """Passes the output of the module `name` through `attention`, which becomes its child."""
     module = model.get_submodule(name)
-    parameter = next(module.parameters(), None)
+    parameter = next(chain(module.parameters(), model.parameters()), None)
     if parameter is not None:
         attention.to(device=parameter.device, dtype=parameter.dtype)
     module.__class__ = _attended(type(module))

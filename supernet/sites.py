@@ -61,19 +61,26 @@ def named_sites(model: nn.Module, names: Sequence[str] | Mapping[str, int]) -> l
         names: Dotted module names; a mapping gives the channels where the module does not tell them.
 
     Raises:
-        InputError: If there is no such module (close matches are named), or its channels are not known.
+        InputError: If there is no such module (close matches are named), it is named twice, or its
+            channels are not known.
     """
+    if isinstance(names, str):
+        raise InputError(f"sites is a list of names: sites=[{names!r}]")
     modules = dict(model.named_modules())
     sites = list[Site]()
     for name in names:
         if name not in modules or not name:
             raise unknown("place", name, [known for known in modules if known])
+        if any(name == site.name for site in sites):
+            raise InputError(f"place {name!r} is named twice; chain attentions as in 'se+hoga' instead")
         channels = names[name] if isinstance(names, Mapping) else _channels(modules[name])
         if channels is None:
             raise InputError(
                 f"the channels after {name!r} ({type(modules[name]).__name__}) are not known; "
                 f"give them: sites={{{name!r}: channels}}"
             )
+        if channels < 1:
+            raise InputError(f"{channels} channels after {name!r}: give a positive number")
         sites.append(Site(name=name, channels=channels))
     if not sites:
         raise InputError("no places were named")
@@ -83,7 +90,7 @@ def named_sites(model: nn.Module, names: Sequence[str] | Mapping[str, int]) -> l
 def _channels(module: nn.Module) -> int | None:
     if isinstance(module, nn.Sequential) and len(module):
         return _channels(module[-1])
-    for attribute in ("out_channels", "num_features"):
+    for attribute in ("out_channels", "num_features", "num_channels"):
         value = getattr(module, attribute, None)
         if isinstance(value, int):
             return value

@@ -112,10 +112,15 @@ def one_hot(space: Space, genotype: Genotype) -> Float[Tensor, "edges primitives
 def copy_weights(supernet: Supernet, found: nn.Module, genotype: Genotype) -> None:
     """Copies the weights that a supernet has for a genotype into the network it describes.
 
+    Affine weights of norms that the supernet's norms lack become 1 and 0, so the two networks are equal.
+
     Args:
         supernet: In any form.
         found: The same backbone with the genotype attached.
         genotype: Of the supernet's space.
+
+    Raises:
+        ValueError: If the found network has weights that the supernet has not.
     """
     column = supernet.space.primitives.index
     source = to_plain(supernet.network.state_dict(), supernet.network)
@@ -131,6 +136,11 @@ def copy_weights(supernet: Supernet, found: nn.Module, genotype: Genotype) -> No
         origin = key if prefix is None else rename[prefix] + key[len(prefix) :]
         if origin in source:
             state[key] = source[origin]
+            continue
+        owner, _, parameter = key.rpartition(".")
+        if not isinstance(found.get_submodule(owner), nn.BatchNorm2d):
+            raise ValueError(f"the supernet has no {origin!r}; build both from one backbone and space")
+        state[key] = torch.full_like(state[key], 1.0 if parameter == "weight" else 0.0)
     found.load_state_dict(state)
 
 

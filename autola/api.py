@@ -1,0 +1,114 @@
+"""The commands as functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+from torch import nn
+
+from autola.configs import RetrainConfig, SearchConfig
+from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+from autola.retraining import resume_retraining, run_retraining
+from autola.runs import is_search, retrain_config
+from autola.searching import Found, resume_search, run_search
+from autola.tables import Table
+from outputs.run_directory import DATA, RunDirectory
+from search_space.config import parse
+from search_space.grammar import parse_attention
+from searchers import SEARCHERS
+from supernet.attach import attach
+from supernet.backbones import build_backbone
+
+C = TypeVar("C", SearchConfig, RetrainConfig)
+
+
+def search(preset: str | SearchConfig = "digits", *, out: str | Path | None = None, **changes: Any) -> Found:
+    """Searches an attention module.
+
+    Args:
+        preset: Name of a preset, or a whole config.
+        out: The run folder to make; None for a new one under ./outputs/runs.
+        **changes: Settings that differ from the preset, in its own names: `seed=1`,
+            `data={"root": "images"}`, `searcher={"epochs": 5}`, `searcher="random"`.
+
+    Raises:
+        InputError: If something given is wrong; nothing is written then.
+    """
+    config = SEARCH_PRESETS[preset] if isinstance(preset, str) else preset
+    return run_search(changed(config, changes), None if out is None else Path(out))
+
+
+def retrain(
+    *attentions: str,
+    preset: str | RetrainConfig = "digits",
+    out: str | Path | None = None,
+    **changes: Any,
+) -> Table:
+    """Trains networks with attention modules under one recipe.
+
+    Args:
+        *attentions: In the grammar: "none", "se", "hoga:RUN" ...
+        preset: Name of a preset, or a whole config.
+        out: The run folder to make; None for a new one under ./outputs/runs.
+        **changes: Settings that differ from the preset: `seeds=(0, 1, 2)`, `train={"epochs": 10}`.
+
+    Raises:
+        InputError: If something given is wrong; nothing is written then.
+    """
+    config = RETRAIN_PRESETS[preset] if isinstance(preset, str) else preset
+    if attentions:
+        changes["attentions"] = tuple(parse_attention(text) for text in attentions)
+    return run_retraining(changed(config, changes), None if out is None else Path(out))
+
+
+def resume(run: str | Path) -> Found | Table:
+    """Goes on with a search or retraining that was stopped.
+
+    Raises:
+        InputError: If the folder is no run, or another process is writing to it.
+    """
+    directory = RunDirectory.open(run)
+    return resume_search(directory) if is_search(directory) else resume_retraining(directory)
+
+
+def load(run: str | Path) -> nn.Module:
+    """The trained network of one retraining, in eval mode: images normalised as data.json says, to logits.
+
+    Args:
+        run: Folder of one attention and seed, inside a retraining's.
+
+    Raises:
+        InputError: If it is no such folder, or its weights are not complete.
+    """
+    directory = RunDirectory.open(run)
+    config = retrain_config(directory)
+    weights = directory.load_weights()
+    data = directory.json(DATA)
+    backbone = build_backbone(
+        config.backbone,
+        num_classes=data["num_classes"],
+        in_channels=data["input_shape"][0],
+        width=config.width,
+    )
+    model = attach(backbone, config.attentions[0])
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def changed(config: C, changes: dict[str, Any]) -> C:
+    """A config with some settings changed; nested ones as dicts.
+
+    Raises:
+        InputError: If a setting is unknown or does not fit.
+    """
+    values = TypeAdapter(type(config)).dump_python(config, mode="json")
+    for name, value in changes.items():
+        if name == "searcher" and isinstance(value, str):
+            values[name] = {"name": SEARCHERS[value].name}
+        elif isinstance(value, dict) and isinstance(values.get(name), dict):
+            values[name] = {**values[name], **value}
+        else:
+            values[name] = value
+    return parse(type(config), values, "settings")

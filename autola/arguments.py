@@ -1,0 +1,68 @@
+"""From the command line to a command: tyro reads, errors are one or two lines."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Sequence
+from typing import TypeVar
+
+import tyro
+
+from search_space.errors import InputError
+
+T = TypeVar("T")
+
+_RULE = re.compile(r"^[\s│╭╰├─]*─{4,}[\s─╮╯┤│]*$")
+
+
+def read_arguments(kind: type[T], arguments: Sequence[str], *, command: str, default: T | None = None) -> T:
+    """Builds a command from its arguments; prints help and exits with 0 where it is asked for.
+
+    Raises:
+        InputError: If an argument is unknown, missing or not of its type.
+    """
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            prog, args = f"autola {command}", list(arguments)
+            return (
+                tyro.cli(kind, prog=prog, args=args)
+                if default is None
+                else tyro.cli(kind, prog=prog, args=args, default=default)
+            )
+    except SystemExit as exit_:
+        if exit_.code == 0:
+            raise
+        raise InputError(f"{_condensed(errors.getvalue())} (autola {command} --help)") from None
+
+
+def option(arguments: Sequence[str], name: str) -> str | None:
+    """The value of `--name VALUE` or `--name=VALUE`, looked at before the rest is read."""
+    for number, argument in enumerate(arguments):
+        if argument == f"--{name}" and number + 1 < len(arguments):
+            return arguments[number + 1]
+        if argument.startswith(f"--{name}="):
+            return argument.partition("=")[2]
+    return None
+
+
+def _condensed(box: str) -> str:
+    """The text of tyro's boxed error, in one line."""
+    parts = list[str]()
+    for line in box.splitlines():
+        text = line.strip(" │╭╮╰╯─")
+        if not text or _RULE.match(line) or line.startswith("╭"):
+            continue
+        if text.startswith(("For full helptext", "Argument helptext")):
+            break
+        parts.append(re.sub(r"\s+", " ", text))
+    text = re.sub(r" \(default: .*", "", " ".join(parts))
+    return text.replace(" Perhaps you meant: ", "; perhaps ") or "the arguments cannot be read"
+
+
+def out_of_terminal(text: str) -> None:
+    """Writes a line to standard output."""
+    sys.stdout.write(text + "\n")

@@ -1,0 +1,106 @@
+"""The command line: finds the command, sets up logging, turns errors into one line and exit code 2."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "search": "find an attention module on your images",
+    "inspect": "show what a search found: edges, shares, drawing, cost",
+    "retrain": "train networks with attention modules, and compare them",
+    "cost": "count parameters, multiply-accumulates, memory and latency",
+    "list": "name presets, searchers, operators, backbones, readers and tasks",
+    "demo": "search, inspect, retrain and compare on handwritten digits",
+}
+
+HELP = """\
+usage: autola COMMAND [options]
+
+Automatic search of attention modules.
+
+commands:
+{commands}
+
+first try:
+  autola demo                                     minutes on a laptop, no download
+  autola search cifar10 --data.root FOLDER        the paper's job
+  autola inspect RUN
+  autola retrain none se cbam hoga:RUN --preset cifar10 --data.root FOLDER
+
+`autola COMMAND --help` shows every option. `--import MODULE` before or after a command registers
+your own operators, searchers, readers and tasks. `--version` prints the version.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Returns:
+        0 if all went well, 2 for bad input, 130 if it was interrupted.
+    """
+    rest = list(sys.argv[1:] if arguments is None else arguments)
+    from search_space.errors import InputError, unknown
+
+    try:
+        _import_extensions(rest)
+        if not rest or rest[0] in ("-h", "--help", "help"):
+            sys.stdout.write(HELP.format(commands=_table()))
+            return 0
+        if rest[0] == "--version":
+            from importlib.metadata import version
+
+            sys.stdout.write(version("autola") + "\n")
+            return 0
+        name = rest[0]
+        if name not in COMMANDS:
+            raise unknown("command", name, COMMANDS)
+        _log_to_stderr()
+        importlib.import_module(f"autola.commands.{name}").run(rest[1:])
+    except InputError as error:
+        sys.stderr.write(f"autola: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("autola: interrupted; what was recorded is kept (--resume RUN goes on)\n")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+def _table() -> str:
+    return "\n".join(f"  {name:<10}{summary}" for name, summary in COMMANDS.items())
+
+
+def _import_extensions(arguments: list[str]) -> None:
+    """Takes every `--import MODULE` out of the arguments and imports the module."""
+    from search_space.errors import InputError
+
+    while "--import" in arguments:
+        at = arguments.index("--import")
+        if at + 1 == len(arguments):
+            raise InputError("--import needs the name of a module")
+        module = arguments[at + 1]
+        del arguments[at : at + 2]
+        if "" not in sys.path and os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name != module.partition(".")[0]:
+                raise
+            raise InputError(f"no module {module!r} to import from here or the environment") from None
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for room in ("autola", "searchers", "evaluators", "supernet", "outputs"):
+        logger = logging.getLogger(room)
+        logger.handlers = [handler]
+        logger.setLevel(logging.INFO)
+        logger.propagate = False

@@ -1,0 +1,89 @@
+"""`autola cost`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from autola.arguments import out_of_terminal, read_arguments
+from evaluators.cost import measure
+from search_space.grammar import short_label
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Counts what an attention costs in a backbone."""
+
+    backbone: str = "cifar_resnet20"
+    """The network; `autola list` names them."""
+    attention: tuple[str, ...] = ("none", "se", "cbam", "hoga")
+    """One or several attentions."""
+    input: tuple[int, int, int] = (3, 32, 32)
+    """Channels, height and width of an image."""
+    width: int | None = None
+    """Channels of the backbone's first stage; its own if left out."""
+    num_classes: int = 10
+    """Outputs of the classifier."""
+    latency: bool = True
+    """Whether to measure latency and activation memory, on the CPU; --no-latency only counts."""
+    json: bool = False
+    """Print one JSON object: params, macs, activation_bytes, latency_ms; a list of them under "costs" for
+    several attentions."""
+
+
+COLUMNS = {
+    "params": ("params", 1, "{:,.0f}"),
+    "macs": ("MACs", 1e6, "{:.2f} M"),
+    "activation_bytes": ("memory", 1e6, "{:.2f} MB"),
+    "latency_ms": ("latency", 1, "{:.2f} ms"),
+}
+"""Key of a cost to the title of its column, its unit and its form."""
+
+
+def run(arguments: list[str]) -> None:
+    """Prints the costs."""
+    given = read_arguments(Arguments, arguments, command="cost")
+    costs = [
+        {"attention": attention, "backbone": given.backbone, "input": list(given.input)}
+        | asdict(
+            measure(
+                given.backbone,
+                attention,
+                input_shape=given.input,
+                width=given.width,
+                num_classes=given.num_classes,
+                latency=given.latency,
+                activation=given.latency,
+            )
+        )
+        for attention in given.attention
+    ]
+    if given.json:
+        out_of_terminal(json.dumps(costs[0] if len(costs) == 1 else {"costs": costs}))
+    else:
+        show(costs)
+
+
+def show(costs: list[dict[str, Any]]) -> None:
+    """Prints costs as a table, ratios to the first row beside the figures."""
+    view = Table(box=None, header_style="bold", pad_edge=False)
+    view.add_column("attention", overflow="fold")
+    first = costs[0]
+    measured = [(key, *column) for key, column in COLUMNS.items() if first[key] is not None]
+    for _, title, _, _ in measured:
+        view.add_column(title, justify="right")
+    for cost in costs:
+        cells = list[str]()
+        for key, _, unit, form in measured:
+            ratio = "" if cost is first else f" (x{cost[key] / first[key]:.2f})"
+            cells.append(form.format(cost[key] / unit) + ratio)
+        view.add_row(short_label(cost["attention"]), *cells)
+    Console().print(view)
+    if first["latency_ms"] is not None:
+        threads = f", {first['threads']} thread" if first["threads"] else ""
+        out_of_terminal("memory: kept for the backward pass, an image")
+        out_of_terminal(f"latency: one image, evaluation mode, {first['device']}{threads}")

@@ -1,0 +1,39 @@
+"""`autola demo`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from autola.arguments import out_of_terminal, read_arguments
+from autola.commands import inspect
+from autola.commands.retrain import show
+from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+from search_space.grammar import parse_attention
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Searches, inspects, retrains and compares on handwritten digits: the whole job, in minutes."""
+
+    seed: int = 0
+    """Of the search."""
+
+
+def run(arguments: list[str]) -> None:
+    """Does the main job from end to end."""
+    from autola.retraining import run_retraining
+    from autola.searching import run_search
+
+    given = read_arguments(Arguments, arguments, command="demo")
+    out_of_terminal("$ autola search digits")
+    found = run_search(replace(SEARCH_PRESETS["digits"], seed=given.seed))
+    out_of_terminal(f"\n$ autola inspect {found.run} --png {found.run}/cell.png")
+    inspect.run([str(found.run), "--png", str(Path(found.run) / "cell.png")])
+    attentions = ("none", "se", "cbam", f"hoga:{found.run}")
+    out_of_terminal(f"\n$ autola retrain {' '.join(attentions)} --preset digits")
+    show(
+        run_retraining(
+            replace(RETRAIN_PRESETS["digits"], attentions=tuple(parse_attention(text) for text in attentions))
+        )
+    )

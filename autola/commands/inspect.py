@@ -1,0 +1,115 @@
+"""`autola inspect`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.console import Console
+
+from autola.arguments import out_of_terminal, read_arguments
+from autola.commands.cost import show
+from autola.describe import next_retraining
+from autola.runs import search_config
+from evaluators.cost import measure
+from outputs.draw import margin, save, terminal
+from outputs.run_directory import CONFIG, DATA, RunDirectory
+from search_space.errors import InputError
+from search_space.genotype import PUBLISHED, Genotype
+from search_space.grammar import Term, genotype_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Shows a genotype: its edges with share and margin, the cell drawn, its cost, and what to do next."""
+
+    target: tyro.conf.Positional[str]
+    """Run folder of a search, genotype file, or "hoga" for the published genotype."""
+    svg: Path | None = None
+    """Draw the cell into this SVG file."""
+    png: Path | None = None
+    """Draw the cell into this PNG file."""
+    latency: bool = True
+    """Whether to measure latency and activation memory; --no-latency only counts."""
+    json: bool = False
+    """Print one JSON object and nothing else."""
+
+
+def run(arguments: list[str]) -> None:
+    """Shows what was found."""
+    given = read_arguments(Arguments, arguments, command="inspect")
+    path = Path(given.target)
+    is_run = (path / CONFIG).is_file()
+    run = RunDirectory.open(path) if is_run else None
+    genotype = PUBLISHED if given.target == "hoga" else genotype_at(given.target)
+    shares = run.shares() if run else None
+    setting = _setting(run)
+    costs = [
+        {"attention": name}
+        | asdict(measure(attention=attention, latency=given.latency, activation=given.latency, **setting))
+        for name, attention in _beside(given.target, genotype)
+    ]
+    following = next_retraining(run) if run else f"autola retrain none se cbam {_name(given.target)}"
+    for target, suffix in ((given.svg, ".svg"), (given.png, ".png")):
+        if target is not None:
+            if target.suffix != suffix:
+                raise InputError(f"{target} does not end in {suffix}")
+            save(genotype, target, shares)
+    if given.json:
+        found = {
+            "genotype": json.loads(genotype.to_json()),
+            "literal": genotype.to_literal() if _is_full(genotype) else None,
+            "edges": _edges(genotype, shares),
+            "setting": setting,
+            "costs": costs,
+            "next": following,
+        }
+        out_of_terminal(json.dumps(found))
+        return
+    Console().print(terminal(genotype, shares))
+    out_of_terminal("")
+    show(costs)
+    out_of_terminal(f"\nin {setting['backbone']}, images of {' x '.join(map(str, setting['input_shape']))}")
+    out_of_terminal(f"next   {following}")
+
+
+def _name(target: str) -> str:
+    return "hoga" if target == "hoga" else f"hoga:{target}"
+
+
+def _beside(target: str, genotype: Genotype) -> list[tuple[str, Any]]:
+    found = (Term(name="hoga", argument=target, genotype=genotype),)
+    return [("none", "none"), ("se", "se"), ("cbam", "cbam"), (_name(target), found)]
+
+
+def _setting(run: RunDirectory | None) -> dict[str, Any]:
+    """The network that costs are counted in: the run's, or ResNet-20 on CIFAR-10."""
+    if run is None:
+        return {"backbone": "cifar_resnet20", "input_shape": (3, 32, 32), "width": None, "num_classes": 10}
+    config, data = search_config(run), run.json(DATA)
+    return {
+        "backbone": config.backbone,
+        "input_shape": tuple(data["input_shape"]),
+        "width": config.width,
+        "num_classes": data["num_classes"],
+    }
+
+
+def _is_full(genotype: Genotype) -> bool:
+    return all(len(node.edges) == i for i, node in enumerate(genotype.nodes, 1))
+
+
+def _edges(genotype: Genotype, shares: Any) -> list[dict[str, Any]]:
+    rows = list[dict[str, Any]]()
+    for node, edge in genotype.edges():
+        row: dict[str, Any] = {"node": f"h{node}", "source": edge.source, "operator": edge.operator}
+        if shares:
+            row |= {
+                "share": shares[node, edge.index][edge.operator],
+                "margin": margin(shares[node, edge.index]),
+            }
+        rows.append(row)
+    return rows

@@ -1,0 +1,72 @@
+"""`autola list`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import dataclass
+
+from autola.arguments import out_of_terminal, read_arguments
+from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+from evaluators.data import READERS
+from evaluators.tasks import TASKS
+from search_space.operator import OPERATORS
+from search_space.space import SPACES
+from searchers import SEARCHERS
+from supernet.backbones import BACKBONES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Names everything that can be named."""
+
+    json: bool = False
+    """Print one JSON object and nothing else."""
+
+
+def run(arguments: list[str]) -> None:
+    """Lists names with a line on each."""
+    given = read_arguments(Arguments, arguments, command="list")
+    listing = everything()
+    if given.json:
+        out_of_terminal(json.dumps(listing))
+        return
+    for kind, entries in listing.items():
+        out_of_terminal(kind.replace("_", " "))
+        width = max(map(len, entries))
+        for name, summary in entries.items():
+            out_of_terminal(f"  {name:<{width}}  {summary}".rstrip())
+
+
+def everything() -> dict[str, dict[str, str]]:
+    """Kind to name to one line."""
+    return {
+        "search_presets": {
+            name: f"{preset.searcher.name} on {preset.data.name}, {preset.backbone}"
+            for name, preset in SEARCH_PRESETS.items()
+        },
+        "retrain_presets": {
+            name: f"{preset.task} on {preset.data.name}, {preset.backbone}, {preset.train.epochs} epochs"
+            for name, preset in RETRAIN_PRESETS.items()
+        },
+        "searchers": {name: _summary(entry) for name, entry in SEARCHERS.items()},
+        "search_spaces": {
+            name: f"{space.num_nodes} nodes, {len(space.primitives)} primitives, {space.size:,} genotypes"
+            for name, space in SPACES.items()
+        },
+        "attention": {
+            "none": "The plain network, on an edge: passes nothing.",
+            "hoga": "A genotype: the published one, or hoga:PATH of a run folder or genotype file.",
+        }
+        | {name: recipe.summary for name, recipe in OPERATORS.items() if name != "none"},
+        "backbones": {name: BACKBONE_NOTES.get(name, "") for name in BACKBONES},
+        "readers": {name: _summary(entry) for name, entry in READERS.items()},
+        "tasks": {name: _summary(entry) for name, entry in TASKS.items()},
+    }
+
+
+BACKBONE_NOTES = {"timm:": "Any classifier of timm: timm:NAME."}
+
+
+def _summary(entry: object) -> str:
+    return (inspect.getdoc(entry) or "").partition("\n")[0]

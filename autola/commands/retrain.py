@@ -1,0 +1,88 @@
+"""`autola retrain`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from autola.arguments import option, out_of_terminal, read_arguments
+from autola.configs import RetrainConfig
+from autola.presets import RETRAIN_PRESETS
+from autola.tables import Table
+from outputs.run_directory import RunDirectory
+from search_space.errors import InputError
+from search_space.grammar import parse_attention, short_label
+
+DEFAULT = "digits"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Trains networks with attention modules under one recipe, and compares them in one table.
+
+    Every option below shows its value in the preset.
+    """
+
+    attentions: tyro.conf.Positional[tuple[str, ...]] = ()
+    """What is compared: none, se, cbam, hoga (the published genotype), hoga:RUN, se[reduction=8]+hoga ..."""
+    preset: str = DEFAULT
+    """Settings to start from: digits, cifar10, cifar10-script, cifar100."""
+    out: Path | None = None
+    """Run folder to make; a new one under ./outputs/runs if left out."""
+    resume: Path | None = None
+    """Run folder of a retraining that was stopped, to go on with; no other option goes with it."""
+    config: Annotated[RetrainConfig, tyro.conf.arg(name="")]
+    """Settings."""
+
+
+def run(arguments: list[str]) -> None:
+    """Retrains, and prints the table."""
+    preset = option(arguments, "preset") or DEFAULT
+    default = Arguments(preset=preset, config=RETRAIN_PRESETS[preset])
+    given = read_arguments(Arguments, arguments, command="retrain", default=default)
+    attentions = tuple(parse_attention(text) for text in given.attentions)
+    config = replace(given.config, attentions=attentions)
+    from autola.retraining import resume_retraining, run_retraining  # slow: Fabric
+
+    if given.resume is not None:
+        if given != replace(default, resume=given.resume):
+            raise InputError("--resume takes everything from the run; leave the other options out")
+        table = resume_retraining(RunDirectory.open(given.resume))
+    else:
+        table = run_retraining(config, given.out)
+    show(table)
+
+
+def show(table: Table) -> None:
+    """Prints a table: a row an attention, differences to the plain network beside it."""
+    plain = next((row for row in table.rows if row.attention == "none"), None)
+    view = RichTable(box=None, header_style="bold", pad_edge=False)
+    view.add_column("attention", overflow="fold")
+    for column in ("params", "MACs", f"{table.score} %", "to none", "seeds", "s / seed"):
+        view.add_column(column, justify="right")
+    for row in table.rows:
+        spread = f" ± {100 * row.spread:.2f}" if row.spread is not None else ""
+        difference = ""
+        if plain is not None and row is not plain:
+            shift, interval = row.difference(plain)
+            difference = f"{100 * shift:+.2f}" + (f" ± {100 * interval:.2f}" if interval is not None else "")
+        view.add_row(
+            short_label(row.attention),
+            f"{row.params:,}",
+            f"{row.macs / 1e6:.2f} M",
+            f"{100 * row.mean:.2f}{spread}",
+            difference,
+            str(len(row.seeds)),
+            f"{row.seconds:.0f}",
+        )
+    Console().print(view)
+    if plain is not None and plain.spread is not None:
+        out_of_terminal(
+            "± standard deviation over seeds; to none: mean difference by seed ± half its 95 % interval"
+        )
+    out_of_terminal(f"run    {table.run}")

@@ -1,0 +1,61 @@
+"""`autola search`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from autola.arguments import option, out_of_terminal, read_arguments
+from autola.configs import SearchConfig
+from autola.describe import next_retraining
+from autola.presets import SEARCH_PRESETS
+from outputs.run_directory import RunDirectory
+from search_space.errors import InputError
+from searchers import SEARCHERS
+
+DEFAULT = "digits"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Searches an attention module on two halves of a training set.
+
+    PRESET is one of: digits (the default), cifar10, cifar10-34; every option below shows its value there.
+    """
+
+    preset: tyro.conf.Positional[str] = DEFAULT
+    """Settings to start from."""
+    searcher: str = "darts"
+    """Registered searcher; its own options are --searcher.*"""
+    out: Path | None = None
+    """Run folder to make; a new one under ./outputs/runs if left out."""
+    resume: Path | None = None
+    """Run folder of a search that was stopped, to go on with; no other option goes with it."""
+    config: Annotated[SearchConfig, tyro.conf.arg(name="")]
+    """Settings."""
+
+
+def run(arguments: list[str]) -> None:
+    """Searches, and says what was found."""
+    preset = arguments[0] if arguments and not arguments[0].startswith("-") else DEFAULT
+    config = SEARCH_PRESETS[preset]
+    name = option(arguments, "searcher")
+    if name is not None and name != config.searcher.name:
+        config = replace(config, searcher=SEARCHERS[name]())
+    default = Arguments(preset=preset, searcher=config.searcher.name, config=config)
+    given = read_arguments(Arguments, arguments, command="search", default=default)
+    from autola.searching import resume_search, run_search  # slow: Fabric
+
+    if given.resume is not None:
+        if given != replace(default, resume=given.resume):
+            raise InputError("--resume takes everything from the run; leave the other options out")
+        found = resume_search(RunDirectory.open(given.resume))
+    else:
+        found = run_search(given.config, given.out)
+    out_of_terminal(f"found  {found.genotype}")
+    out_of_terminal(f"run    {found.run}")
+    out_of_terminal(f"look   autola inspect {found.run}")
+    out_of_terminal(f"next   {next_retraining(RunDirectory.open(found.run))}")

@@ -1,0 +1,114 @@
+"""What a search and a retraining are told: the records' config.json, the command line and Python share it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, PlainSerializer, TypeAdapter
+
+from evaluators.data import DataConfig
+from evaluators.tasks import TaskConfig
+from search_space.config import config, parse
+from search_space.errors import InputError
+from search_space.genotype import Fuse
+from search_space.grammar import Term
+from search_space.space import SPACES, Space
+from searchers import SEARCHERS, SearcherConfig
+from supernet.supernet import Form
+
+
+def _read_searcher(value: object) -> object:
+    """A searcher's config from JSON: its name, and its own keys."""
+    if not isinstance(value, dict):
+        return value
+    keys = dict(value)
+    name = keys.pop("name", None)
+    if not isinstance(name, str):
+        raise InputError("the searcher has no name")
+    return parse(SEARCHERS[name], keys, name)
+
+
+def _write_searcher(searcher: SearcherConfig) -> dict[str, Any]:
+    return {"name": searcher.name, **TypeAdapter(type(searcher)).dump_python(searcher, mode="json")}
+
+
+AnySearcher = Annotated[
+    SearcherConfig, BeforeValidator(_read_searcher), PlainSerializer(_write_searcher, when_used="json")
+]
+
+
+@config
+class DeviceConfig:
+    """Where and how a job computes."""
+
+    device: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    """Kind of device; auto takes the best there is."""
+    devices: int = 1
+    """Devices of this machine to use; each runs one process with its share of every batch."""
+    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Of the arithmetic; mixed keeps weights, alphas, statistics and losses in float32."""
+    threads: int | None = None
+    """CPU threads; PyTorch's own choice if left out. The last bits of sums depend on their number."""
+
+    def __post_init__(self) -> None:
+        for name in ("devices", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name}={value} is not positive")
+
+
+@config
+class SearchConfig(DeviceConfig):
+    """A search: of what, on what, how."""
+
+    data: DataConfig
+    """The images; a search sees two halves of the training set and nothing else."""
+    backbone: str = "cifar_resnet20"
+    """The network whose blocks hold the cells; `autola list` names them."""
+    width: int | None = None
+    """Channels of the backbone's first stage; its own if left out."""
+    space: str = "hoga"
+    """Registered search space."""
+    num_nodes: int | None = None
+    """Channel groups of the cell; the space's own if left out."""
+    fuse: Fuse | None = None
+    """How the cell joins its nodes; the space's own if left out."""
+    searcher: AnySearcher
+    """How to look."""
+    form: Form = "grouped"
+    """How the supernet is computed; the forms are the same function."""
+    seed: int = 0
+    """Of everything drawn."""
+
+    def resolved_space(self) -> Space:
+        """The space with this config's changes.
+
+        Raises:
+            InputError: If there is no such space, or a change is impossible.
+        """
+        space = SPACES[self.space]
+        return replace(
+            space,
+            num_nodes=space.num_nodes if self.num_nodes is None else self.num_nodes,
+            fuse=self.fuse or space.fuse,
+        )
+
+
+@config
+class RetrainConfig(TaskConfig, DeviceConfig):
+    """A retraining: one or several attentions, each with the same recipe and seeds."""
+
+    attentions: tuple[tuple[Term, ...], ...] = ()
+    """What is compared; genotypes are stored in full."""
+    seeds: tuple[int, ...] = (0,)
+    """Each attention is trained once with every seed."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.seeds:
+            raise InputError("give at least one seed")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise InputError(f"a seed is given twice: {' '.join(map(str, self.seeds))}")
+        if len(set(self.attentions)) != len(self.attentions):
+            raise InputError("an attention is given twice")

@@ -1,0 +1,66 @@
+"""The papers' settings by name, each number with its source, and a first try on digits."""
+
+from __future__ import annotations
+
+from autola.configs import RetrainConfig, SearchConfig
+from evaluators.data import DataConfig
+from evaluators.train import TrainConfig
+from search_space.registry import Registry
+from searchers.darts import Darts
+
+SEARCH_PRESETS: Registry[SearchConfig] = Registry("search preset")
+RETRAIN_PRESETS: Registry[RetrainConfig] = Registry("retrain preset")
+
+DIGITS = DataConfig(name="digits", padding=1, flip=False)
+CIFAR10 = DataConfig(name="cifar10")
+
+SEARCH_PRESETS.add(
+    "digits",
+    SearchConfig(
+        data=DIGITS,
+        backbone="cifar_resnet8",
+        # 160 steps in all, a sixtieth of the paper's: the alphas have to move faster.
+        searcher=Darts(epochs=20, batch_size=64, alpha_learning_rate=0.03),
+        threads=1,  # the maps are too small to share
+    ),
+)
+
+# Ma et al., NeurIPS 2020: "the ResNet-20 backbone on CIFAR10"; numbers are the defaults of `Darts`.
+SEARCH_PRESETS.add("cifar10", SearchConfig(data=CIFAR10, searcher=Darts()))
+
+# The network that the public search script really builds (model_search.py:15).
+SEARCH_PRESETS.add("cifar10-34", SearchConfig(data=CIFAR10, backbone="cifar_resnet34", searcher=Darts()))
+
+RETRAIN_PRESETS.add(
+    "digits",
+    RetrainConfig(
+        data=DIGITS,
+        backbone="cifar_resnet8",
+        train=TrainConfig(epochs=20, batch_size=64, learning_rate=0.05, warmup_epochs=2, clip=5.0),
+        seeds=(0, 1, 2),
+        threads=1,
+    ),
+)
+
+# Supplement of Ma et al.: SGD, 500 epochs, rate 0.1, momentum 0.9, decay 5e-4, batch 256. The schedule is
+# not stated there; the public script's half cosine to 0 is taken.
+RETRAIN_PRESETS.add(
+    "cifar10",
+    RetrainConfig(data=CIFAR10, train=TrainConfig(epochs=500, batch_size=256, learning_rate=0.1)),
+)
+
+# The public training script (test.py:19-40, 105): 600 epochs, clipping at 5.
+RETRAIN_PRESETS.add(
+    "cifar10-script",
+    RetrainConfig(data=CIFAR10, train=TrainConfig(epochs=600, batch_size=256, learning_rate=0.1, clip=5.0)),
+)
+
+# Supplement of Ma et al.: as CIFAR-10 with base width 64 and batch 128.
+RETRAIN_PRESETS.add(
+    "cifar100",
+    RetrainConfig(
+        data=DataConfig(name="cifar100"),
+        width=64,
+        train=TrainConfig(epochs=500, batch_size=128, learning_rate=0.1),
+    ),
+)

@@ -1,0 +1,56 @@
+"""Device, threads and random state of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from lightning.fabric import Fabric
+
+from autola.configs import DeviceConfig
+from outputs.run_directory import ENVIRONMENT, RunDirectory
+from search_space.errors import InputError
+
+
+def make_fabric(config: DeviceConfig) -> Fabric:
+    """Device, precision and processes, launched.
+
+    Raises:
+        InputError: If the machine has no such device, or too few of them.
+    """
+    if config.device == "gpu" and not torch.cuda.is_available():
+        raise InputError("no GPU that torch can use; choose --device cpu or auto")
+    if config.device == "mps" and not torch.backends.mps.is_available():
+        raise InputError("no MPS device; choose --device cpu or auto")
+    uses_gpu = config.device in ("auto", "gpu") and torch.cuda.is_available()
+    if uses_gpu and config.devices > torch.cuda.device_count():
+        raise InputError(f"{config.devices} devices are asked for; there are {torch.cuda.device_count()}")
+    fabric = Fabric(accelerator=config.device, devices=config.devices, precision=config.precision)
+    fabric.launch()
+    return fabric
+
+
+def device_line(fabric: Fabric) -> str:
+    """Device, threads and processes in a few words."""
+    device = fabric.device
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    if device.type == "cpu":
+        where += f", {torch.get_num_threads()} thread(s)"
+    return where + (f", {fabric.world_size} processes" if fabric.world_size > 1 else "")
+
+
+@contextmanager
+def own_state(config: DeviceConfig, resumed: RunDirectory | None = None) -> Iterator[None]:
+    """Sets the number of threads, and leaves it and torch's random state as they were.
+
+    A run that goes on computes with as many threads as it began with: sums depend on it in their last bits.
+    """
+    threads = resumed.json(ENVIRONMENT).get("num_threads") if resumed else config.threads
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.set_num_threads(before)

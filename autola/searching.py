@@ -1,0 +1,125 @@
+"""The search, with its records."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric import Fabric
+
+from autola.configs import SearchConfig
+from autola.drive import drive
+from autola.runs import new_run, search_config
+from autola.runtime import device_line, make_fabric, own_state
+from evaluators.data import Augment, halves, normalization, read
+from evaluators.tasks.classification import describe
+from outputs.run_directory import RESULT, RunDirectory
+from search_space.genotype import Genotype
+from searchers import Search
+from searchers.problem import Problem
+from supernet.backbones import build_backbone
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        run: The run folder.
+        genotype: The genotype.
+        metrics: Figures of the last epoch.
+    """
+
+    run: Path
+    genotype: Genotype
+    metrics: Mapping[str, Any]
+
+
+def run_search(config: SearchConfig, out: Path | None = None) -> Found:
+    """Searches, and keeps the records in a new run folder.
+
+    Args:
+        config: What to search, on what, how.
+        out: The run folder; None for a new one under ./outputs/runs.
+
+    Raises:
+        InputError: If the config or the data is wrong; nothing is written then.
+    """
+    with own_state(config):
+        fabric = make_fabric(config)
+        job, data = start_search(config, fabric)
+        kind = f"search-{config.data.name}"
+        run = new_run(config, data, kind=kind, seed=config.seed, out=out, fabric=fabric)
+        return _finish(config, job, run, fabric)
+
+
+def resume_search(run: RunDirectory) -> Found:
+    """Goes on with a search that was stopped: on the CPU, to the genotype and weights it would have found."""
+    config = search_config(run)
+    if run.has(RESULT):
+        log.info("%s is complete", run.path)
+        return Found(run=run.path, genotype=Genotype.load(run.path), metrics=run.metrics()[-1])
+    with own_state(config, resumed=run):
+        fabric = make_fabric(config)
+        if fabric.is_global_zero:
+            run.lock()
+        job, _ = start_search(config, fabric)
+        return _finish(config, job, run, fabric)
+
+
+def start_search(config: SearchConfig, fabric: Fabric) -> tuple[Search, dict[str, Any]]:
+    """The search at step 0, and what has to be known of its data."""
+    splits = read(config.data)
+    mean, std = normalization(config.data, splits.train)
+    job = config.searcher.start(
+        Problem(
+            space=config.resolved_space(),
+            backbone=lambda: build_backbone(
+                config.backbone,
+                num_classes=splits.num_classes,
+                in_channels=splits.in_channels,
+                width=config.width,
+            ),
+            halves=halves(splits.train),
+            mean=mean,
+            std=std,
+            augment=Augment.of(config.data),
+            fabric=fabric,
+            seed=config.seed,
+            form=config.form,
+        )
+    )
+    return job, describe(splits.train, mean, std)
+
+
+def _finish(config: SearchConfig, job: Search, run: RunDirectory, fabric: Fabric) -> Found:
+    log.info("%s  seed %d  %s", run.path, config.seed, device_line(fabric))
+    log.info("%s on %s in %s", config.searcher.name, config.data.name, config.backbone)
+    state = run.load_checkpoint()
+    if state is not None:
+        job.load_state_dict(state)
+        log.info("going on at step %d of %d", job.step, job.total_steps)
+    fabric.barrier()
+
+    def after_epoch(record: dict[str, Any]) -> Any:
+        genotype, shares = job.genotype(), job.shares()
+        run.write_genotype(genotype, shares)
+        figures = "  ".join(f"{key} {value:.4g}" for key, value in record.items() if isinstance(value, float))
+        log.info("epoch %d  %s", record["epoch"], figures)
+        return shares
+
+    writes = fabric.is_global_zero
+    drive(job, run if writes else None, title="search", after_epoch=after_epoch)
+    if writes and not run.has(RESULT):
+        run.save_weights(job.weights())
+        run.write_json(RESULT, {"genotype": str(job.genotype()), "seconds": run.seconds()})
+        run.drop_checkpoints()
+    fabric.barrier()
+    metrics = run.metrics()
+    run.unlock()
+    return Found(run=run.path, genotype=job.genotype(), metrics=metrics[-1] if metrics else {})

@@ -1,0 +1,64 @@
+"""The table that a retraining ends with."""
+
+from __future__ import annotations
+
+from statistics import fmean, stdev
+
+from search_space.config import config
+
+TABLE = "table.json"
+
+
+@config
+class Row:
+    """One attention in the table of a retraining."""
+
+    attention: str
+    """In the grammar."""
+    params: int
+    """Parameters of the network."""
+    macs: int
+    """Multiply-accumulates of one image."""
+    seeds: tuple[int, ...]
+    """One training each."""
+    scores: tuple[float, ...]
+    """Test score of each seed."""
+    seconds: float
+    """Of training, a seed, on this machine."""
+
+    @property
+    def mean(self) -> float:
+        """Mean score over the seeds."""
+        return fmean(self.scores)
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over the seeds; None for a single one."""
+        return stdev(self.scores) if len(self.scores) > 1 else None
+
+    def difference(self, other: Row) -> tuple[float, float | None]:
+        """Mean difference to another row over the shared seeds, and half its 95 % interval.
+
+        The interval is Student's for paired differences: equal seeds share the backbone's first weights
+        and the order of the images.
+        """
+        pairs = dict(zip(other.seeds, other.scores))
+        differences = [score - pairs[seed] for seed, score in zip(self.seeds, self.scores) if seed in pairs]
+        if len(differences) < 2:
+            return fmean(differences), None
+        from scipy.stats import t
+
+        standard_error = stdev(differences) / len(differences) ** 0.5
+        return fmean(differences), float(t.ppf(0.975, len(differences) - 1)) * standard_error
+
+
+@config
+class Table:
+    """What a retraining ends with."""
+
+    run: str
+    """The run folder."""
+    score: str
+    """What the scores are."""
+    rows: tuple[Row, ...]
+    """One an attention, in the order given."""

@@ -1,0 +1,236 @@
+"""What a network costs: parameters, multiply-accumulates, activation memory, latency."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from evaluators.counting import check_shape, macs, params
+from search_space.config import config
+from search_space.errors import InputError
+from search_space.grammar import Term
+from supernet.attach import attach
+from supernet.backbones import build_backbone
+
+WARM_UP = 3
+"""Forward passes before the first that is timed."""
+
+
+@config
+class Cost:
+    """What a network costs for one image; None is what was not measured."""
+
+    params: int
+    """Number of weights."""
+    macs: int
+    """Multiply-accumulates of the convolutions and linear layers of a forward pass."""
+    activation_bytes: int | None
+    """Bytes that training keeps for the backward pass."""
+    latency_ms: float | None
+    """Median time of a forward pass at batch 1."""
+    device: str | None
+    """Where the latency was measured: "cpu", or the name of the accelerator."""
+    threads: int | None
+    """CPU threads of the latency measurement; None on an accelerator."""
+
+
+def measure(
+    backbone: str,
+    attention: str | tuple[Term, ...],
+    *,
+    input_shape: Sequence[int] = (3, 32, 32),
+    width: int | None = None,
+    num_classes: int = 10,
+    latency: bool = True,
+    activation: bool = True,
+    device: str | torch.device = "cpu",
+    repeats: int = 20,
+    threads: int = 1,
+) -> Cost:
+    """Costs of a backbone with an attention attached, with random weights.
+
+    Args:
+        backbone: Registered name.
+        attention: In the grammar, or its terms.
+        input_shape: (channels, height, width) of the image.
+        width: Channels of the first stage; None for the backbone's own.
+        num_classes: Outputs of the classifier.
+        latency: Whether to time it.
+        activation: Whether to measure its activation memory.
+        device: Where latency and activation memory are measured.
+        repeats: Forward passes that are timed.
+        threads: CPU threads while measuring; one gives figures that a busy machine spoils least.
+
+    Raises:
+        InputError: If a name is unknown, channels do not fit, the device is not there, or the backbone
+            cannot take the input.
+    """
+    channels, *_ = check_shape(input_shape)
+    _check_repeats(repeats)
+
+    def build() -> nn.Module:
+        model = build_backbone(backbone, num_classes=num_classes, in_channels=channels, width=width)
+        return attach(model, attention)
+
+    device = _checked_device(device)
+    with torch.device("meta"):
+        outline = build()
+    counted = {"params": params(outline), "macs": macs(outline, input_shape)}
+    saved = milliseconds = None
+    if latency or activation:
+        with torch.random.fork_rng(devices=[]):
+            model = build().to(device)
+        with _threads(threads):
+            saved = activation_bytes(model, input_shape) if activation else None
+            if latency:
+                milliseconds = latency_ms(model, input_shape, device=device, repeats=repeats)
+    return Cost(
+        **counted,
+        activation_bytes=saved,
+        latency_ms=milliseconds,
+        device=_device_name(device) if latency else None,
+        threads=threads if latency and device.type == "cpu" else None,
+    )
+
+
+def activation_bytes(model: nn.Module, input_shape: Sequence[int]) -> int:
+    """Bytes that one image adds to what a training step keeps for its backward pass.
+
+    The difference of a batch of three and a batch of two, so that what does not grow with the batch
+    (parameters, buffers, what is computed from them) is not counted, and batch norms have something to
+    normalise. Storages are counted once, whoever keeps them; the image itself is one. The model stays
+    as it is, its statistics and modes included.
+
+    Args:
+        model: On the device where it is to be measured.
+        input_shape: (channels, height, width) of the image.
+
+    Raises:
+        InputError: If a size is not positive.
+    """
+    check_shape(input_shape)
+    with _mode(model, training=True):
+        return _saved_bytes(model, _images(model, 3, input_shape)) - _saved_bytes(
+            model, _images(model, 2, input_shape)
+        )
+
+
+def latency_ms(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    *,
+    device: str | torch.device = "cpu",
+    repeats: int = 20,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Median time of a forward pass: one image, evaluation mode, no gradients, after a warm-up.
+
+    Args:
+        model: A copy is timed if it is on another device.
+        input_shape: (channels, height, width) of the image.
+        device: Where to run.
+        repeats: Forward passes that are timed, each by itself.
+        clock: Seconds from some beginning.
+
+    Raises:
+        InputError: If a size or `repeats` is not positive, or the device is not there.
+    """
+    check_shape(input_shape)
+    _check_repeats(repeats)
+    device = _checked_device(device)
+    if any(tensor.device != device for tensor in (*model.parameters(), *model.buffers())):
+        model = copy.deepcopy(model).to(device)
+    times = list[float]()
+    with _mode(model, training=False), torch.inference_mode():
+        image = _images(model, 1, input_shape)
+        for _ in range(WARM_UP):
+            model(image)
+        for _ in range(repeats):
+            _synchronize(device)
+            start = clock()
+            model(image)
+            _synchronize(device)
+            times.append(clock() - start)
+    return 1e3 * statistics.median(times)
+
+
+def _saved_bytes(model: nn.Module, images: Tensor) -> int:
+    storages = dict[int, int]()
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return tensor.detach()  # the tensor itself would hold the graph that holds it
+
+    with torch.inference_mode(False), torch.enable_grad():
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            output = model(images)
+        for tensor in (*model.parameters(), *model.buffers()):
+            storages.pop(tensor.untyped_storage().data_ptr(), None)
+        del output  # kept until here: a storage set free could lend its address to another
+    return sum(storages.values())
+
+
+@contextmanager
+def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Training or evaluation mode for a while; modes, statistics and random numbers come back after it."""
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()] if training else []
+    model.train(training)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
+
+
+@contextmanager
+def _threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _images(model: nn.Module, batch: int, input_shape: Sequence[int]) -> Tensor:
+    parameter = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(()))
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn((batch, *input_shape), generator=random, dtype=torch.float64)
+    return images.to(parameter.device, parameter.dtype)
+
+
+def _check_repeats(repeats: int) -> None:
+    if repeats < 1:
+        raise InputError(f"repeats={repeats} is not positive; time at least one forward pass")
+
+
+def _checked_device(device: str | torch.device) -> torch.device:
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"device {str(device)!r} cannot be used: {reason}") from None
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+__all__ = ["Cost", "activation_bytes", "latency_ms", "macs", "measure", "params"]

@@ -1,0 +1,105 @@
+"""Any images in folders, a folder a class, or in tars of such folders."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from evaluators.data.archive import ENDINGS, Archive, is_archive
+from evaluators.data.cache import FORMAT, cached
+from evaluators.data.config import DataConfig
+from evaluators.data.decode import decode
+from evaluators.data.directory import Directory
+from evaluators.data.image_set import ImageSet, Splits
+from evaluators.data.index import PARTS, Source
+from evaluators.data.reader import READERS, refuse, root_of
+from evaluators.data.stratify import hold_out
+from search_space.errors import InputError
+
+TEST_FRACTION = 0.2
+"""Of a set that comes without a test set."""
+
+
+@READERS.register("folder")
+def read_folder(config: DataConfig) -> Splits:
+    """Reads the layouts of `read_layout`, every image type that Pillow knows, as RGB.
+
+    Raises:
+        InputError: If the data is missing, empty, damaged or laid out in another way.
+    """
+    refuse(config, "download")
+    return read_layout(root_of(config), config.image_size)
+
+
+def read_layout(root: Path, image_size: int | None) -> Splits:
+    """Reads one of these; classes are sorted by name.
+
+    - `root/train/<class>/<image>` beside `root/test` or `root/val`, or the same parts as `train.tar`,
+      `train.tar.gz` or `train.tgz`. Of test and val, if both are there, val is for validation; a lone val is
+      the test set, as in ImageNet.
+    - `root/<class>/<image>`, or one tar of that: a fixed stratified fifth is the test set.
+
+    Raises:
+        InputError: As `read_folder`.
+    """
+    if is_archive(root):
+        return _alone(Archive(root), image_size)
+    if not root.is_dir():
+        raise InputError(f"{root} is neither a folder nor a tar ({', '.join(ENDINGS)})")
+    if not any(root.iterdir()):
+        raise InputError(f"{root} is empty; put the images there, or give another root")
+    parts = {name: part for name in PARTS if (part := _part(root, name)) is not None}
+    if "train" not in parts or len(parts) < 2:
+        for name, part in parts.items():
+            if isinstance(part, Archive):
+                other = "test or val" if name == "train" else "train"
+                raise InputError(
+                    f"{root} has {part.path.name} but no {other}; add it, or give the tar as root"
+                )
+        return _alone(Directory(root), image_size)
+    train = _read(parts.pop("train"), image_size)
+    others = {name: _relabelled(_read(part, image_size), train, part) for name, part in parts.items()}
+    if "test" in others:
+        return Splits(train, others["test"], others.get("val"))
+    return Splits(train, others["val"])
+
+
+def _part(root: Path, name: str) -> Source | None:
+    if (root / name).is_dir():
+        return Directory(root / name)
+    for ending in ENDINGS:
+        if (root / f"{name}{ending}").is_file():
+            return Archive(root / f"{name}{ending}")
+    return None
+
+
+def _alone(source: Source, image_size: int | None) -> Splits:
+    return Splits(*hold_out(_read(source, image_size), TEST_FRACTION, seed=0))
+
+
+def _read(source: Source, image_size: int | None) -> ImageSet:
+    def build() -> ImageSet:
+        index = source.index()
+        return ImageSet(decode(source, index, image_size), torch.tensor(index.labels), index.classes)
+
+    key = hashlib.blake2b(f"{FORMAT} {image_size} {source.fingerprint()}".encode(), digest_size=16)
+    return cached(key.hexdigest(), build)
+
+
+def _relabelled(images: ImageSet, train: ImageSet, source: Source) -> ImageSet:
+    """The same images with the labels of the training set; they may lack some of its classes.
+
+    Raises:
+        InputError: If they have a class that the training set lacks.
+    """
+    extra = sorted(set(images.classes) - set(train.classes))
+    if extra:
+        raise InputError(
+            f"{source.path} has classes that the training set lacks: {', '.join(extra[:5])}"
+            f"{' ...' if len(extra) > 5 else ''}; remove them, or add training images"
+        )
+    labels = torch.tensor([train.classes.index(name) for name in images.classes])
+    return replace(images, labels=labels[images.labels], classes=train.classes)

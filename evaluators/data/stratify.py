@@ -1,0 +1,106 @@
+"""Seeded splits in which every class keeps its share."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from evaluators.data.image_set import ImageSet
+from search_space.errors import InputError
+
+
+def halves(images: ImageSet, seed: int = 0) -> tuple[ImageSet, ImageSet]:
+    """Two disjoint halves, for weights and for alphas; they differ by at most one image a class and in all.
+
+    Raises:
+        InputError: If there are fewer than two images.
+    """
+    if len(images) < 2:
+        raise InputError("searching needs at least two training images, one for each half")
+    counts = _counts(images)
+    return _divide(images, quotas(counts, len(images) // 2, torch.zeros_like(counts), counts), seed)
+
+
+def hold_out(images: ImageSet, fraction: float, seed: int = 0) -> tuple[ImageSet, ImageSet]:
+    """Splits off a part of the images; every class keeps at least one image in the larger, first part.
+
+    Args:
+        images: What to split.
+        fraction: Share of the images to hold out, between 0 and 1.
+        seed: Other seeds give other splits.
+
+    Returns:
+        The rest, and what was held out.
+
+    Raises:
+        InputError: If `fraction` is not between 0 and 1, or nothing is left on one side.
+    """
+    if not 0 < fraction < 1:
+        raise InputError(f"cannot hold out a fraction of {fraction:g}; give a number between 0 and 1")
+    counts = _counts(images)
+    most = (counts - 1).clamp(min=0)
+    total = min(round(fraction * len(images)), int(most.sum()))
+    if total < 1:
+        raise InputError(
+            f"holding out {fraction:g} of {len(images)} images in {len(images.classes)} classes leaves none; "
+            "give a larger fraction or more images"
+        )
+    held, rest = _divide(images, quotas(counts, total, torch.zeros_like(counts), most), seed)
+    return rest, held
+
+
+def subset(images: ImageSet, limit: int, seed: int = 0) -> ImageSet:
+    """At most `limit` images, at least one of each class that `images` has.
+
+    Raises:
+        InputError: If `limit` is smaller than the number of these classes.
+    """
+    if limit >= len(images):
+        return images
+    counts = _counts(images)
+    least = counts.clamp(max=1)
+    if limit < int(least.sum()):
+        raise InputError(
+            f"a limit of {limit} images is less than one for each of {int(least.sum())} classes; "
+            f"give at least {int(least.sum())}"
+        )
+    return _divide(images, quotas(counts, limit, least, counts), seed)[0]
+
+
+def quotas(
+    counts: Int64[Tensor, "k"], total: int, least: Int64[Tensor, "k"], most: Int64[Tensor, "k"]
+) -> Int64[Tensor, "k"]:
+    """Shares `total` out in proportion to `counts`, by largest remainders, within bounds.
+
+    Args:
+        counts: Images of each class.
+        total: What the quotas add up to, between the sums of `least` and `most`.
+        least: Lower bound of each class.
+        most: Upper bound of each class.
+    """
+    assert int(least.sum()) <= total <= int(most.sum()), (least, total, most)
+    exact = counts.double() * total / counts.sum()
+    quota = torch.minimum(torch.maximum(exact.floor().long(), least), most)
+    while (missing := total - int(quota.sum())) != 0:
+        step = 1 if missing > 0 else -1
+        free = quota < most if step > 0 else quota > least
+        gain = torch.where(free, (exact - quota) * step, -torch.inf)
+        quota[int(gain.argmax())] += step
+    return quota
+
+
+def _counts(images: ImageSet) -> Int64[Tensor, "k"]:
+    return torch.bincount(images.labels, minlength=len(images.classes))
+
+
+def _divide(images: ImageSet, quota: Int64[Tensor, "k"], seed: int) -> tuple[ImageSet, ImageSet]:
+    """Picks `quota` images of each class at random; both parts keep the order of `images`."""
+    shuffled = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    by_class = shuffled[images.labels[shuffled].argsort(stable=True)]
+    labels = images.labels[by_class]
+    counts = _counts(images)
+    rank = torch.arange(len(images)) - (counts.cumsum(0) - counts)[labels]
+    chosen = torch.zeros(len(images), dtype=torch.bool)
+    chosen[by_class] = rank < quota[labels]
+    return images.select(chosen.nonzero().flatten()), images.select((~chosen).nonzero().flatten())

@@ -1,0 +1,183 @@
+"""Image classification: cross-entropy, top-1 accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from evaluators.data import Augment, Batches, ImageSet, hold_out, normalization, read
+from evaluators.seeds import seed_of
+from evaluators.tasks import TASKS, Split, TaskConfig
+from search_space.grammar import Term
+from supernet.attach import attach
+from supernet.backbones import build_backbone
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+
+SCORE = "accuracy"
+
+
+class ClassificationTask:
+    """A classifier and its batches; see `Task`.
+
+    Args:
+        model: Images (b, c, h, w) to logits (b, classes).
+        train: Augmented, shuffled training batches.
+        fabric: Device and processes.
+        validation: Held-out batches; None for none.
+        test: Test batches; None where the test set is not to be seen.
+        label_smoothing: Share of the target spread evenly over the classes.
+    """
+
+    figures: tuple[str, ...] = ("accuracy",)
+    score: str = SCORE
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: Batches,
+        fabric: Fabric,
+        *,
+        validation: Batches | None = None,
+        test: Batches | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        self.model, self.train, self.fabric = model, train, fabric
+        self.splits = {"validation": validation, "test": test}
+        self.label_smoothing = label_smoothing
+        self.steps_per_epoch = len(train)
+        self.has_validation = validation is not None
+
+    def batch(self, epoch: int, index: int) -> tuple[Tensor, Tensor]:
+        return self.train.batch(epoch, index)
+
+    def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
+        images, labels = batch
+        logits = model(images)
+        return cross_entropy(logits, labels, self.label_smoothing), accuracy(logits, labels)
+
+    def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
+        batches = self.splits[split]
+        assert batches is not None, f"the task has no {split} part"
+        return evaluate(model, batches, self.fabric)
+
+
+@TASKS.register("classification")
+class Classification:
+    """Classification of small images that stay on the device.
+
+    The validation part is the data's own, or else a share of the training set.
+
+    Args:
+        config: What is trained, on what, how.
+        fabric: Device and processes.
+
+    Raises:
+        InputError: If the data cannot be read.
+    """
+
+    score: str = SCORE
+
+    def __init__(self, config: TaskConfig, fabric: Fabric) -> None:
+        self.config, self.fabric = config, fabric
+        splits = read(config.data)
+        self.input_shape = (splits.in_channels, *splits.image_size)
+        self.num_classes = splits.num_classes
+        self.mean, self.std = normalization(config.data, splits.train)
+        self.train, self.validation, self.test = splits.train, splits.validation, splits.test
+        fraction = config.train.validation_fraction
+        if not fraction:
+            self.validation = None
+        elif self.validation is None:
+            self.train, self.validation = hold_out(self.train, fraction)
+
+    def describe(self) -> dict[str, Any]:
+        return describe(self.train, self.mean, self.std)
+
+    def network(self, attention: tuple[Term, ...], seed: int) -> nn.Module:
+        torch.manual_seed(seed_of(seed, "network"))
+        backbone = build_backbone(
+            self.config.backbone,
+            num_classes=self.num_classes,
+            in_channels=self.input_shape[0],
+            width=self.config.width,
+        )
+        return attach(backbone, attention)
+
+    def start(self, attention: tuple[Term, ...], seed: int) -> ClassificationTask:
+        recipe = self.config.train
+        train = self._batches(self.train, seed, Augment.of(self.config.data))
+        return ClassificationTask(
+            self.network(attention, seed),
+            train,
+            self.fabric,
+            validation=self._batches(self.validation, seed) if self.validation else None,
+            test=self._batches(self.test, seed),
+            label_smoothing=recipe.label_smoothing,
+        )
+
+    def _batches(self, images: ImageSet, seed: int, augment: Augment | None = None) -> Batches:
+        training = augment is not None
+        return Batches(
+            images,
+            self.config.train.batch_size,
+            device=self.fabric.device,
+            mean=self.mean,
+            std=self.std,
+            augment=augment,
+            seed=seed,
+            dtype=real_dtype(self.fabric),
+            shuffle=training,
+            drop_last=training,
+            rank=self.fabric.global_rank,
+            world_size=self.fabric.world_size,
+        )
+
+
+def describe(images: ImageSet, mean: Sequence[float], std: Sequence[float]) -> dict[str, Any]:
+    """What a classifier has to know of its images, as JSON values."""
+    return {
+        "input_shape": [images.images.shape[3], *images.size],
+        "num_classes": len(images.classes),
+        "classes": list(images.classes),
+        "mean": list(mean),
+        "std": list(std),
+    }
+
+
+def real_dtype(fabric: Fabric) -> torch.dtype:
+    """Of images and weights: float64 under "64-true", else float32."""
+    return torch.float64 if fabric.strategy.precision.precision == "64-true" else torch.float32
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Mean cross-entropy, in float32 at least."""
+    real = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return F.cross_entropy(real, labels, label_smoothing=label_smoothing)
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Share of the images whose largest logit is the label's, as a scalar tensor."""
+    return (logits.argmax(1) == labels).double().mean()
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, batches: Batches, fabric: Fabric) -> dict[str, float]:
+    """Mean cross-entropy and top-1 accuracy over all images of all processes, in eval mode."""
+    training = model.training
+    model.eval()
+    sums = torch.zeros(3, dtype=torch.float64, device=fabric.device)
+    for images, labels in batches:
+        logits = model(images)
+        loss = F.cross_entropy(logits.double(), labels, reduction="sum")
+        correct = (logits.argmax(1) == labels).double().sum()
+        sums += torch.stack((loss, correct, torch.full_like(loss, len(labels))))
+    model.train(training)
+    loss_sum, correct_sum, count = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum")).tolist()
+    return {"loss": loss_sum / count, "accuracy": correct_sum / count}

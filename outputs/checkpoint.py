@@ -1,0 +1,64 @@
+"""Checkpoints of a job: the newest two, never code."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from outputs.files import write_atomically
+from search_space.errors import InputError
+
+log = logging.getLogger(__name__)
+
+KEPT = 2
+
+
+def save(folder: Path, state: dict[str, Any], step: int) -> None:
+    """Writes the state of a job after `step` steps and removes all but the newest two."""
+    folder.mkdir(exist_ok=True)
+    write_atomically(folder / f"step-{step:09d}.pt", lambda path: torch.save(state, path))
+    for old in _by_age(folder)[KEPT:]:
+        old.unlink()
+
+
+def load(folder: Path) -> dict[str, Any] | None:
+    """The newest complete state, on the CPU; None if there is none.
+
+    A file that is cut short or damaged is passed over with a warning, for the one before it.
+
+    Raises:
+        InputError: If a file holds anything but tensors and plain values: it may carry code.
+    """
+    for path in _by_age(folder):
+        problem = _damage(path)
+        if problem is None:
+            try:
+                return torch.load(path, map_location="cpu", weights_only=True)
+            except pickle.UnpicklingError:
+                raise InputError(
+                    f"{path} carries code and is refused; delete it if you do not know where it comes from"
+                ) from None
+        log.warning("%s is %s; using the checkpoint before it", path, problem)
+    return None
+
+
+def _by_age(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*.pt"), reverse=True)
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with the container, if anything; refuses other containers than torch's own."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start[:1] == b"\x80":
+        raise InputError(f"{path} is a bare pickle, which can carry code, and is refused")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "damaged" if archive.testzip() else None
+    except zipfile.BadZipFile:
+        return "cut short"

@@ -1,0 +1,65 @@
+"""Files that are either whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from search_space.errors import InputError
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Writes a file under a temporary name beside it, flushes it to the disk and renames it.
+
+    Args:
+        path: The file; what it held before stays until the new content is complete.
+        write: Writes the content to the path that it is given.
+
+    Raises:
+        InputError: If the disk is full or the folder cannot be written; nothing is left behind.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if out_of_space(error):
+            raise no_space(path) from None
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for text."""
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def out_of_space(error: BaseException) -> bool:
+    """Whether a full disk or quota is behind an error, torch's and safetensors' included."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "No space left on device" in str(error) or "os error 28" in str(error)
+
+
+def no_space(path: Path) -> InputError:
+    """The error for a full disk."""
+    return InputError(
+        f"no space left on the disk for {path}; what was complete is kept: "
+        "free some space and --resume the run"
+    )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,82 @@
+"""What every searcher is given: a space, a backbone, two halves of a training set, a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from evaluators.data import Augment, Batches, ImageSet
+from evaluators.seeds import seed_of
+from evaluators.tasks.classification import real_dtype
+from search_space.genotype import Genotype
+from search_space.grammar import Term
+from search_space.space import Space
+from supernet.attach import attach
+from supernet.supernet import Form, Supernet
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A search problem.
+
+    Attributes:
+        space: What is searched.
+        backbone: Builds a plain network, with random weights.
+        halves: Two halves of the training set: for the weights, and for the choice.
+        mean, std: Of the channels, to normalise with.
+        augment: Of training images; None for none.
+        fabric: Device, precision and processes.
+        seed: Of the search.
+        form: How the supernet is computed.
+    """
+
+    space: Space
+    backbone: Callable[[], nn.Module]
+    halves: tuple[ImageSet, ImageSet]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    augment: Augment | None
+    fabric: Fabric
+    seed: int
+    form: Form
+
+    def batches(self, half: int, batch_size: int, *, training: bool = True) -> Batches:
+        """Batches of a half: shuffled and augmented for training, all images in order otherwise.
+
+        Raises:
+            InputError: If the half has fewer images than a training batch.
+        """
+        return Batches(
+            self.halves[half],
+            batch_size,
+            device=self.fabric.device,
+            mean=self.mean,
+            std=self.std,
+            augment=self.augment if training else None,
+            seed=self.seed,
+            stream=f"half{half}",
+            dtype=real_dtype(self.fabric),
+            shuffle=training,
+            drop_last=training,
+            rank=self.fabric.global_rank,
+            world_size=self.fabric.world_size,
+        )
+
+    def supernet(self) -> Supernet:
+        """A new supernet on the device."""
+        torch.manual_seed(seed_of(self.seed, "supernet"))
+        network = Supernet(self.backbone(), self.space, self.form)
+        return network.to(self.fabric.device, real_dtype(self.fabric))
+
+    def found(self, genotype: Genotype, *purpose: int | str) -> nn.Module:
+        """The backbone with a genotype attached, its weights a function of seed and purpose."""
+        torch.manual_seed(seed_of(self.seed, "found", *purpose))
+        network = attach(self.backbone(), (Term(name="hoga", genotype=genotype),))
+        return network.to(self.fabric.device, real_dtype(self.fabric))

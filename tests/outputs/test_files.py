@@ -1,0 +1,45 @@
+"""Files are whole or not there."""
+
+import errno
+import os
+
+import pytest
+
+from outputs.files import write_atomically, write_text
+from search_space.errors import InputError
+
+
+def test_a_file_is_written_with_the_usual_rights_and_nothing_else(tmp_path):
+    write_text(tmp_path / "a.json", "one")
+    write_text(tmp_path / "a.json", "two")
+    assert (tmp_path / "a.json").read_text() == "two"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "a.json").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_writer_that_fails_leaves_the_old_file_and_no_temporary(tmp_path):
+    write_text(tmp_path / "a.json", "old")
+
+    def half(path):
+        path.write_text("ha")
+        raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError, match="the power went"):
+        write_atomically(tmp_path / "a.json", half)
+    assert (tmp_path / "a.json").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_one_line_and_the_old_file_stays(tmp_path, monkeypatch, code):
+    write_text(tmp_path / "a.json", "old")
+
+    def full(descriptor):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"no space left on the disk for .*a\.json; .*--resume"):
+        write_text(tmp_path / "a.json", "new")
+    assert (tmp_path / "a.json").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1

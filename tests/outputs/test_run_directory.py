@@ -1,0 +1,151 @@
+"""Run folders: complete or absent, one writer, a log that goes back with the checkpoint."""
+
+import json
+import multiprocessing
+import pickle
+
+import pytest
+import torch
+
+from outputs import run_directory
+from outputs.run_directory import RunDirectory, load_weights
+from outputs.tensorboard import TensorBoardLog
+from search_space.errors import InputError
+from search_space.genotype import PUBLISHED
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunDirectory.create(tmp_path / "runs" / "one", "{}\n", {"seed": 3}, {"classes": ["a", "b"]})
+    yield run
+    run.unlock()
+
+
+def test_a_new_run_has_its_config_environment_and_data(run):
+    assert run.text("config.json") == "{}\n"
+    assert run.json("environment.json") == {"seed": 3}
+    assert run.json("data.json") == {"classes": ["a", "b"]}
+    assert [path.name for path in run.path.parent.iterdir()] == ["one"]
+
+
+def test_a_folder_that_exists_is_refused_and_untouched(run):
+    before = {path: path.read_bytes() for path in run.path.rglob("*.json")}
+    with pytest.raises(InputError, match="exists already; choose another --out, or go on with --resume"):
+        RunDirectory.create(run.path, "other", {}, {})
+    assert {path: path.read_bytes() for path in run.path.rglob("*.json")} == before
+
+
+def test_nothing_is_left_where_a_run_cannot_be_made(tmp_path, monkeypatch):
+    def full(path, text):
+        raise InputError("no space left")
+
+    monkeypatch.setattr(run_directory, "write_text", full)
+    with pytest.raises(InputError, match="no space left"):
+        RunDirectory.create(tmp_path / "one", "{}", {}, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_way_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot make the run folder .*file/one"):
+        RunDirectory.create(tmp_path / "file" / "one", "{}", {}, {})
+
+
+def test_a_folder_without_a_config_is_no_run(tmp_path):
+    with pytest.raises(InputError, match=r"is not a run folder: it has no config\.json"):
+        RunDirectory.open(tmp_path)
+
+
+def _lock(path, answers):
+    try:
+        RunDirectory.open(path).lock()
+        answers.put("locked")
+    except InputError as error:
+        answers.put(str(error))
+
+
+def test_a_second_writer_is_refused_until_the_first_ends(run):
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    for expected in ("another process is writing to", "locked"):
+        process = context.Process(target=_lock, args=(run.path, answers))
+        process.start()
+        assert expected in answers.get(timeout=120)
+        process.join()
+        run.unlock()
+
+
+def test_the_log_goes_back_to_the_moment_of_the_checkpoint(run):
+    run.log({"epoch": 1, "epoch_seconds": 1.5})
+    run.save_checkpoint({"step": 1}, 1)
+    run.log({"epoch": 2, "epoch_seconds": 1.5})
+    assert run.seconds() == 3.0
+    assert run.load_checkpoint() == {"step": 1}
+    assert run.metrics() == [{"epoch": 1, "epoch_seconds": 1.5}]
+
+
+def test_the_log_is_emptied_where_there_is_no_checkpoint(run):
+    run.log({"epoch": 1})
+    assert run.load_checkpoint() is None
+    assert run.metrics() == []
+
+
+def test_a_line_that_was_being_written_is_not_read(run):
+    run.log({"epoch": 1})
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": ')
+    assert run.metrics() == [{"epoch": 1}]
+
+
+def test_genotype_and_shares_come_back(run):
+    shares = {(1, 0): {"none": 0.25, "skip_connect": 0.75}}
+    run.write_genotype(PUBLISHED, shares)
+    assert run.shares() == shares
+    assert json.loads(run.text("genotype.json"))["space"] == "hoga"
+
+
+def test_weights_come_back_whatever_their_layout(run):
+    layout = torch.randn(2, 3, 4, 5, dtype=torch.float64).to(memory_format=torch.channels_last)
+    weights = {"a": layout, "b": layout, "n": torch.tensor(7)}
+    run.save_weights(weights)
+    loaded = run.load_weights()
+    assert set(loaded) == set(weights)
+    assert all(torch.equal(loaded[name], value) for name, value in weights.items())
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 20, pickle.dumps({"a": 1})])
+def test_weights_of_another_kind_are_refused(tmp_path, content):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="cut short or not a safetensors file"):
+        load_weights(path)
+
+
+def test_weights_cut_short_are_refused(run):
+    run.save_weights({"a": torch.zeros(100)})
+    path = run.path / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="cut short"):
+        run.load_weights()
+
+
+def test_missing_weights_are_one_line(tmp_path):
+    with pytest.raises(InputError, match="no weights at"):
+        load_weights(tmp_path / "weights.safetensors")
+
+
+def test_a_full_disk_while_logging_is_one_line(run, monkeypatch):
+    (run.path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(InputError, match="no space left on the disk"):
+        run.log({"epoch": 1})
+
+
+def test_tensorboard_events_hold_metrics_and_shares(run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = TensorBoardLog(run.path)
+    board.log(8, {"loss": 0.5}, {(2, 1): {"SE": 0.75}})
+    board.close()
+    events = EventAccumulator(str(run.path / "tensorboard")).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [(8, 0.5)]
+    assert [event.value for event in events.Scalars("shares/h1_h2/SE")] == [0.75]

@@ -1,0 +1,116 @@
+"""Backbones: every registered one builds, answers, and has its published size."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+
+from search_space.errors import InputError
+from supernet.backbones import BACKBONES, build_backbone
+from supernet.backbones.cifar_resnet import BasicBlock, CifarResNet
+from tests.modules import image, num_parameters, scrambled
+
+NAMES = [name for name in BACKBONES if not name.endswith(":")]
+MEMBERS = {"timm:": "timm:resnet18"}
+
+
+def on_meta(name: str, **options: int) -> nn.Module:
+    with torch.device("meta"):
+        return build_backbone(name, **options)
+
+
+def test_every_family_has_a_member_here() -> None:
+    assert {name for name in BACKBONES if name.endswith(":")} == set(MEMBERS)
+
+
+@pytest.mark.parametrize("name", [*NAMES, *MEMBERS.values()])
+def test_classifies(name: str) -> None:
+    model = on_meta(name, num_classes=7, in_channels=1).eval()
+    assert model(torch.empty(2, 1, 33, 35, device="meta")).shape == (2, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("cifar_resnet20", {}, 272_474),
+        ("cifar_resnet32", {}, 466_906),
+        ("cifar_resnet56", {}, 855_770),
+        ("cifar_resnet20", {"width": 64, "num_classes": 100}, 4_350_884),
+        ("resnet18", {"num_classes": 1000}, 11_689_512),
+        ("resnet50", {"num_classes": 1000}, 25_557_032),
+        ("timm:resnet50", {"num_classes": 1000}, 25_557_032),
+    ],
+)
+def test_has_the_published_size(name: str, options: dict[str, int], expected: int) -> None:
+    assert num_parameters(on_meta(name, **options)) == expected
+
+
+@pytest.mark.parametrize("depth", [8, 14, 20, 32, 44, 56, 110])
+def test_depth_counts_the_weighted_layers(depth: int) -> None:
+    model = on_meta(f"cifar_resnet{depth}")
+    layers = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear) and "downsample" not in name
+    ]
+    assert len(layers) == depth
+
+
+def test_the_net_of_the_public_script_has_four_stages() -> None:
+    model = on_meta("cifar_resnet34")
+    assert isinstance(model, CifarResNet)
+    stages = [model.get_submodule(f"layer{i}") for i in range(1, 5)]
+    assert [len(list(stage.children())) for stage in stages] == [3, 4, 6, 3]
+    widths = [block.bn2.num_features for block in model.modules() if isinstance(block, BasicBlock)]
+    assert widths == [16] * 3 + [32] * 4 + [64] * 6 + [128] * 3
+
+
+def test_a_cifar_net_equals_its_formula() -> None:
+    model = scrambled(CifarResNet((1, 1), num_classes=3, in_channels=2, width=4)).eval()
+    assert [name for name, _ in model.named_children()] == ["conv1", "bn1", "layer1", "layer2", "fc"]
+    first, second = model.get_submodule("layer1.0"), model.get_submodule("layer2.0")
+    assert isinstance(first, BasicBlock)
+    assert isinstance(second, BasicBlock)
+    x = image(2, 2, 7, 9)
+    y = model.bn1(model.conv1(x)).relu()
+    y = (first.bn2(first.conv2(first.bn1(first.conv1(y)).relu())) + y).relu()
+    shortcut = second.downsample(y)
+    y = (second.bn2(second.conv2(second.bn1(second.conv1(y)).relu())) + shortcut).relu()
+    assert y.shape == (2, 8, 4, 5)
+    torch.testing.assert_close(model(x), model.fc(y.mean((2, 3))), rtol=0, atol=1e-10)
+
+
+def test_torchvision_is_unchanged() -> None:
+    ours = build_backbone("resnet18", num_classes=5)
+    theirs = models.resnet18(num_classes=5)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.ones(1, 3, 33, 35)
+    assert torch.equal(ours.eval()(x), theirs.eval()(x))
+
+
+def test_in_channels_change_the_stem_alone() -> None:
+    plain, grey = on_meta("resnet18").state_dict(), on_meta("resnet18", in_channels=1).state_dict()
+    assert [key for key in plain if plain[key].shape != grey[key].shape] == ["conv1.weight"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("resnt18", {}, "unknown backbone 'resnt18'; did you mean resnet18"),
+        ("tim:resnet18", {}, "unknown backbone 'tim:'; did you mean timm:"),
+        ("timm:resnt18", {}, "unknown timm model 'resnt18'; did you mean resnet18"),
+        ("timm:qqqq", {}, "unknown timm model 'qqqq'; known: "),
+        ("resnet18", {"width": 32}, "backbone resnet18 has a fixed width"),
+        ("timm:resnet18", {"width": 32}, "backbone timm:resnet18 has a fixed width"),
+        ("cifar_resnet20", {"width": 0}, "width=0 is not positive"),
+        ("cifar_resnet20", {"num_classes": 0}, "num_classes=0 is not positive"),
+        ("cifar_resnet20", {"in_channels": -1}, "in_channels=-1 is not positive"),
+    ],
+)
+def test_bad_backbones_are_refused(name: str, options: dict[str, int], expected: str) -> None:
+    with pytest.raises(InputError) as raised:
+        build_backbone(name, **options)
+    assert expected in str(raised.value)
+    assert len(str(raised.value)) < 1000
