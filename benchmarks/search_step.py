@@ -51,7 +51,9 @@ class Step:
         self.supernet = supernet
         self.batches = batches
         self.alphas_alone = supernet.form != "plain"
-        self.weights = torch.optim.SGD(supernet.weights(), 0.025, momentum=0.9, weight_decay=5e-4)
+        self.weights = torch.optim.SGD(
+            supernet.weights(), 0.025, momentum=0.9, weight_decay=5e-4, foreach=self.alphas_alone
+        )
         self.alphas = torch.optim.Adam([supernet.alphas], 3e-3, betas=(0.5, 0.999), weight_decay=1e-3)
 
     def loss(self, half: int) -> Tensor:
@@ -62,7 +64,8 @@ class Step:
         alphas = self.supernet.alphas
         self.alphas.zero_grad()
         if self.alphas_alone:
-            (alphas.grad,) = torch.autograd.grad(self.loss(1), [alphas])
+            with self.supernet.frozen_weights():
+                (alphas.grad,) = torch.autograd.grad(self.loss(1), [alphas])
         else:
             self.loss(1).backward()
         self.alphas.step()

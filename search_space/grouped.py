@@ -40,22 +40,24 @@ class Mixture:
     def __init__(self, state: State) -> None:
         self.state = state
         self.num_edges = state.num_groups
-        self._channels: Tensor | None = None
+        self._channels = list[tuple[Tensor, Tensor]]()
         self._maps = list[Tensor]()
-        self._spread = list[Tensor]()
+        self._factors = list[Tensor]()
         self._full = list[tuple[Tensor, Tensor]]()
         self._features = list[Tensor]()
 
-    def add_channel_gate(self, gate: Float[Tensor, "b_or_1 edges c_or_1"]) -> None:
-        """Adds weighted factors for every channel, or one for an edge."""
-        self._channels = gate if self._channels is None else self._channels + gate
+    def add_channel_gate(
+        self, gate: Float[Tensor, "b_or_1 edges c_or_1"], weight: Float[Tensor, "edges"]
+    ) -> None:
+        """Adds weight * gate: a factor for every channel, or one for an edge."""
+        self._channels.append((gate, weight))
 
     def add_spatial_gate(
         self, logits: Float[Tensor, "b edges h w"], factor: Float[Tensor, "b_or_1 edges c_or_1"]
     ) -> None:
         """Adds factor * sigmoid(logits): a map for every edge times weighted factors for its channels."""
         self._maps.append(logits)
-        self._spread.append(factor)
+        self._factors.append(factor)
 
     def add_full_gate(self, logits: Float[Tensor, "b edges_c h w"], weight: Float[Tensor, "edges"]) -> None:
         """Adds weight * sigmoid(logits): a factor for every channel and position."""
@@ -79,18 +81,21 @@ class Mixture:
     def _gate(self, x: Tensor) -> Tensor | None:
         b, channels, h, w = x.shape
         e, c = self.num_edges, channels // self.num_edges
-        total: Tensor | None = self._channels
-        if total is not None:
-            total = total.expand(b, e, c).reshape(b, channels, 1, 1)
+        total: Tensor | None = None
+        if self._channels:
+            gates = torch.stack([gate.expand(b, e, c) for gate, _ in self._channels])
+            weights = torch.stack([weight for _, weight in self._channels])
+            total = (gates * weights[:, None, :, None]).sum(0).view(b, channels, 1, 1)
         if self._maps:
             maps = torch.cat(self._maps, 1) if len(self._maps) > 1 else self._maps[0]
             maps = torch.sigmoid(maps).permute(0, 2, 3, 1).reshape(b, h * w, len(self._maps) * e)
+            factors = torch.stack([factor.expand(b, e, c) for factor in self._factors], 1)
             own = torch.eye(e, dtype=x.dtype, device=x.device)[:, :, None]
-            spread = torch.cat([(own * f[:, None]).expand(b, e, e, c) for f in self._spread], 1).flatten(2)
+            factors = (factors[:, :, None] * own).view(b, -1, channels)
             if total is None:
-                total = maps @ spread
+                total = maps @ factors
             else:
-                total = torch.baddbmm(total.view(b, 1, channels), maps, spread)
+                total = torch.baddbmm(total.view(b, 1, channels), maps, factors)
             total = total.view(b, h, w, channels).permute(0, 3, 1, 2)
         for logits, weight in self._full:
             gate, factor = torch.sigmoid(logits), weight.repeat_interleave(c).view(-1, 1, 1)

@@ -39,6 +39,8 @@ class _PoolChannels(torch.autograd.Function):
         b, e, c, n = scaled.shape
         rows = scaled.reshape(b * e, c, 1, n).permute(0, 3, 1, 2)
         maximum, index = F.max_pool2d_with_indices(rows, (c, 1))
+        if c <= 256:
+            index = index.to(torch.uint8)  # kept for backward: an eighth of the memory
         ctx.save_for_backward(planes if gate is not None else None, gate, index)
         ctx.channels = c
         return torch.cat((maximum.view(b, e, 1, n), scaled.mean(2, keepdim=True)), 2)
@@ -53,7 +55,7 @@ class _PoolChannels(torch.autograd.Function):
         of_maximum, of_mean = grad.split(1, 2)
         of_maximum = of_maximum.reshape(b * e, 1, 1, n).permute(0, 3, 1, 2)
         scaled = torch.ops.aten.max_pool2d_with_indices_backward(
-            of_maximum, shape, [c, 1], [c, 1], [0, 0], [1, 1], False, index
+            of_maximum, shape, [c, 1], [c, 1], [0, 0], [1, 1], False, index.long()
         )
         scaled = scaled.permute(0, 2, 3, 1).view(b, e, c, n).add(of_mean, alpha=1 / c)
         if gate is None:

@@ -50,12 +50,11 @@ class GroupedMixedEdges(nn.Module):
             self.groups.append(_Group(source, [node for node, _ in edges], rows, operators))
 
     def forward(self, source: int, state: State) -> list[tuple[int, Tensor]]:
-        assert self.mixing.weights is not None, "a cell runs only inside its supernet"
         if source == 0:
             count_batches(self)
         group = self.groups[source]
         assert isinstance(group, _Group)
-        return group.mix(state, self.mixing.weights)
+        return group.mix(state, self.mixing.columns(group.rows))
 
 
 class _Group(nn.Module):
@@ -78,7 +77,7 @@ class _Group(nn.Module):
         super().__init__()
         self.source = source
         self.nodes = nodes
-        self.rows = rows
+        self.rows = tuple(rows)
         self.stacks = nn.ModuleDict()
         self.singles = nn.ModuleDict()
         self.forms = list[tuple[int, Grouped]]()
@@ -96,11 +95,10 @@ class _Group(nn.Module):
         """Of every edge, as in the state dict of the plain form."""
         return [edge_name(node, self.source) for node in self.nodes]
 
-    def mix(self, state: State, weights: Tensor) -> list[tuple[int, Tensor]]:
+    def mix(self, state: State, columns: Sequence[Tensor]) -> list[tuple[int, Tensor]]:
         num_edges = len(self.nodes)
         if state.num_groups != num_edges:
             state = state.repeat(num_edges)
-        columns = weights[self.rows].unbind(1)
         mixture = Mixture(state)
         needed = [form.channel_mlps() for _, form in self.forms]
         mlps = [mlp for several in needed for mlp in several]

@@ -15,10 +15,28 @@ from search_space.state import State, add_all
 class Mixing:
     """The mixing weights of the present forward pass, shared by all cells of a supernet."""
 
-    __slots__ = ("weights",)
+    __slots__ = ("_columns", "_weights")
 
     def __init__(self) -> None:
-        self.weights: Tensor | None = None
+        self._weights: Tensor | None = None
+        self._columns = dict[tuple[int, ...], tuple[Tensor, ...]]()
+
+    def set(self, weights: Float[Tensor, "edges primitives"] | None) -> None:
+        """Starts a forward pass with these weights, or ends it with None."""
+        self._weights = weights
+        self._columns.clear()
+
+    @property
+    def weights(self) -> Float[Tensor, "edges primitives"]:
+        """One row an edge, one column a primitive."""
+        assert self._weights is not None, "a cell runs only inside its supernet"
+        return self._weights
+
+    def columns(self, rows: tuple[int, ...]) -> tuple[Float[Tensor, "rows"], ...]:
+        """For every primitive the weights of some edges, selected once for all cells."""
+        if rows not in self._columns:
+            self._columns[rows] = self.weights[list(rows)].unbind(1)
+        return self._columns[rows]
 
 
 class SeparateState(State):
@@ -71,7 +89,6 @@ class PlainMixedEdges(nn.Module):
         ]
 
     def _mix(self, edge: tuple[int, int], x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        assert self.mixing.weights is not None, "a cell runs only inside its supernet"
         weights = self.mixing.weights[self.rows[edge]].unbind()
         operators = self.operators[edge_name(*edge)].children()
         terms = [weight * read(operator, SeparateState(x)) for weight, operator in zip(weights, operators)]

@@ -56,4 +56,4 @@ class GroupedSkip(Grouped[Skip]):
         mixture: Mixture,
         channel_gates: Sequence[Tensor],
     ) -> None:
-        mixture.add_channel_gate(weight[None, :, None])
+        mixture.add_channel_gate(weight.new_ones(1, 1, 1), weight)

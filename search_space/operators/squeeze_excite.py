@@ -6,6 +6,7 @@ Source: Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018, eq. 2-4 (arXiv:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import cast
 
 import torch
@@ -92,7 +93,7 @@ class GroupedExcite(Grouped[SqueezeExcite | AverageMaxExcite]):
         mixture: Mixture,
         channel_gates: Sequence[Float[Tensor, "b edges c"]],
     ) -> None:
-        mixture.add_channel_gate(weight[None, :, None] * channel_gates[0])
+        mixture.add_channel_gate(channel_gates[0], weight)
 
 
 def excite_together(stacks: Sequence[nn.Module], state: State) -> list[Float[Tensor, "b edges c"]]:
@@ -128,17 +129,26 @@ def _excite_equal(stacks: Sequence[SqueezeExcite | AverageMaxExcite], state: Sta
     if all(both):
         hidden = hidden.sum(1)
     elif any(both):
-        counts = hidden.new_tensor(both)[:, None]
-        hidden = torch.addcmul(hidden[:, 0], hidden[:, 1], counts)
+        of_mean, of_maximum = hidden.unbind(1)
+        hidden = torch.addcmul(of_mean, of_maximum, _column(tuple(both), hidden))
     else:
-        hidden = hidden[:, 0]
+        hidden = hidden.squeeze(1)
     second = torch.stack([stack.excite.weight for stack in stacks], 1).flatten(0, 1)
     hidden = hidden.transpose(1, 2).flatten(0, 1)
     y = torch.bmm(hidden, second.transpose(1, 2)).unflatten(0, (edges, num))
     if any(stack.excite.bias is not None for stack in stacks):
-        times = y.new_tensor([1 + uses_max for uses_max in both])[:, None]
-        y = y + (times * _biases([stack.excite for stack in stacks])).unsqueeze(2)
+        times = _column(tuple(1 + uses_max for uses_max in both), y)
+        y = torch.addcmul(y, _biases([stack.excite for stack in stacks]).unsqueeze(2), times[:, None])
     return torch.sigmoid(y).permute(1, 2, 0, 3).unbind(0)
+
+
+def _column(values: tuple[int, ...], like: Tensor) -> Float[Tensor, "n 1"]:
+    return _cached_column(values, like.dtype, like.device)
+
+
+@cache
+def _cached_column(values: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=dtype, device=device)[:, None]
 
 
 def _biases(layers: Sequence[nn.Linear]) -> Float[Tensor, "edges layers units"]:
