@@ -47,7 +47,7 @@ class Mixture:
         self._features = list[Tensor]()
 
     def add_channel_gate(
-        self, gate: Float[Tensor, "b_or_1 edges c_or_1"], weight: Float[Tensor, "edges"]
+        self, gate: Float[Tensor, "b_or_1 edges_or_1 c_or_1"], weight: Float[Tensor, "edges"]
     ) -> None:
         """Adds weight * gate: a factor for every channel, or one for an edge."""
         self._channels.append((gate, weight))

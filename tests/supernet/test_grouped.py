@@ -188,7 +188,7 @@ def test_second_derivatives_equal_the_plain_form():
         loss = F.cross_entropy(supernet(images), torch.arange(len(images)))
         weights = supernet.weights()
         gradients = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
-        length = sum(gradient.square().sum() for gradient in gradients)
+        length = torch.stack([gradient.square().sum() for gradient in gradients]).sum()
         (product,) = torch.autograd.grad(length, [supernet.alphas])
         return product
 
