@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from outputs.draw import margin, save, terminal
 from rich.console import Console
 
 from autola.arguments import out_of_terminal, read_arguments
 from autola.commands.cost import show
 from autola.describe import next_retraining, search_config
 from evaluators.cost import measure
+from outputs.draw import margin, save, terminal
 from outputs.run_directory import CONFIG, DATA, RunDirectory
 from search_space.errors import InputError
 from search_space.genotype import PUBLISHED, Genotype
