@@ -25,10 +25,12 @@ DEFAULT = "digits"
 class Arguments:
     """Trains networks with attention modules under one recipe, and compares them in one table.
 
-    Every option below shows its value in the preset.
+    Every option below shows its value in the preset that is named.
     """
 
-    attentions: tyro.conf.Positional[tuple[str, ...]] = ()
+    attentions: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[ATTENTION ...]")
+    ] = ()
     """What is compared: none, se, cbam, hoga (the published genotype), hoga:RUN, se[reduction=8]+hoga ..."""
     preset: str = DEFAULT
     """Settings to start from: digits, cifar10, cifar10-script, cifar100."""
