@@ -48,7 +48,7 @@ def find_sites(model: nn.Module, place: Place) -> list[Site]:
     if not sites:
         raise InputError(
             f"{type(model).__name__} has no residual block that autola knows; "
-            "name the modules that attention should follow (sites=[...])"
+            "in Python, name the modules that attention should follow: attach(model, attention, sites=[...])"
         )
     return sites
 

@@ -59,13 +59,10 @@ def everything() -> dict[str, dict[str, str]]:
             "hoga": "The published genotype; hoga:PATH: that of a run folder or genotype file.",
         }
         | {name: recipe.summary for name, recipe in OPERATORS.items() if name != "none"},
-        "backbones": {name: BACKBONE_NOTES.get(name, "") for name in BACKBONES},
+        "backbones": {name: _summary(getattr(entry, "func", entry)) for name, entry in BACKBONES.items()},
         "readers": {name: _summary(entry) for name, entry in READERS.items()},
         "tasks": {name: _summary(entry) for name, entry in TASKS.items()},
     }
-
-
-BACKBONE_NOTES = {"timm:": "Any classifier of timm: timm:NAME."}
 
 
 def _summary(entry: object) -> str:

@@ -9,8 +9,10 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from autola.arguments import only_resume, option, out_of_terminal, read_arguments
+from autola.commands.cost import mega
 from autola.configs import RetrainConfig
 from autola.presets import RETRAIN_PRESETS
 from autola.tables import Table
@@ -75,9 +77,9 @@ def show(table: Table) -> None:
             shift, interval = row.difference(plain)
             difference = f"{100 * shift:+.2f}" + (f" ± {100 * interval:.2f}" if interval is not None else "")
         view.add_row(
-            short_label(row.attention),
+            Text(short_label(row.attention)),
             f"{row.params:,}",
-            f"{row.macs / 1e6:.2f} M",
+            mega(row.macs),
             f"{100 * row.mean:.2f}{spread}",
             difference,
             str(len(row.seeds)),

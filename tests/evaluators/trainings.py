@@ -7,9 +7,10 @@ from typing import Any
 from lightning.fabric import Fabric
 
 from evaluators.data import DataConfig, Splits
+from evaluators.recipe import TrainConfig
 from evaluators.tasks import TaskConfig, classification
 from evaluators.tasks.classification import Classification
-from evaluators.train import TrainConfig, Training
+from evaluators.train import Training
 from tests.searchers.problems import coloured_squares
 
 STEPS = 4
