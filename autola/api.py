@@ -114,6 +114,12 @@ def changed(config: C, changes: dict[str, Any]) -> C:
     for name, value in changes.items():
         if name == "searcher" and isinstance(value, str):
             values[name] = {"name": SEARCHERS[value].name}
+        elif (
+            name == "searcher"
+            and isinstance(value, dict)
+            and value.get("name", values[name]["name"]) != (values[name]["name"])
+        ):
+            values[name] = value  # the keys of another searcher are not this one's
         elif isinstance(value, dict) and isinstance(values.get(name), dict):
             values[name] = {**values[name], **value}
         else:

@@ -8,6 +8,7 @@ from autola.configs import SearchConfig
 from autola.presets import RETRAIN_PRESETS
 from outputs.run_directory import CONFIG, RunDirectory
 from search_space.config import parse_json
+from search_space.errors import InputError
 
 
 def search_config(run: RunDirectory) -> SearchConfig:
@@ -16,6 +17,8 @@ def search_config(run: RunDirectory) -> SearchConfig:
     Raises:
         InputError: If the run is not a search, or its config is damaged.
     """
+    if "train" in run.json(CONFIG):
+        raise InputError(f"{run.path} is a retraining, not a search; inspect a genotype.json in it instead")
     return parse_json(SearchConfig, run.text(CONFIG), str(run.path / CONFIG))
 
 
