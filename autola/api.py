@@ -33,7 +33,8 @@ def search(preset: str | SearchConfig = "digits", *, out: str | Path | None = No
         preset: Name of a preset, or a whole config.
         out: The run folder to make; None for a new one under ./outputs/runs.
         **changes: Settings that differ from the preset, in its own names: `seed=1`,
-            `data={"root": "images"}`, `searcher={"epochs": 5}`, `searcher="random"`.
+            `data={"root": "images"}`, `searcher={"epochs": 5}` (of the preset's searcher),
+            `searcher="random"`, `searcher={"name": "random", "trials": 5}`.
 
     Raises:
         InputError: If something given is wrong; nothing is written then.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -245,9 +244,9 @@ from supernet.grouped import GroupedMixedEdges
 from supernet.mixed import Mixing
 
 torch.manual_seed(0)
-space = replace(HOGA, num_nodes=2)
-cell = Cell(8, 2, GroupedMixedEdges(space, 4, Mixing()), "double").double()
-compiled = copy.deepcopy(cell)
+mixing, space = Mixing(), replace(HOGA, num_nodes=2)
+cell = Cell(8, 2, GroupedMixedEdges(space, 4, mixing), "double").double()
+twin = copy.deepcopy(cell)
 alphas = torch.randn(len(space.edges), len(space.primitives), dtype=torch.float64, requires_grad=True)
 images = torch.randn(2, 8, 9, 7, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
 
@@ -255,15 +254,14 @@ def run(module, call):
     module.edges.mixing.set(alphas.softmax(-1))
     features = call(images)
     gradients = torch.autograd.grad(features.square().sum(), [alphas, *module.parameters()])
-    return (features, *gradients, *module.buffers())
+    return features, *gradients, *module.buffers()
 
-for ours, theirs in zip(run(compiled, torch.compile(compiled)), run(cell, cell), strict=True):
+for ours, theirs in zip(run(twin, torch.compile(twin, fullgraph=True)), run(cell, cell), strict=True):
     torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
 """
 
 
-def test_compiled_cell_equals_the_eager_one():
+@pytest.mark.slow
+def test_a_compiled_cell_equals_the_eager_one():
     # In its own process: torch.compile does not trace the checks of shapes that tests put around functions.
-    root = Path(__file__).parents[2]
-    result = subprocess.run([sys.executable, "-c", COMPILED], cwd=root, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    subprocess.run([sys.executable, "-c", COMPILED], check=True)
