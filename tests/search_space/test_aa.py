@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,6 +148,31 @@ def test_keeps_little_for_the_backward_pass() -> None:
     assert ours < 0.3 * 8 * 56**4 * 4
     small = activation_bytes(m, (64, 28, 28))
     assert ours < 8 * small, "the memory is linear in the positions, at a width that grows with the side"
+
+
+PEAK = """
+import resource, sys
+import torch
+from search_space.operator import OPERATORS
+from tests.search_space.test_aa import explicit
+
+module = OPERATORS["aa"].build(64, kappa=0.25, upsilon=0.25, heads=8, size=56)
+x = torch.randn(8, 64, 56, 56, requires_grad=True)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+(module(x) if sys.argv[1] == "fused" else explicit(module, x)).sum().backward()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+def test_trains_in_little_memory() -> None:
+    peaks = dict[str, int]()
+    for form in ("fused", "explicit"):
+        command = [sys.executable, "-c", PEAK, form]
+        result = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        peaks[form] = int(result.stdout)
+    assert peaks["fused"] < 0.3 * peaks["explicit"], peaks
 
 
 def test_does_not_depend_on_where_things_are() -> None:
