@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any, TypeVar
@@ -31,8 +31,9 @@ def attach(
     """Inserts attention into a model, in place, and returns the model.
 
     The module at each place keeps its name and its keys, so weights of the plain model load under their
-    original names; it gains a child `attention`, through which its output passes. State dicts round-trip,
-    and `torch.compile` and `torch.export` work on the result. Whatever replaces modules of the backbone
+    original names; it gains a child `attention`, through which its output passes (or its input, where
+    attention goes between an activation and the convolution that reads it). State dicts round-trip, and
+    `torch.compile` and `torch.export` work on the result. Whatever replaces modules of the backbone
     (`SyncBatchNorm.convert_sync_batchnorm`) has to run before: it would leave the attention behind, unused.
 
     Args:
@@ -47,34 +48,34 @@ def attach(
             attention already. The model is unchanged then.
     """
     terms = parse_attention(attention) if isinstance(attention, str) else attention
-    by_site = dict[str, list[nn.Module]]()
+    by_site = dict[Site, list[nn.Module]]()
     for term in terms:
         places = find_sites(model, term.place) if sites is None else named_sites(model, sites)
         for site in places:
             built = term.build(site.channels)
-            by_site.setdefault(site.name, []).append(FromIdentity(built) if identity else built)
+            by_site.setdefault(site, []).append(FromIdentity(built) if identity else built)
     _check_free(model, by_site)
-    for name, modules in by_site.items():
-        insert(model, name, modules[0] if len(modules) == 1 else nn.Sequential(*modules))
+    for site, modules in by_site.items():
+        insert(model, site, modules[0] if len(modules) == 1 else nn.Sequential(*modules))
     return model
 
 
 def attach_cells(model: M, build: Callable[[Site], nn.Module]) -> M:
     """Inserts a cell at every inner place of a backbone, in place: what a supernet is made of."""
-    cells = {site.name: build(site) for site in find_sites(model, "inner")}
+    cells = {site: build(site) for site in find_sites(model, "inner")}
     _check_free(model, cells)
-    for name, cell in cells.items():
-        insert(model, name, cell)
+    for site, cell in cells.items():
+        insert(model, site, cell)
     return model
 
 
-def insert(model: nn.Module, name: str, attention: nn.Module) -> None:
-    """Passes the output of the module `name` through `attention`, which becomes its child."""
-    module = model.get_submodule(name)
+def insert(model: nn.Module, site: Site, attention: nn.Module) -> None:
+    """Passes what a module gives, or is given, through `attention`, which becomes its child."""
+    module = model.get_submodule(site.name)
     parameter = next(chain(module.parameters(), model.parameters()), None)
     if parameter is not None:
         attention.to(device=parameter.device, dtype=parameter.dtype)
-    module.__class__ = _attended(type(module))
+    module.__class__ = _attended(type(module), site.before)
     module.add_module(CHILD, attention.train(module.training))
 
 
@@ -94,19 +95,22 @@ class FromIdentity(nn.Module):
         return torch.lerp(x, self.inner(x), self.scale)
 
 
-def _check_free(model: nn.Module, names: Mapping[str, Any]) -> None:
-    for name in names:
-        if hasattr(model.get_submodule(name), CHILD):
-            raise InputError(f"{name!r} has attention already; attach to the plain model")
+def _check_free(model: nn.Module, sites: Iterable[Site]) -> None:
+    for site in sites:
+        if hasattr(model.get_submodule(site.name), CHILD):
+            raise InputError(f"{site.name!r} has attention already; attach to the plain model")
 
 
 @cache
-def _attended(module: type[nn.Module]) -> type[nn.Module]:
-    """A subclass whose output passes through the child `attention`, as torch's parametrizations do."""
+def _attended(module: type[nn.Module], before: bool) -> type[nn.Module]:
+    """A subclass whose output, or input, passes through the child `attention`: as parametrizations do it."""
 
     class Attended(module):
         def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-            return self.get_submodule(CHILD)(super().forward(*args, **kwargs))
+            attention = self.get_submodule(CHILD)
+            if before:
+                return super().forward(attention(args[0]), *args[1:], **kwargs)
+            return attention(super().forward(*args, **kwargs))
 
     Attended.__name__ = Attended.__qualname__ = f"Attended{module.__name__}"
     return Attended

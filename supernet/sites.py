@@ -13,15 +13,17 @@ from search_space.operator import Place
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """A module whose output attention transforms.
+    """A module whose output, or input, attention transforms.
 
     Attributes:
         name: Dotted name of the module in the backbone.
-        channels: Channels of its output.
+        channels: Channels of what is transformed.
+        before: Whether that is the module's input: no module follows the activation, which is shared.
     """
 
     name: str
     channels: int
+    before: bool = False
 
 
 NORM_OF_PLACE: Mapping[str, Mapping[Place, str]] = {
@@ -29,6 +31,9 @@ NORM_OF_PLACE: Mapping[str, Mapping[Place, str]] = {
     "Bottleneck": {"block": "bn3", "inner": "bn2"},
 }
 """Residual blocks by class name (ours, torchvision's and timm's agree): the norm each place follows."""
+
+READER_OF_ACTIVATION: Mapping[str, str] = {"BasicBlock": "conv2", "Bottleneck": "conv3"}
+"""The convolution that reads the activation of a block's (first) 3x3 convolution."""
 
 
 def find_sites(model: nn.Module, place: Place) -> list[Site]:
@@ -39,6 +44,12 @@ def find_sites(model: nn.Module, place: Place) -> list[Site]:
     """
     sites = list[Site]()
     for name, module in model.named_modules():
+        if place == "activation":
+            reader = READER_OF_ACTIVATION.get(type(module).__name__, "")
+            conv = getattr(module, reader, None)
+            if isinstance(conv, nn.Conv2d):
+                sites.append(Site(name=f"{name}.{reader}", channels=conv.in_channels, before=True))
+            continue
         norms = NORM_OF_PLACE.get(type(module).__name__)
         if norms is not None and hasattr(module, norms[place]):
             norm = norms[place]
