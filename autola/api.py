@@ -11,11 +11,12 @@ from torch import nn
 from autola.configs import RetrainConfig, SearchConfig
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.retraining import resume_retraining, run_retraining
+from autola.runs import is_search, stored_config
 from autola.searching import Found, resume_search, run_search
 from autola.tables import Table
 from evaluators.tasks import TASKS
-from outputs.run_directory import CONFIG, DATA, RunDirectory
-from search_space.config import parse, parse_json
+from outputs.run_directory import CONFIG, DATA, WEIGHTS, RunDirectory
+from search_space.config import parse
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from searchers import SEARCHERS
@@ -71,8 +72,7 @@ def resume(run: str | Path) -> Found | Table:
         InputError: If the folder is no run, or another process is writing to it.
     """
     directory = RunDirectory.open(run)
-    is_search = '"searcher"' in directory.text(CONFIG)
-    return resume_search(directory) if is_search else resume_retraining(directory)
+    return resume_search(directory) if is_search(directory) else resume_retraining(directory)
 
 
 def load(run: str | Path) -> nn.Module:
@@ -85,7 +85,9 @@ def load(run: str | Path) -> nn.Module:
         InputError: If it is no such folder, or its weights are not complete.
     """
     directory = RunDirectory.open(run)
-    config = parse_json(RetrainConfig, directory.text(CONFIG), str(directory.path / CONFIG))
+    config = stored_config(directory, RetrainConfig)
+    if len(config.attentions) * len(config.seeds) != 1 and not directory.has(WEIGHTS):
+        raise InputError(f"{run} holds several trainings; load one of the folders in it")
     weights = directory.load_weights()
     data = directory.json(DATA)
     backbone = build_backbone(
@@ -95,7 +97,10 @@ def load(run: str | Path) -> nn.Module:
         width=config.width,
     )
     model = attach(backbone, config.attentions[0])
-    model.load_state_dict(weights)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError:
+        raise InputError(f"the weights of {run} do not fit its {CONFIG}; was that edited?") from None
     return model.eval()
 
 

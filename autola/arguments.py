@@ -15,7 +15,7 @@ from search_space.errors import InputError
 
 T = TypeVar("T")
 
-_RULE = re.compile(r"^[\s│╭╰├─]*─{4,}[\s─╮╯┤│]*$")
+_RULE = re.compile(r"[\s│╭╰├╮╯┤─-]*[─-]{4,}[\s│╭╰├╮╯┤─-]*")
 
 
 def read_arguments(kind: type[T], arguments: Sequence[str], *, command: str, default: T | None = None) -> T:
@@ -39,6 +39,17 @@ def read_arguments(kind: type[T], arguments: Sequence[str], *, command: str, def
         raise InputError(f"{_condensed(errors.getvalue())} (autola {command} --help)") from None
 
 
+def only_resume(arguments: Sequence[str]) -> None:
+    """Checks that nothing goes with `--resume RUN`.
+
+    Raises:
+        InputError: If something does.
+    """
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    if len(words) != 2:
+        raise InputError("--resume takes everything from the run; leave the other options out")
+
+
 def option(arguments: Sequence[str], name: str) -> str | None:
     """The value of `--name VALUE` or `--name=VALUE`, looked at before the rest is read."""
     for number, argument in enumerate(arguments):
@@ -50,11 +61,12 @@ def option(arguments: Sequence[str], name: str) -> str | None:
 
 
 def _condensed(box: str) -> str:
-    """The text of tyro's boxed error, in one line."""
+    """The text of tyro's boxed error, in one line; tyro draws the box in ASCII where it has to."""
     parts = list[str]()
-    for line in box.splitlines():
+    lines = [line for line in box.splitlines() if line.strip()]
+    for line in lines[1:]:  # the first is the title
         text = line.strip(" │╭╮╰╯─")
-        if not text or _RULE.match(line) or line.startswith("╭"):
+        if not text or _RULE.fullmatch(line):
             continue
         if text.startswith(("For full helptext", "Argument helptext")):
             break

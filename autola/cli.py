@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
@@ -58,17 +59,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = rest[0]
         if name not in COMMANDS:
             raise unknown("command", name, COMMANDS)
-        _log_to_stderr()
-        importlib.import_module(f"autola.commands.{name}").run(rest[1:])
+        _log_to_stderr(logging.ERROR if _follows() else logging.INFO)
+        with (
+            open(os.devnull, "w") as nowhere,
+            contextlib.redirect_stdout(nowhere if _follows() else sys.stdout),
+        ):
+            importlib.import_module(f"autola.commands.{name}").run(rest[1:])
     except InputError as error:
-        sys.stderr.write(f"autola: {error}\n")
+        if not _follows():
+            sys.stderr.write(f"autola: {error}\n")
+        return 2
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        where = f": {error.filename}" if error.filename else ""
+        sys.stderr.write(f"autola: {error.strerror or error}{where}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("autola: interrupted; what was recorded is kept (--resume RUN goes on)\n")
+        if not _follows():
+            sys.stderr.write("autola: interrupted; what was recorded is kept (--resume RUN goes on)\n")
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return 0
 
 
@@ -80,27 +91,57 @@ def _import_extensions(arguments: list[str]) -> None:
     """Takes every `--import MODULE` out of the arguments and imports the module."""
     from search_space.errors import InputError
 
-    while "--import" in arguments:
-        at = arguments.index("--import")
-        if at + 1 == len(arguments):
+    modules = list[str]()
+    rest = iter(list(arguments))
+    arguments.clear()
+    for argument in rest:
+        flag, equals, value = argument.partition("=")
+        if flag != "--import":
+            arguments.append(argument)
+            continue
+        modules.append(value if equals else next(rest, ""))
+        if not modules[-1]:
             raise InputError("--import needs the name of a module")
-        module = arguments[at + 1]
-        del arguments[at : at + 2]
+    for module in modules:
+        if not all(part.isidentifier() for part in module.split(".")):
+            raise InputError(
+                f"{module!r} is no name of a module; give it as in `import`: my_package.my_module"
+            )
         if "" not in sys.path and os.getcwd() not in sys.path:
             sys.path.insert(0, os.getcwd())
         try:
             importlib.import_module(module)
         except ModuleNotFoundError as error:
-            if error.name != module.partition(".")[0]:
-                raise
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+                raise InputError(f"{_misfit(module, error)}; install it, or mend the import") from None
             raise InputError(f"no module {module!r} to import from here or the environment") from None
+        except Exception as error:  # whatever a user's module may raise
+            raise InputError(_misfit(module, error)) from None
 
 
-def _log_to_stderr() -> None:
+def _misfit(module: str, error: Exception) -> str:
+    """What went wrong while a user's module was imported, and at which of its lines, on one line."""
+    import traceback
+
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename
+    ]
+    last = frames[-1] if len(frames) > 1 else None  # the first is ours
+    place = f" ({last.filename}:{last.lineno})" if last else ""
+    text = " ".join(str(error).split())
+    return f"cannot import {module!r}: {type(error).__name__}: {text}{place}"
+
+
+def _follows() -> bool:
+    """Whether this is one of several processes, and not the one that speaks."""
+    return any(os.environ.get(name, "0") not in ("", "0") for name in ("RANK", "LOCAL_RANK"))
+
+
+def _log_to_stderr(level: int) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     for room in ("autola", "searchers", "evaluators", "supernet", "outputs"):
         logger = logging.getLogger(room)
         logger.handlers = [handler]
-        logger.setLevel(logging.INFO)
+        logger.setLevel(level)
         logger.propagate = False

@@ -80,7 +80,7 @@ class SearchConfig(DeviceConfig):
     """How the cell joins its nodes; the space's own if left out."""
     searcher: AnySearcher
     """How to look."""
-    form: Form = "plain"
+    form: Form = "grouped"
     """How the supernet is computed; the forms are the same function."""
     seed: int = 0
     """Of everything drawn."""

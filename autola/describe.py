@@ -6,22 +6,13 @@ import shlex
 
 from autola.configs import SearchConfig
 from autola.presets import RETRAIN_PRESETS
-from outputs.run_directory import CONFIG, RunDirectory
-from search_space.config import parse_json
-
-
-def search_config(run: RunDirectory) -> SearchConfig:
-    """The config of a search.
-
-    Raises:
-        InputError: If the run is not a search, or its config is damaged.
-    """
-    return parse_json(SearchConfig, run.text(CONFIG), str(run.path / CONFIG))
+from autola.runs import stored_config
+from outputs.run_directory import RunDirectory
 
 
 def next_retraining(run: RunDirectory) -> str:
     """The command that retrains what a search found beside plain, SE and CBAM networks."""
-    data = search_config(run).data
+    data = stored_config(run, SearchConfig).data
     preset = data.name if data.name in RETRAIN_PRESETS else "cifar10"
     words = ["autola", "retrain", "none", "se", "cbam", f"hoga:{run.path}", "--preset", preset]
     usual = RETRAIN_PRESETS[preset].data

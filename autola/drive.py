@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from typing import Any
 
+from lightning.fabric import Fabric
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from autola.runtime import in_first
 from evaluators.job import Job
 from outputs.run_directory import RunDirectory
 from outputs.tensorboard import TensorBoardLog
@@ -20,7 +22,8 @@ CHECKPOINT_SECONDS = 120.0
 
 def drive(
     job: Job,
-    run: RunDirectory | None,
+    run: RunDirectory,
+    fabric: Fabric,
     *,
     title: str,
     after_epoch: Callable[[dict[str, Any]], Mapping[Any, Any] | None] = lambda record: None,
@@ -28,48 +31,47 @@ def drive(
     """Runs a job to its end, going on from the newest checkpoint of its run.
 
     Args:
-        job: At step 0.
-        run: Where to write; None for the processes that do not.
+        job: At step 0, or where its newest checkpoint left it.
+        run: Where the first process writes.
+        fabric: Device and processes.
         title: For the progress bar.
         after_epoch: Called with the record of each epoch; returns shares of the edges, if there are any.
 
     Raises:
         InputError: If a loss is not finite (the last good state stays on the disk), or the disk is full.
     """
-    if run is None:
-        while job.step < job.total_steps:
-            job.advance()
-            if job.step % job.steps_per_epoch == 0:
-                job.report()
-        return
-    board = TensorBoardLog(run.path, job.step if job.step else None)
-    with _progress(title, job) as moved:
+    board = TensorBoardLog(run.path, job.step or None) if fabric.is_global_zero else None
+
+    def record(figures: dict[str, float], seconds: float) -> None:
+        assert board is not None
+        line: dict[str, Any] = {"epoch": job.step // job.steps_per_epoch, "step": job.step}
+        line |= figures | {"epoch_seconds": round(seconds, 3)}
+        run.log(line)
+        board.log(job.step, figures | {"epoch_seconds": seconds}, after_epoch(line))
+        run.save_checkpoint(job.state_dict(), job.step)
+
+    with closing(board) if board else nullcontext(), _progress(title, job, shown=board is not None) as moved:
         saved = epoch_began = time.monotonic()
         while job.step < job.total_steps:
             job.advance()
             moved()
-            now = time.monotonic()
             if job.step % job.steps_per_epoch == 0:
                 figures = job.report()
-                now = time.monotonic()
-                record: dict[str, Any] = {"epoch": job.step // job.steps_per_epoch, "step": job.step}
-                record |= figures | {"epoch_seconds": round(now - epoch_began, 3)}
-                run.log(record)
-                board.log(job.step, figures | {"epoch_seconds": now - epoch_began}, after_epoch(record))
-                run.save_checkpoint(job.state_dict(), job.step)
+                seconds = time.monotonic() - epoch_began
+                in_first(fabric, lambda: record(figures, seconds))  # noqa: B023, called at once
                 saved = epoch_began = time.monotonic()
-            elif now - saved > CHECKPOINT_SECONDS:
+            elif board and time.monotonic() - saved > CHECKPOINT_SECONDS:
                 job.check()
                 run.save_checkpoint(job.state_dict(), job.step)
                 saved = time.monotonic()
-    board.close()
 
 
 @contextmanager
-def _progress(title: str, job: Job) -> Iterator[Callable[[], None]]:
+def _progress(title: str, job: Job, *, shown: bool) -> Iterator[Callable[[], None]]:
     """A bar on a terminal, nothing elsewhere."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+    hidden = not (shown and console.is_terminal)
+    with Progress(*columns, console=console, disable=hidden, transient=True) as progress:
         bar = progress.add_task(title, total=job.total_steps, completed=job.step)
         yield lambda: progress.update(bar, completed=job.step)

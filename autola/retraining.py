@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -14,8 +15,8 @@ from lightning.fabric import Fabric
 
 from autola.configs import RetrainConfig
 from autola.drive import drive
-from autola.runs import new_run
-from autola.runtime import make_fabric, own_state
+from autola.runs import go_on, is_search, new_run, stored_config
+from autola.runtime import device_line, in_first, make_fabric, own_state
 from autola.tables import TABLE, Row, Table
 from evaluators.cost import macs, params
 from evaluators.tasks import TASKS, Setting
@@ -27,6 +28,9 @@ from search_space.errors import InputError
 from search_space.grammar import Term, label, slug
 
 log = logging.getLogger(__name__)
+
+LONGEST_NAME = 100
+"""Characters of an attention in the name of a folder."""
 
 
 def run_retraining(config: RetrainConfig, out: Path | None = None) -> Table:
@@ -47,21 +51,43 @@ def run_retraining(config: RetrainConfig, out: Path | None = None) -> Table:
         for attention in config.attentions:
             setting.start(attention, config.seeds[0])
         kind = f"retrain-{config.data.name}"
-        run = new_run(config, setting.describe(), kind=kind, seed=config.seeds[0], out=out, fabric=fabric)
-        return _finish(config, setting, run, fabric)
+        data, seed = setting.describe(), config.seeds[0]
+        with new_run(config, data, kind=kind, seed=seed, out=out, fabric=fabric) as run:
+            return _finish(config, setting, run, fabric)
 
 
 def resume_retraining(run: RunDirectory) -> Table:
-    """Goes on with a retraining that was stopped: on the CPU, to the weights it would have ended with."""
-    config = parse_json(RetrainConfig, run.text(CONFIG), str(run.path / CONFIG))
-    with own_state(config, resumed=run):
+    """Goes on with a retraining that was stopped: on the CPU, to the weights it would have ended with.
+
+    A retraining that is complete is left as it is.
+
+    Raises:
+        InputError: If the run is no retraining, its records do not fit, or another process is writing to it.
+    """
+    config = stored_config(run, RetrainConfig)
+    _refuse_member(run)
+    with own_state(config, resumed=run), run:
         fabric = make_fabric(config)
-        if fabric.is_global_zero:
-            run.lock()
+        in_first(fabric, run.lock)
+        if run.has(TABLE):
+            log.info("%s is complete", run.path)
+            table = parse_json(Table, run.text(TABLE), str(run.path / TABLE))
+            return replace(table, run=str(run.path))
         return _finish(config, TASKS[config.task](config, fabric), run, fabric)
 
 
+def _refuse_member(run: RunDirectory) -> None:
+    whole = run.path.resolve().parent
+    if not (whole / CONFIG).is_file() or is_search(RunDirectory(whole)):
+        return
+    config = stored_config(RunDirectory(whole), RetrainConfig)
+    names = member_names(config.attentions)
+    if run.path.resolve().name in {f"{name}-seed{seed}" for name in names for seed in config.seeds}:
+        raise InputError(f"{run.path} is one training of a retraining; go on with --resume {whole}")
+
+
 def _finish(config: RetrainConfig, setting: Setting, run: RunDirectory, fabric: Fabric) -> Table:
+    log.info("%s  seeds %s  %s", run.path, " ".join(map(str, config.seeds)), device_line(fabric))
     rows = list[Row]()
     for number, attention in enumerate(config.attentions):
         results = [_train(config, number, seed, setting, run, fabric) for seed in config.seeds]
@@ -78,9 +104,7 @@ def _finish(config: RetrainConfig, setting: Setting, run: RunDirectory, fabric: 
             )
         )
     table = Table(run=str(run.path), score=f"test {setting.score}", rows=tuple(rows))
-    if fabric.is_global_zero:
-        run.write_text(TABLE, to_json(table))
-    run.unlock()
+    in_first(fabric, lambda: run.write_text(TABLE, to_json(table)))
     return table
 
 
@@ -89,26 +113,32 @@ def _train(
 ) -> dict[str, Any]:
     """Trains one attention with one seed, in a run folder of its own; only what is not done yet."""
     attention = config.attentions[number]
-    name = member_name(config.attentions, number, seed)
+    name = f"{member_names(config.attentions)[number]}-seed{seed}"
     path = whole.path / name
-    writes = fabric.is_global_zero
-    if writes and not path.exists():
-        single = replace(config, attentions=(attention,), seeds=(seed,))
-        known = environment(fabric.device, seed)
-        RunDirectory.create(path, to_json(single), known, setting.describe()).unlock()
-    fabric.barrier()
-    run = RunDirectory.open(path)
-    if run.has(RESULT):
-        return run.json(RESULT)
-    if writes:
-        run.lock()
-    job = Training(setting.start(attention, seed), config.train, fabric, seed)
-    state = run.load_checkpoint()
-    if state is not None:
-        job.load_state_dict(state)
-        log.info("%s: going on at step %d of %d", name, job.step, job.total_steps)
-    fabric.barrier()
-    drive(job, run if writes else None, title=name)
+
+    def make() -> None:
+        if not path.exists():
+            single = replace(config, attentions=(attention,), seeds=(seed,))
+            known = environment(fabric.device, seed)
+            RunDirectory.create(path, to_json(single), known, setting.describe()).unlock()
+
+    in_first(fabric, make)
+    with RunDirectory.open(path) as run:
+        in_first(fabric, run.lock)
+        if run.has(RESULT):
+            run.drop_checkpoints()
+            return run.json(RESULT)
+        job = Training(setting.start(attention, seed), config.train, fabric, seed)
+        go_on(job, run, name)
+        fabric.barrier()
+        drive(job, run, fabric, title=name)
+        return _conclude(job, run, setting, attention, fabric)
+
+
+def _conclude(
+    job: Training, run: RunDirectory, setting: Setting, attention: tuple[Term, ...], fabric: Fabric
+) -> dict[str, Any]:
+    """Reads the test set and writes what a training ends with."""
     seconds = run.seconds()
     metrics = job.result()
     result = {
@@ -116,22 +146,32 @@ def _train(
         "seconds": round(seconds, 2),
         "metrics": metrics,
     }
-    log.info("%s: test %s %.2f %%, %.0f s", name, setting.score, 100 * result["score"], seconds)
-    if writes:
+    log.info("%s: test %s %.2f %%, %.0f s", run.path.name, setting.score, 100 * result["score"], seconds)
+
+    def complete() -> None:
         genotypes = [term.genotype for term in attention if term.genotype]
         if genotypes:
             run.write_text(GENOTYPE, genotypes[0].to_json())
         run.save_weights(job.task.model.state_dict())
         run.write_json(RESULT, result)
         run.drop_checkpoints()
-        run.unlock()
-    fabric.barrier()
+
+    in_first(fabric, complete)
     return result
 
 
-def member_name(attentions: Sequence[tuple[Term, ...]], number: int, seed: int) -> str:
-    """Folder of one attention and seed within a retraining's."""
-    name = slug(attentions[number])
-    if any(slug(other) == name for other in attentions[:number]):
-        name = f"{name}-{number + 1}"
-    return f"{name}-seed{seed}"
+def member_names(attentions: Sequence[tuple[Term, ...]]) -> list[str]:
+    """Begins the folder of each attention within a retraining's; no two are equal, whatever their case."""
+    names = list[str]()
+    taken = set[str]()
+    for attention in attentions:
+        short = slug(attention)[:LONGEST_NAME]
+        name = next(name for name in _numbered(short) if name.casefold() not in taken)
+        names.append(name)
+        taken.add(name.casefold())
+    return names
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}-{number}" for number in itertools.count(2))

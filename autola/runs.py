@@ -1,18 +1,26 @@
-"""Run folders: where new ones go."""
+"""Run folders: where new ones go, and how a stopped one goes on."""
 
 from __future__ import annotations
 
-import time
+import logging
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lightning.fabric import Fabric
 
 from autola.configs import RetrainConfig, SearchConfig
+from autola.runtime import in_first
+from evaluators.job import Job
 from outputs.environment import environment
-from outputs.run_directory import RunDirectory
-from search_space.config import to_json
+from outputs.run_directory import CONFIG, RunDirectory
+from search_space.config import parse_json, to_json
+from search_space.errors import InputError
+
+log = logging.getLogger(__name__)
+
+C = TypeVar("C", SearchConfig, RetrainConfig)
 
 RUNS = Path("outputs/runs")
 
@@ -39,19 +47,55 @@ def new_run(
     Raises:
         InputError: If the folder exists already.
     """
-    path = Path(fabric.broadcast(str(out or _free(RUNS / f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}"))))
-    if not fabric.is_global_zero:
-        fabric.barrier()
-        return RunDirectory(path)
-    run = RunDirectory.create(path, to_json(config), environment(fabric.device, seed), data)
-    fabric.barrier()
-    return run
+    path = Path(fabric.broadcast(str(out or _next(kind))))
+    known = environment(fabric.device, seed)
+    run = in_first(fabric, lambda: RunDirectory.create(path, to_json(config), known, data))
+    return run or RunDirectory(path)
 
 
-def _free(path: Path) -> Path:
-    """The path, or the first of path-2, path-3 ... that is not taken."""
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.name}-{number}")
-    return free
+def stored_config(run: RunDirectory, kind: type[C]) -> C:
+    """The config of a run.
+
+    Raises:
+        InputError: If the run is of the other kind, or its config is damaged.
+    """
+    if is_search(run) and kind is RetrainConfig:
+        raise InputError(f"{run.path} is a search; go on with it by autola search --resume")
+    if "train" in run.json(CONFIG) and not is_search(run) and kind is SearchConfig:
+        raise InputError(f"{run.path} is a retraining; go on with it by autola retrain --resume")
+    return parse_json(kind, run.text(CONFIG), str(run.path / CONFIG))
+
+
+def is_search(run: RunDirectory) -> bool:
+    """Whether a run is a search.
+
+    Raises:
+        InputError: If its config is damaged.
+    """
+    keys = run.json(CONFIG)
+    if not isinstance(keys, dict):
+        raise InputError(f"{run.path / CONFIG} holds no settings")
+    return "searcher" in keys
+
+
+def go_on(job: Job, run: RunDirectory, name: str) -> None:
+    """Takes a job to where the newest checkpoint of its run left it.
+
+    Raises:
+        InputError: If the checkpoint is of another job, or carries code.
+    """
+    state = run.load_checkpoint()
+    if state is None:
+        return
+    try:
+        job.load_state_dict(state)
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError):
+        raise InputError(
+            f"the checkpoint of {run.path} does not fit its {CONFIG}; was that edited? start again"
+        ) from None
+    log.info("%s: going on at step %d of %d", name, job.step, job.total_steps)
+
+
+def _next(kind: str) -> Path:
+    """The first of kind-1, kind-2 ... under ./outputs/runs that is not taken."""
+    return next(path for number in count(1) if not (path := RUNS / f"{kind}-{number}").exists())

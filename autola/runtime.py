@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from lightning.fabric import Fabric
@@ -11,6 +12,8 @@ from lightning.fabric import Fabric
 from autola.configs import DeviceConfig
 from outputs.run_directory import ENVIRONMENT, RunDirectory
 from search_space.errors import InputError
+
+T = TypeVar("T")
 
 
 def make_fabric(config: DeviceConfig) -> Fabric:
@@ -31,6 +34,33 @@ def make_fabric(config: DeviceConfig) -> Fabric:
     return fabric
 
 
+def device_line(fabric: Fabric) -> str:
+    """Device, threads and processes in a few words."""
+    device = fabric.device
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    if device.type == "cpu":
+        where += f", {torch.get_num_threads()} thread(s)"
+    return where + (f", {fabric.world_size} processes" if fabric.world_size > 1 else "")
+
+
+def in_first(fabric: Fabric, act: Callable[[], T]) -> T | None:
+    """Does something in the process that writes, while the others wait; if it fails, all fail alike.
+
+    Raises:
+        InputError: As `act` does.
+    """
+    result, problem = None, None
+    if fabric.is_global_zero:
+        try:
+            result = act()
+        except InputError as error:
+            problem = str(error)
+    problem = fabric.broadcast(problem)
+    if problem is not None:
+        raise InputError(problem)
+    return result
+
+
 @contextmanager
 def own_state(config: DeviceConfig, resumed: RunDirectory | None = None) -> Iterator[None]:
     """Sets the number of threads, and leaves it and torch's random state as they were.
@@ -41,7 +71,7 @@ def own_state(config: DeviceConfig, resumed: RunDirectory | None = None) -> Iter
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             yield
     finally:
         torch.set_num_threads(before)

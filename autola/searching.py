@@ -12,13 +12,13 @@ from lightning.fabric import Fabric
 
 from autola.configs import SearchConfig
 from autola.drive import drive
-from autola.runs import new_run
-from autola.runtime import make_fabric, own_state
+from autola.runs import go_on, new_run, stored_config
+from autola.runtime import device_line, in_first, make_fabric, own_state
 from evaluators.data import Augment, halves, normalization, read
 from evaluators.tasks.classification import describe
-from outputs.run_directory import CONFIG, RESULT, RunDirectory
-from search_space.config import parse_json
+from outputs.run_directory import RESULT, RunDirectory
 from search_space.genotype import Genotype
+from search_space.grammar import genotype_at
 from searchers import Search
 from searchers.problem import Problem
 from supernet.backbones import build_backbone
@@ -53,24 +53,38 @@ def run_search(config: SearchConfig, out: Path | None = None) -> Found:
     """
     with own_state(config):
         fabric = make_fabric(config)
-        job, data = _start(config, fabric)
+        job, data = start_search(config, fabric)
         kind = f"search-{config.data.name}"
-        run = new_run(config, data, kind=kind, seed=config.seed, out=out, fabric=fabric)
-        return _finish(config, job, run, fabric)
+        with new_run(config, data, kind=kind, seed=config.seed, out=out, fabric=fabric) as run:
+            _announce(config, run, fabric)
+            return _finish(job, run, fabric)
 
 
 def resume_search(run: RunDirectory) -> Found:
-    """Goes on with a search that was stopped: on the CPU, to the genotype and weights it would have found."""
-    config = parse_json(SearchConfig, run.text(CONFIG), str(run.path / CONFIG))
-    with own_state(config, resumed=run):
+    """Goes on with a search that was stopped: on the CPU, to the genotype and weights it would have found.
+
+    A search that is complete is left as it is.
+
+    Raises:
+        InputError: If the run is no search, its records do not fit, or another process is writing to it.
+    """
+    config = stored_config(run, SearchConfig)
+    with own_state(config, resumed=run), run:
         fabric = make_fabric(config)
-        if fabric.is_global_zero:
-            run.lock()
-        job, _ = _start(config, fabric)
-        return _finish(config, job, run, fabric)
+        in_first(fabric, run.lock)
+        if run.has(RESULT):
+            run.drop_checkpoints()
+            log.info("%s is complete", run.path)
+            return Found(run=run.path, genotype=genotype_at(run.path), metrics=_last(run))
+        job, _ = start_search(config, fabric)
+        _announce(config, run, fabric)
+        go_on(job, run, "search")
+        fabric.barrier()
+        return _finish(job, run, fabric)
 
 
-def _start(config: SearchConfig, fabric: Fabric) -> tuple[Search, dict[str, Any]]:
+def start_search(config: SearchConfig, fabric: Fabric) -> tuple[Search, dict[str, Any]]:
+    """The search at step 0, and what has to be known of its data."""
     splits = read(config.data)
     mean, std = normalization(config.data, splits.train)
     job = config.searcher.start(
@@ -94,13 +108,12 @@ def _start(config: SearchConfig, fabric: Fabric) -> tuple[Search, dict[str, Any]
     return job, describe(splits.train, mean, std)
 
 
-def _finish(config: SearchConfig, job: Search, run: RunDirectory, fabric: Fabric) -> Found:
-    state = run.load_checkpoint()
-    if state is not None:
-        job.load_state_dict(state)
-        log.info("going on at step %d of %d", job.step, job.total_steps)
-    fabric.barrier()
+def _announce(config: SearchConfig, run: RunDirectory, fabric: Fabric) -> None:
+    log.info("%s  seed %d  %s", run.path, config.seed, device_line(fabric))
+    log.info("%s on %s in %s", config.searcher.name, config.data.name, config.backbone)
 
+
+def _finish(job: Search, run: RunDirectory, fabric: Fabric) -> Found:
     def after_epoch(record: dict[str, Any]) -> Any:
         genotype, shares = job.genotype(), job.shares()
         run.write_genotype(genotype, shares)
@@ -108,13 +121,16 @@ def _finish(config: SearchConfig, job: Search, run: RunDirectory, fabric: Fabric
         log.info("epoch %d  %s", record["epoch"], figures)
         return shares
 
-    writes = fabric.is_global_zero
-    drive(job, run if writes else None, title="search", after_epoch=after_epoch)
-    if writes and not run.has(RESULT):
+    def complete() -> None:
         run.save_weights(job.weights())
         run.write_json(RESULT, {"genotype": str(job.genotype()), "seconds": run.seconds()})
         run.drop_checkpoints()
-    fabric.barrier()
+
+    drive(job, run, fabric, title="search", after_epoch=after_epoch)
+    in_first(fabric, complete)
+    return Found(run=run.path, genotype=job.genotype(), metrics=_last(run))
+
+
+def _last(run: RunDirectory) -> dict[str, Any]:
     metrics = run.metrics()
-    run.unlock()
-    return Found(run=run.path, genotype=job.genotype(), metrics=metrics[-1] if metrics else {})
+    return metrics[-1] if metrics else {}

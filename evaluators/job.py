@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
 from search_space.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 
 class Job(Protocol):
@@ -52,6 +56,29 @@ class NotFiniteError(InputError):
     """A loss became NaN or infinite; the state since then is worthless."""
 
 
+def wide(device: torch.device) -> torch.dtype:
+    """The widest real type of a device."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def check_weights(parameters: Iterable[Tensor], step: int, learning_rate: float) -> None:
+    """Looks at the weights: an update may break them although every loss so far was finite.
+
+    Raises:
+        NotFiniteError: If one is not finite; says after which step of the job.
+    """
+    norms = torch.stack([parameter.detach().abs().amax() for parameter in parameters if parameter.numel()])
+    if not bool(norms.isfinite().all()):
+        raise _not_finite("the weights are", f"after step {step}", learning_rate)
+
+
+def _not_finite(what: str, when: str, learning_rate: float) -> NotFiniteError:
+    return NotFiniteError(
+        f"{what} not finite {when} (learning rate {learning_rate:.4g}); "
+        "start again with a lower learning rate or gradient clipping"
+    )
+
+
 class Figures:
     """Figures of the steps of one epoch, kept on the device until someone asks.
 
@@ -63,7 +90,7 @@ class Figures:
 
     def __init__(self, names: tuple[str, ...], num_steps: int, device: torch.device) -> None:
         self.names = names
-        self.values = torch.zeros(num_steps, len(names), device=device, dtype=torch.float64)
+        self.values = torch.zeros(num_steps, len(names), device=device, dtype=wide(device))
 
     def record(self, index: int, *values: Tensor) -> None:
         """Keeps the figures of one step; does not wait for the device."""
@@ -80,10 +107,12 @@ class Figures:
         bad = ~self.values[:num_steps, losses].isfinite().all(1)
         if bool(bad.any()):
             step = first_step + int(bad.nonzero()[0])
-            raise NotFiniteError(
-                f"the loss is not finite at step {step} (learning rate {learning_rate:.4g}); "
-                "start again with a lower learning rate or gradient clipping"
-            )
+            raise _not_finite("the loss is", f"at step {step}", learning_rate)
+
+    def gather(self, fabric: Fabric) -> None:
+        """Makes every figure its mean over all processes; all of them call this at the same step."""
+        if fabric.world_size > 1:
+            self.values = torch.as_tensor(fabric.all_reduce(self.values, reduce_op="mean"))
 
     def means(self) -> dict[str, float]:
         """Mean of every figure over the epoch."""

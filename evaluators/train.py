@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from evaluators.job import Figures
+from evaluators.job import Figures, check_weights
 from evaluators.seeds import seed_of
 from search_space.config import config
 from search_space.errors import InputError
@@ -76,6 +76,8 @@ class TrainConfig:
             raise InputError(f"a warm-up of {self.warmup_epochs} epochs does not end within {self.epochs}")
         if self.schedule == "step" and not self.milestones:
             raise InputError("the step schedule needs milestones, for example 150 300")
+        if self.nesterov and not self.momentum:
+            raise InputError("nesterov needs a momentum")
 
     def rate(self, epoch: float) -> float:
         """The learning rate at a time counted in epochs.
@@ -99,6 +101,8 @@ class Training:
     """Trains the network of a task; a `Job` whose answer is `result()`.
 
     The same seed gives the same weights on the CPU, in one go or stopped and resumed at any step.
+    Several processes share each batch and average their gradients; each normalises its own share with the
+    statistics of that share, and the running statistics of the first process are kept.
 
     Args:
         task: Network, data, loss and score.
@@ -137,7 +141,7 @@ class Training:
 
     def advance(self) -> None:
         epoch, index = divmod(self.step, self.steps_per_epoch)
-        torch.manual_seed(seed_of(self.seed, "step", self.step))
+        torch.manual_seed(seed_of(self.seed, "step", self.step, self.fabric.global_rank))
         rate = self.config.rate(self.step / self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -163,15 +167,19 @@ class Training:
             self.best = copy.deepcopy(self.trained().state_dict())
 
     def trained(self) -> nn.Module:
-        """The network as it stands: the moving average where there is one."""
-        return self.task.model if self.average is None else self.average.module
+        """The network as it stands, the same in all processes: the moving average where there is one."""
+        model = self.task.model if self.average is None else self.average.module
+        share_buffers(model, self.fabric)
+        return model
 
     def check(self) -> None:
         done = self.step % self.steps_per_epoch or self.steps_per_epoch
-        first = self.step - done
-        self.figures.check(done, first, self.config.rate(max(0, self.step - 1) / self.steps_per_epoch))
+        rate = self.config.rate(max(0, self.step - 1) / self.steps_per_epoch)
+        self.figures.check(done, self.step - done, rate)
+        check_weights(self.task.model.parameters(), self.step - 1, rate)
 
     def report(self) -> dict[str, float]:
+        self.figures.gather(self.fabric)
         self.check()
         metrics = {f"train_{name}": value for name, value in self.figures.means().items()}
         if self.task.has_validation:
@@ -180,10 +188,8 @@ class Training:
 
     def result(self) -> dict[str, float]:
         """Loads the weights to keep into the network and reads the test set: once, at the end."""
-        if self.average is not None:
-            self.task.model.load_state_dict(self.average.module.state_dict())
-        if self.best is not None:
-            self.task.model.load_state_dict(self.best)
+        kept = self.trained().state_dict() if self.best is None else self.best
+        self.task.model.load_state_dict(kept)
         metrics = {
             f"test_{name}": value for name, value in self.task.evaluate(self.task.model, "test").items()
         }
@@ -198,6 +204,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "figures": self.figures.state_dict(),
+            "validation": self.validation,
             "best": self.best,
             "best_score": self.best_score,
             "best_epoch": self.best_epoch,
@@ -210,7 +217,15 @@ class Training:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.figures.load_state_dict(state["figures"])
+        self.validation = state["validation"]
         self.best, self.best_score, self.best_epoch = state["best"], state["best_score"], state["best_epoch"]
+
+
+def share_buffers(model: nn.Module, fabric: Fabric) -> None:
+    """Gives every process the first one's buffers: running statistics follow each one's own images."""
+    if fabric.world_size > 1:
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, 0)
 
 
 def drop_paths(model: nn.Module, probability: float) -> None:

@@ -21,9 +21,14 @@ KEPT = 2
 def save(folder: Path, state: dict[str, Any], step: int) -> None:
     """Writes the state of a job after `step` steps and removes all but the newest two."""
     folder.mkdir(exist_ok=True)
-    write_atomically(folder / f"step-{step:09d}.pt", lambda path: torch.save(state, path))
+    write_atomically(folder / f"step-{step:09d}.pt", lambda path: _write(path, state))
     for old in _by_age(folder)[KEPT:]:
         old.unlink()
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
+    with path.open("wb") as file:  # given a path, torch hides that the disk is full
+        torch.save(state, file)
 
 
 def load(folder: Path) -> dict[str, Any] | None:
@@ -43,6 +48,8 @@ def load(folder: Path) -> dict[str, Any] | None:
                 raise InputError(
                     f"{path} carries code and is refused; delete it if you do not know where it comes from"
                 ) from None
+            except (RuntimeError, OSError, EOFError):  # a container, but none of torch's
+                problem = "damaged"
         log.warning("%s is %s; using the checkpoint before it", path, problem)
     return None
 

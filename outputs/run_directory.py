@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -22,6 +23,9 @@ from search_space.genotype import Genotype
 CONFIG, ENVIRONMENT, DATA, METRICS = "config.json", "environment.json", "data.json", "metrics.jsonl"
 GENOTYPE, SHARES, RESULT, WEIGHTS = "genotype.json", "shares.json", "result.json", "weights.safetensors"
 CHECKPOINTS = "checkpoints"
+
+_PARTIAL = re.compile(r"\.(step-\d+\.pt|\w+\.(json|safetensors))\.[a-z0-9_]{8}\.(pt|json|safetensors)")
+"""Names of files that were being written."""
 
 
 class RunDirectory:
@@ -83,18 +87,28 @@ class RunDirectory:
         Raises:
             InputError: If another process is writing to it.
         """
-        self._lock = FileLock(self.path / ".lock", timeout=0)
+        lock = FileLock(self.path / ".lock", timeout=0)
         try:
-            self._lock.acquire()
+            lock.acquire()
         except Timeout:
-            self._lock = None
             raise InputError(f"another process is writing to {self.path}; wait for it or stop it") from None
+        self._lock = lock
+        for path in (*self.path.iterdir(), *(self.path / CHECKPOINTS).glob("*")):
+            if _PARTIAL.fullmatch(path.name):  # left by a process that was killed
+                path.unlink()
         return self
 
     def unlock(self) -> None:
         """Lets others write."""
         if self._lock is not None:
             self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.unlock()
 
     def text(self, name: str) -> str:
         """A text record.
@@ -152,18 +166,26 @@ class RunDirectory:
         try:
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             if out_of_space(error):
                 raise no_space(path) from None
             raise
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All complete lines of metrics.jsonl."""
+        """All complete lines of metrics.jsonl.
+
+        Raises:
+            InputError: If one of them is not JSON.
+        """
         if not self.has(METRICS):
             return []
-        return [
-            json.loads(line) for line in self.text(METRICS).splitlines(keepends=True) if line.endswith("\n")
-        ]
+        lines = [line for line in self.text(METRICS).splitlines(keepends=True) if line.endswith("\n")]
+        try:
+            return [json.loads(line) for line in lines]
+        except json.JSONDecodeError as error:
+            raise InputError(f"{self.path / METRICS} is damaged ({error})") from None
 
     def seconds(self) -> float:
         """Seconds of all epochs, stops in between left out."""
@@ -176,15 +198,18 @@ class RunDirectory:
         checkpoint.save(self.path / CHECKPOINTS, {"job": state, "logged": logged}, step)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The newest complete state of the job; the log goes back to that moment.
+        """The newest complete state of the job; whoever holds the lock sets the log back to that moment.
 
         Raises:
             InputError: If a checkpoint carries code.
         """
         state = checkpoint.load(self.path / CHECKPOINTS)
+        if state is not None and not {"job", "logged"} <= state.keys():
+            raise InputError(f"the checkpoints of {self.path} are of another kind; start again")
         path = self.path / METRICS
-        if path.exists():
-            os.truncate(path, min(path.stat().st_size, state["logged"] if state else 0))
+        if self._lock is not None and path.exists():
+            logged = path.read_bytes()[: state["logged"] if state else 0]
+            os.truncate(path, logged.rfind(b"\n") + 1)
         return state["job"] if state else None
 
     def drop_checkpoints(self) -> None:

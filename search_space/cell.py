@@ -16,7 +16,7 @@ from search_space.errors import InputError
 from search_space.genotype import Fuse, Genotype
 from search_space.operator import OPERATORS, Operator, read
 from search_space.operators.squeeze_excite import SqueezeExcite
-from search_space.state import State
+from search_space.state import State, add_all
 
 REDUCTION = 8
 """Of the cell's own two channel gates: the public evaluation network's, in search as well."""
@@ -25,12 +25,12 @@ REDUCTION = 8
 class Edges(Protocol):
     """What sits on the edges of a cell: mixtures in a supernet, single operators in a found module."""
 
-    def __call__(self, source: int, states: list[State]) -> list[tuple[int, Tensor]]:
+    def __call__(self, source: int, state: State) -> list[tuple[int, Tensor]]:
         """Runs all edges that read one source.
 
         Args:
-            source: 0 for the channel groups, j >= 1 for node h_j.
-            states: The num_nodes channel groups for source 0; node h_j alone otherwise.
+            source: 0 for the channel groups, of which node h_i reads the i-th; j >= 1 for node h_j.
+            state: The num_nodes channel groups side by side for source 0; node h_j alone otherwise.
 
         Returns:
             Pairs (number of the node, from 1; features to add to it).
@@ -82,18 +82,17 @@ class Cell(Operator):
         self.output_gate = SqueezeExcite(channels, reduction=REDUCTION, bias=False)
 
     def read(self, state: State) -> Float[Tensor, "b c h w"]:
-        groups = state.x.chunk(self.num_nodes, 1)
         nodes: list[Tensor | None] = [None] * (self.num_nodes + 1)
-        reading = [State(group) for group in groups]
+        reading = State(state.x, self.num_nodes)
         for source in range(self.num_nodes):
             for node, features in self.edges(source, reading):
                 so_far = nodes[node]
                 nodes[node] = features if so_far is None else so_far + features
             complete = nodes[source + 1]
             assert complete is not None, f"no edge reaches node h{source + 1}"
-            reading = [State(complete)]
+            reading = State(complete)
         outputs = [node for node in nodes[1:] if node is not None]
-        pooled = self.group_gate(state.x.unflatten(1, (self.num_nodes, -1)).sum(1))
+        pooled = self.group_gate(add_all(state.x.chunk(self.num_nodes, 1)))
         if self.fuse is None:
             fused = torch.cat([node + pooled for node in outputs], 1)
         else:
@@ -118,9 +117,10 @@ class FoundEdges(nn.Module):
             self.operators[name] = OPERATORS[edge.operator].build(width)
             self._readers.setdefault(edge.index, []).append((node, name))
 
-    def forward(self, source: int, states: list[State]) -> list[tuple[int, Tensor]]:
+    def forward(self, source: int, state: State) -> list[tuple[int, Tensor]]:
+        groups = state.groups()
         return [
-            (node, read(self.operators[name], states[node - 1] if source == 0 else states[0]))
+            (node, read(self.operators[name], groups[node - 1] if source == 0 else state))
             for node, name in self._readers.get(source, [])
         ]
 

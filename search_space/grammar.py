@@ -154,6 +154,12 @@ def label(terms: tuple[Term, ...]) -> str:
     return "+".join(_term_label(term) for term in terms) or "none"
 
 
+def short_label(text: str) -> str:
+    """The text of an attention with the last part of a path alone, for tables."""
+    before, colon, path = text.partition("hoga:")
+    return f"{before}{colon}{Path(path).name}" if colon else text
+
+
 def slug(terms: tuple[Term, ...]) -> str:
     """A short name of an attention that is fit for a folder."""
     words = list[str]()

@@ -2,45 +2,136 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from search_space.kernels import pool_channels
+
 
 class State:
-    """A feature map whose pooled statistics are computed once, by whoever asks first.
+    """One or more channel groups whose pooled statistics are computed once, by whoever asks first.
+
+    Statistics are per group: a state of g groups of c channels holds g independent maps side by side.
 
     Args:
-        x: Feature map (b, c, h, w).
+        x: Feature map (b, g c, h, w), of any layout.
+        num_groups: Number of channel groups g.
     """
 
-    __slots__ = ("_channel_pool", "_spatial_max", "_spatial_mean", "x")
+    __slots__ = ("_channel_pool", "_planes", "_spatial_max", "_spatial_mean", "num_groups", "x")
 
-    def __init__(self, x: Float[Tensor, "b c h w"]) -> None:
+    def __init__(self, x: Float[Tensor, "b c h w"], num_groups: int = 1) -> None:
         self.x = x
+        self.num_groups = num_groups
+        self._planes: Tensor | None = None
         self._channel_pool: Tensor | None = None
         self._spatial_mean: Tensor | None = None
         self._spatial_max: Tensor | None = None
 
+    def like(self, x: Float[Tensor, "b c h w"]) -> State:
+        """A state of one group whose statistics are computed as this one's are."""
+        return type(self)(x)
+
+    def groups(self) -> list[State]:
+        """Every channel group as a state of its own."""
+        if self.num_groups == 1:
+            return [self]
+        return [self.like(x) for x in self.x.chunk(self.num_groups, 1)]
+
+    def repeat(self, times: int) -> State:
+        """The single group of this state, once for every reader, its statistics computed once."""
+        assert self.num_groups == 1, "only a single group can be repeated"
+        return self if times == 1 else _Repeated(self, times)
+
     @property
-    def channel_pool(self) -> Float[Tensor, "b 2 h w"]:
-        """Maximum and mean over the channels, in this order."""
+    def planes(self) -> Float[Tensor, "b g c hw"]:
+        """The map with each plane contiguous: the layout in which channels compare fast."""
+        if self._planes is None:
+            self._planes = _to_planes(self.x).flatten(2).unflatten(1, (self.num_groups, -1))
+        return self._planes
+
+    @property
+    def channel_pool(self) -> Float[Tensor, "b pools h w"]:
+        """Maximum and mean over the channels of each group, in this order, group by group."""
         if self._channel_pool is None:
-            # max(dim) sends its gradient to one index; amax would spread it over ties.
-            maximum = self.x.max(1, keepdim=True).values
-            self._channel_pool = torch.cat((maximum, self.x.mean(1, keepdim=True)), 1)
+            pool = pool_channels(self.planes).unflatten(-1, self.x.shape[2:]).flatten(1, 2)
+            if is_channels_last(self.x):
+                pool = pool.contiguous(memory_format=torch.channels_last)
+            self._channel_pool = pool
         return self._channel_pool
 
     @property
     def spatial_mean(self) -> Float[Tensor, "b c"]:
         """Mean over the positions."""
         if self._spatial_mean is None:
-            self._spatial_mean = self.x.mean((2, 3))
+            # Over this view the gradient comes out in the map's own layout.
+            positions = self.x.permute(0, 2, 3, 1) if is_channels_last(self.x) else self.x
+            self._spatial_mean = positions.mean((1, 2) if is_channels_last(self.x) else (2, 3))
         return self._spatial_mean
 
     @property
     def spatial_max(self) -> Float[Tensor, "b c"]:
-        """Maximum over the positions."""
+        """Maximum over the positions; its gradient goes to the first of equals."""
         if self._spatial_max is None:
-            self._spatial_max = self.x.flatten(2).max(2).values
+            self._spatial_max = F.adaptive_max_pool2d(self.x, 1).flatten(1)
         return self._spatial_max
+
+
+class _Repeated(State):
+    """A single group repeated side by side."""
+
+    __slots__ = ("_once",)
+
+    def __init__(self, once: State, times: int) -> None:
+        super().__init__(torch.cat([once.x] * times, 1), times)
+        self._once = once
+
+    @property
+    def planes(self) -> Float[Tensor, "b g c hw"]:
+        return self._once.planes.expand(-1, self.num_groups, -1, -1)
+
+    @property
+    def channel_pool(self) -> Float[Tensor, "b pools h w"]:
+        if self._channel_pool is None:
+            self._channel_pool = torch.cat([self._once.channel_pool] * self.num_groups, 1)
+        return self._channel_pool
+
+    @property
+    def spatial_mean(self) -> Float[Tensor, "b c"]:
+        return self._once.spatial_mean.repeat(1, self.num_groups)
+
+    @property
+    def spatial_max(self) -> Float[Tensor, "b c"]:
+        return self._once.spatial_max.repeat(1, self.num_groups)
+
+
+def is_channels_last(x: Float[Tensor, "b c h w"]) -> bool:
+    """Whether the channels of a position lie side by side."""
+    return x.stride(1) == 1 and not x.is_contiguous()
+
+
+class _ToPlanes(torch.autograd.Function):
+    """Channels-last to NCHW; the gradient goes back into channels-last."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return grads[0].contiguous(memory_format=torch.channels_last)
+
+
+def _to_planes(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    planes: Tensor = _ToPlanes.apply(x) if is_channels_last(x) else x.contiguous()
+    return planes
+
+
+def add_all(terms: Sequence[Float[Tensor, "b c h w"]]) -> Float[Tensor, "b c h w"]:
+    """The sum of one or more maps."""
+    return sum(terms[1:], terms[0])

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from evaluators.job import Figures
+from evaluators.job import Figures, check_weights
 from evaluators.seeds import seed_of
 from evaluators.tasks.classification import accuracy, cross_entropy
 from evaluators.train import cosine
@@ -53,6 +53,13 @@ class Darts(SearcherConfig):
         for name in ("epochs", "batch_size", "learning_rate", "alpha_learning_rate"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name}={getattr(self, name)} is not positive")
+        for name in ("min_learning_rate", "weight_decay", "clip", "alpha_weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name}={getattr(self, name)} is negative")
+        for name in ("momentum", "alpha_betas"):
+            value = getattr(self, name)
+            if not all(0 <= share < 1 for share in (value if isinstance(value, tuple) else (value,))):
+                raise InputError(f"{name}={value} is not in 0 ... 1 (1 excluded)")
 
     def start(self, problem: Problem) -> DartsSearch:
         return DartsSearch(self, problem)
@@ -60,6 +67,9 @@ class Darts(SearcherConfig):
 
 class DartsSearch:
     """A search under way: one step updates the alphas, then the weights.
+
+    Several processes start from the same weights, share each batch and average their gradients; each
+    normalises its own share with the statistics of that share.
 
     Args:
         config: Hyper-parameters.
@@ -92,23 +102,25 @@ class DartsSearch:
 
     def advance(self) -> None:
         epoch, index = divmod(self.step, self.steps_per_epoch)
-        torch.manual_seed(seed_of(self.problem.seed, "step", self.step))
+        torch.manual_seed(seed_of(self.problem.seed, "step", self.step, self.fabric.global_rank))
         for group in self.weight_optimizer.param_groups:
             group["lr"] = self.rate(epoch)
         self.supernet.train()
-        alpha_figures = self._update_alphas(*self.alpha_batches.batch(epoch, index))
-        weight_figures = self._update_weights(*self.weight_batches.batch(epoch, index))
+        alpha_figures = self.update_alphas(*self.alpha_batches.batch(epoch, index))
+        weight_figures = self.update_weights(*self.weight_batches.batch(epoch, index))
         self.figures.record(index, *weight_figures, *alpha_figures)
         self.step += 1
 
-    def _update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The first half of a step, on images of the second half of the data: loss and accuracy."""
         alphas = self.supernet.alphas
         loss, correct = self._loss(images, labels)
         (alphas.grad,) = self._gradients(loss, [alphas])
         self.alpha_optimizer.step()
         return loss, correct
 
-    def _update_weights(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def update_weights(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The second half of a step, on images of the first half of the data: loss and accuracy."""
         with torch.no_grad():
             mixing = self.supernet.mixing_weights()
         loss, correct = self._loss(images, labels, mixing)
@@ -139,11 +151,14 @@ class DartsSearch:
 
     def check(self) -> None:
         done = self.step % self.steps_per_epoch or self.steps_per_epoch
-        self.figures.check(done, self.step - done, self.rate((self.step - 1) // self.steps_per_epoch))
+        rate = self.rate(max(0, self.step - 1) // self.steps_per_epoch)
+        self.figures.check(done, self.step - done, rate)
+        check_weights(self.supernet.parameters(), self.step - 1, rate)
 
     def report(self) -> dict[str, float]:
+        self.figures.gather(self.fabric)
         self.check()
-        mixing = self.supernet.mixing_weights().detach().double()
+        mixing = self.supernet.mixing_weights().detach().cpu().double()
         entropy = -(mixing * mixing.log()).sum(1).mean().item()
         rate = self.rate((self.step - 1) // self.steps_per_epoch)
         return self.figures.means() | {"alpha_entropy": entropy, "learning_rate": rate}

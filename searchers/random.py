@@ -94,7 +94,7 @@ class RandomSearch:
         self.training.advance()
         self.step += 1
         if self.training.step == self.training.total_steps:
-            metrics = evaluate(self.training.task.model, self.judging_batches, self.problem.fabric)
+            metrics = evaluate(self.training.trained(), self.judging_batches, self.problem.fabric)
             self.scores.append(metrics["accuracy"])
 
     def check(self) -> None:

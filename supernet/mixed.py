@@ -2,22 +2,60 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from search_space.cell import edge_name
-from search_space.operator import OPERATORS
+from search_space.operator import OPERATORS, read
 from search_space.space import Space
-from search_space.state import State
+from search_space.state import State, add_all
 
 
 class Mixing:
     """The mixing weights of the present forward pass, shared by all cells of a supernet."""
 
-    __slots__ = ("weights",)
+    __slots__ = ("_columns", "_weights")
 
     def __init__(self) -> None:
-        self.weights: Tensor | None = None
+        self._weights: Tensor | None = None
+        self._columns = dict[tuple[int, ...], tuple[Tensor, ...]]()
+
+    def set(self, weights: Float[Tensor, "edges primitives"] | None) -> None:
+        """Starts a forward pass with these weights, or ends it with None."""
+        self._weights = weights
+        self._columns.clear()
+
+    @property
+    def weights(self) -> Float[Tensor, "edges primitives"]:
+        """One row an edge, one column a primitive."""
+        assert self._weights is not None, "a cell runs only inside its supernet"
+        return self._weights
+
+    def columns(self, rows: tuple[int, ...]) -> tuple[Float[Tensor, "rows"], ...]:
+        """For every primitive the weights of some edges, selected once for all cells."""
+        if rows not in self._columns:
+            self._columns[rows] = self.weights[list(rows)].unbind(1)
+        return self._columns[rows]
+
+
+class SeparateState(State):
+    """A state whose statistics are computed the textbook way, as the public code does."""
+
+    __slots__ = ()
+
+    @property
+    def channel_pool(self) -> Float[Tensor, "b 2 h w"]:
+        # max(dim) sends its gradient to one index; amax would spread it over ties.
+        return torch.cat((self.x.max(1, keepdim=True).values, self.x.mean(1, keepdim=True)), 1)
+
+    @property
+    def spatial_mean(self) -> Float[Tensor, "b c"]:
+        return self.x.mean((2, 3))
+
+    @property
+    def spatial_max(self) -> Float[Tensor, "b c"]:
+        return self.x.flatten(2).max(2).values
 
 
 class PlainMixedEdges(nn.Module):
@@ -42,16 +80,16 @@ class PlainMixedEdges(nn.Module):
             }
         )
 
-    def forward(self, source: int, states: list[State]) -> list[tuple[int, Tensor]]:
+    def forward(self, source: int, state: State) -> list[tuple[int, Tensor]]:
+        groups = state.groups()
         return [
-            (node, self._mix((node, j), states[node - 1] if source == 0 else states[0]))
+            (node, self._mix((node, j), groups[node - 1 if source == 0 else 0].x))
             for node, j in self.rows
             if j == source
         ]
 
-    def _mix(self, edge: tuple[int, int], state: State) -> Float[Tensor, "b c h w"]:
-        assert self.mixing.weights is not None, "a cell runs only inside its supernet"
+    def _mix(self, edge: tuple[int, int], x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         weights = self.mixing.weights[self.rows[edge]].unbind()
         operators = self.operators[edge_name(*edge)].children()
-        terms: list[Tensor] = [weight * operator(state.x) for weight, operator in zip(weights, operators)]
-        return sum(terms[1:], terms[0])
+        terms = [weight * read(operator, SeparateState(x)) for weight, operator in zip(weights, operators)]
+        return add_all(terms)

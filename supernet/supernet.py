@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -14,12 +15,16 @@ from search_space.genotype import Genotype
 from search_space.space import Space
 from supernet.attach import CHILD, attach_cells
 from supernet.derive import argmax
+from supernet.grouped import GroupedMixedEdges, to_plain
 from supernet.mixed import Mixing, PlainMixedEdges
 
-Form = Literal["plain"]
+Form = Literal["grouped", "plain"]
 """How mixed edges are computed; every form is the same function."""
 
-FORMS: dict[str, Callable[[Space, int, Mixing], nn.Module]] = {"plain": PlainMixedEdges}
+FORMS: dict[Form, Callable[[Space, int, Mixing], nn.Module]] = {
+    "grouped": GroupedMixedEdges,
+    "plain": PlainMixedEdges,
+}
 
 INITIAL_SCALE = 1e-3
 """Standard deviation of the alphas at first (public AutoLA code, model_search.py:36-43)."""
@@ -40,9 +45,10 @@ class Supernet(nn.Module):
         InputError: If the channels of a block do not split into the space's groups.
     """
 
-    def __init__(self, backbone: nn.Module, space: Space, form: Form = "plain") -> None:
+    def __init__(self, backbone: nn.Module, space: Space, form: Form = "grouped") -> None:
         super().__init__()
         self.space = space
+        self.form: Form = form
         self.mixing = Mixing()
         edges = FORMS[form]
 
@@ -58,11 +64,13 @@ class Supernet(nn.Module):
         x: Float[Tensor, "b c h w"],
         weights: Float[Tensor, "edges primitives"] | None = None,
     ) -> Float[Tensor, "b num_classes"]:
-        self.mixing.weights = self.mixing_weights() if weights is None else weights
+        if self.form == "grouped":
+            x = x.contiguous(memory_format=torch.channels_last)
+        self.mixing.set(self.mixing_weights() if weights is None else weights)
         try:
             return self.network(x)
         finally:
-            self.mixing.weights = None
+            self.mixing.set(None)
 
     def mixing_weights(self) -> Float[Tensor, "edges primitives"]:
         """softmax(alphas), a distribution over the primitives for every edge."""
@@ -71,6 +79,21 @@ class Supernet(nn.Module):
     def weights(self) -> list[nn.Parameter]:
         """All parameters but the alphas."""
         return list(self.network.parameters())
+
+    @contextmanager
+    def frozen_weights(self) -> Iterator[None]:
+        """For the architecture step: nothing inside asks for gradients of the weights.
+
+        With the alphas alone to differentiate, autograd keeps less and skips the weights' part.
+        """
+        weights = [weight for weight in self.weights() if weight.requires_grad]
+        for weight in weights:
+            weight.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for weight in weights:
+                weight.requires_grad_(True)
 
     def derive(self) -> Genotype:
         """The genotype that the alphas stand for."""
@@ -87,12 +110,12 @@ def one_hot(space: Space, genotype: Genotype) -> Float[Tensor, "edges primitives
 
 
 def copy_weights(supernet: Supernet, found: nn.Module, genotype: Genotype) -> None:
-    """Copies the weights that a plain supernet has for a genotype into the network it describes.
+    """Copies the weights that a supernet has for a genotype into the network it describes.
 
     Affine weights of norms that the supernet's norms lack become 1 and 0, so the two networks are equal.
 
     Args:
-        supernet: In the plain form.
+        supernet: In any form.
         found: The same backbone with the genotype attached.
         genotype: Of the supernet's space.
 
@@ -100,7 +123,7 @@ def copy_weights(supernet: Supernet, found: nn.Module, genotype: Genotype) -> No
         ValueError: If the found network has weights that the supernet has not.
     """
     column = supernet.space.primitives.index
-    source = supernet.network.state_dict()
+    source = to_plain(supernet.network.state_dict(), supernet.network)
     rename = dict[str, str]()
     for name, module in found.named_modules():
         if isinstance(module, FoundEdges):

@@ -11,6 +11,8 @@ from rich.table import Table
 
 from autola.arguments import out_of_terminal, read_arguments
 from evaluators.cost import measure
+from search_space.errors import InputError
+from search_space.grammar import short_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,8 @@ COLUMNS = {
 def run(arguments: list[str]) -> None:
     """Prints the costs."""
     given = read_arguments(Arguments, arguments, command="cost")
+    if not given.attention:
+        raise InputError("--attention needs at least one, for example: none se cbam hoga")
     costs = [
         {"attention": attention, "backbone": given.backbone, "input": list(given.input)}
         | asdict(
@@ -80,7 +84,7 @@ def show(costs: list[dict[str, Any]]) -> None:
         for key, _, unit, form in measured:
             ratio = "" if cost is first else f" (x{cost[key] / first[key]:.2f})"
             cells.append(form.format(cost[key] / unit) + ratio)
-        view.add_row(cost["attention"], *cells)
+        view.add_row(short_label(cost["attention"]), *cells)
     Console().print(view)
     if first["latency_ms"] is not None:
         threads = f", {first['threads']} thread" if first["threads"] else ""

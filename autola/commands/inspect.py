@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from outputs.draw import margin, save, terminal
 from rich.console import Console
 
 from autola.arguments import out_of_terminal, read_arguments
 from autola.commands.cost import show
-from autola.describe import next_retraining, search_config
+from autola.configs import SearchConfig
+from autola.describe import next_retraining
+from autola.runs import stored_config
 from evaluators.cost import measure
+from outputs.draw import margin, save, terminal
 from outputs.run_directory import CONFIG, DATA, RunDirectory
 from search_space.errors import InputError
 from search_space.genotype import PUBLISHED, Genotype
@@ -40,6 +42,9 @@ class Arguments:
 def run(arguments: list[str]) -> None:
     """Shows what was found."""
     given = read_arguments(Arguments, arguments, command="inspect")
+    for target, suffix in ((given.svg, ".svg"), (given.png, ".png")):
+        if target is not None and target.suffix != suffix:
+            raise InputError(f"{target} does not end in {suffix}")
     path = Path(given.target)
     is_run = (path / CONFIG).is_file()
     run = RunDirectory.open(path) if is_run else None
@@ -52,10 +57,8 @@ def run(arguments: list[str]) -> None:
         for name, attention in _beside(given.target, genotype)
     ]
     following = next_retraining(run) if run else f"autola retrain none se cbam {_name(given.target)}"
-    for target, suffix in ((given.svg, ".svg"), (given.png, ".png")):
+    for target in (given.svg, given.png):
         if target is not None:
-            if target.suffix != suffix:
-                raise InputError(f"{target} does not end in {suffix}")
             save(genotype, target, shares)
     if given.json:
         found = {
@@ -88,7 +91,7 @@ def _setting(run: RunDirectory | None) -> dict[str, Any]:
     """The network that costs are counted in: the run's, or ResNet-20 on CIFAR-10."""
     if run is None:
         return {"backbone": "cifar_resnet20", "input_shape": (3, 32, 32), "width": None, "num_classes": 10}
-    config, data = search_config(run), run.json(DATA)
+    config, data = stored_config(run, SearchConfig), run.json(DATA)
     return {
         "backbone": config.backbone,
         "input_shape": tuple(data["input_shape"]),

@@ -10,13 +10,13 @@ import tyro
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from autola.arguments import option, out_of_terminal, read_arguments
+from autola.arguments import only_resume, option, out_of_terminal, read_arguments
 from autola.configs import RetrainConfig
 from autola.presets import RETRAIN_PRESETS
 from autola.tables import Table
 from outputs.run_directory import RunDirectory
 from search_space.errors import InputError
-from search_space.grammar import parse_attention
+from search_space.grammar import parse_attention, short_label
 
 DEFAULT = "digits"
 
@@ -45,13 +45,14 @@ def run(arguments: list[str]) -> None:
     preset = option(arguments, "preset") or DEFAULT
     default = Arguments(preset=preset, config=RETRAIN_PRESETS[preset])
     given = read_arguments(Arguments, arguments, command="retrain", default=default)
+    if given.preset != preset:
+        raise InputError(f"two presets are given: {preset} and {given.preset}")
     attentions = tuple(parse_attention(text) for text in given.attentions)
     config = replace(given.config, attentions=attentions)
     from autola.retraining import resume_retraining, run_retraining  # slow: Fabric
 
     if given.resume is not None:
-        if given != replace(default, resume=given.resume):
-            raise InputError("--resume takes everything from the run; leave the other options out")
+        only_resume(arguments)
         table = resume_retraining(RunDirectory.open(given.resume))
     else:
         table = run_retraining(config, given.out)
@@ -63,7 +64,7 @@ def show(table: Table) -> None:
     plain = next((row for row in table.rows if row.attention == "none"), None)
     view = RichTable(box=None, header_style="bold", pad_edge=False)
     view.add_column("attention", overflow="fold")
-    for column in ("params", "MACs", f"{table.score} %", "to none (95 %)", "seeds", "s / seed"):
+    for column in ("params", "MACs", f"{table.score} %", "to none", "seeds", "s / seed"):
         view.add_column(column, justify="right")
     for row in table.rows:
         spread = f" ± {100 * row.spread:.2f}" if row.spread is not None else ""
@@ -72,7 +73,7 @@ def show(table: Table) -> None:
             shift, interval = row.difference(plain)
             difference = f"{100 * shift:+.2f}" + (f" ± {100 * interval:.2f}" if interval is not None else "")
         view.add_row(
-            row.attention,
+            short_label(row.attention),
             f"{row.params:,}",
             f"{row.macs / 1e6:.2f} M",
             f"{100 * row.mean:.2f}{spread}",
@@ -82,5 +83,7 @@ def show(table: Table) -> None:
         )
     Console().print(view)
     if plain is not None and plain.spread is not None:
-        out_of_terminal("± is the standard deviation over seeds; differences are paired by seed.")
+        out_of_terminal(
+            "± standard deviation over seeds; to none: mean difference by seed ± half its 95 % interval"
+        )
     out_of_terminal(f"run    {table.run}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from autola.arguments import option, out_of_terminal, read_arguments
+from autola.arguments import only_resume, option, out_of_terminal, read_arguments
 from autola.configs import SearchConfig
 from autola.describe import next_retraining
 from autola.presets import SEARCH_PRESETS
@@ -47,11 +47,14 @@ def run(arguments: list[str]) -> None:
         config = replace(config, searcher=SEARCHERS[name]())
     default = Arguments(preset=preset, searcher=config.searcher.name, config=config)
     given = read_arguments(Arguments, arguments, command="search", default=default)
+    if given.preset != preset:
+        raise InputError(f"name the preset first: autola search {given.preset} ...")
+    if given.searcher != config.searcher.name:
+        raise InputError(f"two searchers are given: {config.searcher.name} and {given.searcher}")
     from autola.searching import resume_search, run_search  # slow: Fabric
 
     if given.resume is not None:
-        if given != replace(default, resume=given.resume):
-            raise InputError("--resume takes everything from the run; leave the other options out")
+        only_resume(arguments)
         found = resume_search(RunDirectory.open(given.resume))
     else:
         found = run_search(given.config, given.out)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluators.data import Augment, Batches, ImageSet, hold_out, normalization, read
+from evaluators.job import wide
 from evaluators.seeds import seed_of
 from evaluators.tasks import TASKS, Split, TaskConfig
 from search_space.grammar import Term
@@ -164,7 +165,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     """Share of the images whose largest logit is the label's, as a scalar tensor."""
-    return (logits.argmax(1) == labels).double().mean()
+    return (logits.argmax(1) == labels).to(wide(logits.device)).mean()
 
 
 @torch.no_grad()
@@ -172,11 +173,12 @@ def evaluate(model: nn.Module, batches: Batches, fabric: Fabric) -> dict[str, fl
     """Mean cross-entropy and top-1 accuracy over all images of all processes, in eval mode."""
     training = model.training
     model.eval()
-    sums = torch.zeros(3, dtype=torch.float64, device=fabric.device)
+    real = wide(fabric.device)
+    sums = torch.zeros(3, dtype=real, device=fabric.device)
     for images, labels in batches:
         logits = model(images)
-        loss = F.cross_entropy(logits.double(), labels, reduction="sum")
-        correct = (logits.argmax(1) == labels).double().sum()
+        loss = F.cross_entropy(logits.to(real), labels, reduction="sum")
+        correct = (logits.argmax(1) == labels).to(real).sum()
         sums += torch.stack((loss, correct, torch.full_like(loss, len(labels))))
     model.train(training)
     loss_sum, correct_sum, count = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum")).tolist()

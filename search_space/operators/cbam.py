@@ -5,10 +5,14 @@ Source: Woo et al., "CBAM: Convolutional Block Attention Module", ECCV 2018 (arX
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from search_space import kernels
+from search_space.grouped import Grouped, Mixture, grouped, norm
 from search_space.operator import Gate, operator
 from search_space.operators.squeeze_excite import AverageMaxExcite
 from search_space.state import State
@@ -54,7 +58,32 @@ class CBAM(Gate):
 
     def gate(self, state: State) -> Float[Tensor, "b c h w"]:
         channel = self.channel.gate(state)
-        return channel * self.spatial.gate(State(state.x * channel))
+        return channel * self.spatial.gate(state.like(state.x * channel))
 
     def read(self, state: State) -> Float[Tensor, "b c h w"]:
-        return self.spatial.read(State(self.channel.read(state)))
+        return self.spatial.read(state.like(self.channel.read(state)))
+
+
+@grouped(CBAM)
+class GroupedCBAM(Grouped[CBAM]):
+    """A channel gate and a spatial gate of the scaled map, for every edge."""
+
+    def channel_mlps(self) -> Sequence[nn.Module]:
+        return (self.stack.channel,)
+
+    def mix(
+        self,
+        state: State,
+        weight: Float[Tensor, "edges"],
+        mixture: Mixture,
+        channel_gates: Sequence[Float[Tensor, "b edges c"]],
+    ) -> None:
+        channel = channel_gates[0]
+        pool = kernels.pool_channels(state.planes, channel)
+        pool = pool.unflatten(-1, state.x.shape[2:]).flatten(1, 2)
+        pool = pool.contiguous(memory_format=torch.channels_last)
+        spatial = self.stack.spatial
+        # Depthwise 7x7, then maximum + mean: seven times as fast on the CPU as 7x7 from two channels to one.
+        kernel = spatial.conv.weight.view(-1, 1, 7, 7)
+        y = kernels.separable(pool, kernel, kernel.new_ones(mixture.num_edges, 2, 1, 1))
+        mixture.add_spatial_gate(norm(spatial.norm, y), weight[None, :, None] * channel)

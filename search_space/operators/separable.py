@@ -5,13 +5,14 @@ Source: the public AutoLA code, operations.py:5-19 (Ma et al., "Auto Learning At
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from search_space.grouped import Grouped, Mixture, grouped, norm, separable
 from search_space.operator import Gate, operator
 from search_space.state import State
 
@@ -66,3 +67,36 @@ class DilatedGate(Gate):
 
     def gate(self, state: State) -> Float[Tensor, "b c h w"]:
         return torch.sigmoid(self.norm(self.pointwise(self.depthwise(state.x))))
+
+
+@grouped(SeparableGate)
+class GroupedSeparableGate(Grouped[SeparableGate]):
+    """Edges side by side in the channels."""
+
+    def mix(
+        self,
+        state: State,
+        weight: Float[Tensor, "edges"],
+        mixture: Mixture,
+        channel_gates: Sequence[Tensor],
+    ) -> None:
+        stack = self.stack
+        y = norm(stack.norm1, separable(stack.depthwise1, stack.pointwise1, state.x)).relu_()
+        y = norm(stack.norm2, separable(stack.depthwise2, stack.pointwise2, y))
+        mixture.add_full_gate(y, weight)
+
+
+@grouped(DilatedGate)
+class GroupedDilatedGate(Grouped[DilatedGate]):
+    """Edges side by side in the channels."""
+
+    def mix(
+        self,
+        state: State,
+        weight: Float[Tensor, "edges"],
+        mixture: Mixture,
+        channel_gates: Sequence[Tensor],
+    ) -> None:
+        stack = self.stack
+        y = norm(stack.norm, separable(stack.depthwise, stack.pointwise, state.x))
+        mixture.add_full_gate(y, weight)

@@ -5,9 +5,12 @@ Source: Liu et al., "DARTS: Differentiable Architecture Search", ICLR 2019 (arXi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jaxtyping import Float
 from torch import Tensor
 
+from search_space.grouped import Grouped, Mixture, grouped
 from search_space.operator import Operator, operator
 from search_space.state import State
 
@@ -40,3 +43,17 @@ class Skip(Operator):
 
     def read(self, state: State) -> Float[Tensor, "b c h w"]:
         return state.x
+
+
+@grouped(Skip)
+class GroupedSkip(Grouped[Skip]):
+    """The factor 1 for every edge."""
+
+    def mix(
+        self,
+        state: State,
+        weight: Float[Tensor, "edges"],
+        mixture: Mixture,
+        channel_gates: Sequence[Tensor],
+    ) -> None:
+        mixture.add_channel_gate(weight.new_ones(1, 1, 1), weight)

@@ -5,13 +5,15 @@ Source: the public AutoLA code, operations.py:5-19 (Ma et al., "Auto Learning At
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from search_space.grouped import Grouped, Mixture, grouped, norm, separable
 from search_space.operator import Gate, operator
 from search_space.state import State
 
@@ -65,3 +67,38 @@ class DilatedSpatialGate(Gate):
 
     def gate(self, state: State) -> Float[Tensor, "b 1 h w"]:
         return torch.sigmoid(self.norm(self.pointwise(self.conv(state.channel_pool))))
+
+
+@grouped(SeparableSpatialGate)
+class GroupedSeparableSpatialGate(Grouped[SeparableSpatialGate]):
+    """Edges side by side in the channels."""
+
+    def mix(
+        self,
+        state: State,
+        weight: Float[Tensor, "edges"],
+        mixture: Mixture,
+        channel_gates: Sequence[Tensor],
+    ) -> None:
+        stack = self.stack
+        y = separable(stack.depthwise1, stack.pointwise1, state.channel_pool)
+        y = norm(stack.norm1, y).relu_()
+        y = norm(stack.norm2, separable(stack.depthwise2, stack.pointwise2, y))
+        mixture.add_spatial_gate(y, weight[None, :, None])
+
+
+@grouped(DilatedSpatialGate)
+class GroupedDilatedSpatialGate(Grouped[DilatedSpatialGate]):
+    """Edges side by side; the 1x1 scalar goes into the kernel before it."""
+
+    def mix(
+        self,
+        state: State,
+        weight: Float[Tensor, "edges"],
+        mixture: Mixture,
+        channel_gates: Sequence[Tensor],
+    ) -> None:
+        stack = self.stack
+        kernel = (stack.conv.weight * stack.pointwise.weight).flatten(0, 1)
+        y = F.conv2d(state.channel_pool, kernel, padding=2, dilation=2, groups=len(kernel))
+        mixture.add_spatial_gate(norm(stack.norm, y), weight[None, :, None])

@@ -85,7 +85,7 @@ def test_counts_of_the_paper_on_imagenet(backbone: str, weights: int, giga_macs:
 
 
 def test_counts_of_the_supernet() -> None:
-    assert macs(Supernet(build_backbone("cifar_resnet20"), HOGA), (3, 32, 32)) == pytest.approx(
+    assert macs(Supernet(build_backbone("cifar_resnet20"), HOGA, "plain"), (3, 32, 32)) == pytest.approx(
         62.8e6, rel=0.005
     )
 

@@ -12,6 +12,7 @@ from search_space.cell import Cell, FoundEdges, edge_name, found_cell, group_wid
 from search_space.errors import InputError
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.grammar import parse_attention
+from search_space.state import State
 from tests.modules import image, num_parameters, scrambled
 from tests.search_space import literal
 from tests.strategies import genotypes
@@ -91,10 +92,11 @@ def test_calls_its_edges_source_by_source() -> None:
     seen = list[tuple[int, int]]()
 
     class Recorder(nn.Module):
-        def forward(self, source: int, states: list) -> list:
-            seen.append((source, len(states)))
+        def forward(self, source: int, state: State) -> list:
+            groups = state.groups()
+            seen.append((source, len(groups)))
             nodes = [1, 2, 3] if source == 0 else range(source + 1, 4)
-            return [(node, states[node - 1 if source == 0 else 0].x) for node in nodes]
+            return [(node, groups[node - 1 if source == 0 else 0].x) for node in nodes]
 
     Cell(6, 3, Recorder(), "none")(torch.ones(1, 6, 2, 2))
     assert seen == [(0, 3), (1, 1), (2, 1)]

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from search_space.space import HOGA
 from searchers.darts import Darts
 from tests.searchers.problems import small_problem
 
@@ -45,3 +46,13 @@ def test_the_two_halves_share_no_image():
     rows = [{image.tobytes() for image in half.images.numpy()} for half in problem.halves]
     assert len(rows[0]) == len(rows[1]) == 30
     assert not rows[0] & rows[1]
+
+
+def test_the_forms_of_the_supernet_find_the_same_genotype():
+    config = Darts(epochs=2, batch_size=10)
+    plain, grouped = (config.start(small_problem(form=form, space=HOGA)) for form in ("plain", "grouped"))
+    for search in (plain, grouped):
+        while search.step < search.total_steps:
+            search.advance()
+    torch.testing.assert_close(grouped.supernet.alphas, plain.supernet.alphas, rtol=0, atol=1e-10)
+    assert grouped.genotype() == plain.genotype()

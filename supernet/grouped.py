@@ -1,0 +1,158 @@
+"""Mixed edges in the grouped form: all edges that read one state run as one batch. The default.
+
+The same function as the plain form (`supernet.mixed`), with the same parameters, stacked. State dicts of the
+two convert into each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from search_space.cell import edge_name
+from search_space.grouped import GROUPED, Grouped, Mixture, count_batches, stack_modules
+from search_space.operator import OPERATORS, read
+from search_space.operators.squeeze_excite import excite_together
+from search_space.space import NONE, Space
+from search_space.state import State
+from supernet.mixed import Mixing
+
+
+class GroupedMixedEdges(nn.Module):
+    """Group by group: stacked parameters, shared statistics, gates summed before they multiply.
+
+    `none` adds nothing, its weight in the softmax stays. Operators without a grouped form run one by one.
+
+    Args:
+        space: The primitives and edges.
+        width: Channels of a group.
+        mixing: Where the weights (edges, primitives) are read.
+    """
+
+    def __init__(self, space: Space, width: int, mixing: Mixing) -> None:
+        super().__init__()
+        self.mixing = mixing
+        plain = {
+            edge: [OPERATORS[name].build_for_search(width) for name in space.primitives]
+            for edge in space.edges
+        }
+        self.groups = nn.ModuleList()
+        for source in range(space.num_nodes):
+            edges = [edge for edge in space.edges if edge[1] == source]
+            rows = [space.edges.index(edge) for edge in edges]
+            operators = {
+                column: [plain[edge][column] for edge in edges]
+                for column, name in enumerate(space.primitives)
+                if name != NONE
+            }
+            self.groups.append(_Group(source, [node for node, _ in edges], rows, operators))
+
+    def forward(self, source: int, state: State) -> list[tuple[int, Tensor]]:
+        if source == 0:
+            count_batches(self)
+        group = self.groups[source]
+        assert isinstance(group, _Group)
+        return group.mix(state, self.mixing.columns(group.rows))
+
+
+class _Group(nn.Module):
+    """All edges that read one source.
+
+    Args:
+        source: The source read.
+        nodes: The node that each edge leads to.
+        rows: The row of each edge in the mixing weights.
+        operators: For each column of the mixing weights, one operator for every edge.
+    """
+
+    def __init__(
+        self,
+        source: int,
+        nodes: Sequence[int],
+        rows: Sequence[int],
+        operators: Mapping[int, Sequence[nn.Module]],
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.nodes = nodes
+        self.rows = tuple(rows)
+        self.stacks = nn.ModuleDict()
+        self.singles = nn.ModuleDict()
+        self.forms = list[tuple[int, Grouped]]()
+        for column, modules in operators.items():
+            form = GROUPED.get(type(modules[0]))
+            if form is None:
+                self.singles[str(column)] = nn.ModuleList(modules)
+            else:
+                stack = stack_modules(modules)
+                self.stacks[str(column)] = stack
+                self.forms.append((column, form(stack)))
+
+    @property
+    def edge_names(self) -> list[str]:
+        """Of every edge, as in the state dict of the plain form."""
+        return [edge_name(node, self.source) for node in self.nodes]
+
+    def mix(self, state: State, columns: Sequence[Tensor]) -> list[tuple[int, Tensor]]:
+        num_edges = len(self.nodes)
+        if state.num_groups != num_edges:
+            state = state.repeat(num_edges)
+        mixture = Mixture(state)
+        needed = [form.channel_mlps() for _, form in self.forms]
+        mlps = [mlp for several in needed for mlp in several]
+        gates = iter(excite_together(mlps, state) if mlps else [])
+        for (column, form), several in zip(self.forms, needed):
+            form.mix(state, columns[column], mixture, [next(gates) for _ in several])
+        for column, modules in self.singles.items():
+            weight = columns[int(column)].unbind()
+            features = [
+                w * read(module, group)
+                for w, module, group in zip(weight, modules.children(), state.groups())
+            ]
+            mixture.add_features(torch.cat(features, 1))
+        return list(zip(self.nodes, mixture.total().chunk(num_edges, 1)))
+
+
+def to_plain(values: Mapping[str, Tensor], supernet: nn.Module) -> dict[str, Tensor]:
+    """Unstacks: the keys and shapes of the plain form from those of the grouped form.
+
+    Args:
+        values: A state dict, or gradients by parameter name, of a grouped supernet (or of a part).
+        supernet: The module whose names `values` has. Names outside its mixed edges stay.
+    """
+    groups = {f"{name}.": module for name, module in supernet.named_modules() if isinstance(module, _Group)}
+    plain = dict[str, Tensor]()
+    for key, value in values.items():
+        prefix = next(
+            (key[: at + 1] for at, sign in enumerate(key) if sign == "." and key[: at + 1] in groups), ""
+        )
+        if not prefix:
+            plain[key] = value
+            continue
+        kind, column, rest = key.removeprefix(prefix).split(".", 2)
+        edges = groups[prefix].edge_names
+        cell = prefix.rsplit("groups.", 1)[0]
+        if kind == "stacks":
+            for edge, part in zip(edges, value.unbind()):
+                plain[f"{cell}operators.{edge}.{column}.{rest}"] = part
+        else:
+            number, _, rest = rest.partition(".")
+            plain[f"{cell}operators.{edges[int(number)]}.{column}.{rest}"] = value
+    return plain
+
+
+def to_stacked(values: Mapping[str, Tensor], supernet: nn.Module) -> dict[str, Tensor]:
+    """Stacks: the keys and shapes of the grouped form from those of the plain form.
+
+    Args:
+        values: A whole state dict of the plain form of `supernet`.
+        supernet: A grouped supernet.
+    """
+    stacked = dict[str, Tensor]()
+    for key, own in supernet.state_dict(keep_vars=True).items():
+        names = to_plain({key: own}, supernet)
+        parts = [values[name] for name in names]
+        stacked[key] = torch.stack(parts) if own.ndim > parts[0].ndim else parts[0]
+    return stacked
