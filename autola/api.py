@@ -96,7 +96,7 @@ def load(run: str | Path) -> nn.Module:
         in_channels=data["input_shape"][0],
         width=config.width,
     )
-    model = attach(backbone, config.attentions[0])
+    model = attach(backbone, config.attentions[0], input_shape=data["input_shape"])
     try:
         model.load_state_dict(weights)
     except RuntimeError:

@@ -76,7 +76,7 @@ def measure(
 
     def build() -> nn.Module:
         model = build_backbone(backbone, num_classes=num_classes, in_channels=channels, width=width)
-        return attach(model, attention)
+        return attach(model, attention, input_shape=input_shape)
 
     device = _checked_device(device)
     with torch.device("meta"):

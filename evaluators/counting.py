@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
@@ -11,8 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from search_space.cell import Cell
+from search_space.convolution import ConvolutionOperator
 from search_space.errors import InputError
 from search_space.operator import Operator
+from supernet.attach import CHILD, INPUT_CHILD
+from supernet.map_sizes import meta_copy, refused_images
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -48,14 +50,9 @@ def macs(model: nn.Module, input_shape: Sequence[int]) -> int:
         TypeError: If an operator has layers that it does not call and has no method `macs`.
     """
     shape = torch.Size((1, *check_shape(input_shape)))
-    on_meta = _meta_copy(model).eval()
-    try:
-        with torch.inference_mode():
-            return _count(on_meta, shape)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        sizes = " x ".join(map(str, input_shape))
-        raise InputError(f"{type(model).__name__} cannot take images of {sizes}: {reason}") from error
+    on_meta = meta_copy(model).eval()
+    with torch.inference_mode(), refused_images(model, input_shape):
+        return _count(on_meta, shape)
 
 
 def check_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
@@ -94,8 +91,8 @@ def _count(module: nn.Module, shape: torch.Size) -> int:
     watched = list(_watched(module, None))
     handles = []
     for layer, _ in watched:
-        if isinstance(layer, Operator):
-            # An operator keeps the shape of its input, and its kernels may not run on meta.
+        if isinstance(layer, Operator) and not isinstance(layer, ConvolutionOperator):
+            # Such an operator keeps the shape of its input, and its kernels may not run on meta.
             layer.forward = partial(instead, layer)
         else:
             handles.append(layer.register_forward_hook(after))
@@ -140,6 +137,9 @@ def _watched(module: nn.Module, owner: Operator | None) -> Iterator[tuple[nn.Mod
     for child in module.children():
         if isinstance(child, Cell) or _teller(child):
             yield child, owner
+            for name, attention in child.named_children():
+                if name in (CHILD, INPUT_CHILD):  # which is not the child's to tell
+                    yield from _watched(nn.Sequential(attention), owner)
         else:
             yield from _watched(child, owner)
 
@@ -161,15 +161,3 @@ def _of_layer(layer: nn.Module, x: Tensor, output: Any) -> int:
 
 def _teller(module: nn.Module) -> Callable[[torch.Size], int] | None:
     return cast("Callable[[torch.Size], int] | None", getattr(module, "macs", None))
-
-
-def _meta_copy(model: nn.Module) -> nn.Module:
-    """A copy without the weights: parameters and buffers are of the meta device."""
-    memo = dict[int, Any]()
-    for parameter in model.parameters():
-        memo[id(parameter)] = nn.Parameter(
-            torch.empty_like(parameter, device="meta"), requires_grad=parameter.requires_grad
-        )
-    for buffer in model.buffers():
-        memo[id(buffer)] = torch.empty_like(buffer, device="meta")
-    return copy.deepcopy(model, memo)

@@ -2,7 +2,10 @@
 
     attention = "none" | term {"+" term}
     term      = name [":" argument] ["[" option {"," option} "]"]
-    option    = key "=" value
+    option    = key "=" value | form
+
+A bare word in brackets is the operator's `form`: `cbam[spatial]` is `cbam[form=spatial]`. Every operator has
+the option `stages`, the stages of the backbone that get it: `aa[stages=34]` for layer3 and layer4.
 
 `hoga:PATH` takes the rest of the text as the path of a run folder or genotype file, so it comes last.
 Quote brackets in a shell.
@@ -13,6 +16,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -26,6 +30,11 @@ from search_space.space import OWN, SPACES, Space
 _TERM = re.compile(r"(?P<name>\w+)(?::(?P<argument>[^+\[\]]*))?(?:\[(?P<options>[^\]]*)\])?")
 
 Value = bool | int | float | str
+
+STAGES, SIZE, FORM = "stages", "size", "form"
+
+FPN = "fpn"
+"""What `stages` calls a feature pyramid, which stands beside a backbone's stages."""
 
 
 @config
@@ -45,15 +54,38 @@ class Term:
     def place(self) -> Place:
         return "inner" if self.genotype else OPERATORS[self.name].place
 
-    def build(self, channels: int) -> nn.Module:
+    @property
+    def stages(self) -> str | None:
+        """The stages of the backbone that get it, if the user chose them."""
+        return next((str(value) for key, value in self.options if key == STAGES), None)
+
+    @property
+    def last_stages(self) -> int | None:
+        """How many of a backbone's last stages get it if the user chose none; None for all."""
+        return None if self.genotype else OPERATORS[self.name].last_stages
+
+    @property
+    def wants_size(self) -> bool:
+        """Whether it is made for maps of one size, and none is given."""
+        known = () if self.genotype else OPERATORS[self.name].known_options
+        return SIZE in known and SIZE not in dict(self.options)
+
+    def build(self, channels: int | nn.Conv2d, size: tuple[int, int] | None = None) -> nn.Module:
         """A new module for a number of channels.
+
+        Args:
+            channels: Or, at the place "conv", the convolution that it stands for.
+            size: Height and width of its map, for the operators that want it.
 
         Raises:
             InputError: If the channels do not fit, or an option is unknown or out of range.
         """
         if self.genotype:
+            assert isinstance(channels, int)
             return found_cell(channels, self.genotype)
-        options = dict(self.options)
+        options: dict[str, Any] = {key: value for key, value in self.options if key != STAGES}
+        if size is not None and self.wants_size:
+            options[SIZE] = size
         if self.argument is not None:
             options["argument"] = self.argument
         return OPERATORS[self.name].build(channels, **options)
@@ -88,9 +120,9 @@ def parse_attention(text: str) -> tuple[Term, ...]:
 
 def _term(match: re.Match[str], text: str) -> Term:
     name, argument = match["name"], match["argument"]
-    options = (
-        [] if match["options"] is None else [_option(item, text) for item in match["options"].split(",")]
-    )
+    items = [] if match["options"] is None else match["options"].split(",")
+    has_form = name in OPERATORS and FORM in OPERATORS[name].known_options
+    options = [_option(item, text, has_form) for item in items]
     if name == "none":
         raise InputError(f"`none` stands alone, it does not join {text!r}")
     if name == "hoga":
@@ -100,25 +132,35 @@ def _term(match: re.Match[str], text: str) -> Term:
     if name not in OPERATORS:
         raise unknown("attention", name, ["hoga", *OPERATORS])
     recipe = OPERATORS[name]
-    known = recipe.known_options
+    known = recipe.known_options.keys() | {STAGES}
     if argument is not None and "argument" not in known:
         raise InputError(f"`{name}` takes no argument, but {text!r} gives it {argument!r}")
     values = dict[str, Value]()
     for key, value in options:
         if key not in known or key == "argument":
-            allowed = ", ".join(key for key in known if key != "argument") or "none"
+            allowed = ", ".join(key for key in (*recipe.known_options, STAGES) if key != "argument")
             raise InputError(f"`{name}` has no option {key!r}; it has: {allowed}")
         if key in values:
             raise InputError(f"{text!r} gives {key} twice")
-        values[key] = recipe.read_option(key, value)
+        values[key] = _stages(value, name) if key == STAGES else recipe.read_option(key, value)
     return Term(name=name, argument=argument, options=tuple(values.items()))
 
 
-def _option(item: str, text: str) -> tuple[str, str]:
+def _option(item: str, text: str, has_form: bool) -> tuple[str, str]:
     key, equals, value = (part.strip() for part in item.partition("="))
+    if has_form and key and not equals:
+        return FORM, key
     if not equals or not key or not value:
         raise InputError(f"option {item!r} in {text!r} is not of the form key=value")
     return key, value
+
+
+def _stages(text: str, name: str) -> str:
+    if text != FPN and (not text.isdecimal() or not text.isascii() or sorted(set(text)) != list(text)):
+        raise InputError(
+            f"{name}[stages={text}]: name stages by their digits, as 234 for layer2 to layer4, or {FPN}"
+        )
+    return text
 
 
 def _genotype_term(path: str) -> Term:
@@ -174,6 +216,7 @@ def slug(terms: tuple[Term, ...]) -> str:
 def _term_label(term: Term) -> str:
     argument = f":{term.argument}" if term.argument is not None else ""
     options = ",".join(
-        f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in term.options
+        str(value) if key == FORM else f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in term.options
     )
     return f"{term.name}{argument}" + (f"[{options}]" if options else "")

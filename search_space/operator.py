@@ -16,10 +16,11 @@ from search_space.errors import InputError, unknown
 from search_space.registry import Registry
 from search_space.state import State
 
-Place = Literal["block", "inner", "activation"]
+Place = Literal["block", "inner", "activation", "conv"]
 """Where in a block an operator goes: after the block's last norm ("block"), or after the norm of the
 3x3 convolution and before its ReLU, at the inner width ("inner"; in a basic block the same place), or after
-the ReLU of a 3x3 convolution ("activation"; in a basic block of the first)."""
+the ReLU of a 3x3 convolution ("activation"; in a basic block of the first), or instead of a convolution
+("conv": see search_space/convolution.py)."""
 
 
 class Operator(nn.Module):
@@ -29,6 +30,8 @@ class Operator(nn.Module):
     """
 
     place: ClassVar[Place] = "block"
+    last_stages: ClassVar[int | None] = None
+    """How many of a backbone's last stages get it unless told otherwise; None for all."""
     search_options: ClassVar[Mapping[str, Any]] = {}
     """Options that differ in a supernet (the public search has batch norms without affine weights)."""
 
@@ -84,12 +87,16 @@ class Recipe:
         return getattr(self.module, "place", "block")
 
     @property
+    def last_stages(self) -> int | None:
+        return getattr(self.module, "last_stages", None)
+
+    @property
     def summary(self) -> str:
         """First line of the docstring."""
         return (inspect.getdoc(self.module) or "").partition("\n")[0]
 
-    def build(self, channels: int, **options: Any) -> nn.Module:
-        """A new module for a number of channels.
+    def build(self, channels: int | nn.Conv2d, **options: Any) -> nn.Module:
+        """A new module for a number of channels; at the place "conv", also for a convolution.
 
         Raises:
             InputError: If the operator has no such option or refuses a value.

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
+from search_space.convolution import ConvolutionOperator
 from search_space.errors import InputError, unknown
+from search_space.grammar import FPN
 from search_space.operator import Place
 
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """A module whose output, or input, attention transforms.
+    """A module whose output, or input, attention transforms, or a convolution that it stands for.
 
     Attributes:
         name: Dotted name of the module in the backbone.
@@ -26,42 +30,133 @@ class Site:
     before: bool = False
 
 
-NORM_OF_PLACE: Mapping[str, Mapping[Place, str]] = {
+NORM_OF_PLACE: Mapping[str, Mapping[Place, str | tuple[str, ...]]] = {
     "BasicBlock": {"block": "bn2", "inner": "bn2"},
     "Bottleneck": {"block": "bn3", "inner": "bn2"},
+    "WideBlock": {"block": "conv2", "inner": "conv2"},
+    "SeparableBlock": {"block": ("bn1", "bn2"), "inner": "bn2"},
 }
-"""Residual blocks by class name (ours, torchvision's and timm's agree): the norm each place follows."""
+"""Blocks by class name (ours, torchvision's and timm's agree): the norm each place follows, or what ends a
+block that has its norms before its convolutions. SE-MobileNet's size asks for a module after both norms."""
 
-READER_OF_ACTIVATION: Mapping[str, str] = {"BasicBlock": "conv2", "Bottleneck": "conv3"}
-"""The convolution that reads the activation of a block's (first) 3x3 convolution."""
+CONVOLUTION_OF_BLOCK: Mapping[str, tuple[str, ...]] = {
+    "BasicBlock": ("conv1",),
+    "Bottleneck": ("conv2",),
+    "WideBlock": ("conv1",),
+    "SeparableBlock": ("conv2",),
+    "FeaturePyramidNetwork": ("inner_blocks", "layer_blocks"),
+}
+"""The convolution of a block that operators at the place "conv" stand for, or the modules that hold it:
+the first 3x3 of a residual block, the pointwise one of MobileNet's, a pyramid's lateral and output ones."""
+
+READER_OF_ACTIVATION: Mapping[str, str] = {
+    "BasicBlock": "conv2",
+    "Bottleneck": "conv3",
+    "WideBlock": "conv2",
+    "SeparableBlock": "conv2",
+}
+"""The convolution that reads the activation of a block's (first) 3x3 convolution, at the place "activation"."""
 
 
-def find_sites(model: nn.Module, place: Place) -> list[Site]:
-    """All places of one kind in the residual blocks of a backbone, in the order of its modules.
+def find_sites(
+    model: nn.Module, place: Place, *, stages: str | None = None, last_stages: int | None = None
+) -> list[Site]:
+    """All places of one kind in the blocks of a backbone, in the order of its modules.
+
+    Args:
+        model: The backbone, or a detector with one.
+        place: The kind.
+        stages: Digits of the stages to keep, "34" for layer3 and layer4; "fpn" for the feature pyramid, which
+            is left out otherwise unless there is nothing else.
+        last_stages: Without `stages`, how many of the last stages to keep; None for all.
 
     Raises:
-        InputError: If the backbone has no block of a known family.
+        InputError: If the backbone has no block of a known family, or no such stage.
     """
-    sites = list[Site]()
-    for name, module in model.named_modules():
-        if place == "activation":
-            reader = READER_OF_ACTIVATION.get(type(module).__name__, "")
-            conv = getattr(module, reader, None)
-            if isinstance(conv, nn.Conv2d):
-                sites.append(Site(name=f"{name}.{reader}", channels=conv.in_channels, before=True))
-            continue
-        norms = NORM_OF_PLACE.get(type(module).__name__)
-        if norms is not None and hasattr(module, norms[place]):
-            norm = norms[place]
-            channels = getattr(getattr(module, norm), "num_features", None)
-            if isinstance(channels, int):
-                sites.append(Site(name=f"{name}.{norm}", channels=channels))
+    sites = _all_sites(model, place)
     if not sites:
         raise InputError(
             f"{type(model).__name__} has no residual block that autola knows; "
-            "name the modules that attention should follow (sites=[...])"
+            f"name the {'convolutions' if place == 'conv' else 'modules'} that attention should "
+            f"{'stand for' if place == 'conv' else 'follow'} (sites=[...])"
         )
+    stage_of = {site: _stage(site) for site in sites}
+    known = sorted({stage for stage in stage_of.values() if stage not in ("", FPN)})
+    if stages is not None:
+        wanted = {stages} if stages == FPN else set(stages)
+        if missing := sorted(wanted - set(stage_of.values())):
+            has = ", ".join(sorted({stage for stage in stage_of.values() if stage})) or "none"
+            raise InputError(f"{type(model).__name__} has no stage {missing[0]} to attach to; it has: {has}")
+        return [site for site in sites if stage_of[site] in wanted]
+    dropped = set(known[:-last_stages] if last_stages else ())
+    if set(stage_of.values()) != {FPN}:
+        dropped.add(FPN)
+    return [site for site in sites if stage_of[site] not in dropped]
+
+
+def _all_sites(model: nn.Module, place: Place) -> list[Site]:
+    sites = list[Site]()
+    for name, module in model.named_modules():
+        kind = type(module).__name__
+        if place == "activation":
+            reader = READER_OF_ACTIVATION.get(kind, "")
+            channels = getattr(getattr(module, reader, None), "in_channels", None)
+            if isinstance(channels, int):
+                sites.append(
+                    Site(name=f"{name}.{reader}" if name else reader, channels=channels, before=True)
+                )
+            continue
+        if place == "conv":
+            found = [
+                inner
+                for held in CONVOLUTION_OF_BLOCK.get(kind, ())
+                if hasattr(module, held)
+                for inner in _convolutions(module, held)
+            ]
+        else:
+            norms = NORM_OF_PLACE.get(kind, {}).get(place, ())
+            found = [norms] if isinstance(norms, str) else norms
+        for inner in found:
+            channels = (
+                _channels(module.get_submodule(inner)) if hasattr(module, inner.partition(".")[0]) else None
+            )
+            if channels is not None:
+                sites.append(Site(name=f"{name}.{inner}" if name else inner, channels=channels))
     return sites
+
+
+def _convolutions(module: nn.Module, name: str) -> list[str]:
+    """Names of the convolutions in a child, itself included, and of what stands for them."""
+    child = module.get_submodule(name)
+    if isinstance(child, nn.Conv2d | ConvolutionOperator):
+        return [name]
+    return [inner for held, _ in child.named_children() for inner in _convolutions(module, f"{name}.{held}")]
+
+
+def _stage(site: Site) -> str:
+    """The digits of the stage that a site is in, "fpn" in a feature pyramid, "" elsewhere."""
+    parts = site.name.split(".")
+    if FPN in parts or parts[0] in CONVOLUTION_OF_BLOCK["FeaturePyramidNetwork"]:
+        return FPN
+    stage = next((re.fullmatch(r"layer(\d)", part) for part in parts if part.startswith("layer")), None)
+    return stage[1] if stage else ""
+
+
+def convolution_at(model: nn.Module, site: Site, operator: str) -> nn.Conv2d:
+    """The plain convolution at a place.
+
+    Raises:
+        InputError: If there is something else.
+    """
+    module = model.get_submodule(site.name)
+    if isinstance(module, nn.Conv2d):
+        return module
+    convolutions = [name for name, other in model.named_modules() if isinstance(other, nn.Conv2d)]
+    close = difflib.get_close_matches(site.name, convolutions, n=3)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    raise InputError(
+        f"{operator} stands for a convolution, and {site.name!r} is a {type(module).__name__}{hint}"
+    )
 
 
 def named_sites(model: nn.Module, names: Sequence[str] | Mapping[str, int]) -> list[Site]:

@@ -109,7 +109,7 @@ class Classification:
             in_channels=self.input_shape[0],
             width=self.config.width,
         )
-        return attach(backbone, attention)
+        return attach(backbone, attention, input_shape=self.input_shape)
 
     def start(self, attention: tuple[Term, ...], seed: int) -> ClassificationTask:
         recipe = self.config.train

@@ -6,6 +6,7 @@ Source: Woo et al., "CBAM: Convolutional Block Attention Module", ECCV 2018 (arX
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 from search_space import kernels
 from search_space.grouped import Grouped, Mixture, grouped, norm
 from search_space.operator import Gate, operator
-from search_space.operators.squeeze_excite import AverageMaxExcite
+from search_space.operators.squeeze_excite import AverageMaxExcite, SqueezeExcite
 from search_space.state import State
+
+Form = Literal["full", "maxpool", "spatial"]
 
 
 class SpatialGate(Gate):
@@ -40,28 +43,36 @@ class CBAM(Gate):
 
     y = x * channel(x), out = y * spatial(y); the channel gate is an MLP with biases shared by mean and
     maximum. `CBAM` is the primitive of the public AutoLA space (reduction 4).
+    Two forms cost less: `cbam[maxpool]` has no spatial gate, `cbam[spatial]` has it after a channel gate from
+    the mean alone (a reading: Zhu et al., "An Attention Module for Convolutional Neural Networks", ICANN
+    2021, name them and say no more).
     Differs from the source: the hidden layer has at least one unit; weights start as PyTorch's defaults
     (the authors' code starts the norm's weight at 0).
 
     Args:
         channels: Channels of the input.
         reduction: Ratio of input channels to hidden units.
+        form: Whole, or one of the two that cost less.
 
     Raises:
         InputError: If `reduction` is not positive.
     """
 
-    def __init__(self, channels: int, *, reduction: int = 16) -> None:
+    def __init__(self, channels: int, *, reduction: int = 16, form: Form = "full") -> None:
         super().__init__()
-        self.channel = AverageMaxExcite(channels, reduction=reduction, bias=True)
-        self.spatial = SpatialGate()
+        pooled = SqueezeExcite if form == "spatial" else AverageMaxExcite
+        self.channel = pooled(channels, reduction=reduction, bias=True)
+        self.spatial = None if form == "maxpool" else SpatialGate()
 
-    def gate(self, state: State) -> Float[Tensor, "b c h w"]:
+    def gate(self, state: State) -> Float[Tensor, "b c h_or_1 w_or_1"]:
         channel = self.channel.gate(state)
+        if self.spatial is None:
+            return channel
         return channel * self.spatial.gate(state.like(state.x * channel))
 
     def read(self, state: State) -> Float[Tensor, "b c h w"]:
-        return self.spatial.read(state.like(self.channel.read(state)))
+        scaled = self.channel.read(state)
+        return scaled if self.spatial is None else self.spatial.read(state.like(scaled))
 
 
 @grouped(CBAM)
@@ -83,6 +94,7 @@ class GroupedCBAM(Grouped[CBAM]):
         pool = pool.unflatten(-1, state.x.shape[2:]).flatten(1, 2)
         pool = pool.contiguous(memory_format=torch.channels_last)
         spatial = self.stack.spatial
+        assert isinstance(spatial, SpatialGate), "the grouped form is that of the whole module"
         # Depthwise 7x7, then maximum + mean: seven times as fast on the CPU as 7x7 from two channels to one.
         kernel = spatial.conv.weight.view(-1, 1, 7, 7)
         y = kernels.separable(pool, kernel, kernel.new_ones(mixture.num_edges, 2, 1, 1))

@@ -143,7 +143,7 @@ def test_an_argument_reaches_the_module_as_text(monkeypatch: pytest.MonkeyPatch)
         ("se:8", "`se` takes no argument, but 'se:8' gives it '8'"),
         ("se:", "`se` takes no argument"),
         ("se[ratio=8]", "`se` has no option 'ratio'; it has: reduction, bias"),
-        ("skip_connect[ratio=8]", "`skip_connect` has no option 'ratio'; it has: none"),
+        ("skip_connect[ratio=8]", "`skip_connect` has no option 'ratio'; it has: stages"),
         ("se[reduction]", "option 'reduction' in 'se[reduction]' is not of the form key=value"),
         ("se[reduction=]", "option 'reduction=' in"),
         ("se[=8]", "option '=8' in"),

@@ -1,0 +1,74 @@
+"""Operators that stand instead of a convolution, or change one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import nn
+
+from search_space.errors import InputError
+from search_space.operator import Operator, Place
+
+
+class ConvolutionOperator(Operator):
+    """An operator that takes a convolution's place: its strides and its numbers of channels.
+
+    The first argument of its constructor is the convolution. A number of channels there stands for a new
+    3x3 convolution that keeps them and the size of the map, so that it is an operator like all others:
+    usable alone, and on an edge of a cell. An operator that keeps the convolution's weight keeps its key.
+
+    Its method `macs` says what its definition multiplies, for whoever counts.
+    """
+
+    place: ClassVar[Place] = "conv"
+    keeps_weight: ClassVar[bool] = False
+    """Whether the convolution's own weight lives on; only then can it start as the plain convolution."""
+
+    def start_plain(self) -> None:
+        """Scales what the operator adds to the convolution by a new weight `scale`, zero at first."""
+        raise InputError(
+            f"{type(self).__name__} has no convolution to start from; attach it without the identity"
+        )
+
+
+def as_convolution(channels: int | nn.Conv2d) -> nn.Conv2d:
+    """The convolution that an operator is given, or the one that a number of channels stands for.
+
+    Raises:
+        InputError: If it is a subclass of Conv2d, which may compute something else, or channels are not
+            positive.
+    """
+    if isinstance(channels, nn.Conv2d):
+        if type(channels) is not nn.Conv2d:
+            raise InputError(f"{type(channels).__name__} is not a plain Conv2d, so nothing can stand for it")
+        return channels
+    if channels < 1:
+        raise InputError(f"{channels} channels: give a positive number")
+    return nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+
+
+def margins(conv: nn.Conv2d) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows that a convolution adds above and below the map, and columns left and right of it."""
+    if isinstance(conv.padding, str):
+        reach = [conv.dilation[i] * (conv.kernel_size[i] - 1) * (conv.padding == "same") for i in (0, 1)]
+        above, left = (side // 2 for side in reach)
+        return (above, reach[0] - above), (left, reach[1] - left)
+    return (conv.padding[0], conv.padding[0]), (conv.padding[1], conv.padding[1])
+
+
+def output_size(conv: nn.Conv2d, size: Sequence[int]) -> tuple[int, int]:
+    """Height and width of a convolution's output on a map of height and width `size`."""
+    h, w = (
+        (side + sum(margin) - dilation * (kernel - 1) - 1) // stride + 1
+        for side, margin, dilation, kernel, stride in zip(
+            size, margins(conv), conv.dilation, conv.kernel_size, conv.stride
+        )
+    )
+    return h, w
+
+
+def convolution_macs(conv: nn.Conv2d, b: int, size: tuple[int, int]) -> int:
+    """Multiply-accumulates of a convolution whose output has height and width `size`, for b images."""
+    per_position = conv.out_channels * (conv.in_channels // conv.groups)
+    return b * per_position * conv.kernel_size[0] * conv.kernel_size[1] * size[0] * size[1]
