@@ -14,7 +14,6 @@ from autola.retraining import resume_retraining, run_retraining
 from autola.runs import is_search, stored_config
 from autola.searching import Found, resume_search, run_search
 from autola.tables import Table
-from evaluators.tasks import TASKS
 from outputs.run_directory import CONFIG, DATA, WEIGHTS, RunDirectory
 from search_space.config import parse
 from search_space.errors import InputError
@@ -33,7 +32,8 @@ def search(preset: str | SearchConfig = "digits", *, out: str | Path | None = No
         preset: Name of a preset, or a whole config.
         out: The run folder to make; None for a new one under ./outputs/runs.
         **changes: Settings that differ from the preset, in its own names: `seed=1`,
-            `data={"root": "images"}`, `searcher={"epochs": 5}`, `searcher="random"`.
+            `data={"root": "images"}`, `searcher={"epochs": 5}` (of the preset's searcher),
+            `searcher="random"`, `searcher=Random(trials=5)`.
 
     Raises:
         InputError: If something given is wrong; nothing is written then.
@@ -113,12 +113,11 @@ def changed(config: C, changes: dict[str, Any]) -> C:
     values = TypeAdapter(type(config)).dump_python(config, mode="json")
     for name, value in changes.items():
         if name == "searcher" and isinstance(value, str):
-            values[name] = {"name": SEARCHERS[value].name}
+            value = {"name": SEARCHERS[value].name}
+        if name == "searcher" and isinstance(value, dict) and "name" in value:
+            values[name] = value
         elif isinstance(value, dict) and isinstance(values.get(name), dict):
             values[name] = {**values[name], **value}
         else:
             values[name] = value
     return parse(type(config), values, "settings")
-
-
-__all__ = ["TASKS", "InputError", "changed", "load", "resume", "retrain", "search"]

@@ -71,7 +71,8 @@ def _condensed(box: str) -> str:
         if text.startswith(("For full helptext", "Argument helptext")):
             break
         parts.append(re.sub(r"\s+", " ", text))
-    text = re.sub(r" \(default: .*", "", " ".join(parts))
+    text = re.sub(r" \(default: .*", "", " ".join(parts)).removeprefix("Error parsing config")
+    text = text.lstrip(".")
     return text.replace(" Perhaps you meant: ", "; perhaps ") or "the arguments cannot be read"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import fields
+from typing import Any
 
 from autola.configs import SearchConfig
 from autola.presets import RETRAIN_PRESETS
@@ -11,13 +13,29 @@ from outputs.run_directory import RunDirectory
 
 
 def next_retraining(run: RunDirectory) -> str:
-    """The command that retrains what a search found beside plain, SE and CBAM networks."""
-    data = stored_config(run, SearchConfig).data
-    preset = data.name if data.name in RETRAIN_PRESETS else "cifar10"
+    """The command that retrains what a search found beside plain, SE and CBAM networks.
+
+    On the search's images and in its backbone, said where they differ from the preset's.
+    """
+    config = stored_config(run, SearchConfig)
+    preset = config.data.name if config.data.name in RETRAIN_PRESETS else "cifar10"
+    usual = RETRAIN_PRESETS[preset]
     words = ["autola", "retrain", "none", "se", "cbam", f"hoga:{run.path}", "--preset", preset]
-    usual = RETRAIN_PRESETS[preset].data
-    for key in ("name", "root", "image_size"):
-        value = getattr(data, key)
-        if value is not None and value != getattr(usual, key):
-            words += [f"--data.{key.replace('_', '-')}", str(value)]
+    for name in ("backbone", "width"):
+        words += _option(name, getattr(config, name), getattr(usual, name))
+    for field in fields(config.data):
+        words += _option(
+            f"data.{field.name}", getattr(config.data, field.name), getattr(usual.data, field.name)
+        )
     return shlex.join(words)
+
+
+def _option(name: str, value: Any, usual: Any) -> list[str]:
+    """The words that set an option, if it is not what it is anyway."""
+    if value == usual:
+        return []
+    group, dot, key = name.replace("_", "-").rpartition(".")
+    if isinstance(value, bool):
+        return [f"--{group}{dot}{'' if value else 'no-'}{key}"]
+    values = value if isinstance(value, tuple) else (value,)
+    return [f"--{group}{dot}{key}", *map(str, values)]

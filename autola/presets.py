@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autola.configs import RetrainConfig, SearchConfig
 from evaluators.data import DataConfig
-from evaluators.train import TrainConfig
+from evaluators.recipe import TrainConfig
 from search_space.registry import Registry
 from searchers.darts import Darts
 

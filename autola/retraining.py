@@ -48,8 +48,8 @@ def run_retraining(config: RetrainConfig, out: Path | None = None) -> Table:
     with own_state(config):
         fabric = make_fabric(config)
         setting = TASKS[config.task](config, fabric)
-        for attention in config.attentions:
-            setting.start(attention, config.seeds[0])
+        for attention in config.attentions:  # whatever is wrong shows before anything is written
+            Training(setting.start(attention, config.seeds[0]), config.train, fabric, config.seeds[0])
         kind = f"retrain-{config.data.name}"
         data, seed = setting.describe(), config.seeds[0]
         with new_run(config, data, kind=kind, seed=seed, out=out, fabric=fabric) as run:

@@ -13,7 +13,7 @@ parameters and buffers have a leading edge axis. Operators without a grouped for
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -47,7 +47,7 @@ class Mixture:
         self._features = list[Tensor]()
 
     def add_channel_gate(
-        self, gate: Float[Tensor, "b_or_1 edges c_or_1"], weight: Float[Tensor, "edges"]
+        self, gate: Float[Tensor, "b_or_1 edges_or_1 c_or_1"], weight: Float[Tensor, "edges"]
     ) -> None:
         """Adds weight * gate: a factor for every channel, or one for an edge."""
         self._channels.append((gate, weight))
@@ -187,11 +187,12 @@ def norm(stack: nn.BatchNorm2d, x: Float[Tensor, "b edges_c h w"]) -> Float[Tens
     )
 
 
-def count_batches(module: nn.Module) -> None:
-    """Counts a batch in all norms of a module that train, in one call."""
+def count_batches(stacks: Iterable[nn.Module]) -> None:
+    """Counts a batch in all norms of some stacks that train, in one call."""
     counters = [
         norm.num_batches_tracked
-        for norm in module.modules()
+        for stack in stacks
+        for norm in stack.modules()
         if isinstance(norm, nn.BatchNorm2d) and norm.training and norm.num_batches_tracked is not None
     ]
     if counters:

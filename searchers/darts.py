@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.job import Figures, check_weights
+from evaluators.recipe import cosine
 from evaluators.seeds import seed_of
 from evaluators.tasks.classification import accuracy, cross_entropy
-from evaluators.train import cosine
 from search_space.config import config
 from search_space.errors import InputError
 from search_space.genotype import Genotype

@@ -11,9 +11,10 @@ from typing import Any
 
 from torch import Tensor
 
+from evaluators.recipe import TrainConfig
 from evaluators.seeds import seed_of
 from evaluators.tasks.classification import ClassificationTask, evaluate
-from evaluators.train import TrainConfig, Training
+from evaluators.train import Training
 from search_space.config import config
 from search_space.errors import InputError
 from search_space.genotype import Genotype

@@ -6,7 +6,7 @@ two convert into each other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -49,9 +49,16 @@ class GroupedMixedEdges(nn.Module):
             }
             self.groups.append(_Group(source, [node for node, _ in edges], rows, operators))
 
+    @property
+    def stacked(self) -> Iterator[nn.Module]:
+        """Every stack of parameters."""
+        for group in self.groups:
+            assert isinstance(group, _Group)
+            yield from group.stacks.children()
+
     def forward(self, source: int, state: State) -> list[tuple[int, Tensor]]:
         if source == 0:
-            count_batches(self)
+            count_batches(self.stacked)
         group = self.groups[source]
         assert isinstance(group, _Group)
         return group.mix(state, self.mixing.columns(group.rows))
@@ -122,24 +129,11 @@ def to_plain(values: Mapping[str, Tensor], supernet: nn.Module) -> dict[str, Ten
         values: A state dict, or gradients by parameter name, of a grouped supernet (or of a part).
         supernet: The module whose names `values` has. Names outside its mixed edges stay.
     """
-    groups = {f"{name}.": module for name, module in supernet.named_modules() if isinstance(module, _Group)}
+    groups = _groups(supernet)
     plain = dict[str, Tensor]()
     for key, value in values.items():
-        prefix = next(
-            (key[: at + 1] for at, sign in enumerate(key) if sign == "." and key[: at + 1] in groups), ""
-        )
-        if not prefix:
-            plain[key] = value
-            continue
-        kind, column, rest = key.removeprefix(prefix).split(".", 2)
-        edges = groups[prefix].edge_names
-        cell = prefix.rsplit("groups.", 1)[0]
-        if kind == "stacks":
-            for edge, part in zip(edges, value.unbind()):
-                plain[f"{cell}operators.{edge}.{column}.{rest}"] = part
-        else:
-            number, _, rest = rest.partition(".")
-            plain[f"{cell}operators.{edges[int(number)]}.{column}.{rest}"] = value
+        names, is_stack = _plain_names(key, groups)
+        plain.update(zip(names, value.unbind() if is_stack else [value]))
     return plain
 
 
@@ -150,9 +144,28 @@ def to_stacked(values: Mapping[str, Tensor], supernet: nn.Module) -> dict[str, T
         values: A whole state dict of the plain form of `supernet`.
         supernet: A grouped supernet.
     """
+    groups = _groups(supernet)
     stacked = dict[str, Tensor]()
-    for key, own in supernet.state_dict(keep_vars=True).items():
-        names = to_plain({key: own}, supernet)
-        parts = [values[name] for name in names]
-        stacked[key] = torch.stack(parts) if own.ndim > parts[0].ndim else parts[0]
+    for key in supernet.state_dict(keep_vars=True):
+        names, is_stack = _plain_names(key, groups)
+        stacked[key] = torch.stack([values[name] for name in names]) if is_stack else values[names[0]]
     return stacked
+
+
+def _groups(supernet: nn.Module) -> dict[str, _Group]:
+    return {f"{name}.": module for name, module in supernet.named_modules() if isinstance(module, _Group)}
+
+
+def _plain_names(key: str, groups: Mapping[str, _Group]) -> tuple[list[str], bool]:
+    """The plain form's names for one name of the grouped form, and whether its value is a stack of them."""
+    cell, marker, inside = key.partition("edges.groups.")
+    source, _, rest = inside.partition(".")
+    group = groups.get(f"{cell}{marker}{source}.")
+    if group is None:
+        return [key], False
+    kind, column, rest = rest.split(".", 2)
+    edges = group.edge_names
+    if kind == "singles":
+        edge, _, rest = rest.partition(".")
+        edges = [edges[int(edge)]]
+    return [f"{cell}edges.operators.{edge}.{column}.{rest}" for edge in edges], kind == "stacks"

@@ -55,7 +55,7 @@ READER_OF_ACTIVATION: Mapping[str, str] = {
     "WideBlock": "conv2",
     "SeparableBlock": "conv2",
 }
-"""The convolution that reads the activation of a block's (first) 3x3 convolution, at the place "activation"."""
+"""The convolution that reads the activation of a block's (first) 3x3 convolution: the place "activation"."""
 
 
 def find_sites(
@@ -77,8 +77,8 @@ def find_sites(
     if not sites:
         raise InputError(
             f"{type(model).__name__} has no residual block that autola knows; "
-            f"name the {'convolutions' if place == 'conv' else 'modules'} that attention should "
-            f"{'stand for' if place == 'conv' else 'follow'} (sites=[...])"
+            f"in Python, name the {'convolutions' if place == 'conv' else 'modules'} that attention should "
+            f"{'stand for' if place == 'conv' else 'follow'}: attach(model, attention, sites=[...])"
         )
     stage_of = {site: _stage(site) for site in sites}
     known = sorted({stage for stage in stage_of.values() if stage not in ("", FPN)})

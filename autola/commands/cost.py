@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from autola.arguments import out_of_terminal, read_arguments
 from evaluators.cost import measure
@@ -37,12 +38,12 @@ class Arguments:
 
 
 COLUMNS = {
-    "params": ("params", 1, "{:,.0f}"),
-    "macs": ("MACs", 1e6, "{:.2f} M"),
-    "activation_bytes": ("memory", 1e6, "{:.2f} MB"),
-    "latency_ms": ("latency", 1, "{:.2f} ms"),
+    "params": ("params", lambda params: f"{params:,}"),
+    "macs": ("MACs", lambda macs: mega(macs)),
+    "activation_bytes": ("memory", lambda size: f"{size / 1e6:.2f} MB"),
+    "latency_ms": ("latency", lambda milliseconds: f"{milliseconds:.2f} ms"),
 }
-"""Key of a cost to the title of its column, its unit and its form."""
+"""Key of a cost to the title of its column and its form."""
 
 
 def run(arguments: list[str]) -> None:
@@ -77,16 +78,21 @@ def show(costs: list[dict[str, Any]]) -> None:
     view.add_column("attention", overflow="fold")
     first = costs[0]
     measured = [(key, *column) for key, column in COLUMNS.items() if first[key] is not None]
-    for _, title, _, _ in measured:
+    for _, title, _ in measured:
         view.add_column(title, justify="right")
     for cost in costs:
         cells = list[str]()
-        for key, _, unit, form in measured:
+        for key, _, form in measured:
             ratio = "" if cost is first else f" (x{cost[key] / first[key]:.2f})"
-            cells.append(form.format(cost[key] / unit) + ratio)
-        view.add_row(short_label(cost["attention"]), *cells)
+            cells.append(form(cost[key]) + ratio)
+        view.add_row(Text(short_label(cost["attention"])), *cells)
     Console().print(view)
     if first["latency_ms"] is not None:
         threads = f", {first['threads']} thread" if first["threads"] else ""
         out_of_terminal("memory: kept for the backward pass, an image")
         out_of_terminal(f"latency: one image, evaluation mode, {first['device']}{threads}")
+
+
+def mega(number: float) -> str:
+    """A count in millions, or billions from one on."""
+    return f"{number / 1e9:.2f} G" if number >= 1e9 else f"{number / 1e6:.2f} M"

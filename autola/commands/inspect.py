@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -27,7 +27,7 @@ from search_space.grammar import Term, genotype_at
 class Arguments:
     """Shows a genotype: its edges with share and margin, the cell drawn, its cost, and what to do next."""
 
-    target: tyro.conf.Positional[str]
+    target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TARGET")]
     """Run folder of a search, genotype file, or "hoga" for the published genotype."""
     svg: Path | None = None
     """Draw the cell into this SVG file."""

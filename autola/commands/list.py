@@ -55,17 +55,14 @@ def everything() -> dict[str, dict[str, str]]:
             for name, space in SPACES.items()
         },
         "attention": {
-            "none": "The plain network, on an edge: passes nothing.",
-            "hoga": "A genotype: the published one, or hoga:PATH of a run folder or genotype file.",
+            "none": "The plain network; on an edge, passes nothing.",
+            "hoga": "The published genotype; hoga:PATH: that of a run folder or genotype file.",
         }
         | {name: recipe.summary for name, recipe in OPERATORS.items() if name != "none"},
-        "backbones": {name: BACKBONE_NOTES.get(name, "") for name in BACKBONES},
+        "backbones": {name: _summary(getattr(entry, "func", entry)) for name, entry in BACKBONES.items()},
         "readers": {name: _summary(entry) for name, entry in READERS.items()},
         "tasks": {name: _summary(entry) for name, entry in TASKS.items()},
     }
-
-
-BACKBONE_NOTES = {"timm:": "Any classifier of timm: timm:NAME."}
 
 
 def _summary(entry: object) -> str:

@@ -9,8 +9,10 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from autola.arguments import only_resume, option, out_of_terminal, read_arguments
+from autola.commands.cost import mega
 from autola.configs import RetrainConfig
 from autola.presets import RETRAIN_PRESETS
 from autola.tables import Table
@@ -25,10 +27,12 @@ DEFAULT = "digits"
 class Arguments:
     """Trains networks with attention modules under one recipe, and compares them in one table.
 
-    Every option below shows its value in the preset.
+    Every option below shows its value in the preset that is named.
     """
 
-    attentions: tyro.conf.Positional[tuple[str, ...]] = ()
+    attentions: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[ATTENTION ...]")
+    ] = ()
     """What is compared: none, se, cbam, hoga (the published genotype), hoga:RUN, se[reduction=8]+hoga ..."""
     preset: str = DEFAULT
     """Settings to start from: digits, cifar10, cifar10-script, cifar100."""
@@ -73,9 +77,9 @@ def show(table: Table) -> None:
             shift, interval = row.difference(plain)
             difference = f"{100 * shift:+.2f}" + (f" ± {100 * interval:.2f}" if interval is not None else "")
         view.add_row(
-            short_label(row.attention),
+            Text(short_label(row.attention)),
             f"{row.params:,}",
-            f"{row.macs / 1e6:.2f} M",
+            mega(row.macs),
             f"{100 * row.mean:.2f}{spread}",
             difference,
             str(len(row.seeds)),

@@ -23,11 +23,12 @@ DEFAULT = "digits"
 class Arguments:
     """Searches an attention module on two halves of a training set.
 
-    PRESET is one of: digits (the default), cifar10, cifar10-34; every option below shows its value there.
+    PRESET is one of: digits (the default), cifar10, cifar10-34; every option below shows its value in the
+    preset that is named.
     """
 
-    preset: tyro.conf.Positional[str] = DEFAULT
-    """Settings to start from."""
+    preset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[PRESET]")] = DEFAULT
+    """Settings to start from; comes first."""
     searcher: str = "darts"
     """Registered searcher; its own options are --searcher.*"""
     out: Path | None = None

@@ -48,7 +48,7 @@ def read_cifar10(config: DataConfig) -> Splits:
 
 @READERS.register("cifar100")
 def read_cifar100(config: DataConfig) -> Splits:
-    """The same with 100 classes (the fine labels)."""
+    """50,000 training and 10,000 test images, 32x32 RGB, 100 classes (the fine labels)."""
     return _read(config, CIFAR100)
 
 

@@ -30,8 +30,8 @@ class DataConfig:
     """Side in pixels for folders: the short side is resized, the centre cropped; none: as stored."""
 
     limit: int | None = None
-    """Use at most so many training images and as many test images, the same ones every time, classes in
-    proportion; none: all."""
+    """Use at most so many images of each part (training, test, validation), the same ones every time,
+    classes in proportion; none: all."""
 
     mean: tuple[float, ...] | None = None
     """Mean of each channel, pixels in 0 to 1; none: that of the training images."""

@@ -25,7 +25,9 @@ TEST_FRACTION = 0.2
 
 @READERS.register("folder")
 def read_folder(config: DataConfig) -> Splits:
-    """Reads the layouts of `read_layout`, every image type that Pillow knows, as RGB.
+    """Images in a folder a class, or tars of these, of every type that Pillow knows, as RGB.
+
+    The layouts are those of `read_layout`.
 
     Raises:
         InputError: If the data is missing, empty, damaged or laid out in another way.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from torch import Tensor, nn
 
 from evaluators.data import DataConfig
-from evaluators.train import TrainConfig
+from evaluators.recipe import TrainConfig
 from search_space.config import config
 from search_space.grammar import Term
 from search_space.registry import Registry

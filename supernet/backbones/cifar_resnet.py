@@ -88,6 +88,7 @@ def _build(
     width: int | None,
     name: str,
 ) -> nn.Module:
+    """Basic blocks for small images; 16 channels at first, or --width."""
     return CifarResNet(num_blocks, num_classes, in_channels, 16 if width is None else width)
 
 

@@ -10,6 +10,7 @@ from supernet.backbones import BACKBONES, fixed_width
 
 @BACKBONES.register("timm:")
 def _build(*, num_classes: int, in_channels: int, width: int | None, name: str) -> nn.Module:
+    """Any classifier of timm by its name there: timm:NAME."""
     import timm
 
     fixed_width(f"timm:{name}", width)

@@ -14,6 +14,7 @@ from supernet.backbones import BACKBONES, fixed_width
 
 
 def _build(member: str, *, num_classes: int, in_channels: int, width: int | None, name: str) -> nn.Module:
+    """torchvision's, with the stride in the 3x3 convolution; 64 channels at first."""
     from torchvision import models
 
     fixed_width(name, width)

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
+from search_space.operators.dynamic_convolution import DynamicConvolution
 from search_space.operators.generalized_attention import GeneralizedAttention
 from tests.modules import image, num_parameters, scrambled
 
@@ -219,6 +220,7 @@ def test_macs_of_the_definition() -> None:
     expected += c * queries * keys  # the weighted sums
     assert GeneralizedAttention(c, "1111").macs(torch.Size((1, c, 5, 7))) == expected
     assert GeneralizedAttention(c, "0000").macs(torch.Size((1, c, 5, 7))) == 0
+    assert DynamicConvolution(c, heads=4).macs(torch.Size((3, c, 5, 7))) == 3 * queries * 9 * (c * 4 + c)
 
 
 @pytest.mark.parametrize(

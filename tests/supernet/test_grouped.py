@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from benchmarks.measure import count_calls, saved_bytes
+from search_space.cell import Cell
 from search_space.genotype import PUBLISHED
 from search_space.grammar import Term
 from search_space.operator import OPERATORS, Operator, operator
@@ -19,7 +21,8 @@ from search_space.space import HOGA, NONE, Space
 from search_space.state import State
 from supernet.attach import attach
 from supernet.backbones import build_backbone
-from supernet.grouped import to_plain, to_stacked
+from supernet.grouped import GroupedMixedEdges, to_plain, to_stacked
+from supernet.mixed import Mixing
 from supernet.supernet import Supernet, copy_weights, one_hot
 
 TOLERANCE = 1e-10
@@ -188,7 +191,7 @@ def test_second_derivatives_equal_the_plain_form():
         loss = F.cross_entropy(supernet(images), torch.arange(len(images)))
         weights = supernet.weights()
         gradients = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
-        length = sum(gradient.square().sum() for gradient in gradients)
+        length = torch.stack([gradient.square().sum() for gradient in gradients]).sum()
         (product,) = torch.autograd.grad(length, [supernet.alphas])
         return product
 
@@ -230,3 +233,29 @@ def test_memory_kept_for_backward():
     supernet = Supernet(build_backbone("cifar_resnet20"), HOGA)
     images = torch.randn(8, 3, 32, 32)
     assert 1e6 < saved_bytes(lambda: supernet(images)) / len(images) <= 14e6
+
+
+def test_compiled_cell_equals_the_eager_one():
+    torch.manual_seed(0)
+    mixing = Mixing()
+    space = replace(HOGA, num_nodes=2)
+    cell = Cell(8, 2, GroupedMixedEdges(space, 4, mixing), "double").double()
+    compiled = copy.deepcopy(cell)
+    alphas = torch.randn(len(space.edges), len(space.primitives), dtype=torch.float64, requires_grad=True)
+    images = images_of(2, 8, 9, 7).contiguous(memory_format=torch.channels_last)
+
+    def run(module: Cell, call) -> tuple[Tensor, ...]:
+        set_mixing(module, alphas.softmax(-1))
+        features = call(images)
+        gradients = torch.autograd.grad(features.square().sum(), [alphas, *module.parameters()])
+        return (features, *gradients, *module.buffers())
+
+    expected = run(cell, cell)
+    for ours, theirs in zip(run(compiled, torch.compile(compiled)), expected):
+        torch.testing.assert_close(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def set_mixing(cell: Cell, weights: Tensor) -> None:
+    edges = cell.edges
+    assert isinstance(edges, GroupedMixedEdges)
+    edges.mixing.set(weights)

@@ -1,0 +1,211 @@
+"""Writes docs/reference.md from the code: every option with its help text and preset values, every name.
+
+The page holds nothing that depends on the machine or on versions, so that a test can hold it to the code.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "reference.md"
+
+HEAD = """\
+# Reference
+
+Written from the code by `make docs`; edits belong there. `autola COMMAND --help` shows the same.
+
+Options are written `--name VALUE`; switches `--name` and `--no-name`. Python takes the same names with
+underscores, nested ones as dicts: `--train.weight-decay 1e-4` is `train={"weight_decay": 1e-4}`.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option of a command line."""
+
+    name: str
+    """As in the dotted name of the config, without dashes in front."""
+    kind: str
+    help: str
+    default: Any
+
+
+def main() -> None:
+    """Writes the page."""
+    PAGE.write_text(reference(), encoding="utf-8")
+
+
+def reference() -> str:
+    """The text of the page."""
+    from autola.cli import COMMANDS
+    from autola.configs import RetrainConfig, SearchConfig
+    from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+    from searchers import SEARCHERS
+
+    parts = [HEAD]
+    for command, summary in COMMANDS.items():
+        module = importlib.import_module(f"autola.commands.{command}")
+        parts.append(f"## autola {command}\n\n{summary.capitalize()}.\n")
+        parts.append(_command_table(module.Arguments))
+        if command == "search":
+            presets = dict(SEARCH_PRESETS.items())
+            parts.append("Values of the presets:\n")
+            parts.append(_preset_table(SearchConfig, presets, leave_out=("searcher",)))
+            for name, kind in SEARCHERS.items():
+                parts.append(f"With `--searcher {name}`. {_summary(kind)}\n")
+                used = {key: preset.searcher for key, preset in presets.items()}
+                used = {key: value for key, value in used.items() if isinstance(value, kind)}
+                parts.append(_preset_table(kind, used, prefix="searcher.", own=kind()))
+        if command == "retrain":
+            parts.append("Values of the presets:\n")
+            parts.append(
+                _preset_table(RetrainConfig, dict(RETRAIN_PRESETS.items()), leave_out=("attentions",))
+            )
+    parts.append("## Names\n\nWhat `autola list` prints; a name of your own joins them by `--import`.\n")
+    listing = importlib.import_module("autola.commands.list").everything()
+    for kind, names in listing.items():
+        parts.append(f"### {kind.replace('_', ' ').capitalize()}\n")
+        parts.append(_table(("name", "what"), [(f"`{name}`", text) for name, text in names.items()]))
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def options(kind: type, prefix: str = "") -> Iterator[Option]:
+    """The options of a config class, nested ones after its own."""
+    hints, helps = get_type_hints(kind), _helps(kind)
+    nested = list[Option]()
+    for field in fields(kind):
+        hint = hints[field.name]
+        if is_dataclass(hint) and isinstance(hint, type):
+            nested += options(hint, f"{prefix}{field.name}.")
+        else:
+            yield Option(
+                name=prefix + field.name,
+                kind=_kind(hint),
+                help=helps.get(field.name, ""),
+                default=_default(field),
+            )
+    yield from nested
+
+
+def _command_table(arguments: type) -> str:
+    rows = []
+    positional = _positional(arguments)
+    for option in options_of_command(arguments):
+        shown = option.name.upper() if option.name in positional else f"--{_dashed(option.name)}"
+        rows.append((f"`{shown}`", option.kind, option.help, _shown(option.default)))
+    return _table(("option", "value", "what", "if left out"), rows)
+
+
+def options_of_command(arguments: type) -> list[Option]:
+    """A command's own options, without those of its config."""
+    own = {field.name for field in fields(arguments) if field.name != "config"}
+    return [option for option in options(arguments) if option.name in own]
+
+
+def _positional(arguments: type) -> set[str]:
+    hints = get_type_hints(arguments, include_extras=True)
+    return {name for name, hint in hints.items() if any("Positional" in str(x) for x in get_args(hint)[1:])}
+
+
+def _preset_table(
+    kind: type,
+    presets: Mapping[str, Any],
+    *,
+    prefix: str = "",
+    own: Any = None,
+    leave_out: tuple[str, ...] = (),
+) -> str:
+    columns = dict(presets) if own is None else {"its own": own, **presets}
+    rows = []
+    for option in options(kind):
+        if option.name in leave_out:
+            continue
+        values = (_shown(_value(config, option.name)) for config in columns.values())
+        rows.append((f"`--{_dashed(prefix + option.name)}`", option.kind, option.help, *values))
+    return _table(("option", "value", "what", *columns), rows)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def _helps(kind: type) -> dict[str, str]:
+    """The text under each field, of the class and the classes above it."""
+    helps = dict[str, str]()
+    for cls in reversed(kind.__mro__):
+        if not is_dataclass(cls):
+            continue
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+        assert isinstance(definition, ast.ClassDef)
+        for field, text in zip(definition.body, definition.body[1:]):
+            match field, text:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(words))),
+                ):
+                    helps[name] = " ".join(words.split())
+    return helps
+
+
+def _kind(hint: Any) -> str:
+    """A type in the words of a manual."""
+    words = {int: "integer", float: "number", str: "text", bool: "switch", Path: "path"}
+    origin, given = get_origin(hint), get_args(hint)
+    if hint in words:
+        return words[hint]
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in given)
+    if origin in (Union, UnionType):
+        return " or ".join(_kind(member) for member in given if member is not NoneType)
+    if origin is tuple and given[-1] is Ellipsis:
+        return f"{_kind(given[0])} ..."
+    if origin is tuple:
+        return " ".join(_kind(member) for member in given)
+    return "config"
+
+
+def _default(field: Field[Any]) -> Any:
+    return None if field.default is MISSING else field.default
+
+
+def _value(config: Any, name: str) -> Any:
+    for part in name.split("."):
+        config = getattr(config, part)
+    return config
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None | ():
+            return ""
+        case bool():
+            return "on" if value else "off"
+        case tuple():
+            return " ".join(map(_shown, value))
+        case float():
+            return f"{value:g}"
+    return str(value)
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _summary(kind: type) -> str:
+    return (inspect.getdoc(kind) or "").partition("\n")[0]
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    main()

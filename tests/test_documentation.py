@@ -1,0 +1,160 @@
+"""The pages keep their word: code runs, command lines parse, links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autola import arguments
+from autola.cli import COMMANDS
+from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+from search_space.grammar import parse_attention
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+FEW = 150
+"""Images that the blocks search and train on: enough for a batch of 64 from each half."""
+EXTENDING = ROOT / "docs" / "extending.md"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block, with the comment directly above it."""
+
+    language: str
+    text: str
+    comment: str
+    line: int
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    fence = re.compile(r"(?:^<!-- (.*?) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    return [
+        Block(found[2], found[3], found[1] or "", text[: found.start(3)].count("\n"))
+        for found in fence.finditer(text)
+    ]
+
+
+def command_lines(page: Path) -> list[list[str]]:
+    return [
+        words[1:]
+        for block in blocks(page)
+        if block.language in ("console", "sh")
+        for line in block.text.splitlines()
+        if (words := shlex.split(line, comments=True))[:1] == ["autola"]
+    ]
+
+
+RUN = [
+    page for page in PAGES if any(block.language == "python" for block in blocks(page)) and page != EXTENDING
+]
+LINES = [
+    pytest.param(line, id=f"{page.stem}: autola {shlex.join(line)}")
+    for page in PAGES
+    if page != EXTENDING
+    for line in command_lines(page)
+]
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
+def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for presets in (SEARCH_PRESETS, RETRAIN_PRESETS):
+        digits = presets["digits"]
+        few = replace(digits, data=replace(digits.data, limit=FEW))
+        monkeypatch.setitem(presets._entries, "digits", few)
+    names: dict[str, Any] = {"__name__": "page"}
+    for block in blocks(page):
+        if block.language == "python" and not block.comment.startswith("not run: "):
+            # As many empty lines above as in the page, so that a traceback names the page's line.
+            exec(compile("\n" * block.line + block.text, str(page), "exec"), names)
+
+
+class Parsed(BaseException):
+    """Ends a command once its arguments are read."""
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_command_lines_parse(line: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    name, *rest = line
+    assert name in COMMANDS
+    command = importlib.import_module(f"autola.commands.{name}")
+
+    def read(*given: Any, **options: Any) -> None:
+        raise Parsed(arguments.read_arguments(*given, **options))
+
+    monkeypatch.setattr(command, "read_arguments", read)
+    with pytest.raises(Parsed) as parsed:
+        command.run(rest)
+    (given,) = parsed.value.args
+    attentions = getattr(given, "attentions", ()) or getattr(given, "attention", ())
+    for attention in attentions:
+        parse_attention(re.sub(r"hoga:.*", "hoga", attention))
+
+
+DRIVER = """
+import json, sys
+from autola.cli import main
+for line in json.load(sys.stdin):
+    if main(line):
+        sys.exit(f"failed: autola {' '.join(line)}")
+"""
+
+
+def test_extensions_run(tmp_path: Path) -> None:
+    # In a process of its own: what they register stays there.
+    for block in blocks(EXTENDING):
+        if block.language == "python":
+            (tmp_path / block.comment.removeprefix("file: ")).write_text(block.text, encoding="utf-8")
+    lines = command_lines(EXTENDING)
+    imported = {line[line.index("--import") + 1] for line in lines}
+    assert imported == {path.stem for path in tmp_path.glob("*.py")}
+    command = [sys.executable, "-c", f"import sys; sys.path.append({str(ROOT)!r}){DRIVER}"]
+    done = subprocess.run(command, input=json.dumps(lines), cwd=tmp_path, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_reference_is_up_to_date() -> None:
+    # In a process of its own: other tests may have registered names.
+    code = (
+        "import sys; sys.path[:0] = ['.', 'docs']; from write_reference import *; print(reference(), end='')"
+    )
+    written = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True
+    )
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert page == written.stdout, "make docs"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)]+)\)", prose):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        linked = page.parent / file if file else page
+        assert linked.is_file(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pages_name_no_machine(page: Path) -> None:
+    assert not re.search(r"(?<![\w.~])/(work|home|root|tmp|Users)/", page.read_text(encoding="utf-8"))
