@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from search_space.errors import InputError
 from search_space.operator import Operator, Place
+from search_space.state import State
 
 
 class ConvolutionOperator(Operator):
@@ -24,6 +26,9 @@ class ConvolutionOperator(Operator):
     place: ClassVar[Place] = "conv"
     keeps_weight: ClassVar[bool] = False
     """Whether the convolution's own weight lives on; only then can it start as the plain convolution."""
+
+    def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h2 w2"]:
+        return self.read(State(x))
 
     def start_plain(self) -> None:
         """Scales what the operator adds to the convolution by a new weight `scale`, zero at first."""

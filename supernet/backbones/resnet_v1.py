@@ -10,13 +10,14 @@ from functools import partial
 
 from torch import nn
 
-from supernet.backbones import BACKBONES, build_backbone
+from supernet.backbones import BACKBONES, build_backbone, fixed_width
 
 
 def _build(member: str, *, num_classes: int, in_channels: int, width: int | None, name: str) -> nn.Module:
     from torchvision.models.resnet import Bottleneck
 
-    model = build_backbone(member, num_classes=num_classes, in_channels=in_channels, width=width)
+    fixed_width(name, width)
+    model = build_backbone(member, num_classes=num_classes, in_channels=in_channels)
     for module in model.modules():
         if isinstance(module, Bottleneck):
             module.conv1.stride, module.conv2.stride = module.conv2.stride, module.conv1.stride

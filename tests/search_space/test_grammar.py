@@ -14,11 +14,13 @@ from torch import nn
 from search_space.cell import Cell
 from search_space.errors import InputError
 from search_space.genotype import PUBLISHED, Genotype
-from search_space.grammar import Term, parse_attention
+from search_space.grammar import Term, label, parse_attention
 from search_space.operator import OPERATORS, Operator, operator
 
 NAMES = [name for name in OPERATORS if name != "none"]
 SAMPLES: dict[Any, st.SearchStrategy[Any]] = {int: st.integers(1, 64), bool: st.booleans()}
+FORMS = st.sampled_from(["full", "maxpool", "spatial"])
+STAGES = st.sampled_from(["1", "34", "1234", "fpn"])
 
 
 @st.composite
@@ -32,8 +34,15 @@ def terms(draw: st.DrawFn) -> tuple[str, Term]:
         kind = type(parameter.default)
         if kind in SAMPLES and draw(st.booleans()):
             options.append((key, draw(SAMPLES[kind])))
+        elif key == "form" and draw(st.booleans()):
+            options.append((key, draw(FORMS)))
+    if draw(st.booleans()):
+        options.append(("stages", draw(STAGES)))
     options = draw(st.permutations(options))
-    inside = ",".join(f"{key}={str(value).lower()}" for key, value in options)
+    inside = ",".join(
+        value if key == "form" and draw(st.booleans()) else f"{key}={str(value).lower()}"
+        for key, value in options
+    )
     return f"{name}[{inside}]" if options else name, Term(name=name, options=tuple(options))
 
 
@@ -42,6 +51,7 @@ def test_reads_what_is_written(drawn: list[tuple[str, Term]]) -> None:
     text = "+".join(written for written, _ in drawn)
     assert parse_attention(text) == tuple(term for _, term in drawn)
     assert parse_attention(f" {text}\n") == parse_attention(text)
+    assert parse_attention(label(parse_attention(text))) == parse_attention(text)
     for term in parse_attention(text):
         try:
             module = term.build(8)
@@ -77,6 +87,25 @@ def test_options_reach_the_module() -> None:
     (term,) = parse_attention("se[reduction=2, bias=false]")
     module = term.build(8)
     assert [tuple(weight.shape) for weight in module.parameters()] == [(4, 8), (8, 4)]
+
+
+def test_a_bare_word_is_the_form() -> None:
+    (term,) = parse_attention("cbam[spatial]")
+    assert (
+        term == parse_attention("cbam[form=spatial]")[0] == Term(name="cbam", options=(("form", "spatial"),))
+    )
+    assert label((term,)) == "cbam[spatial]"
+    assert [t.options for t in parse_attention("aw+cbam[reduction=8, maxpool]")] == [
+        (),
+        (("reduction", 8), ("form", "maxpool")),
+    ]
+
+
+def test_stages_are_the_terms_and_not_the_modules() -> None:
+    first, second = parse_attention("se[stages=34,reduction=8]+aa")
+    assert (first.stages, first.last_stages) == ("34", None)
+    assert (second.stages, second.last_stages) == (None, 3)
+    assert next(first.build(16).parameters()).shape == (2, 16)
 
 
 def test_hoga_is_the_published_genotype() -> None:
@@ -157,6 +186,13 @@ def test_an_argument_reaches_the_module_as_text(monkeypatch: pytest.MonkeyPatch)
         ("se[reduction=8,reduction=4]", "'se[reduction=8,reduction=4]' gives reduction twice"),
         ("se[reduction=half]", "se[reduction=half]: Input should be a valid integer"),
         ("se[reduction=2.5]", "se[reduction=2.5]: Input should be a valid integer"),
+        ("cbam[spatial,maxpool]", "gives form twice"),
+        (
+            "cbam[spacial]",
+            "cbam[form=spacial]: Input should be 'full', 'maxpool' or 'spatial', not 'spacial'",
+        ),
+        ("se[stages=43]", "se[stages=43]: name stages by their digits, as 234 for layer2 to layer4, or fpn"),
+        ("se[stages=٣]", "name stages by their digits"),
         ("se[bias=3]", "se[bias=3]: Input should be a valid boolean"),
         ("hoga[num_nodes=2]", "`hoga` has no options, its genotype says all: 'hoga[num_nodes=2]'"),
         ("hoga:", "no run folder or genotype file at ''"),

@@ -10,6 +10,8 @@ from torchvision import models
 from search_space.errors import InputError
 from supernet.backbones import BACKBONES, build_backbone
 from supernet.backbones.cifar_resnet import BasicBlock, CifarResNet
+from supernet.backbones.mobilenet import MobileNet, SeparableBlock
+from supernet.backbones.wide_resnet import WideBlock, WideResNet
 from tests.modules import image, num_parameters, scrambled
 
 NAMES = [name for name in BACKBONES if not name.endswith(":")]
@@ -41,6 +43,9 @@ def test_classifies(name: str) -> None:
         ("resnet18", {"num_classes": 1000}, 11_689_512),
         ("resnet50", {"num_classes": 1000}, 25_557_032),
         ("timm:resnet50", {"num_classes": 1000}, 25_557_032),
+        ("resnet50_v1", {"num_classes": 1000}, 25_557_032),
+        ("mobilenet_v1", {"num_classes": 1000}, 4_231_976),
+        ("wide_resnet28_10", {"num_classes": 100}, 36_278_324),
     ],
 )
 def test_has_the_published_size(name: str, options: dict[str, int], expected: int) -> None:
@@ -82,6 +87,52 @@ def test_a_cifar_net_equals_its_formula() -> None:
     torch.testing.assert_close(model(x), model.fc(y.mean((2, 3))), rtol=0, atol=1e-10)
 
 
+def test_the_first_version_strides_in_the_first_convolution() -> None:
+    first, later = on_meta("resnet50_v1").state_dict(), on_meta("resnet50").state_dict()
+    assert {key: value.shape for key, value in first.items()} == {
+        key: value.shape for key, value in later.items()
+    }
+    model = on_meta("resnet50_v1")
+    for stage in range(1, 5):
+        for name, block in model.get_submodule(f"layer{stage}").named_children():
+            stride = (2, 2) if stage > 1 and name == "0" else (1, 1)
+            assert block.get_submodule("conv1").stride == stride
+            assert block.get_submodule("conv2").stride == (1, 1)
+
+
+def test_a_mobilenet_equals_its_formula() -> None:
+    model = scrambled(MobileNet(num_classes=3, in_channels=2, width=2)).eval()
+    x = image(2, 2, 33, 35)
+    y = model.bn1(model.conv1(x)).relu()
+    for block in model.blocks:
+        assert isinstance(block, SeparableBlock)
+        assert block.conv1.groups == block.conv1.in_channels
+        y = block.bn2(block.conv2(block.bn1(block.conv1(y)).relu())).relu()
+    assert y.shape == (2, 64, 2, 2)
+    torch.testing.assert_close(model(x), model.fc(y.mean((2, 3))), rtol=1e-10, atol=1e-10)
+
+
+def test_a_wide_resnet_equals_its_formula() -> None:
+    model = scrambled(WideResNet(1, num_classes=3, in_channels=2, width=20)).eval()
+    x = image(2, 2, 9, 7)
+    y = model.conv1(x)
+    for name, channels, stride in (("layer1.0", 20, 1), ("layer2.0", 40, 2), ("layer3.0", 80, 2)):
+        block = model.get_submodule(name)
+        assert isinstance(block, WideBlock)
+        shortcut = torch.zeros_like(y).repeat(1, 5, 1, 1)[:, :channels, ::stride, ::stride].clone()
+        shortcut[:, : y.shape[1]] = y[:, :, ::stride, ::stride]
+        y = block.conv2(block.bn2(block.conv1(block.bn1(y).relu())).relu()) + shortcut
+    torch.testing.assert_close(model(x), model.fc(model.bn1(y).relu().mean((2, 3))), rtol=1e-10, atol=1e-10)
+
+
+def test_mnasnet_is_unchanged() -> None:
+    ours = build_backbone("mnasnet0_5", num_classes=5)
+    theirs = models.mnasnet0_5(num_classes=5)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.ones(1, 3, 33, 35)
+    assert torch.equal(ours.eval()(x), theirs.eval()(x))
+
+
 def test_torchvision_is_unchanged() -> None:
     ours = build_backbone("resnet18", num_classes=5)
     theirs = models.resnet18(num_classes=5)
@@ -103,6 +154,9 @@ def test_in_channels_change_the_stem_alone() -> None:
         ("timm:resnt18", {}, "unknown timm model 'resnt18'; did you mean resnet18"),
         ("timm:qqqq", {}, "unknown timm model 'qqqq'; known: "),
         ("resnet18", {"width": 32}, "backbone resnet18 has a fixed width"),
+        ("resnet50_v1", {"width": 32}, "backbone resnet50_v1 has a fixed width"),
+        ("mnasnet1_0", {"width": 32}, "backbone mnasnet1_0 has a fixed width"),
+        ("mobilnet_v1", {}, "unknown backbone 'mobilnet_v1'; did you mean mobilenet_v1"),
         ("timm:resnet18", {"width": 32}, "backbone timm:resnet18 has a fixed width"),
         ("cifar_resnet20", {"width": 0}, "width=0 is not positive"),
         ("cifar_resnet20", {"num_classes": 0}, "num_classes=0 is not positive"),

@@ -1,0 +1,261 @@
+"""Sizes that the papers print for their networks, and ours beside them: one source for tests and documents.
+
+Sources: Zhu, Hofstee, Lee, Al-Ars, ICANN 2021, table 1 (arXiv:2108.08205); Bello et al., ICCV 2019, tables 1
+and 5 and that of ImageNet (arXiv:1904.09925).
+"""
+
+from __future__ import annotations
+
+from search_space.config import config
+
+IMAGENET = ((3, 224, 224), 1000)
+CIFAR100 = ((3, 32, 32), 100)
+
+
+@config
+class PublishedSize:
+    """One row of a paper's table."""
+
+    paper: str
+    """Short name of the paper."""
+    row: str
+    """What the paper calls the network."""
+    backbone: str
+    """Our name of it."""
+    attention: str
+    """What is attached to it."""
+    input_shape: tuple[int, int, int]
+    """(channels, height, width) of the images."""
+    num_classes: int
+    """Outputs of the classifier."""
+    million_params: str | None
+    """Parameters as printed; None if nothing was found."""
+    giga: str | None
+    """Operations as printed."""
+    macs_each: int
+    """Operations that the paper counts for a multiply-accumulate: 1, or 2 where FLOPs are meant."""
+    params: int
+    """Our parameters."""
+    same_params: bool = True
+    """Whether ours are the printed ones, to the last digit."""
+    same_giga: bool = True
+    """Whether our operations are the printed ones, to the last digit."""
+    note: str = ""
+    """Why a number differs, or what was read into the paper to reach it."""
+
+
+def _aw(
+    row: str,
+    backbone: str,
+    attention: str,
+    printed: tuple[str, str],
+    params: int,
+    *,
+    same_params: bool = True,
+    same_giga: bool = True,
+    note: str = "",
+) -> PublishedSize:
+    giga, million_params = printed
+    return PublishedSize(
+        paper="AW",
+        row=row,
+        backbone=backbone,
+        attention=attention,
+        input_shape=IMAGENET[0],
+        num_classes=IMAGENET[1],
+        million_params=million_params,
+        giga=giga,
+        macs_each=1,
+        params=params,
+        same_params=same_params,
+        same_giga=same_giga,
+        note=note,
+    )
+
+
+def _aa(
+    row: str,
+    backbone: str,
+    attention: str,
+    printed: tuple[str | None, str | None],
+    params: int,
+    *,
+    data: tuple[tuple[int, int, int], int] = IMAGENET,
+    same_params: bool = True,
+    same_giga: bool = True,
+    note: str = "",
+) -> PublishedSize:
+    giga, million_params = printed
+    return PublishedSize(
+        paper="AA",
+        row=row,
+        backbone=backbone,
+        attention=attention,
+        input_shape=data[0],
+        num_classes=data[1],
+        million_params=million_params,
+        giga=giga,
+        macs_each=2,
+        params=params,
+        same_params=same_params,
+        same_giga=same_giga,
+        note=note,
+    )
+
+
+_GATES = "what the paper counts beside convolutions and linear layers is not known"
+_R101 = "no plain reading reaches it: the printed difference is 0.09 M more than the one of ResNet50 predicts"
+_FORMS = "the two cut-down CBAMs are a reading: " + _GATES
+_MOBILE = "the printed 0.04 more than without AW is not explained: the paper's own equations give 0.004"
+_BOTH = "a module after both convolutions of a block; " + _GATES
+_FULL = "attention on full maps; [largest=14] comes within 0.3"
+
+PUBLISHED_SIZES: tuple[PublishedSize, ...] = (
+    _aw("ResNet50", "resnet50_v1", "none", ("3.86", "25.56"), 25_557_032),
+    _aw("AW-ResNet50", "resnet50_v1", "aw", ("3.87", "25.72"), 25_722_240),
+    _aw("SE-ResNet50", "resnet50_v1", "se", ("3.87", "28.09"), 28_088_024, same_giga=False, note=_GATES),
+    _aw(
+        "AW-SE-ResNet50", "resnet50_v1", "aw+se", ("3.88", "28.25"), 28_253_232, same_giga=False, note=_GATES
+    ),
+    _aw(
+        "AW-CBAM-ResNet50 (MaxPool)",
+        "resnet50_v1",
+        "aw+cbam[maxpool]",
+        ("3.89", "28.25"),
+        28_253_232,
+        same_giga=False,
+        note=_FORMS,
+    ),
+    _aw(
+        "AW-CBAM-ResNet50 (Spatial)",
+        "resnet50_v1",
+        "aw+cbam[spatial]",
+        ("3.90", "28.25"),
+        28_254_832,
+        same_giga=False,
+        note=_FORMS,
+    ),
+    _aw("ResNet101", "resnet101_v1", "none", ("7.57", "44.55"), 44_549_160),
+    _aw(
+        "AW-ResNet101",
+        "resnet101_v1",
+        "aw",
+        ("7.58", "44.95"),
+        44_862_880,
+        same_params=False,
+        same_giga=False,
+        note=_R101,
+    ),
+    _aw("SE-ResNet101", "resnet101_v1", "se", ("7.58", "49.33"), 49_326_872, same_giga=False, note=_GATES),
+    _aw(
+        "AW-SE-ResNet101",
+        "resnet101_v1",
+        "aw+se",
+        ("7.59", "49.73"),
+        49_640_592,
+        same_params=False,
+        same_giga=False,
+        note=_R101,
+    ),
+    _aw(
+        "AW-CBAM-ResNet101 (MaxPool)",
+        "resnet101_v1",
+        "aw+cbam[maxpool]",
+        ("7.60", "49.73"),
+        49_640_592,
+        same_params=False,
+        note=_R101,
+    ),
+    _aw(
+        "AW-CBAM-ResNet101 (Spatial)",
+        "resnet101_v1",
+        "aw+cbam[spatial]",
+        ("7.61", "49.73"),
+        49_643_892,
+        same_params=False,
+        same_giga=False,
+        note=_R101,
+    ),
+    _aw("MobileNet", "mobilenet_v1", "none", ("0.569", "4.23"), 4_231_976),
+    _aw("SE-MobileNet", "mobilenet_v1", "se", ("0.581", "5.07"), 5_072_114, same_giga=False, note=_BOTH),
+    _aw(
+        "AW-SE-MobileNet",
+        "mobilenet_v1",
+        "aw+se",
+        ("0.623", "5.52"),
+        5_520_858,
+        same_giga=False,
+        note=_MOBILE,
+    ),
+    _aw("CBAM-MobileNet", "mobilenet_v1", "cbam", ("0.611", "5.07"), 5_074_714, same_giga=False, note=_BOTH),
+    _aw(
+        "AW-CBAM-MobileNet (Spatial)",
+        "mobilenet_v1",
+        "aw+cbam[spatial]",
+        ("0.652", "5.52"),
+        5_523_458,
+        same_giga=False,
+        note=_MOBILE,
+    ),
+    _aa("ResNet-34", "resnet34", "none", ("7.4", "21.8"), 21_797_672, same_giga=False, note="7.33 by count"),
+    _aa(
+        "AA-ResNet-34",
+        "resnet34",
+        "aa[kappa=0.25,upsilon=0.25]",
+        ("7.1", "20.7"),
+        20_749_552,
+        same_giga=False,
+        note=_FULL,
+    ),
+    _aa("ResNet-50", "resnet50", "none", ("8.2", "25.6"), 25_557_032),
+    _aa("SE-ResNet-50", "resnet50", "se", ("8.2", "28.1"), 28_088_024),
+    _aa("AA-ResNet-50", "resnet50", "aa", ("8.3", "25.8"), 25_813_872, same_giga=False, note=_FULL),
+    _aa("ResNet-101", "resnet101", "none", ("15.6", "44.5"), 44_549_160),
+    _aa("AA-ResNet-101", "resnet101", "aa", ("16.1", "45.4"), 45_391_208, same_giga=False, note=_FULL),
+    _aa(
+        "AA-ResNet-152",
+        "resnet152",
+        "aa",
+        (None, None),
+        61_622_496,
+        note="printed numbers were not found",
+    ),
+    *(
+        _aa(
+            f"AA-ResNet-50, kappa = upsilon = {ratio}",
+            "resnet50",
+            f"aa[kappa={ratio},upsilon={ratio}]",
+            (giga, million_params),
+            params,
+            same_giga=False,
+            note=_FULL,
+        )
+        for ratio, giga, million_params, params in (
+            (0.25, "7.9", "24.3", 24_308_208),
+            (0.5, "7.3", "22.3", 22_347_160),
+            (0.75, "6.8", "20.7", 20_739_976),
+            (1.0, "6.3", "19.4", 19_388_040),
+        )
+    ),
+    _aa("Wide-ResNet", "wide_resnet28_10", "none", ("10.4", "36.3"), 36_278_324, data=CIFAR100),
+    _aa(
+        "SE-Wide-ResNet",
+        "wide_resnet28_10",
+        "se[bias=false]",
+        ("10.4", "36.5"),
+        36_547_124,
+        data=CIFAR100,
+        note="without biases; with them 36.6",
+    ),
+    _aa(
+        "AA-Wide-ResNet",
+        "wide_resnet28_10",
+        "aa",
+        ("10.9", "36.2"),
+        36_054_100,
+        data=CIFAR100,
+        same_params=False,
+        same_giga=False,
+        note="undetermined: tables of each head give 36.18, convolutions as shortcuts without stage 1 36.21",
+    ),
+)
