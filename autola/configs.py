@@ -13,7 +13,8 @@ from search_space.config import config, parse
 from search_space.errors import InputError
 from search_space.genotype import Fuse
 from search_space.grammar import Term
-from search_space.space import SPACES, Space
+from search_space.operator import OPERATORS
+from search_space.space import OWN, SPACES, Space
 from searchers import SEARCHERS, SearcherConfig
 from supernet.supernet import Form
 
@@ -70,6 +71,9 @@ class SearchConfig(DeviceConfig):
     """Channels of the backbone's first stage; its own if left out."""
     space: str = "hoga"
     """Registered search space."""
+    primitives: tuple[str, ...] | None = None
+    """Your own list of operators that compete on every edge, "none" among them if wanted, with the argument
+    where there is one (ga:0010); the space's own if left out. Genotypes then name the space "own"."""
     num_nodes: int | None = None
     """Channel groups of the cell; the space's own if left out."""
     fuse: Fuse | None = None
@@ -85,9 +89,13 @@ class SearchConfig(DeviceConfig):
         """The space with this config's changes.
 
         Raises:
-            InputError: If there is no such space, or a change is impossible.
+            InputError: If there is no such space or operator, or a change is impossible.
         """
         space = SPACES[self.space]
+        if self.primitives is not None:
+            for name in self.primitives:
+                OPERATORS[name]  # unknown ones raise
+            space = replace(space, name=OWN, primitives=self.primitives)
         return replace(
             space,
             num_nodes=space.num_nodes if self.num_nodes is None else self.num_nodes,

@@ -13,7 +13,7 @@ from search_space.cell import Cell
 from search_space.convolution import ConvolutionOperator
 from search_space.errors import InputError
 from search_space.operator import Operator
-from supernet.attach import CHILD
+from supernet.attach import CHILD, INPUT_CHILD
 from supernet.map_sizes import meta_copy, refused_images
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -137,8 +137,9 @@ def _watched(module: nn.Module, owner: Operator | None) -> Iterator[tuple[nn.Mod
     for child in module.children():
         if isinstance(child, Cell) or _teller(child):
             yield child, owner
-            if attention := dict(child.named_children()).get(CHILD):  # which is not the child's to tell
-                yield from _watched(nn.Sequential(attention), owner)
+            for name, attention in child.named_children():
+                if name in (CHILD, INPUT_CHILD):  # which is not the child's to tell
+                    yield from _watched(nn.Sequential(attention), owner)
         else:
             yield from _watched(child, owner)
 

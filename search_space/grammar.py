@@ -25,7 +25,7 @@ from search_space.config import config
 from search_space.errors import InputError, unknown
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.operator import OPERATORS, Place
-from search_space.space import SPACES
+from search_space.space import OWN, SPACES, Space
 
 _TERM = re.compile(r"(?P<name>\w+)(?::(?P<argument>[^+\[\]]*))?(?:\[(?P<options>[^\]]*)\])?")
 
@@ -174,13 +174,21 @@ def genotype_at(path: str | Path) -> Genotype:
     """Reads the genotype of a run folder or file, and holds it against its space.
 
     Raises:
-        InputError: If there is none, it is damaged, or it has an operator that its space does not know.
+        InputError: If there is none, it is damaged, or it has an operator that its space does not know (one
+            that nobody knows, if the space was a user's own list).
     """
     genotype = Genotype.load(path)
     try:
-        return SPACES[genotype.space].check(genotype)
+        return _space_of(genotype).check(genotype)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _space_of(genotype: Genotype) -> Space:
+    if genotype.space != OWN:
+        return SPACES[genotype.space]
+    used = {edge.operator for _, edge in genotype.edges()}
+    return Space(name=OWN, primitives=tuple({*OPERATORS, *(name for name in used if name in OPERATORS)}))
 
 
 def label(terms: tuple[Term, ...]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
 
 from jaxtyping import Float
@@ -15,10 +16,11 @@ from search_space.errors import InputError, unknown
 from search_space.registry import Registry
 from search_space.state import State
 
-Place = Literal["block", "inner", "conv"]
+Place = Literal["block", "inner", "activation", "conv"]
 """Where in a block an operator goes: after the block's last norm ("block"), or after the norm of the
-3x3 convolution and before its ReLU, at the inner width ("inner"; in a basic block the same place), or
-instead of a convolution ("conv": see search_space/convolution.py)."""
+3x3 convolution and before its ReLU, at the inner width ("inner"; in a basic block the same place), or after
+the ReLU of a 3x3 convolution ("activation"; in a basic block of the first), or instead of a convolution
+("conv": see search_space/convolution.py)."""
 
 
 class Operator(nn.Module):
@@ -109,7 +111,24 @@ class Recipe:
         return self.build(channels, **getattr(self.module, "search_options", {}))
 
 
-OPERATORS: Registry[Recipe] = Registry("operator", "search_space.operators")
+class Operators(Registry[Recipe]):
+    """All operators by name, an argument after a colon: "ga:0010" is `ga` given "0010"."""
+
+    def __getitem__(self, name: str) -> Recipe:
+        base, colon, argument = name.partition(":")
+        recipe = super().__getitem__(base)
+        if not colon:
+            return recipe
+        if "argument" not in recipe.known_options:
+            raise InputError(f"`{base}` takes no argument, but {name!r} gives it {argument!r}")
+        return replace(recipe, name=name, options={**recipe.options, "argument": argument})
+
+    def __contains__(self, name: object) -> bool:
+        base, colon, _ = str(name).partition(":")
+        return super().__contains__(base) and (not colon or "argument" in self[base].known_options)
+
+
+OPERATORS = Operators("operator", "search_space.operators")
 
 M = TypeVar("M", bound=type[nn.Module])
 
@@ -136,3 +155,20 @@ def hidden_units(channels: int, reduction: int) -> int:
     if reduction < 1:
         raise InputError(f"reduction={reduction} is not positive")
     return max(1, channels // reduction)
+
+
+def heads_of(channels: int, heads: int | None, name: str) -> int:
+    """Number of heads: what is given, or the greatest common divisor of 8 and the channels.
+
+    Raises:
+        InputError: If the heads do not divide the channels.
+    """
+    if heads is None:
+        return math.gcd(channels, 8)
+    if heads < 1 or channels % heads:
+        divisors = [n for n in range(1, min(channels, 64) + 1) if channels % n == 0]
+        raise InputError(
+            f"{name}[heads={heads}] does not divide {channels} channels; "
+            f"choose heads among {', '.join(map(str, divisors))}"
+        )
+    return heads

@@ -12,6 +12,9 @@ from search_space.registry import Registry
 
 SPACES: Registry[Space] = Registry("search space")
 
+OWN = "own"
+"""What genotypes call the space of a search over a user's own list of primitives."""
+
 NONE = "none"
 """The primitive that passes nothing; it is mixed in while searching and never derived."""
 
@@ -30,7 +33,8 @@ class Space:
     name: str
     """Its registered name; genotypes carry it."""
     primitives: tuple[str, ...]
-    """Registered operators that compete on every edge, in the order of the alphas' columns."""
+    """Operators that compete on every edge, in the order of the alphas' columns: registered names, with the
+    argument where there is one ("ga:0010")."""
     num_nodes: int = 4
     """Channel groups of the cell; has to divide the channels of every block."""
     fuse: Fuse = "double"
@@ -117,3 +121,21 @@ HOGA = Space(
 """The nine operators of the public AutoLA space, in its order (genotypes.py:5-20)."""
 
 SPACES.add(HOGA.name, HOGA)
+
+HOGA_WIDE = Space(
+    name="hoga_wide",
+    primitives=(
+        *HOGA.primitives,
+        "eca",
+        "gc",
+        "simam",
+        "coordinate",
+        "triplet",
+        "dynamic",
+        "ga:0010",
+        "ga:1111",
+    ),
+)
+"""The nine, and what else keeps the shape of a group: channel gates, gates of positions, two attentions."""
+
+SPACES.add(HOGA_WIDE.name, HOGA_WIDE)

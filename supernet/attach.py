@@ -22,6 +22,9 @@ M = TypeVar("M", bound=nn.Module)
 CHILD = "attention"
 """Name of the child that holds the attention of a place."""
 
+INPUT_CHILD = "input_attention"
+"""The same where it transforms the module's input; one module may have both."""
+
 
 def attach(
     model: M,
@@ -34,11 +37,12 @@ def attach(
     """Inserts attention into a model, in place, and returns the model.
 
     The module at each place keeps its name and its keys, so weights of the plain model load under their
-    original names; it gains a child `attention`, through which its output passes. An operator that stands for
-    a convolution takes its place: one that changes it (`aw`) has its weight under its key, one that does
-    something else (`aa`) has keys of its own. State dicts round-trip, and `torch.compile` and `torch.export`
-    work on the result. Whatever replaces modules of the backbone (`SyncBatchNorm.convert_sync_batchnorm`) has
-    to run before: it would leave the attention behind, unused.
+    original names; it gains a child `attention`, through which its output passes (or `input_attention` for its
+    input, between an activation and the convolution that reads it). An operator that stands for a convolution
+    takes its place: one that changes it (`aw`) has its weight under its key, one that does something else
+    (`aa`) has keys of its own. State dicts round-trip, and `torch.compile` and `torch.export` work on the
+    result. Whatever replaces modules of the backbone (`SyncBatchNorm.convert_sync_batchnorm`) has to run
+    before: it would leave the attention behind, unused.
 
     Args:
         model: A ResNet of autola, torchvision or timm; or any module, with `sites`.
@@ -57,7 +61,7 @@ def attach(
     terms = parse_attention(attention) if isinstance(attention, str) else attention
     placed = [(term, _sites(model, term, sites)) for term in terms]
     sizes = _sizes(model, placed, input_shape)
-    by_site, standing = dict[str, list[nn.Module]](), dict[str, tuple[Term, ConvolutionOperator]]()
+    by_site, standing = dict[Site, list[nn.Module]](), dict[str, tuple[Term, ConvolutionOperator]]()
     for term, places in placed:
         for site in places:
             if term.place == "conv":
@@ -69,12 +73,12 @@ def attach(
                 standing[site.name] = term, _stand_in(model, site, term, sizes.get(site.name), identity)
             else:
                 built = term.build(site.channels, sizes.get(site.name))
-                by_site.setdefault(site.name, []).append(FromIdentity(built) if identity else built)
-    _check_free(model, by_site)
+                by_site.setdefault(site, []).append(FromIdentity(built) if identity else built)
+    _check_free(model, [site.name for site in by_site])
     for name, (_, operator) in standing.items():
         model.set_submodule(name, operator)
-    for name, modules in by_site.items():
-        insert(model, name, modules[0] if len(modules) == 1 else nn.Sequential(*modules))
+    for site, modules in by_site.items():
+        insert(model, site, modules[0] if len(modules) == 1 else nn.Sequential(*modules))
     return model
 
 
@@ -119,21 +123,21 @@ def _stand_in(
 
 def attach_cells(model: M, build: Callable[[Site], nn.Module]) -> M:
     """Inserts a cell at every inner place of a backbone, in place: what a supernet is made of."""
-    cells = {site.name: build(site) for site in find_sites(model, "inner")}
-    _check_free(model, cells)
-    for name, cell in cells.items():
-        insert(model, name, cell)
+    cells = {site: build(site) for site in find_sites(model, "inner")}
+    _check_free(model, [site.name for site in cells])
+    for site, cell in cells.items():
+        insert(model, site, cell)
     return model
 
 
-def insert(model: nn.Module, name: str, attention: nn.Module) -> None:
-    """Passes the output of the module `name` through `attention`, which becomes its child."""
-    module = model.get_submodule(name)
+def insert(model: nn.Module, site: Site, attention: nn.Module) -> None:
+    """Passes what a module gives, or is given, through `attention`, which becomes its child."""
+    module = model.get_submodule(site.name)
     parameter = next(chain(module.parameters(), model.parameters()), None)
     if parameter is not None:
         attention.to(device=parameter.device, dtype=parameter.dtype)
-    module.__class__ = _attended(type(module))
-    module.add_module(CHILD, attention.train(module.training))
+    module.__class__ = _attended(type(module), site.before)
+    module.add_module(INPUT_CHILD if site.before else CHILD, attention.train(module.training))
 
 
 class FromIdentity(nn.Module):
@@ -155,16 +159,18 @@ class FromIdentity(nn.Module):
 def _check_free(model: nn.Module, names: Iterable[str]) -> None:
     for name in names:
         module = model.get_submodule(name)
-        if hasattr(module, CHILD) or isinstance(module, ConvolutionOperator):
+        if hasattr(module, CHILD) or hasattr(module, INPUT_CHILD) or isinstance(module, ConvolutionOperator):
             raise InputError(f"{name!r} has attention already; attach to the plain model")
 
 
 @cache
-def _attended(module: type[nn.Module]) -> type[nn.Module]:
-    """A subclass whose output passes through the child `attention`, as torch's parametrizations do."""
+def _attended(module: type[nn.Module], before: bool) -> type[nn.Module]:
+    """A subclass whose output, or input, passes through its attention, as torch's parametrizations do it."""
 
     class Attended(module):
         def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+            if before:
+                return super().forward(self.get_submodule(INPUT_CHILD)(args[0]), *args[1:], **kwargs)
             return self.get_submodule(CHILD)(super().forward(*args, **kwargs))
 
     Attended.__name__ = Attended.__qualname__ = f"Attended{module.__name__}"

@@ -17,15 +17,17 @@ from search_space.operator import Place
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """A module whose output attention transforms, or a convolution that it stands for.
+    """A module whose output, or input, attention transforms, or a convolution that it stands for.
 
     Attributes:
         name: Dotted name of the module in the backbone.
-        channels: Channels of its output.
+        channels: Channels of what is transformed.
+        before: Whether that is the module's input: no module follows the activation, which is shared.
     """
 
     name: str
     channels: int
+    before: bool = False
 
 
 NORM_OF_PLACE: Mapping[str, Mapping[Place, str | tuple[str, ...]]] = {
@@ -46,6 +48,14 @@ CONVOLUTION_OF_BLOCK: Mapping[str, tuple[str, ...]] = {
 }
 """The convolution of a block that operators at the place "conv" stand for, or the modules that hold it:
 the first 3x3 of a residual block, the pointwise one of MobileNet's, a pyramid's lateral and output ones."""
+
+READER_OF_ACTIVATION: Mapping[str, str] = {
+    "BasicBlock": "conv2",
+    "Bottleneck": "conv3",
+    "WideBlock": "conv2",
+    "SeparableBlock": "conv2",
+}
+"""The convolution that reads the activation of a block's (first) 3x3 convolution: the place "activation"."""
 
 
 def find_sites(
@@ -88,6 +98,14 @@ def _all_sites(model: nn.Module, place: Place) -> list[Site]:
     sites = list[Site]()
     for name, module in model.named_modules():
         kind = type(module).__name__
+        if place == "activation":
+            reader = READER_OF_ACTIVATION.get(kind, "")
+            channels = getattr(getattr(module, reader, None), "in_channels", None)
+            if isinstance(channels, int):
+                sites.append(
+                    Site(name=f"{name}.{reader}" if name else reader, channels=channels, before=True)
+                )
+            continue
         if place == "conv":
             found = [
                 inner

@@ -90,7 +90,7 @@ def test_counts_of_the_supernet() -> None:
     )
 
 
-@pytest.mark.parametrize("name", [name for name in OPERATORS if OPERATORS[name].place != "conv"])
+@pytest.mark.parametrize("name", [name for name in OPERATORS if OPERATORS[name].place in ("block", "inner")])
 def test_every_operator_costs_what_its_kernels_multiply(name: str) -> None:
     with torch.device("meta"):
         operator = OPERATORS[name].build(C)

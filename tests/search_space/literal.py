@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import torch
@@ -92,6 +93,60 @@ def cbam(m: Any, x: Tensor) -> Tensor:
     return y / (1 + torch.exp(-z))
 
 
+def sigmoid(x: Tensor) -> Tensor:
+    return 1 / (1 + torch.exp(-x))
+
+
+def simam(m: Any, x: Tensor) -> Tensor:
+    y = torch.empty_like(x)
+    for b, c in product(*map(range, x.shape[:2])):
+        t = x[b, c].flatten()
+        mean = sum(t) / len(t)
+        variance = sum((t - mean) ** 2) / (len(t) - 1)
+        energy = 4 * (variance + 1e-4) / ((t - mean) ** 2 + 2 * variance + 2e-4)  # the source's eq. 5
+        y[b, c] = (t * sigmoid(1 / energy)).reshape(x.shape[2:])
+    return y
+
+
+def coordinate(m: Any, x: Tensor) -> Tensor:
+    h, w = x.shape[2:]
+    pooled = [x[:, :, i].sum(-1) / w for i in range(h)] + [x[..., j].sum(-1) / h for j in range(w)]
+    z = torch.stack(pooled, 2)[..., None]
+    f = norm(
+        m.norm, torch.einsum("oi,bilk->bolk", m.squeeze.weight[..., 0, 0], z) + m.squeeze.bias[:, None, None]
+    )
+    f = f * torch.clamp(f + 3, min=0, max=6) / 6
+    rows, columns = (
+        sigmoid(torch.einsum("oi,bil->bol", to.weight[..., 0, 0], f[..., 0]) + to.bias[:, None])
+        for to in (m.rows, m.columns)
+    )
+    return x * rows[..., :h, None] * columns[:, :, None, h:]
+
+
+def triplet(m: Any, x: Tensor) -> Tensor:
+    def gated(plane: Any, y: Tensor) -> Tensor:
+        pooled = torch.stack((y.amax(1), y.sum(1) / y.shape[1]), 1)
+        return y * sigmoid(norm(plane[1], F.conv2d(pooled, plane[0].weight, padding=3)))
+
+    # The source's three branches: rotate, gate over the last two axes, rotate back.
+    first = gated(m.channel_width, x.permute(0, 2, 1, 3)).permute(0, 2, 1, 3)
+    second = gated(m.height_channel, x.permute(0, 3, 2, 1)).permute(0, 3, 2, 1)
+    return (first + second + gated(m.height_width, x)) / 3
+
+
+def dynamic(m: Any, x: Tensor) -> Tensor:
+    _, c, h, w = x.shape
+    y = x.clone()
+    for i, j, head in product(range(h), range(w), range(m.heads)):
+        taps = m.taps.weight.reshape(m.heads, 9, c)[head] @ x[:, :, i, j].T
+        weights = torch.exp(taps) / torch.exp(taps).sum(0)
+        own = slice(head * c // m.heads, (head + 1) * c // m.heads)
+        for tap, (di, dj) in enumerate(product((-1, 0, 1), repeat=2)):
+            if 0 <= i + di < h and 0 <= j + dj < w:
+                y[:, own, i, j] += m.gamma * weights[tap][:, None] * x[:, own, i + di, j + dj]
+    return y
+
+
 OPERATORS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "none": none,
     "skip_connect": skip_connect,
@@ -104,6 +159,10 @@ OPERATORS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "CBAM": cbam,
     "se": se,
     "cbam": cbam,
+    "simam": simam,
+    "coordinate": coordinate,
+    "triplet": triplet,
+    "dynamic": dynamic,
 }
 
 

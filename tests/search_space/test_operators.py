@@ -126,6 +126,9 @@ def test_copies_are_independent(operator: nn.Module) -> None:
 
 def test_runs_under_autocast(operator: nn.Module) -> None:
     x = image(2, 8, 5, 7)
+    with torch.no_grad():
+        for parameter in operator.parameters():
+            parameter /= 2  # of a size as in use: a softmax of wild energies turns rounding into jumps
     expected = operator.eval()(x)
     operator.float()
     for given in (x.float(), x.bfloat16()):
