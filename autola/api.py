@@ -14,6 +14,7 @@ from autola.retraining import resume_retraining, run_retraining
 from autola.runs import is_search, stored_config
 from autola.searching import Found, resume_search, run_search
 from autola.tables import Table
+from evaluators.tasks import TASKS
 from outputs.run_directory import CONFIG, DATA, WEIGHTS, RunDirectory
 from search_space.config import parse
 from search_space.errors import InputError
@@ -33,7 +34,7 @@ def search(preset: str | SearchConfig = "digits", *, out: str | Path | None = No
         out: The run folder to make; None for a new one under ./outputs/runs.
         **changes: Settings that differ from the preset, in its own names: `seed=1`,
             `data={"root": "images"}`, `searcher={"epochs": 5}` (of the preset's searcher),
-            `searcher="random"`, `searcher=Random(trials=5)`.
+            `searcher="random"`, `searcher={"name": "random", "trials": 5}`.
 
     Raises:
         InputError: If something given is wrong; nothing is written then.
@@ -113,11 +114,18 @@ def changed(config: C, changes: dict[str, Any]) -> C:
     values = TypeAdapter(type(config)).dump_python(config, mode="json")
     for name, value in changes.items():
         if name == "searcher" and isinstance(value, str):
-            value = {"name": SEARCHERS[value].name}
-        if name == "searcher" and isinstance(value, dict) and "name" in value:
-            values[name] = value
+            values[name] = {"name": SEARCHERS[value].name}
+        elif (
+            name == "searcher"
+            and isinstance(value, dict)
+            and value.get("name", values[name]["name"]) != (values[name]["name"])
+        ):
+            values[name] = value  # the keys of another searcher are not this one's
         elif isinstance(value, dict) and isinstance(values.get(name), dict):
             values[name] = {**values[name], **value}
         else:
             values[name] = value
     return parse(type(config), values, "settings")
+
+
+__all__ = ["TASKS", "InputError", "changed", "load", "resume", "retrain", "search"]

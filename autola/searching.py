@@ -77,8 +77,8 @@ def resume_search(run: RunDirectory) -> Found:
             log.info("%s is complete", run.path)
             return Found(run=run.path, genotype=genotype_at(run.path), metrics=_last(run))
         job, _ = start_search(config, fabric)
-        _announce(config, run, fabric)
         go_on(job, run, "search")
+        _announce(config, run, fabric)
         fabric.barrier()
         return _finish(job, run, fabric)
 

@@ -40,11 +40,11 @@ class Mixture:
     def __init__(self, state: State) -> None:
         self.state = state
         self.num_edges = state.num_groups
-        self._channels = list[tuple[Tensor, Tensor]]()
-        self._maps = list[Tensor]()
-        self._factors = list[Tensor]()
-        self._full = list[tuple[Tensor, Tensor]]()
-        self._features = list[Tensor]()
+        self._channels: list[tuple[Tensor, Tensor]] = []
+        self._maps: list[Tensor] = []
+        self._factors: list[Tensor] = []
+        self._full: list[tuple[Tensor, Tensor]] = []
+        self._features: list[Tensor] = []
 
     def add_channel_gate(
         self, gate: Float[Tensor, "b_or_1 edges_or_1 c_or_1"], weight: Float[Tensor, "edges"]

@@ -91,6 +91,12 @@ class _Repeated(State):
         super().__init__(torch.cat([once.x] * times, 1), times)
         self._once = once
 
+    def like(self, x: Float[Tensor, "b c h w"]) -> State:
+        return self._once.like(x)
+
+    def groups(self) -> list[State]:
+        return [self._once] * self.num_groups
+
     @property
     def planes(self) -> Float[Tensor, "b g c hw"]:
         return self._once.planes.expand(-1, self.num_groups, -1, -1)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from search_space.cell import edge_name
 from search_space.grouped import GROUPED, Grouped, Mixture, count_batches, stack_modules
 from search_space.operator import OPERATORS, read
-from search_space.operators.squeeze_excite import excite_together
+from search_space.operators.squeeze_excite import ChannelGates
 from search_space.space import NONE, Space
 from search_space.state import State
 from supernet.mixed import Mixing
@@ -47,7 +47,9 @@ class GroupedMixedEdges(nn.Module):
                 for column, name in enumerate(space.primitives)
                 if name != NONE
             }
-            self.groups.append(_Group(source, [node for node, _ in edges], rows, operators))
+            group = _Group(source, [node for node, _ in edges], rows, operators)
+            mixing.select(group.rows)
+            self.groups.append(group)
 
     @property
     def stacked(self) -> Iterator[nn.Module]:
@@ -96,6 +98,8 @@ class _Group(nn.Module):
                 stack = stack_modules(modules)
                 self.stacks[str(column)] = stack
                 self.forms.append((column, form(stack)))
+        mlps = [mlp for _, form in self.forms for mlp in form.channel_mlps()]
+        self.channel_gates = ChannelGates(mlps) if mlps else None
 
     @property
     def edge_names(self) -> list[str]:
@@ -107,11 +111,9 @@ class _Group(nn.Module):
         if state.num_groups != num_edges:
             state = state.repeat(num_edges)
         mixture = Mixture(state)
-        needed = [form.channel_mlps() for _, form in self.forms]
-        mlps = [mlp for several in needed for mlp in several]
-        gates = iter(excite_together(mlps, state) if mlps else [])
-        for (column, form), several in zip(self.forms, needed):
-            form.mix(state, columns[column], mixture, [next(gates) for _ in several])
+        gates = iter([] if self.channel_gates is None else self.channel_gates(state))
+        for column, form in self.forms:
+            form.mix(state, columns[column], mixture, [next(gates) for _ in form.channel_mlps()])
         for column, modules in self.singles.items():
             weight = columns[int(column)].unbind()
             features = [

@@ -19,12 +19,17 @@ class Mixing:
 
     def __init__(self) -> None:
         self._weights: Tensor | None = None
-        self._columns = dict[tuple[int, ...], tuple[Tensor, ...]]()
+        self._columns: dict[tuple[int, ...], tuple[Tensor, ...]] = {}
+
+    def select(self, rows: tuple[int, ...]) -> None:
+        """Announces some edges, whose weights are then selected once a forward pass, for all cells."""
+        self._columns[rows] = ()
 
     def set(self, weights: Float[Tensor, "edges primitives"] | None) -> None:
         """Starts a forward pass with these weights, or ends it with None."""
         self._weights = weights
-        self._columns.clear()
+        for rows in self._columns:
+            self._columns[rows] = () if weights is None else weights[list(rows)].unbind(1)
 
     @property
     def weights(self) -> Float[Tensor, "edges primitives"]:
@@ -33,9 +38,8 @@ class Mixing:
         return self._weights
 
     def columns(self, rows: tuple[int, ...]) -> tuple[Float[Tensor, "rows"], ...]:
-        """For every primitive the weights of some edges, selected once for all cells."""
-        if rows not in self._columns:
-            self._columns[rows] = self.weights[list(rows)].unbind(1)
+        """For every primitive the weights of some edges that were announced."""
+        assert len(self._columns[rows]) > 0, "a cell runs only inside its supernet"
         return self._columns[rows]
 
 

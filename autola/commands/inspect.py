@@ -48,9 +48,9 @@ def run(arguments: list[str]) -> None:
     path = Path(given.target)
     is_run = (path / CONFIG).is_file()
     run = RunDirectory.open(path) if is_run else None
+    setting = _setting(run)
     genotype = PUBLISHED if given.target == "hoga" else genotype_at(given.target)
     shares = run.shares() if run else None
-    setting = _setting(run)
     costs = [
         {"attention": name}
         | asdict(measure(attention=attention, latency=given.latency, activation=given.latency, **setting))

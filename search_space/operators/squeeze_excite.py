@@ -6,8 +6,6 @@ Source: Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018, eq. 2-4 (arXiv:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -96,59 +94,72 @@ class GroupedExcite(Grouped[SqueezeExcite | AverageMaxExcite]):
         mixture.add_channel_gate(channel_gates[0], weight)
 
 
-def excite_together(stacks: Sequence[nn.Module], state: State) -> list[Float[Tensor, "b edges c"]]:
+class ChannelGates(nn.Module):
     """The channel gates of several stacks, those with equally many hidden units as one batch.
+
+    Args:
+        stacks: Their parameters; they stay with their operators.
+    """
+
+    def __init__(self, stacks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self._places = dict[int, list[int]]()
+        by_hidden = dict[int, list[SqueezeExcite | AverageMaxExcite]]()
+        for place, stack in enumerate(stacks):
+            assert isinstance(stack, SqueezeExcite | AverageMaxExcite)
+            hidden = stack.squeeze.weight.shape[1]
+            self._places.setdefault(hidden, []).append(place)
+            by_hidden.setdefault(hidden, []).append(stack)
+        self._batches = nn.ModuleList(_ChannelGateBatch(batch) for batch in by_hidden.values())
+
+    def forward(self, state: State) -> list[Float[Tensor, "b edges c"]]:
+        by_place: dict[int, Tensor] = {}
+        for places, batch in zip(self._places.values(), self._batches):
+            by_place.update(zip(places, batch(state)))
+        return [by_place[place] for place in sorted(by_place)]
+
+
+class _ChannelGateBatch(nn.Module):
+    """Channel gates of equally many hidden units.
 
     The second layer is linear, so it runs once, on the sum of the hidden vectors of mean and maximum; its
     bias counts twice then.
     """
-    gates: list[Tensor | None] = [None] * len(stacks)
-    by_hidden = dict[int, list[int]]()
-    for index, stack in enumerate(stacks):
-        assert isinstance(stack, SqueezeExcite | AverageMaxExcite)
-        by_hidden.setdefault(stack.squeeze.weight.shape[1], []).append(index)
-    for indices in by_hidden.values():
-        equal = [cast(SqueezeExcite | AverageMaxExcite, stacks[index]) for index in indices]
-        values = _excite_equal(equal, state)
-        for index, value in zip(indices, values):
-            gates[index] = value
-    return [gate for gate in gates if gate is not None]
 
+    counts: Tensor
 
-def _excite_equal(stacks: Sequence[SqueezeExcite | AverageMaxExcite], state: State) -> Sequence[Tensor]:
-    num, edges = len(stacks), state.num_groups
-    b = len(state.x)
-    both = [isinstance(stack, AverageMaxExcite) for stack in stacks]
-    pools = [state.spatial_mean, state.spatial_max] if any(both) else [state.spatial_mean]
-    pooled = torch.stack(pools).view(len(pools), b, edges, -1).permute(2, 0, 1, 3).flatten(1, 2)
-    first = torch.cat([stack.squeeze.weight for stack in stacks], 1)
-    hidden = torch.bmm(pooled, first.transpose(1, 2))
-    if any(stack.squeeze.bias is not None for stack in stacks):
-        hidden = hidden + _biases([stack.squeeze for stack in stacks]).flatten(1).unsqueeze(1)
-    hidden = hidden.relu().view(edges, len(pools), b, num, -1)
-    if all(both):
-        hidden = hidden.sum(1)
-    elif any(both):
-        of_mean, of_maximum = hidden.unbind(1)
-        hidden = torch.addcmul(of_mean, of_maximum, _column(tuple(both), hidden))
-    else:
-        hidden = hidden.squeeze(1)
-    second = torch.stack([stack.excite.weight for stack in stacks], 1).flatten(0, 1)
-    hidden = hidden.transpose(1, 2).flatten(0, 1)
-    y = torch.bmm(hidden, second.transpose(1, 2)).unflatten(0, (edges, num))
-    if any(stack.excite.bias is not None for stack in stacks):
-        times = _column(tuple(1 + uses_max for uses_max in both), y)
-        y = torch.addcmul(y, _biases([stack.excite for stack in stacks]).unsqueeze(2), times[:, None])
-    return torch.sigmoid(y).permute(1, 2, 0, 3).unbind(0)
+    def __init__(self, stacks: Sequence[SqueezeExcite | AverageMaxExcite]) -> None:
+        super().__init__()
+        self._stacks = tuple(stacks)
+        uses_max = [isinstance(stack, AverageMaxExcite) for stack in stacks]
+        self._any_max, self._all_max = any(uses_max), all(uses_max)
+        self.register_buffer(
+            "counts", torch.tensor(uses_max, dtype=torch.get_default_dtype()), persistent=False
+        )
 
-
-def _column(values: tuple[int, ...], like: Tensor) -> Float[Tensor, "n 1"]:
-    return _cached_column(values, like.dtype, like.device)
-
-
-@cache
-def _cached_column(values: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=dtype, device=device)[:, None]
+    def forward(self, state: State) -> Sequence[Float[Tensor, "b edges c"]]:
+        stacks = self._stacks
+        num, edges, b = len(stacks), state.num_groups, len(state.x)
+        pools = [state.spatial_mean, state.spatial_max] if self._any_max else [state.spatial_mean]
+        pooled = torch.stack(pools).view(len(pools), b, edges, -1).permute(2, 0, 1, 3).flatten(1, 2)
+        first = torch.cat([stack.squeeze.weight for stack in stacks], 1)
+        hidden = torch.bmm(pooled, first.transpose(1, 2))
+        if any(stack.squeeze.bias is not None for stack in stacks):
+            hidden = hidden + _biases([stack.squeeze for stack in stacks]).flatten(1).unsqueeze(1)
+        hidden = hidden.relu().view(edges, len(pools), b, num, -1)
+        if self._all_max:
+            hidden = hidden.sum(1)
+        elif self._any_max:
+            hidden = torch.addcmul(hidden[:, 0], hidden[:, 1], self.counts[:, None])
+        else:
+            hidden = hidden.squeeze(1)
+        second = torch.stack([stack.excite.weight for stack in stacks], 1).flatten(0, 1)
+        hidden = hidden.transpose(1, 2).flatten(0, 1)
+        y = torch.bmm(hidden, second.transpose(1, 2)).unflatten(0, (edges, num))
+        if any(stack.excite.bias is not None for stack in stacks):
+            biases = _biases([stack.excite for stack in stacks]).unsqueeze(2)
+            y = torch.addcmul(y, biases, self.counts[:, None, None] + 1)
+        return torch.sigmoid(y).permute(1, 2, 0, 3).unbind(0)
 
 
 def _biases(layers: Sequence[nn.Linear]) -> Float[Tensor, "edges layers units"]:

@@ -34,7 +34,7 @@ def _timeless(value: Any) -> Any:
         return {
             key: _timeless(part)
             for key, part in value.items()
-            if not key.endswith("seconds") and key != "run"
+            if not key.endswith("seconds") and key not in ("run", "started")
         }
     return [_timeless(part) for part in value] if isinstance(value, list) else value
 

@@ -1,0 +1,58 @@
+"""`autola cost`: the numbers of the papers, as a table and as one JSON object."""
+
+import json
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("words", "params"),
+    [
+        ("--backbone cifar_resnet20 --attention hoga", 333_731),
+        ("--backbone cifar_resnet32 --attention hoga", 569_001),
+        ("--backbone cifar_resnet56 --attention hoga", 1_039_541),
+        ("--backbone cifar_resnet20 --attention hoga --width 64 --num-classes 100", 5_193_644),
+        ("--backbone cifar_resnet20 --attention none", 272_474),
+        ("--backbone cifar_resnet20 --attention se[bias=false]", 274_490),
+        ("--backbone cifar_resnet20 --attention se", 274_847),
+        ("--backbone cifar_resnet20 --attention cbam", 275_747),
+    ],
+)
+def test_parameters_are_those_of_the_papers(call, words, params):
+    told = call(f"cost {words} --input 3 32 32 --json --no-latency")
+    assert (told.code, told.err) == (0, "")
+    assert told.out.count("\n") == 1
+    assert json.loads(told.out)["params"] == params
+
+
+@pytest.mark.parametrize(
+    ("words", "macs"),
+    [
+        ("--backbone cifar_resnet56 --attention none", 125.7e6),
+        ("--backbone cifar_resnet56 --attention hoga", 152.6e6),
+        ("--backbone cifar_resnet20 --attention hoga --width 64 --num-classes 100", 761.5e6),
+    ],
+)
+def test_multiply_accumulates_are_within_half_a_percent_of_the_papers(call, words, macs):
+    found = json.loads(call(f"cost {words} --json --no-latency").out)
+    assert found["macs"] == pytest.approx(macs, rel=0.005)
+
+
+def test_several_attentions_are_a_list(call):
+    found = json.loads(call("cost --attention none se --json --no-latency").out)
+    assert [cost["attention"] for cost in found["costs"]] == ["none", "se"]
+
+
+def test_memory_and_latency_are_measured_unless_told_otherwise(call):
+    words = "cost --backbone cifar_resnet8 --width 8 --input 3 8 8 --attention se --json"
+    measured, counted = json.loads(call(words).out), json.loads(call(f"{words} --no-latency").out)
+    assert measured["latency_ms"] > 0
+    assert measured["activation_bytes"] > 0
+    assert counted["latency_ms"] is counted["activation_bytes"] is None
+
+
+def test_a_person_sees_a_table_with_ratios(call):
+    told = call("cost --backbone cifar_resnet8 --attention none hoga --no-latency")
+    assert (told.code, told.err) == (0, "")
+    assert told.out.splitlines()[0].split() == ["attention", "params", "MACs", "memory", "latency"]
+    assert "(x1." in told.out.splitlines()[2]

@@ -1,0 +1,55 @@
+"""The numbers of the papers (PAPERS.md 1.5 and 1.6)."""
+
+import pytest
+
+from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+from evaluators.data import DataConfig
+from searchers.darts import Darts
+
+
+@pytest.mark.parametrize(
+    ("name", "backbone"), [("cifar10", "cifar_resnet20"), ("cifar10-34", "cifar_resnet34")]
+)
+def test_the_search_of_the_public_script(name, backbone):
+    preset = SEARCH_PRESETS[name]
+    assert preset.backbone == backbone
+    assert preset.data == DataConfig(name="cifar10", padding=4, flip=True, cutout=0)
+    assert preset.searcher == Darts(
+        epochs=50,
+        batch_size=128,
+        learning_rate=0.025,
+        min_learning_rate=1e-4,
+        momentum=0.9,
+        weight_decay=5e-4,
+        clip=5.0,
+        alpha_learning_rate=3e-3,
+        alpha_betas=(0.5, 0.999),
+        alpha_weight_decay=1e-3,
+    )
+    space = preset.resolved_space()
+    assert (space.num_nodes, len(space.primitives), space.fuse) == (4, 9, "double")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "width", "epochs", "batch_size", "clip"),
+    [
+        ("cifar10", "cifar10", None, 500, 256, 0.0),
+        ("cifar10-script", "cifar10", None, 600, 256, 5.0),
+        ("cifar100", "cifar100", 64, 500, 128, 0.0),
+    ],
+)
+def test_the_retrainings_of_the_papers(name, data, width, epochs, batch_size, clip):
+    preset = RETRAIN_PRESETS[name]
+    recipe = preset.train
+    assert (preset.data.name, preset.width, preset.backbone) == (data, width, "cifar_resnet20")
+    assert (recipe.epochs, recipe.batch_size, recipe.clip) == (epochs, batch_size, clip)
+    assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (0.1, 0.9, 5e-4)
+    assert (recipe.schedule, recipe.min_learning_rate) == ("cosine", 0.0)
+    assert (recipe.warmup_epochs, recipe.label_smoothing, recipe.drop_path, recipe.ema) == (0, 0, 0, 0)
+
+
+def test_digits_are_the_default_and_never_mirrored():
+    for preset in (SEARCH_PRESETS["digits"], RETRAIN_PRESETS["digits"]):
+        assert preset.data.name == "digits"
+        assert not preset.data.flip
+    assert RETRAIN_PRESETS["digits"].seeds == (0, 1, 2)
