@@ -120,7 +120,7 @@ def _train(
         if not path.exists():
             single = replace(config, attentions=(attention,), seeds=(seed,))
             known = environment(fabric.device, seed)
-            RunDirectory.create(path, to_json(single), known, setting.describe()).unlock()
+            whole.create_member(name, to_json(single), known, setting.describe())
 
     in_first(fabric, make)
     with RunDirectory.open(path) as run:

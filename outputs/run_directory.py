@@ -81,6 +81,16 @@ class RunDirectory:
             raise InputError(f"{path} is not a run folder: it has no {CONFIG}")
         return cls(path)
 
+    def create_member(
+        self, name: str, config: str, environment: Mapping[str, Any], data: Mapping[str, Any]
+    ) -> None:
+        """Makes a run inside this one, which is locked: what a process that was killed left of it goes."""
+        assert self._lock is not None, "lock the whole run first"
+        for left in self.path.iterdir():
+            if re.fullmatch(rf"\.{re.escape(name)}\.[a-z0-9_]{{8}}", left.name):
+                shutil.rmtree(left)
+        self.create(self.path / name, config, environment, data).unlock()
+
     def lock(self) -> RunDirectory:
         """Keeps other processes from writing to the run, until this one ends or calls `unlock`.
 

@@ -96,6 +96,18 @@ def test_a_retraining_that_is_stopped_between_two_records_ends_the_same(call, ow
     assert records(own_folder / "run") == records(finished[1])
 
 
+def test_a_member_that_was_being_made_leaves_nothing(call, own_folder, finished):
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, Training, 5, KeyboardInterrupt())
+        assert call(COMMAND, "--out run").code == 130
+    half = own_folder / "run" / ".hoga-seed0.a1b2_3d4"
+    half.mkdir()
+    (half / "config.json").write_text("{}")
+    assert call("retrain --resume run").code == 0
+    assert not half.exists()
+    assert records(own_folder / "run") == records(finished[1])
+
+
 def test_members_that_are_complete_are_not_trained_again(call, own_folder, trained):
     (trained / "table.json").unlink()
     shutil.rmtree(trained / "hoga-seed0")
