@@ -37,12 +37,12 @@ def attach(
     """Inserts attention into a model, in place, and returns the model.
 
     The module at each place keeps its name and its keys, so weights of the plain model load under their
-    original names; it gains a child `attention`, through which its output passes (or `input_attention` for its
-    input, between an activation and the convolution that reads it). An operator that stands for a convolution
-    takes its place: one that changes it (`aw`) has its weight under its key, one that does something else
-    (`aa`) has keys of its own. State dicts round-trip, and `torch.compile` and `torch.export` work on the
-    result. Whatever replaces modules of the backbone (`SyncBatchNorm.convert_sync_batchnorm`) has to run
-    before: it would leave the attention behind, unused.
+    original names; it gains a child `attention`, through which its output passes, or `input_attention` for
+    its input, between an activation and the convolution that reads it. An operator that stands for a
+    convolution takes its place: one that changes it (`aw`) has its weight under its key, one that does
+    something else (`aa`) has keys of its own. State dicts round-trip, and `torch.compile` and `torch.export`
+    work on the result. Whatever replaces modules of the backbone (`SyncBatchNorm.convert_sync_batchnorm`) has
+    to run before: it would leave the attention behind, unused.
 
     Args:
         model: A ResNet of autola, torchvision or timm; or any module, with `sites`.

@@ -32,7 +32,8 @@ class DynamicConvolution(Operator):
     gamma is a scalar that is 0 at first, so the block begins as the identity.
     The formula that the empirical study used in its networks is not known to us. This is the definition of
     the first source, in its public code `dynamic_convolution.py`, read in two dimensions: the taps are a
-    K x K window around the position, in place of K words.
+    K x K window around the position, in place of K words. By default it is on the last two stages of a
+    backbone, as the study's attention is.
 
     Args:
         channels: Channels of the input.
@@ -45,6 +46,7 @@ class DynamicConvolution(Operator):
     """
 
     place: ClassVar[Place] = "activation"
+    last_stages: ClassVar[int | None] = 2
 
     def __init__(self, channels: int, *, heads: int | None = None, kernel_size: int = 3) -> None:
         super().__init__()

@@ -49,7 +49,8 @@ class GeneralizedAttention(Operator):
     Computed without the energies of all pairs: the position terms are one number for each row and one for
     each column of the keys, so they are appended to the query, and one-hot codes of row and column to the
     key. `0010` has one map an image, for no query matters, and `0001` is a product of a softmax over the
-    rows and one over the columns.
+    rows and one over the columns. By default it is on the last two stages of a backbone, as in the authors'
+    networks.
     Differs from mmcv's module: right on maps that are not square for all bits; `spatial_range` on maps and
     channels of any size, and a window |q - k| <= range on both axes (theirs reaches further on one side); the
     heads divide the channels.
@@ -70,6 +71,7 @@ class GeneralizedAttention(Operator):
     """
 
     place: ClassVar[Place] = "activation"
+    last_stages: ClassVar[int | None] = 2
 
     def __init__(
         self,

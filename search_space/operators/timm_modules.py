@@ -55,7 +55,7 @@ class TimmOperator(Operator):
         parameter = next(self.parameters(), torch.empty(0))
         x = torch.empty(shape, device=parameter.device, dtype=parameter.dtype)
         with FlopCounterMode(display=False) as counter:
-            self(x)
+            self.read(State(x))
         return counter.get_total_flops() // 2
 
 

@@ -118,3 +118,27 @@ def test_check_names_the_edge(operator: str) -> None:
 def test_impossible_spaces_are_refused(options: dict, expected: str) -> None:
     with pytest.raises(InputError, match=expected):
         replace(HOGA, **options)
+
+
+def test_hoga_wide_has_the_nine_first() -> None:
+    wide = SPACES["hoga_wide"]
+    assert wide.primitives[: len(HOGA.primitives)] == HOGA.primitives
+    rng = random.Random(0)
+    genotypes = [wide.sample(rng) for _ in range(200)]
+    assert {edge.operator for genotype in genotypes for _, edge in genotype.edges()} == set(wide.candidates)
+    assert all(wide.check(wide.mutate(genotype, rng)) for genotype in genotypes)
+    with pytest.raises(InputError, match="unknown operator 'ga:0011'; did you mean ga:0010 or ga:1111"):
+        wide.check(Genotype.of([[("ga:0011", 0)]], space="hoga_wide"))
+
+
+def test_names_with_an_argument_are_operators() -> None:
+    recipe = OPERATORS["ga:0110"]
+    assert (recipe.name, recipe.options, recipe.place) == ("ga:0110", {"argument": "0110"}, "activation")
+    assert "ga:0110" in OPERATORS
+    assert "se:8" not in OPERATORS
+    assert "gx:0110" not in OPERATORS
+    assert "ga:0110" not in list(OPERATORS)
+    with pytest.raises(InputError, match="`se` takes no argument, but 'se:8' gives it '8'"):
+        OPERATORS["se:8"]
+    with pytest.raises(InputError, match="unknown operator 'gx'; "):
+        OPERATORS["gx:0110"]

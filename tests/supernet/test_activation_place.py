@@ -116,13 +116,21 @@ def test_identity_and_named_places() -> None:
     assert (seen[0] < 0).any(), "a place that the user names is followed, whatever the operator"
 
 
-def test_a_bottleneck_network_has_the_weights_of_the_public_modules() -> None:
+@pytest.mark.parametrize(
+    ("attention", "added"),
+    [
+        ("ga:0010", 3_545_097),
+        ("ga:0010[stages=34]", 3_545_097),
+        ("ga:1111[stages=34]", 6 * 328_449 + 3 * 1_312_257),
+        ("ga:0010[stages=4]", 3 * 787_457),
+        ("dcn", sum(times * 9 * 18 * c + times * 18 for c, times in ((128, 4), (256, 6), (512, 3)))),
+    ],
+)
+@pytest.mark.parametrize("name", ["resnet50", "timm:resnet50"])
+def test_resnet50_has_the_weights_of_the_public_networks(name: str, attention: str, added: int) -> None:
+    plain = num_parameters(on_meta(name))
     with torch.device("meta"):
-        added = num_parameters(attach(build_backbone("resnet50"), "ga:0010")) - num_parameters(
-            build_backbone("resnet50")
-        )
-    width = {64: 3, 128: 4, 256: 6, 512: 3}
-    assert added == sum(times * (3 * c * c + 2 * c + 1) for c, times in width.items())
+        assert num_parameters(attach(build_backbone(name), attention)) - plain == added
 
 
 COMPILED = """
@@ -154,6 +162,7 @@ for attention in sys.argv[1:]:
 EVERY = [
     "ga:1111+ga:0010+dynamic",
     "ga:0001+ga:0011[spatial_range=2]+ga:0100[q_stride=2]",
+    "dcn[modulated=true]+ga:1001",
     "simam+coordinate+triplet+eca+ceca+ese+gc+gca+ge+nl+sk+bat",
 ]
 

@@ -1,0 +1,112 @@
+"""Deformable convolution: the taps look where the position tells them to.
+
+Source: Dai et al., "Deformable Convolutional Networks", ICCV 2017 (arXiv:1703.06211); modulated: Zhu et al.,
+"Deformable ConvNets v2: More Deformable, Better Results", CVPR 2019 (arXiv:1811.11168).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from search_space.convolution import (
+    ConvolutionOperator,
+    as_convolution,
+    convolution_macs,
+    margins,
+    output_size,
+)
+from search_space.errors import InputError
+from search_space.operator import operator
+from search_space.state import State
+
+
+@operator("dcn")
+class DeformableConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """Shifts each tap of a convolution by an offset that a second convolution computes from the map.
+
+        y[p] = sum over taps t of K[t] m[t, p] x(p + t + o[t, p]),  [o; m] = the second convolution of x
+
+    x between positions is bilinear, and 0 beyond the border; m is 1, or with `modulated` 2 sigmoid(...).
+    The second convolution has the shape of the first and a bias, and all of it is 0 at first, so the operator
+    begins as the convolution that it changes, whose weight keeps its key. torchvision's operator computes it,
+    in float32 at least. By default it is on the last three stages of a backbone, as mmdetection has it.
+    Differs from the second source: the factor 2, without which the operator begins as half the convolution.
+
+    Args:
+        channels: The convolution to change; a number of channels for a new 3x3 one.
+        modulated: Whether each tap has a factor as well (v2).
+        groups: Groups of input channels with offsets of their own.
+
+    Raises:
+        InputError: If the groups do not divide the input channels.
+    """
+
+    keeps_weight = True
+    last_stages: ClassVar[int | None] = 3
+
+    def __init__(self, channels: int | nn.Conv2d, *, modulated: bool = False, groups: int = 1) -> None:
+        conv = as_convolution(channels)
+        if groups < 1 or conv.in_channels % groups:
+            raise InputError(f"dcn[groups={groups}] does not divide {conv.in_channels} input channels")
+        shape = (
+            (conv.kernel_size[0], conv.kernel_size[1]),
+            (conv.stride[0], conv.stride[1]),
+            conv.padding if isinstance(conv.padding, str) else (conv.padding[0], conv.padding[1]),
+            (conv.dilation[0], conv.dilation[1]),
+        )
+        super().__init__(
+            conv.in_channels,
+            conv.out_channels,
+            *shape,
+            conv.groups,
+            conv.bias is not None,
+            conv.padding_mode,
+            device="meta",
+        )
+        self.weight, self.bias = conv.weight, conv.bias
+        self.num_offsets = 2 * groups * conv.kernel_size[0] * conv.kernel_size[1]
+        num_maps = self.num_offsets * 3 // 2 if modulated else self.num_offsets
+        self.offset = nn.Conv2d(conv.in_channels, num_maps, *shape, padding_mode=conv.padding_mode)
+        nn.init.zeros_(self.offset.weight)
+        assert self.offset.bias is not None
+        nn.init.zeros_(self.offset.bias)
+
+    def start_plain(self) -> None:
+        """Nothing to do: without offsets it is the convolution."""
+
+    def read(self, state: State) -> Float[Tensor, "b c2 h2 w2"]:
+        from torchvision.ops import deform_conv2d  # slow
+
+        x = state.x
+        maps = self.offset(x)
+        kind = maps.dtype
+        precise = torch.promote_types(kind, torch.float32)
+        rows, columns = margins(self)
+        padding = (rows[0], columns[0])
+        if self.padding_mode != "zeros" or rows[0] != rows[1] or columns[0] != columns[1]:
+            mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
+            x, padding = F.pad(x, (*columns, *rows), mode=mode), (0, 0)
+        maps, mask = maps.to(precise), None
+        if maps.shape[1] > self.num_offsets:
+            mask = 2 * torch.sigmoid(maps[:, self.num_offsets :])
+        y = deform_conv2d(
+            x.to(precise),
+            maps[:, : self.num_offsets],
+            self.weight.to(precise),
+            None if self.bias is None else self.bias.to(precise),
+            stride=(self.stride[0], self.stride[1]),
+            padding=padding,
+            dilation=(self.dilation[0], self.dilation[1]),
+            mask=mask,
+        )
+        return y.to(kind)
+
+    def macs(self, shape: torch.Size) -> int:
+        """Both convolutions', without what interpolates."""
+        size = output_size(self, shape[2:])
+        return convolution_macs(self, shape[0], size) + convolution_macs(self.offset, shape[0], size)

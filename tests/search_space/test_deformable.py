@@ -1,0 +1,112 @@
+"""Deformable convolution against its sum over taps, and against the convolution that it begins as."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from search_space.convolution import margins, output_size
+from search_space.errors import InputError
+from search_space.grammar import parse_attention
+from search_space.operator import OPERATORS
+from tests.modules import image, scrambled
+from tests.search_space.test_aw import CONVOLUTIONS
+
+ZERO_PADDED = [name for name in CONVOLUTIONS if name != "reflected"]
+
+
+def built(options: dict[str, Any], **own: Any) -> Any:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(4, 6, **{"bias": False, **options})
+    return OPERATORS["dcn"].build(conv, **own).double(), conv.double()
+
+
+def at(x: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """x (channels, h, w) at a place between its positions, bilinear, zero beyond the border."""
+    i, j = math.floor(row), math.floor(column)
+    y = x.new_zeros(len(x))
+    for a, b in product((i, i + 1), (j, j + 1)):
+        if 0 <= a < x.shape[1] and 0 <= b < x.shape[2]:
+            y = y + x[:, a, b] * (1 - abs(row - a)) * (1 - abs(column - b))
+    return y
+
+
+def literal(m: Any, x: Tensor, modulated: bool, groups: int) -> Tensor:
+    maps = m.offset(x)
+    (top, _), (left, _) = margins(m)
+    height, width = output_size(m, x.shape[2:])
+    kh, kw = m.kernel_size
+    y = x.new_zeros(len(x), m.out_channels, height, width)
+    for n, p, q in product(range(len(x)), range(height), range(width)):
+        for s, t, group in product(range(kh), range(kw), range(groups)):
+            tap = group * kh * kw + s * kw + t
+            row = p * m.stride[0] - top + s * m.dilation[0] + maps[n, 2 * tap, p, q]
+            column = q * m.stride[1] - left + t * m.dilation[1] + maps[n, 2 * tap + 1, p, q]
+            own = slice(group * 4 // groups, (group + 1) * 4 // groups)
+            seen = x.new_zeros(4)
+            seen[own] = at(x[n, own], row, column)
+            if modulated:
+                seen = seen * 2 / (1 + torch.exp(-maps[n, 2 * groups * kh * kw + tap, p, q]))
+            for out in range(m.out_channels):
+                part = out * m.groups // m.out_channels
+                inputs = slice(part * 4 // m.groups, (part + 1) * 4 // m.groups)
+                y[n, out, p, q] += m.weight[out, :, s, t] @ seen[inputs]
+    return y if m.bias is None else y + m.bias[:, None, None]
+
+
+@pytest.mark.parametrize(("modulated", "groups"), [(False, 1), (True, 1), (False, 2), (True, 4)])
+@pytest.mark.parametrize("name", ZERO_PADDED)
+def test_equals_the_sum_over_taps(name: str, modulated: bool, groups: int) -> None:
+    m, _ = built(CONVOLUTIONS[name], modulated=modulated, groups=groups)
+    scrambled(m)
+    x = image(1, 4, 5, 7)
+    with torch.no_grad():
+        torch.testing.assert_close(m(x), literal(m, x, modulated, groups), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("modulated", [False, True])
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_begins_as_the_convolution(name: str, modulated: bool) -> None:
+    m, conv = built(CONVOLUTIONS[name], modulated=modulated)
+    x = image(2, 4, 7, 9)
+    torch.testing.assert_close(m(x), conv(x), rtol=0, atol=1e-12)
+    assert {key for key in m.state_dict() if not key.startswith("offset.")} == set(conv.state_dict())
+
+
+def test_offsets_learn_at_once() -> None:
+    m, _ = built({"kernel_size": 3, "padding": 1}, modulated=True)
+    m(image(2, 4, 5, 7)).square().sum().backward()
+    assert (m.offset.weight.grad.flatten(1).abs().sum(1) > 0).all()
+
+
+@pytest.mark.parametrize("modulated", [False, True])
+def test_gradients_are_right(modulated: bool) -> None:
+    m, _ = built({"kernel_size": (3, 2), "stride": 2, "padding": 1, "bias": True}, modulated=modulated)
+    scrambled(m)
+    names, values = zip(*m.named_parameters())
+
+    def run(x: Tensor, *weights: Tensor) -> Tensor:
+        return torch.func.functional_call(m, dict(zip(names, weights)), (x,))
+
+    assert torch.autograd.gradcheck(run, (image(2, 4, 3, 5).requires_grad_(), *values))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("dcn[groups=3]", "dcn[groups=3] does not divide 8 input channels"),
+        ("dcn[groups=0]", "dcn[groups=0] does not divide"),
+        ("dcn[v2=true]", "`dcn` has no option 'v2'; it has: modulated, groups"),
+        ("dcn:v2", "`dcn` takes no argument"),
+    ],
+)
+def test_errors_say_what_is_wrong(text: str, expected: str) -> None:
+    with pytest.raises(InputError) as raised:
+        parse_attention(text)[0].build(8)
+    assert expected in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
