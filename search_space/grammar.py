@@ -67,8 +67,8 @@ class Term:
     @property
     def wants_size(self) -> bool:
         """Whether it is made for maps of one size, and none is given."""
-        known = () if self.genotype else OPERATORS[self.name].known_options
-        return SIZE in known and SIZE not in dict(self.options)
+        sized = not self.genotype and getattr(OPERATORS[self.name].module, "sized", False)
+        return sized and SIZE not in dict(self.options)
 
     def build(self, channels: int | nn.Conv2d, size: tuple[int, int] | None = None) -> nn.Module:
         """A new module for a number of channels.

@@ -32,6 +32,8 @@ class Operator(nn.Module):
     place: ClassVar[Place] = "block"
     last_stages: ClassVar[int | None] = None
     """How many of a backbone's last stages get it unless told otherwise; None for all."""
+    sized: ClassVar[bool] = False
+    """Whether it is made for maps of one size, the (height, width) that its option `size` takes."""
     search_options: ClassVar[Mapping[str, Any]] = {}
     """Options that differ in a supernet (the public search has batch norms without affine weights)."""
 
@@ -140,7 +142,12 @@ def operator(name: str, **options: Any) -> Callable[[M], M]:
     """
 
     def decorate(module: M) -> M:
-        OPERATORS.add(name, Recipe(name=name, module=module, options=options))
+        recipe = Recipe(name=name, module=module, options=options)
+        if "stages" in recipe.known_options:
+            raise ValueError(
+                f"operator {name!r} has an option stages, which the grammar gives to all operators"
+            )
+        OPERATORS.add(name, recipe)
         return module
 
     return decorate

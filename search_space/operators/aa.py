@@ -60,6 +60,7 @@ class AttentionAugmentedConvolution(ConvolutionOperator):
     """
 
     last_stages: ClassVar[int | None] = 3
+    sized: ClassVar[bool] = True
 
     def __init__(
         self,

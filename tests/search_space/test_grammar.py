@@ -108,6 +108,33 @@ def test_stages_are_the_terms_and_not_the_modules() -> None:
     assert next(first.build(16).parameters()).shape == (2, 16)
 
 
+def test_a_size_is_the_maps_only_where_an_operator_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OPERATORS, "_entries", dict(OPERATORS.items()))
+
+    @operator("kernel")
+    class Kernel(Operator):
+        """Has a size of its own, and stages it may not have."""
+
+        def __init__(self, channels: int, *, size: int = 3) -> None:
+            super().__init__()
+            assert size == 3
+
+    (term,) = parse_attention("kernel")
+    assert not term.wants_size
+    term.build(8, (5, 7))
+    assert parse_attention("aa")[0].wants_size
+    assert not parse_attention("aa[size=7]")[0].wants_size
+
+    class Staged(Operator):
+        """Takes the grammar's word."""
+
+        def __init__(self, channels: int, *, stages: int = 3) -> None:
+            super().__init__()
+
+    with pytest.raises(ValueError, match="'staged' has an option stages, which the grammar gives to all"):
+        operator("staged")(Staged)
+
+
 def test_hoga_is_the_published_genotype() -> None:
     (term,) = parse_attention("hoga")
     assert term.genotype == PUBLISHED
