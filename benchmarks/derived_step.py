@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,8 +19,11 @@ from torch import Tensor, nn
 
 from benchmarks.measure import alternate, count_calls, median, peak_memory_mb, saved_bytes
 from search_space.cell import Cell, FoundEdges
+from search_space.operator import read
+from search_space.state import State
 from supernet.attach import attach
 from supernet.backbones import build_backbone
+from supernet.mixed import SeparateState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +87,18 @@ def build_subjects(options: Options) -> dict[str, Subject]:
             alone = attach(build_backbone(options.net), attention)
             for module in alone.modules():
                 if isinstance(module, FoundEdges):
-                    module.grouped = False
+                    module.forward = partial(edge_by_edge, module)
             subjects[f"{attention}_edge_by_edge"] = Subject(model=alone, images=images, labels=labels)
     return subjects
+
+
+def edge_by_edge(edges: FoundEdges, source: int, state: State) -> list[tuple[int, Tensor]]:
+    """The operators of a cell alone: each computes the statistics it needs the textbook way."""
+    groups = state.groups()
+    return [
+        (node, read(edges.operators[name], SeparateState(groups[node - 1 if source == 0 else 0].x)))
+        for node, name in edges.readers.get(source, [])
+    ]
 
 
 def measure(options: Options) -> dict[str, Any]:

@@ -111,17 +111,17 @@ class FoundEdges(nn.Module):
     def __init__(self, genotype: Genotype, width: int) -> None:
         super().__init__()
         self.operators = nn.ModuleDict()
-        self._readers: dict[int, list[tuple[int, str]]] = {}
+        self.readers: dict[int, list[tuple[int, str]]] = {}
         for node, edge in genotype.edges():
             name = edge_name(node, edge.index)
             self.operators[name] = OPERATORS[edge.operator].build(width)
-            self._readers.setdefault(edge.index, []).append((node, name))
+            self.readers.setdefault(edge.index, []).append((node, name))
 
     def forward(self, source: int, state: State) -> list[tuple[int, Tensor]]:
         groups = state.groups()
         return [
             (node, read(self.operators[name], groups[node - 1] if source == 0 else state))
-            for node, name in self._readers.get(source, [])
+            for node, name in self.readers.get(source, [])
         ]
 
 

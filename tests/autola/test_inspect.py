@@ -26,7 +26,9 @@ def test_json_is_one_object_and_nothing_else(call, found):
     assert [cost["attention"] for cost in shown["costs"]] == ["none", "se", "cbam", f"hoga:{found}"]
     assert all(cost["params"] > 0 and cost["macs"] > 0 for cost in shown["costs"])
     assert shown["setting"]["input_shape"] == [1, 8, 8]
-    assert shown["next"] == f"autola retrain none se cbam hoga:{found} --preset digits"
+    assert shown["next"] == (
+        f"autola retrain none se cbam hoga:{found} --preset digits --width 8 --data.limit 60"
+    )
 
 
 def test_a_person_sees_edges_costs_and_what_to_do_next(call, found):

@@ -46,7 +46,7 @@ def test_several_seeds_have_mean_spread_and_a_paired_difference(call, own_folder
     told = call(f"retrain none se {RETRAIN} 1 2 --out run")
     assert told.code == 0
     assert "±" in told.out
-    assert "differences are paired by seed" in told.out
+    assert "mean difference by seed" in told.out
     plain, se = table(own_folder / "run").rows
     assert plain.seeds == se.seeds == (0, 1, 2)
     assert len(set(plain.scores)) > 1 or len(set(se.scores)) > 1

@@ -251,6 +251,7 @@ for attention, options in (("aw+se", {"identity": True}), ("aa", {"input_shape":
 """
 
 
+@pytest.mark.slow
 def test_compiles_and_exports() -> None:
     # In its own process: torch.compile does not trace the checks of shapes that tests put around functions.
     root = Path(__file__).parents[2]
