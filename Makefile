@@ -19,7 +19,7 @@ $(READY): pyproject.toml requirements.lock
 check: setup  ## formatting, lint, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/lint-imports --no-cache
 
 format: setup  ## let ruff put the code in order
