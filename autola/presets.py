@@ -36,7 +36,7 @@ RETRAIN_PRESETS.add(
     RetrainConfig(
         data=DIGITS,
         backbone="cifar_resnet8",
-        train=TrainConfig(epochs=20, batch_size=64, learning_rate=0.05, warmup_epochs=2, clip=5.0),
+        train=TrainConfig(epochs=30, batch_size=64, learning_rate=0.05, warmup_epochs=2, clip=5.0),
         seeds=(0, 1, 2),
         threads=1,
     ),
