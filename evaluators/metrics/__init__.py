@@ -1,0 +1,1 @@
+"""Scores that are held to the official tools, one kind a file."""

@@ -1,0 +1,1 @@
+"""Networks for tasks other than classification, each on a backbone with attention; one network a file."""
