@@ -1,1 +1,1 @@
-"""Scores that are held to the official tools, one kind a file."""
+"""Scores whose definition is not ours."""
