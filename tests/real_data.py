@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -15,4 +16,12 @@ def real_data(name: str) -> Path:
     folder = Path(os.environ.get("AUTOLA_TEST_DATA", BESIDE)) / name
     if not folder.is_dir():
         pytest.skip(f"no {name} at hand; AUTOLA_TEST_DATA names the folder that holds it")
+    return folder
+
+
+def unpacked(name: str, folder: Path) -> Path:
+    """A tar of real data, unpacked into a folder of the test; skipped without it."""
+    inside, _, archive = name.rpartition("/")
+    with tarfile.open(real_data(inside) / archive) as tar:
+        tar.extractall(folder, filter="data")
     return folder

@@ -72,14 +72,14 @@ class Crops:
         taken = [max(1, min(side, self.size)) for side in sides]
         corner = [random.integers(0, max(side - part, 0), endpoint=True) for side, part in zip(sides, taken)]
         starts = [first / scale for first in corner]
-        ends = [
-            min((first + part) / scale, side) for first, part, side in zip(corner, taken, picture.size)
-        ]
+        ends = [min((first + part) / scale, side) for first, part, side in zip(corner, taken, picture.size)]
         box, size = (*starts, *ends), (taken[0], taken[1])
         picture = picture.resize(size, Image.Resampling.BILINEAR, box)
         labels = labels.resize(size, Image.Resampling.NEAREST, box)
         if self.flip and random.random() < 0.5:
-            picture, labels = (image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for image in (picture, labels))
+            picture, labels = (
+                image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for image in (picture, labels)
+            )
         if size != (self.size, self.size):
             whole = Image.new("RGB", (self.size, self.size), FILL)
             ignored = Image.new("L", (self.size, self.size), IGNORED)

@@ -245,5 +245,6 @@ def _check_sizes(pairs: Sequence[tuple[Path, Path]], part: str) -> None:
             different.append(f"{picture.name} is {ours} pixels, its labels {theirs}")
     if different:
         raise InputError(
-            f"{len(different)} of {len(pairs)} pictures of {part!r} differ in size from their labels: {different[0]}"
+            f"{len(different)} of {len(pairs)} pictures of {part!r} differ in size from their labels: "
+            f"{different[0]}"
         )
