@@ -17,6 +17,7 @@ import pytest
 from autola import arguments
 from autola.cli import COMMANDS
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+from evaluators.tasks.classification import Classification
 from search_space.grammar import parse_attention
 
 ROOT = Path(__file__).parents[1]
@@ -74,10 +75,12 @@ LINES = [
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for presets in (SEARCH_PRESETS, RETRAIN_PRESETS):
-        digits = presets["digits"]
-        few = replace(digits, data=replace(digits.data, limit=FEW))
-        monkeypatch.setitem(presets._entries, "digits", few)
+    search, retrain = SEARCH_PRESETS["digits"], RETRAIN_PRESETS["digits"]
+    assert isinstance(retrain.task, Classification)
+    few = replace(search.data, limit=FEW)
+    monkeypatch.setitem(SEARCH_PRESETS._entries, "digits", replace(search, data=few))
+    task = replace(retrain.task, data=few)
+    monkeypatch.setitem(RETRAIN_PRESETS._entries, "digits", replace(retrain, task=task))
     names: dict[str, Any] = {"__name__": "page"}
     for block in blocks(page):
         if block.language == "python" and not block.comment.startswith("not run: "):
