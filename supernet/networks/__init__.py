@@ -1,1 +1,1 @@
-"""Networks for tasks other than classification, each on a backbone with attention; one network a file."""
+"""Networks of tasks beyond classification, of torchvision's maintained parts; new files are found."""
