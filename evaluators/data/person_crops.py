@@ -49,12 +49,11 @@ def crop_matrix(
     h, w = size
     pixel = max(width / w, height / h) * margin * scale
     sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
-    turn = pixel * np.array([[cosine, sine], [-sine, cosine]])
-    if mirrored:
-        turn[:, 0] *= -1
+    side = -1 if mirrored else 1
+    turn = np.array([[side * cosine, sine], [-side * sine, cosine]]) * pixel
     centre = np.array([left + width / 2 - 0.5, top + height / 2 - 0.5])
     middle = np.array([(w - 1) / 2, (h - 1) / 2])
-    return np.column_stack((turn, centre - turn @ middle))
+    return np.asarray(np.column_stack((turn, centre - turn @ middle)), dtype=np.float64)
 
 
 def inverse(matrix: Matrix) -> Matrix:

@@ -67,13 +67,16 @@ class Crops:
         random = np.random.default_rng(seed)
         picture, labels = self.scenes.picture(index), self.scenes.labels(index)
         scale = random.uniform(*self.scales)
-        # In pixels of the resized picture: what is taken of it, and from where.
-        sides = [round(side * scale) for side in picture.size]
-        taken = [max(1, min(side, self.size)) for side in sides]
-        corner = [random.integers(0, max(side - part, 0), endpoint=True) for side, part in zip(sides, taken)]
-        starts = [first / scale for first in corner]
-        ends = [min((first + part) / scale, side) for first, part, side in zip(corner, taken, picture.size)]
-        box, size = (*starts, *ends), (taken[0], taken[1])
+
+        def span(side: int) -> tuple[int, float, float]:
+            """Pixels to fill along one axis, and from where to where of the picture they come."""
+            resized = round(side * scale)
+            taken = max(1, min(resized, self.size))
+            first = int(random.integers(0, max(resized - taken, 0), endpoint=True))
+            return taken, first / scale, min((first + taken) / scale, side)
+
+        (width, left, right), (height, top, bottom) = span(picture.width), span(picture.height)
+        size, box = (width, height), (left, top, right, bottom)
         picture = picture.resize(size, Image.Resampling.BILINEAR, box)
         labels = labels.resize(size, Image.Resampling.NEAREST, box)
         if self.flip and random.random() < 0.5:

@@ -41,7 +41,7 @@ def segmentation_scores(matrix: Int64[Tensor, "c c"], classes: Sequence[str]) ->
     if not there.any():
         return {"mIoU": 0.0, "accuracy": 0.0, "mean_accuracy": 0.0}
     iou = right[there] / union[there]
-    names = [name for name, found in zip(classes, there.tolist()) if found]
+    names = [name.replace(" ", "_") for name, found in zip(classes, there.tolist()) if found]
     labelled = true > 0
     scores = {
         "mIoU": iou.mean().item(),
