@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict
+from pydantic import ConfigDict, RootModel
 
 from evaluators.data.coco import CocoCategory, CocoSet, boxes_to_train
 from search_space.config import parse_json, read_text
@@ -111,6 +111,10 @@ class _Detection:
     score: float
 
 
+class _Detections(RootModel[list[_Detection]]):
+    """A file of them."""
+
+
 def detected_people(coco: CocoSet, file: str | Path) -> list[Person]:
     """The persons of a file of detections in COCO's result format.
 
@@ -121,7 +125,7 @@ def detected_people(coco: CocoSet, file: str | Path) -> list[Person]:
     """
     text = read_text(file, "file of detections")
     try:
-        found = parse_json(list[_Detection], text, str(file))
+        found = parse_json(_Detections, text, str(file)).root
     except InputError as error:
         raise InputError(
             f"{error}; expected COCO's result format: a list with image_id, category_id, bbox, score"

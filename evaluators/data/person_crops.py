@@ -53,13 +53,19 @@ def crop_matrix(
     turn = np.array([[side * cosine, sine], [-side * sine, cosine]]) * pixel
     centre = np.array([left + width / 2 - 0.5, top + height / 2 - 0.5])
     middle = np.array([(w - 1) / 2, (h - 1) / 2])
-    return np.asarray(np.column_stack((turn, centre - turn @ middle)), dtype=np.float64)
+    return _matrix(turn, centre - turn @ middle)
 
 
 def inverse(matrix: Matrix) -> Matrix:
     """From the picture to the crop."""
     turn = np.linalg.inv(matrix[:, :2])
-    return np.column_stack((turn, -turn @ matrix[:, 2]))
+    return _matrix(turn, -turn @ matrix[:, 2])
+
+
+def _matrix(turn: NDArray[np.floating], shift: NDArray[np.floating]) -> Matrix:
+    matrix = np.empty((2, 3))
+    matrix[:, :2], matrix[:, 2] = turn, shift
+    return matrix
 
 
 def move(points: Float[Tensor, "*n 2"] | NDArray[np.floating], matrix: Matrix) -> NDArray[np.float64]:

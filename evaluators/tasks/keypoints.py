@@ -259,7 +259,7 @@ def _annotated(coco: CocoSet) -> People:
     people = annotated_people(coco)
     if not people:
         raise InputError(
-            f"none of the {len(coco)} pictures in use of {coco.file.name} shows a person with labelled keypoints"
+            f"none of the {len(coco)} pictures in use of {coco.file.name} has a person with keypoints"
         )
     log.info("%s: %d persons with keypoints", coco.file.name, len(people))
     return People(coco, people)
