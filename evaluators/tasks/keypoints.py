@@ -194,6 +194,8 @@ class KeypointSetting:
 
     def __init__(self, config: Keypoints, train: TrainConfig, fabric: Fabric) -> None:
         need_coco()
+        if train.label_smoothing:
+            raise InputError("label_smoothing is for classes; heat maps have none: leave it out")
         self.config, self.recipe, self.fabric = config, train, fabric
         self.input_shape: tuple[int, int, int] = (3, *config.image_size)
         data = config.data

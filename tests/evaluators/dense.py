@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from PIL import Image
 from torch import nn
 
 from evaluators.recipe import TrainConfig
-from evaluators.tasks import TaskConfig, new_network
+from evaluators.tasks import TaskConfig, keypoints, new_network
 from evaluators.train import Training
 from search_space.grammar import parse_attention
 from supernet.backbones import BACKBONES
+from supernet.networks.pose import SimpleBaseline
 
 SIDED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 KEYPOINTS = ("nose", *(f"{side}_{part}" for part in SIDED for side in ("left", "right")))
@@ -27,15 +29,22 @@ TINY = "tiny_resnet"
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Name of a torchvision ResNet of one block a stage."""
+    """Name of a torchvision ResNet of one block a stage and 4 to 32 channels; poses get 8 more."""
 
     def build(*, num_classes: int, in_channels: int, width: int | None, name: str) -> nn.Module:
         from torchvision.models.resnet import BasicBlock, ResNet
 
-        return ResNet(BasicBlock, [1, 1, 1, 1], num_classes=num_classes)
+        class Narrow(ResNet):
+            def _make_layer(self, block: Any, planes: int, *args: Any, **options: Any) -> nn.Sequential:
+                return super()._make_layer(block, planes // 16, *args, **options)
+
+        network = Narrow(BasicBlock, [1, 1, 1, 1])
+        network.fc = nn.Linear(32, num_classes)
+        return network
 
     BACKBONES._load()
     monkeypatch.setitem(BACKBONES._entries, TINY, build)
+    monkeypatch.setattr(keypoints, "SimpleBaseline", partial(SimpleBaseline, channels=8))
     return TINY
 
 
