@@ -119,8 +119,9 @@ class CocoDetection(TaskConfig):
 
     def smoke(self) -> CocoDetection:
         limit = min(self.data.limit or SMOKE_IMAGES, SMOKE_IMAGES)
-        small = replace(self.detector, min_sizes=(SMOKE_SIZE,), max_size=2 * SMOKE_SIZE)
-        return replace(self, data=replace(self.data, limit=limit), detector=small, workers=0)
+        small = replace(self.detector, min_sizes=(SMOKE_SIZE,), max_size=2 * SMOKE_SIZE, trainable_stages=5)
+        data = replace(self.data, limit=limit)
+        return replace(self, data=data, detector=small, weights=None, empty=True, workers=0)
 
 
 class DetectionSetting:
