@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from autola.configs import RetrainConfig, SearchConfig
+from autola.dense_presets import DENSE
+from autola.detection_presets import DETECTION
 from evaluators.data import DataConfig
-from evaluators.data.scenes import SceneData
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.classification import Classification
-from evaluators.tasks.keypoints import Keypoints
-from evaluators.tasks.segmentation import Segmentation
 from search_space.registry import Registry
 from searchers.darts import Darts
 
@@ -74,70 +71,5 @@ RETRAIN_PRESETS.add(
     ),
 )
 
-# Supplement of Ma et al.: SimpleBaseline with ResNet-50, Adam, 140 epochs, batch 128, rate 1e-3, a tenth of
-# it from epoch 90 and from 120. Everything else as Xiao et al. have it (the defaults of `Keypoints`), whose
-# code gives Adam no decay. All training pictures are trained on, and the last epoch counts.
-RETRAIN_PRESETS.add(
-    "coco-keypoints",
-    RetrainConfig(
-        task=Keypoints(),
-        train=TrainConfig(
-            epochs=140,
-            batch_size=128,
-            optimizer="adam",
-            learning_rate=1e-3,
-            weight_decay=0.0,
-            schedule="step",
-            milestones=(90, 120),
-            validation_fraction=0.0,
-            select="last",
-        ),
-    ),
-)
-
-# Zhu et al., ICCV 2019, appendix: SGD, rate 0.005 with poly power 0.9, momentum 0.9, decay 1e-4, 8 GPUs x 1
-# picture, 60k iterations; crops are the defaults of `Segmentation`. Cityscapes has 2,975 training pictures,
-# 371 steps an epoch: 162 epochs are 60,102 steps.
-POLY = TrainConfig(
-    epochs=162,
-    batch_size=8,
-    learning_rate=0.005,
-    weight_decay=1e-4,
-    schedule="poly",
-    power=0.9,
-    validation_fraction=0.0,
-    select="last",
-)
-RETRAIN_PRESETS.add(
-    "cityscapes", RetrainConfig(task=Segmentation(data=SceneData(layout="cityscapes")), train=POLY)
-)
-
-# Ours: the same recipe for CamVid's 480x360 pictures and 11 classes, as SegNet's authors have laid them out.
-RETRAIN_PRESETS.add(
-    "camvid",
-    RetrainConfig(
-        task=Segmentation(
-            data=SceneData(
-                validation="val",
-                test="test",
-                classes=(
-                    "sky",
-                    "building",
-                    "pole",
-                    "road",
-                    "pavement",
-                    "tree",
-                    "sign",
-                    "fence",
-                    "car",
-                    "pedestrian",
-                    "bicyclist",
-                ),
-                ignore=11,
-            ),
-            backbone="resnet18",
-            crop=321,
-        ),
-        train=replace(POLY, validation_fraction=0.1, select="best"),
-    ),
-)
+for name, preset in (DETECTION | DENSE).items():
+    RETRAIN_PRESETS.add(name, preset)

@@ -7,14 +7,11 @@ compute it; here by faster-coco-eval, which gives the figures of pycocotools in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from search_space.errors import InputError
-
-if TYPE_CHECKING:
-    from lightning.fabric import Fabric
 
 IouType = Literal["bbox", "keypoints"]
 
@@ -61,17 +58,3 @@ def coco_metrics(
     evaluation.run()
     figures = np.asarray(evaluation.all_stats, dtype=np.float64)
     return dict(zip(NAMES[iou], figures.tolist()))
-
-
-def gather_detections(found: Sequence[dict[str, Any]], fabric: Fabric) -> list[dict[str, Any]]:
-    """The detections of all processes, in the order of the processes, in every process.
-
-    Each process gives those of its own share of the images, so that every image counts once.
-    """
-    if fabric.world_size == 1:
-        return list(found)
-    import torch.distributed as dist
-
-    shares: list[list[dict[str, Any]]] = [[] for _ in range(fabric.world_size)]
-    dist.all_gather_object(shares, list(found))
-    return [detection for share in shares for detection in share]

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.data.coco import CocoData, CocoSet, read_coco
-from evaluators.data.even_split import split_evenly
 from evaluators.data.people import (
     Person,
     annotated_people,
@@ -37,17 +36,23 @@ from evaluators.poses import SEEN, Pose, coco_results, find_poses
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Split, TaskConfig, task
 from evaluators.tasks.classification import real_dtype
+from evaluators.tasks.coco_detection import held_out
 from search_space.config import config
 from search_space.errors import InputError
 from search_space.grammar import Term
 from supernet.attach import attach
 from supernet.networks.pose import STRIDE, SimpleBaseline
+from supernet.networks.trunk import start_trunk
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
     from PIL import Image
 
 log = logging.getLogger(__name__)
+
+
+SMOKE = 32
+"""Pictures of a first look; about half of them show somebody."""
 
 
 @task("coco-keypoints")
@@ -68,6 +73,11 @@ class Keypoints(TaskConfig):
     annotated boxes."""
     backbone: str = "resnet50"
     """torchvision ResNet whose blocks attention is attached to."""
+    weights: str | None = None
+    """Trained weights to start from: a file, a run folder, or IMAGENET1K_V1 or its like for the backbone;
+    none: random ones."""
+    identity: bool = False
+    """Whether attention starts as the identity, so that trained weights work as before at first."""
     image_size: tuple[int, int] = (256, 192)
     """Height and width of a crop in pixels, multiples of 32."""
     margin: float = 1.25
@@ -88,6 +98,8 @@ class Keypoints(TaskConfig):
     """Processes that read pictures ahead; 0 reads in the training itself."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.data, CocoData):
+            raise InputError(f"{self.name} reads COCO's layout; start from a preset of its own")
         if min(self.image_size) < 32 or any(side % 32 for side in self.image_size):
             raise InputError(f"image_size={self.image_size}; give multiples of 32, height before width")
         for name in ("margin", "sigma"):
@@ -107,14 +119,14 @@ class Keypoints(TaskConfig):
 
     def network(self, data: Mapping[str, Any], attention: tuple[Term, ...]) -> nn.Module:
         network = SimpleBaseline(self.backbone, len(data["keypoints"]))
-        return attach(network, attention, input_shape=data["input_shape"])
+        return attach(network, attention, identity=self.identity, input_shape=data["input_shape"])
 
     def summary(self) -> str:
         return f"{self.name}, {self.backbone}, {self.image_size[0]}x{self.image_size[1]}"
 
     def smoke(self) -> Keypoints:
-        data = replace(self.data, limit=16)
-        return replace(self, data=data, backbone="resnet18", image_size=(128, 96), workers=0)
+        data = replace(self.data, limit=min(self.data.limit or SMOKE, SMOKE))
+        return replace(self, data=data, backbone="resnet18", weights=None, image_size=(128, 96), workers=0)
 
     @torch.no_grad()
     def predict(
@@ -206,9 +218,8 @@ class KeypointSetting:
         self.partners = mirror_partners(self.person.keypoints)
         self.validation: People | None = None
         if train.validation_fraction:
-            kept, held = split_evenly(len(learned), train.validation_fraction, "pictures")
-            self.validation = _annotated(learned.select(held))
-            learned = learned.select(kept)
+            learned, held = held_out(learned, train.validation_fraction)
+            self.validation = _annotated(held)
         self.train = _annotated(learned)
         self.test = _annotated(test)
         if config.detections is not None:
@@ -225,6 +236,8 @@ class KeypointSetting:
 
     def start(self, network: nn.Module, seed: int) -> KeypointTask:
         config, parts = self.config, {"validation": self.validation, "test": self.test}
+        if config.weights is not None:
+            start_trunk(network, config.backbone, config.weights)
         jitter = Jitter(scale=config.scale, degrees=config.rotation, turned=config.turned, flip=config.flip)
         return KeypointTask(
             network,
@@ -332,7 +345,8 @@ class KeypointTask:
         for crop in crops:
             images = normalized(crop.picture, self.fabric.device, real_dtype(self.fabric))
             partners = self.partners if self.flip_test else None
-            found += find_poses(model, images, crop.matrix.numpy(), crop.number.tolist(), partners)
+            with self.fabric.autocast():
+                found += find_poses(model, images, crop.matrix.numpy(), crop.number.tolist(), partners)
         model.train(training)
         results = coco_results(gather(self.fabric, found), people.people, people.coco, self.category)
         return coco_metrics(people.coco.truth(), results, "keypoints")

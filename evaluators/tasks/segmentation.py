@@ -23,7 +23,8 @@ from search_space.config import config
 from search_space.errors import InputError
 from search_space.grammar import Term
 from supernet.attach import attach
-from supernet.networks.segmentation import Head, build_segmentation
+from supernet.networks.segmentation import HEADS, Head, build_segmentation
+from supernet.networks.trunk import start_trunk
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 SMALLEST_CROP = 32
 """Pixels; the map of the last stage is an eighth."""
+
+
+SMOKE = 8
+"""Pictures of a first look."""
 
 
 @task("segmentation")
@@ -50,6 +55,11 @@ class Segmentation(TaskConfig):
     """What reads the last stage: torchvision's FCN or DeepLabV3."""
     backbone: str = "resnet50"
     """torchvision ResNet whose blocks attention is attached to; stages 3 and 4 are dilated."""
+    weights: str | None = None
+    """Trained weights to start from: a file, a run folder, IMAGENET1K_V1 or its like for the backbone, or
+    COCO_WITH_VOC_LABELS_V1 for the whole on resnet50 or resnet101; none: random ones."""
+    identity: bool = False
+    """Whether attention starts as the identity, so that trained weights work as before at first."""
     auxiliary: float = 0.4
     """Share of the loss of a second FCN head on stage 3; 0 for none. CCNet's is 0.4, torchvision's 0.5."""
     crop: int = 769
@@ -62,6 +72,8 @@ class Segmentation(TaskConfig):
     """Processes that read pictures ahead; 0 reads in the training itself."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.data, SceneData):
+            raise InputError(f"{self.name} reads pictures with labels; start from a preset of its own")
         if self.crop < SMALLEST_CROP:
             raise InputError(f"crop={self.crop}; give at least {SMALLEST_CROP} pixels")
         if not 0 < self.scales[0] <= self.scales[1]:
@@ -77,15 +89,15 @@ class Segmentation(TaskConfig):
         network = build_segmentation(
             self.head, self.backbone, len(data["classes"]), auxiliary=self.auxiliary > 0
         )
-        return attach(network, attention, input_shape=data["input_shape"])
+        return attach(network, attention, identity=self.identity, input_shape=data["input_shape"])
 
     def summary(self) -> str:
         return f"{self.name}, {self.head} on {self.backbone}"
 
     def smoke(self) -> Segmentation:
         # The smallest of the ResNets, and pictures of a size that a CPU gets through.
-        data = replace(self.data, limit=8, image_size=(120, 160))
-        return replace(self, data=data, backbone="resnet18", crop=97, workers=0)
+        data = replace(self.data, limit=min(self.data.limit or SMOKE, SMOKE), image_size=(120, 160))
+        return replace(self, data=data, backbone="resnet18", weights=None, crop=97, workers=0)
 
     @torch.no_grad()
     def predict(
@@ -170,6 +182,9 @@ class SegmentationSetting:
 
     def start(self, network: nn.Module, seed: int) -> SegmentationTask:
         config = self.config
+        if config.weights is not None:
+            start_trunk(network, config.backbone, config.weights, f"{config.head}_{config.backbone}")
+        synchronise_heads(network, self.fabric)
         train = Crops(self.train, config.crop, config.scales, config.flip)
         return SegmentationTask(
             network,
@@ -271,7 +286,22 @@ class SegmentationTask:
         matrix = torch.zeros(count, count, dtype=torch.int64, device=self.fabric.device)
         for scene in pictures:
             images, labels = self._on_device(scene)
-            matrix += confusion_matrix(labels, model(images)["out"].argmax(1), count)
+            with self.fabric.autocast():
+                logits = model(images)["out"]
+            matrix += confusion_matrix(labels, logits.argmax(1), count)
         model.train(training)
         whole = torch.as_tensor(self.fabric.all_reduce(matrix, reduce_op="sum"))
         return segmentation_scores(whole.cpu(), self.classes)
+
+
+def synchronise_heads(network: nn.Module, fabric: Fabric) -> None:
+    """Has the norms of the heads, which are new, take the statistics of all GPUs' pictures, in place.
+
+    The norms of the backbone keep to those of their own GPU; `--train.norm` changes that. On a CPU, for which
+    torch has no such norms, and with one process nothing changes.
+    """
+    if fabric.world_size > 1 and fabric.device.type == "cuda":
+        for name in HEADS:
+            head = getattr(network, name, None)
+            if head is not None:
+                setattr(network, name, nn.SyncBatchNorm.convert_sync_batchnorm(head))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Protocol
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from search_space.config import config
 from search_space.errors import InputError, unknown
@@ -23,8 +23,6 @@ RESNETS = (
 )
 """Backbones that detectors stand on, torchvision's."""
 
-Norm = Literal["batch", "frozen", "sync"]
-
 
 @config
 class DetectorConfig:
@@ -34,62 +32,69 @@ class DetectorConfig:
     """Detector: faster_rcnn or retinanet, both with a feature pyramid, or ssd300."""
     backbone: str = "resnet50"
     """ResNet that it stands on: resnet18, 34, 50, 101 or 152, or a wide one."""
-    norm: Norm = "batch"
-    """Norms of the backbone: of a batch, of the batches of all processes (GPUs only), or frozen, which needs
-    trained weights to start from."""
     trainable_stages: int = 5
-    """Parts of the backbone that learn, counted from its end: 4 stages and the stem; 3 keeps the stem and
-    the first stage as they start."""
+    """Parts of the backbone that learn, counted from its end, 4 stages and the stem: 3 keeps the stem and the
+    first stage as they come. Attention learns everywhere."""
     min_sizes: tuple[int, ...] = (800,)
-    """Shorter side of an image, in pixels; one of them is drawn for a training image, and the last one taken
-    otherwise. The size of ssd300 is its own."""
+    """Shorter side of an image in pixels: one of these is drawn for each training image, the last one is
+    taken in evaluation. ssd300 has a size of its own."""
     max_size: int = 1333
-    """Longest side of an image, in pixels; the shorter one gives way."""
+    """Longest side of an image in pixels; the shorter one gives way."""
 
     def __post_init__(self) -> None:
         if self.backbone not in RESNETS:
             raise unknown("backbone of a detector", self.backbone, RESNETS)
         if not 0 <= self.trainable_stages <= 5:
             raise InputError(f"trainable_stages={self.trainable_stages} is not in 0 ... 5")
-        if not self.min_sizes or min(*self.min_sizes, self.max_size) < 32:
+        sizes = ", ".join(map(str, self.min_sizes))
+        if not self.min_sizes or min(self.min_sizes) < 32 or self.max_size < max(self.min_sizes):
             raise InputError(
-                f"images of {self.min_sizes} to {self.max_size} pixels: give sizes of at least 32"
+                f"min_sizes {sizes or 'none'} and max_size {self.max_size}: give sizes from 32 up, the "
+                "longest side not below the shorter ones"
             )
 
 
-class BuildDetector(Protocol):
-    """Builds a detector with random weights.
+class DetectorNetwork(Protocol):
+    """A detector, torchvision's.
 
     In training mode it takes images (a list of (3, h, w), values in 0 to 1) and targets (dicts of `boxes`
     (n, 4), left, top, right and bottom in pixels, and `labels` (n,)) to a dict of losses; in eval mode images
-    alone to a list of dicts with `boxes`, `labels` and `scores`.
+    alone to a list of dicts of `boxes`, `labels` and `scores`.
+
+    Attributes:
+        backbone: What attention is attached to: the ResNet is its `body`.
     """
+
+    backbone: nn.Module
+
+    def raw(self, images: Float[Tensor, "b 3 h w"]) -> dict[str, Any]:
+        """What its layers say about images that are resized and normalised, before boxes are chosen: no step
+        depends on the content, so costs can be counted and it can be exported.
+        """
+        ...
+
+
+class BuildDetector(Protocol):
+    """Builds a detector with random weights for so many classes, the background not counted."""
 
     def __call__(self, config: DetectorConfig, num_classes: int) -> nn.Module: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Detector:
-    """How a detector is built.
+    """A kind of detector.
 
     Attributes:
-        build: Makes it for a number of classes, the background not counted.
+        build: Makes one.
         first_label: Label of the first class: 1 where 0 is the background.
+        losses: Names of its losses.
+        size: Height and width that it brings each image to; None where the config says.
     """
 
     build: BuildDetector
     first_label: int
+    losses: tuple[str, ...]
+    size: tuple[int, int] | None = None
 
 
 DETECTORS: Registry[Detector] = Registry("detector", "supernet.networks")
-
-
-def norm_layer(norm: Norm, *, new: bool = False) -> Callable[..., nn.Module]:
-    """The class of the norms of a kind; those of `new` layers, which never come trained, are not frozen."""
-    if norm == "sync":
-        return nn.SyncBatchNorm
-    if norm == "batch" or new:
-        return nn.BatchNorm2d
-    from torchvision.ops import FrozenBatchNorm2d  # slow to import, and configs are read by every command
-
-    return FrozenBatchNorm2d

@@ -15,6 +15,9 @@ from supernet.networks.trunk import trunk
 
 Head = Literal["fcn", "deeplabv3"]
 
+HEADS = ("classifier", "aux_classifier")
+"""Names of what reads the stages."""
+
 DILATIONS = {"layer3": 2, "layer4": 4}
 
 

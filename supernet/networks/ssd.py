@@ -1,16 +1,16 @@
 """SSD300 on a ResNet without its last stage.
 
 Source: Liu et al., "SSD: Single Shot MultiBox Detector", ECCV 2016 (arXiv:1512.02325), in the form that the
-supplement of Ma et al., "Auto Learning Attention", NeurIPS 2020, describes in the words of NVIDIA's SSD300 v1.1:
-conv5_x, pooling and classifier removed, all strides of conv4_x 1, "heads enhanced by additional BatchNorm layers
-after each convolution". Which convolutions: those of NVIDIA's public model, the five blocks after the backbone;
-the last ones, which give scores and offsets, have none. Stages are called layer1 to layer4: conv4_x is layer3.
+supplement of Ma et al., "Auto Learning Attention", NeurIPS 2020, describes, NVIDIA's SSD300 v1.1: conv5_x,
+pooling and classifier removed, all strides of conv4_x 1, batch norms after each convolution of the heads.
+Read as in NVIDIA's public model: those convolutions are the ten after the backbone; the last ones, which give
+scores and offsets, have no norms. Stages are called layer1 to layer4 here, and conv4_x is layer3.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD
 
 from search_space.errors import InputError
-from supernet.networks.detectors import DETECTORS, Detector, DetectorConfig, norm_layer
+from supernet.networks.detectors import DETECTORS, Detector, DetectorConfig
 
 SIZE = 300
 """Height and width of an image; each side is stretched to it."""
@@ -53,27 +53,26 @@ class ShortResNet(nn.Module):
         return self.layer3(self.layer2(self.layer1(x)))
 
 
-class SsdFeatures(nn.Module):
+class SsdMaps(nn.Module):
     """The six maps that boxes are found on: the backbone's, and one of each block after it.
 
     Attributes:
         out_channels: Of the maps.
     """
 
-    def __init__(self, body: ShortResNet, channels: int, norm: Callable[..., nn.Module]) -> None:
+    def __init__(self, body: ShortResNet, channels: int) -> None:
         super().__init__()
         self.body = body
         self.out_channels = [channels, *(out for _, out, _ in BLOCKS)]
         self.extra = nn.ModuleList()
         for read, (hidden, out, stride) in zip(self.out_channels, BLOCKS):
-            padding = 1 if stride == 2 else 0
             self.extra.append(
                 nn.Sequential(
                     nn.Conv2d(read, hidden, 1, bias=False),
-                    norm(hidden),
+                    nn.BatchNorm2d(hidden),
                     nn.ReLU(inplace=True),
-                    nn.Conv2d(hidden, out, 3, stride, padding, bias=False),
-                    norm(out),
+                    nn.Conv2d(hidden, out, 3, stride, padding=stride - 1, bias=False),
+                    nn.BatchNorm2d(out),
                     nn.ReLU(inplace=True),
                 )
             )
@@ -88,6 +87,14 @@ class SsdFeatures(nn.Module):
         return OrderedDict((str(level), found) for level, found in enumerate(maps))
 
 
+class ResNetSSD(SSD):
+    """torchvision's, which can also tell what its layers say."""
+
+    def raw(self, images: Float[Tensor, "b 3 h w"]) -> dict[str, Any]:
+        """Scores (b, boxes, classes + 1), before the softmax, and offsets (b, boxes, 4)."""
+        return self.head(list(self.backbone(images).values()))
+
+
 def build_ssd300(config: DetectorConfig, num_classes: int) -> nn.Module:
     """An SSD300; label 0 is the background.
 
@@ -96,18 +103,19 @@ def build_ssd300(config: DetectorConfig, num_classes: int) -> nn.Module:
     """
     if config.trainable_stages != 5:
         raise InputError("ssd300 trains its whole backbone; leave trainable_stages at 5")
-    whole: ResNet = getattr(models, config.backbone)(norm_layer=norm_layer(config.norm))
-    body = ShortResNet(whole)
-    features = SsdFeatures(body, whole.fc.in_features // 2, norm_layer(config.norm, new=True))
-    boxes = DefaultBoxGenerator([list(r) for r in RATIOS], scales=list(SCALES), steps=list(STRIDES))
-    return SSD(
-        features,
-        boxes,
-        (SIZE, SIZE),
-        num_classes + 1,
-        image_mean=list(IMAGE_MEAN),
-        image_std=list(IMAGE_STD),
-    )
+    whole: ResNet = getattr(models, config.backbone)()
+    maps = SsdMaps(ShortResNet(whole), whole.fc.in_features // 2)
+    boxes = DefaultBoxGenerator([list(ratios) for ratios in RATIOS], scales=list(SCALES), steps=list(STRIDES))
+    mean, std = list(IMAGE_MEAN), list(IMAGE_STD)
+    return ResNetSSD(maps, boxes, (SIZE, SIZE), num_classes + 1, image_mean=mean, image_std=std)
 
 
-DETECTORS.add("ssd300", Detector(build=build_ssd300, first_label=1))
+DETECTORS.add(
+    "ssd300",
+    Detector(
+        build=build_ssd300,
+        first_label=1,
+        losses=("classification", "bbox_regression"),
+        size=(SIZE, SIZE),
+    ),
+)

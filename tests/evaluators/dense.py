@@ -113,3 +113,14 @@ def start(config: TaskConfig, recipe: TrainConfig, attention: str = "none", seed
     setting = config.read(recipe, fabric())
     network = new_network(config, setting.describe(), parse_attention(attention), seed)
     return Training(setting.start(network, seed), recipe, fabric(), seed)
+
+
+class Telling(nn.Module):
+    """Says the same whatever it sees."""
+
+    def __init__(self, said: Any) -> None:
+        super().__init__()
+        self.said = said
+
+    def forward(self, images: Any) -> Any:
+        return self.said

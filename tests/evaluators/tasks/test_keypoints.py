@@ -20,7 +20,7 @@ from evaluators.tasks.keypoints import Keypoints, KeypointTask
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from supernet.attach import CHILD
-from tests.evaluators.dense import KEYPOINTS, fabric, start, store_people, tiny, write_people
+from tests.evaluators.dense import KEYPOINTS, Telling, fabric, start, store_people, tiny, write_people
 from tests.evaluators.trainings import advance
 from tests.real_data import real_data
 from tests.searchers.test_searchers import assert_equal_states
@@ -96,7 +96,7 @@ def test_loss_is_as_written_and_leaves_out_what_is_not_labelled(small):
     assert weights[:, -1].eq(0).all(), "the last ankle is never labelled"
     assert weights[:, 0].eq(1).any()
     maps = torch.randn(targets.shape, dtype=torch.float64)
-    (loss,) = job.task.loss(lambda _: maps, (images, targets, weights))
+    (loss,) = job.task.loss(Telling(maps), (images, targets, weights))
     total = 0.0
     for b in range(2):
         for k in range(17):
@@ -227,7 +227,7 @@ def test_what_is_wrong_with_data_and_recipe_is_one_line(small, tmp_path):
         return str(raised.value)
 
     assert "label_smoothing is for classes" in refused(recipe=replace(RECIPE, label_smoothing=0.1))
-    assert "pictures is 0 held out" in refused(recipe=replace(RECIPE, validation_fraction=0.01))
+    assert "too few to hold out" in refused(recipe=replace(RECIPE, validation_fraction=0.95))
     assert "no file of detections at" in refused(replace(small, detections=str(tmp_path / "none.json")))
     with pytest.raises(InputError, match="8 images do not fill a batch of 9"):
         start(small, replace(RECIPE, batch_size=9, validation_fraction=0.0))

@@ -20,7 +20,7 @@ from evaluators.tasks.segmentation import Segmentation, palette
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from supernet.attach import CHILD
-from tests.evaluators.dense import fabric, start, tiny, write_scenes
+from tests.evaluators.dense import Telling, fabric, start, tiny, write_scenes
 from tests.evaluators.trainings import advance
 from tests.searchers.test_searchers import assert_equal_states
 
@@ -82,7 +82,7 @@ def test_loss_is_the_mean_over_labelled_pixels(small):
     assert images.shape == (2, 3, 32, 32)
     labels[0, :5] = IGNORED
     out, aux = torch.randn(2, 2, 3, 32, 32, dtype=torch.float64)
-    loss, accuracy = job.task.loss(lambda _: {"out": out, "aux": aux}, (images, labels))
+    loss, accuracy = job.task.loss(Telling({"out": out, "aux": aux}), (images, labels))
     expected, right, count = 0.0, 0, 0
     for b, y, x in np.ndindex(2, 32, 32):
         label = labels[b, y, x].item()
@@ -94,7 +94,7 @@ def test_loss_is_the_mean_over_labelled_pixels(small):
     assert loss.item() == pytest.approx(expected / count, rel=1e-6)
     assert accuracy.item() == pytest.approx(right / count)
     nothing = torch.full_like(labels, IGNORED)
-    loss, accuracy = job.task.loss(lambda _: {"out": out, "aux": aux}, (images, nothing))
+    loss, accuracy = job.task.loss(Telling({"out": out, "aux": aux}), (images, nothing))
     assert loss.item() == accuracy.item() == 0
 
 
