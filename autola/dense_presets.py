@@ -15,8 +15,8 @@ from evaluators.recipe import TrainConfig
 from evaluators.tasks.keypoints import Keypoints
 from evaluators.tasks.segmentation import Segmentation
 
-# 8 GPUs x 1 picture, 60k iterations: Cityscapes has 2,975 training pictures, 371 steps an epoch, and 162
-# epochs are 60,102 steps. Rate 0.005 with poly power 0.9, momentum 0.9, decay 1e-4. Norms: see `Segmentation`.
+# 8 GPUs x 1 picture, 60k iterations: Cityscapes has 2,975 training pictures, 371 steps an epoch; 162 epochs
+# are 60,102 steps. Rate 0.005 with poly power 0.9, momentum 0.9, decay 1e-4.
 POLY = TrainConfig(
     epochs=162,
     batch_size=8,
@@ -39,9 +39,8 @@ CAMVID = SceneData(
 )
 
 DENSE = {
-    # Supplement of Ma et al.: SimpleBaseline with ResNet-50, Adam, 140 epochs, batch 128, rate 1e-3, a tenth
-    # of it from epoch 90 and from 120. The rest is that of Xiao et al. (the defaults of `Keypoints`), whose code
-    # gives Adam no decay.
+    # Supplement of Ma et al.: SimpleBaseline with ResNet-50, Adam, 140 epochs, batch 128, rate 1e-3 / 10 at 90
+    # and 120. The rest is that of Xiao et al. (the defaults of `Keypoints`), whose code gives Adam no decay.
     "coco-keypoints": RetrainConfig(
         task=Keypoints(weights=PRETRAINED),
         train=TrainConfig(

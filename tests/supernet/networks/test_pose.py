@@ -11,11 +11,16 @@ from supernet.attach import attach
 from supernet.networks.pose import STRIDE, SimpleBaseline
 
 
-def test_size_is_the_papers():
-    # Table 2 of the paper rounds none; the authors' code lists 34.0 M and 8.9 "GFLOPs" for 256x192.
+def test_size_is_that_of_its_layers():
     network = SimpleBaseline("resnet50", 17).to("meta")
-    assert params(network) == 33_999_697
-    assert macs(network, (3, 256, 192)) == pytest.approx(8.9e9, rel=0.01)
+    stages = 25_557_032 - 1000 * 2049
+    head = 16 * 256 * (2048 + 256 + 256) + 3 * 2 * 256 + 17 * 257
+    assert params(network) == stages + head == 33_999_697
+    shape = (3, 256, 192)
+    # A deconvolution multiplies each of its inputs by its whole kernel: maps of 8x6, 16x12 and 32x24.
+    deconvolutions = 16 * 256 * (2048 * 8 * 6 + 256 * 16 * 12 + 256 * 32 * 24)
+    whole = models.resnet50().to("meta")
+    assert macs(network, shape) == macs(whole, shape) - 2048 * 1000 + deconvolutions + 17 * 256 * 64 * 48
 
 
 def test_a_map_for_each_keypoint_of_a_quarter_of_the_side():
