@@ -40,7 +40,7 @@ CAMVID = SceneData(
 
 DENSE = {
     # Supplement of Ma et al.: SimpleBaseline with ResNet-50, Adam, 140 epochs, batch 128, rate 1e-3 / 10 at
-    # 90 and 120. The rest is that of Xiao et al. (the defaults of `Keypoints`), whose code gives Adam no decay.
+    # 90 and 120. The rest is that of Xiao et al. (see `Keypoints`), whose code gives Adam no decay.
     "coco-keypoints": RetrainConfig(
         task=Keypoints(weights=PRETRAINED),
         train=TrainConfig(
