@@ -39,8 +39,12 @@ class DetectorConfig:
     taken in evaluation. ssd300 has a size of its own."""
     max_size: int = 1333
     """Longest side of an image in pixels; the shorter one gives way."""
+    regions: int = 512
+    """Regions of an image that the second part of faster_rcnn learns from, a quarter of them objects."""
 
     def __post_init__(self) -> None:
+        if self.regions < 4:
+            raise InputError(f"regions={self.regions}: give at least 4, a quarter of which are objects")
         if self.backbone not in RESNETS:
             raise unknown("backbone of a detector", self.backbone, RESNETS)
         if not 0 <= self.trainable_stages <= 5:
