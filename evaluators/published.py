@@ -6,6 +6,8 @@ and 5 and that of ImageNet (arXiv:1904.09925).
 
 from __future__ import annotations
 
+from functools import partial
+
 from search_space.config import config
 
 IMAGENET = ((3, 224, 224), 1000)
@@ -46,38 +48,7 @@ class PublishedSize:
     """Why a number differs, or what was read into the paper to reach it."""
 
 
-def _aw(
-    row: str,
-    backbone: str,
-    attention: str,
-    printed: tuple[str, str],
-    params: int,
-    macs: int,
-    *,
-    same_params: bool = True,
-    same_giga: bool = True,
-    note: str = "",
-) -> PublishedSize:
-    giga, million_params = printed
-    return PublishedSize(
-        paper="AW",
-        row=row,
-        backbone=backbone,
-        attention=attention,
-        input_shape=IMAGENET[0],
-        num_classes=IMAGENET[1],
-        million_params=million_params,
-        giga=giga,
-        macs_each=1,
-        params=params,
-        macs=macs,
-        same_params=same_params,
-        same_giga=same_giga,
-        note=note,
-    )
-
-
-def _aa(
+def _row(
     row: str,
     backbone: str,
     attention: str,
@@ -85,6 +56,8 @@ def _aa(
     params: int,
     macs: int,
     *,
+    paper: str,
+    macs_each: int,
     data: tuple[tuple[int, int, int], int] = IMAGENET,
     same_params: bool = True,
     same_giga: bool = True,
@@ -92,7 +65,7 @@ def _aa(
 ) -> PublishedSize:
     giga, million_params = printed
     return PublishedSize(
-        paper="AA",
+        paper=paper,
         row=row,
         backbone=backbone,
         attention=attention,
@@ -100,7 +73,7 @@ def _aa(
         num_classes=data[1],
         million_params=million_params,
         giga=giga,
-        macs_each=2,
+        macs_each=macs_each,
         params=params,
         macs=macs,
         same_params=same_params,
@@ -108,6 +81,9 @@ def _aa(
         note=note,
     )
 
+
+_aw = partial(_row, paper="AW", macs_each=1)
+_aa = partial(_row, paper="AA", macs_each=2)
 
 _GATES = "what the paper counts beside convolutions and linear layers is not known"
 _R101 = "no plain reading reaches it: the printed difference is 0.09 M more than the one of ResNet50 predicts"
