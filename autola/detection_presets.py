@@ -1,7 +1,7 @@
 """The papers' settings of detection on COCO, each number with its source.
 
-Torchvision's detectors stand for mmdetection's. The stem, the first stage and all norms of the backbone stay as
-they come trained (frozen_stages=1 and norm_eval=True in mmdetection's configs, which the papers build on).
+Torchvision's detectors stand for mmdetection's. The stem, the first stage and all norms of the backbone stay
+as they come trained (frozen_stages=1, norm_eval=True in mmdetection's configs, which the papers build on).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ ONE_X = TrainConfig(
 )
 
 DETECTION = {
-    # Supplement of Ma et al.: 14 epochs, batch 2, rate 0.01 / 10 at 8 and 11, momentum 0.9, decay 1e-4, warm-up
-    # of 500 iterations. Not stated: what the warm-up begins with (mmdetection's share is taken), and whether 2
-    # images are the batch or each GPU's (mmdetection's rule, 0.02 for 16 images, makes 0.01 that of 8).
+    # Supplement of Ma et al.: 14 epochs, batch 2, rate 0.01 / 10 at 8 and 11, momentum 0.9, decay 1e-4,
+    # warm-up of 500 iterations. Not stated: what the warm-up begins with (mmdetection's share is taken), and
+    # whether 2 images are the batch or each GPU's (mmdetection's rule, 0.02 for 16, makes 0.01 that of 8).
     "coco-faster-rcnn": RetrainConfig(
         task=FASTER_RCNN, train=replace(ONE_X, epochs=14, batch_size=2, learning_rate=0.01)
     ),

@@ -35,8 +35,8 @@ SCORE = "AP"
 STRIDE = 32
 """Sides of a batch are multiples of this, with a pyramid."""
 
-SMOKE_IMAGES, SMOKE_SIZE = 8, 160
-"""Images of a first look, and their shorter side."""
+SMOKE_IMAGES, SMOKE_SIZE, SMOKE_REGIONS = 8, 160, 64
+"""Images of a first look, their shorter side, and the regions of each to learn from."""
 
 
 @task("coco-detection")
@@ -119,7 +119,13 @@ class CocoDetection(TaskConfig):
 
     def smoke(self) -> CocoDetection:
         limit = min(self.data.limit or SMOKE_IMAGES, SMOKE_IMAGES)
-        small = replace(self.detector, min_sizes=(SMOKE_SIZE,), max_size=2 * SMOKE_SIZE, trainable_stages=5)
+        small = replace(
+            self.detector,
+            min_sizes=(SMOKE_SIZE,),
+            max_size=2 * SMOKE_SIZE,
+            trainable_stages=5,
+            regions=SMOKE_REGIONS,
+        )
         data = replace(self.data, limit=limit)
         return replace(self, data=data, detector=small, weights=None, empty=True, workers=0)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from search_space.config import config
 from search_space.errors import InputError, unknown
@@ -40,8 +39,12 @@ class DetectorConfig:
     taken in evaluation. ssd300 has a size of its own."""
     max_size: int = 1333
     """Longest side of an image in pixels; the shorter one gives way."""
+    regions: int = 512
+    """Regions of an image that the second part of faster_rcnn learns from, a quarter of them objects."""
 
     def __post_init__(self) -> None:
+        if self.regions < 4:
+            raise InputError(f"regions={self.regions}: give at least 4, a quarter of which are objects")
         if self.backbone not in RESNETS:
             raise unknown("backbone of a detector", self.backbone, RESNETS)
         if not 0 <= self.trainable_stages <= 5:
@@ -54,35 +57,20 @@ class DetectorConfig:
             )
 
 
-class DetectorNetwork(Protocol):
-    """A detector, torchvision's.
-
-    In training mode it takes images (a list of (3, h, w), values in 0 to 1) and targets (dicts of `boxes`
-    (n, 4), left, top, right and bottom in pixels, and `labels` (n,)) to a dict of losses; in eval mode images
-    alone to a list of dicts of `boxes`, `labels` and `scores`.
-
-    Attributes:
-        backbone: What attention is attached to: the ResNet is its `body`.
-    """
-
-    backbone: nn.Module
-
-    def raw(self, images: Float[Tensor, "b 3 h w"]) -> dict[str, Any]:
-        """What its layers say about images that are resized and normalised, before boxes are chosen: no step
-        depends on the content, so costs can be counted and it can be exported.
-        """
-        ...
-
-
-class BuildDetector(Protocol):
-    """Builds a detector with random weights for so many classes, the background not counted."""
-
-    def __call__(self, config: DetectorConfig, num_classes: int) -> nn.Module: ...
+BuildDetector = Callable[[DetectorConfig, int], nn.Module]
+"""Builds a detector with random weights for so many classes, the background not counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Detector:
     """A kind of detector.
+
+    Its networks are torchvision's. In training mode they take images (a list of (3, h, w), values in 0 to 1)
+    and targets (dicts of `boxes` (n, 4), left, top, right and bottom in pixels, and `labels` (n,)) to a dict
+    of losses; in eval mode images alone to a list of dicts of `boxes`, `labels` and `scores`. Attention is
+    attached to their `backbone`, whose ResNet is its `body`. A method `raw` tells what their layers say about
+    images (b, 3, h, w) that are resized and normalised, before boxes are chosen: no step depends on what is
+    on them, so costs can be counted and it can be exported.
 
     Attributes:
         build: Makes one.

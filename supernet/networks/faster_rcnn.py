@@ -45,7 +45,13 @@ def build_faster_rcnn(config: DetectorConfig, num_classes: int) -> nn.Module:
     )
     # torchvision's signature says int, its code takes several.
     sizes: Any = list(config.min_sizes)
-    return PyramidFasterRCNN(backbone, num_classes + 1, min_size=sizes, max_size=config.max_size)
+    return PyramidFasterRCNN(
+        backbone,
+        num_classes + 1,
+        min_size=sizes,
+        max_size=config.max_size,
+        box_batch_size_per_image=config.regions,
+    )
 
 
 DETECTORS.add(
