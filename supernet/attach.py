@@ -141,7 +141,7 @@ def insert(model: nn.Module, site: Site, attention: nn.Module) -> None:
 
 
 def convert_norms(model: nn.Module) -> None:
-    """Makes every batch norm a `SyncBatchNorm`, in place; attention stays, which torch's own would leave out."""
+    """Makes every batch norm a `SyncBatchNorm`, in place; attention stays, unlike with torch's own."""
     attended = {
         name: INPUT_CHILD in module._modules
         for name, module in model.named_modules()
