@@ -265,7 +265,7 @@ class DetectionTask:
 
     def _seen(self, sample: BoxSample) -> Tensor:
         image = sample.image.to(self.fabric.device, non_blocking=True)
-        return image.to(real_dtype(self.fabric)) / 255
+        return image.to(real_dtype(self.fabric)).div_(255)
 
 
 def held_out(whole: CocoSet, fraction: float) -> tuple[CocoSet, CocoSet]:
