@@ -64,19 +64,16 @@ class BoxSamples:
     def sample(self, index: int, seed: int) -> BoxSample:
         listed = self.found.images[index]
         picture = open_rgb(self.found.path(index), (listed.width, listed.height))
-        pixels = np.asarray(picture)
+        pixels = torch.from_numpy(np.array(picture))
         boxes, labels = self._boxes[index], self._labels[index]
         if self.changes == "ssd":
-            image = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
-            return BoxSample(*_changed(image, boxes, labels, seed), index)
+            changed = _changed(pixels.permute(2, 0, 1).contiguous(), boxes, labels, seed)
+            return BoxSample(*changed, index)
         if self.changes == "flip" and _half(seed):
-            pixels = pixels[:, ::-1]
-            boxes = torch.stack(
-                (listed.width - boxes[:, 2], boxes[:, 1], listed.width - boxes[:, 0], boxes[:, 3]), 1
-            )
-        return BoxSample(
-            torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), boxes, labels, index
-        )
+            pixels = pixels.flip(1)
+            left, top, right, bottom = boxes.unbind(1)
+            boxes = torch.stack((listed.width - right, top, listed.width - left, bottom), 1)
+        return BoxSample(pixels.permute(2, 0, 1), boxes, labels, index)
 
 
 def _half(seed: int) -> bool:

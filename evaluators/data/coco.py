@@ -203,11 +203,7 @@ def read_coco(data: CocoData, kind: Kind, part: str) -> CocoSet:
         categories=tuple(sorted(content.categories, key=lambda category: category.id)),
     )
     found = _present(whole, skip=data.skip_missing)
-    found = found if data.limit is None else found.select(range(min(data.limit, len(found))))
-    boxes = sum(map(len, found.annotations))
-    crowds = sum(annotation.iscrowd for of_image in found.annotations for annotation in of_image)
-    log.info("%s: %d images, %d annotations, %d of them crowds", file.name, len(found), boxes, crowds)
-    return found
+    return found if data.limit is None else found.select(range(min(data.limit, len(found))))
 
 
 def _bytes(file: Path) -> bytes:

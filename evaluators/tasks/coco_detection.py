@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ from supernet.networks.detectors import DETECTORS, Detector, DetectorConfig
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
     from PIL import Image
+
+log = logging.getLogger(__name__)
 
 SCORE = "AP"
 
@@ -158,6 +161,7 @@ class DetectionSetting:
         self.validation: CocoSet | None = None
         if train.validation_fraction:
             self.train, self.validation = held_out(self.train, train.validation_fraction)
+        log.info("%d images to train on, %d to test on", len(self.train), len(self.test))
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -265,7 +269,7 @@ class DetectionTask:
 
     def _seen(self, sample: BoxSample) -> Tensor:
         image = sample.image.to(self.fabric.device, non_blocking=True)
-        return image.to(real_dtype(self.fabric)) / 255
+        return image.to(real_dtype(self.fabric)).div_(255)
 
 
 def held_out(whole: CocoSet, fraction: float) -> tuple[CocoSet, CocoSet]:

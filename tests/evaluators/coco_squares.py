@@ -13,14 +13,14 @@ COLOURS = {3: ("red", (220, 40, 40)), 7: ("green", (40, 220, 40)), 20: ("blue", 
 """Category id to name and colour; the ids have gaps."""
 
 
-def write_part(root: Path, part: str, *, count: int, seed: int, kind: str = "instances") -> None:
+def write_part(root: Path, part: str, *, count: int, seed: int, side: int | None = None) -> None:
     """Pictures of 40 to 64 pixels a side, one or two rectangles each, side by side; the last is empty."""
     rng = random.Random(seed)
     (root / "annotations").mkdir(exist_ok=True)
     (root / part).mkdir()
     images, annotations = list[dict[str, Any]](), list[dict[str, Any]]()
     for number in range(count):
-        width, height = rng.randrange(40, 65), rng.randrange(40, 65)
+        width, height = (side or rng.randrange(40, 65) for _ in range(2))
         picture = Image.new("RGB", (width, height), (120, 120, 120))
         for half in range(0 if number == count - 1 else rng.randrange(1, 3)):
             w, h = rng.randrange(12, 20), rng.randrange(12, 30)
@@ -42,11 +42,11 @@ def write_part(root: Path, part: str, *, count: int, seed: int, kind: str = "ins
         images.append({"id": 10 * number + 5, "file_name": name, "width": width, "height": height})
     categories = [{"id": id, "name": name} for id, (name, _) in COLOURS.items()]
     content = {"images": images, "annotations": annotations, "categories": categories}
-    (root / "annotations" / f"{kind}_{part}.json").write_text(json.dumps(content))
+    (root / "annotations" / f"instances_{part}.json").write_text(json.dumps(content))
 
 
-def write_squares(root: Path, *, num_train: int = 9, num_test: int = 5) -> Path:
+def write_squares(root: Path, *, num_train: int = 9, num_test: int = 5, side: int | None = None) -> Path:
     """Both parts; returns the root."""
-    write_part(root, "train2017", count=num_train, seed=1)
-    write_part(root, "val2017", count=num_test, seed=2)
+    write_part(root, "train2017", count=num_train, seed=1, side=side)
+    write_part(root, "val2017", count=num_test, seed=2, side=side)
     return root
