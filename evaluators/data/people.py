@@ -148,5 +148,5 @@ def detected_people(coco: CocoSet, file: str | Path) -> list[Person]:
             f"none of the {len(found)} detections in {file} is a person (category {person}) in a picture of "
             f"{coco.file.name}"
         )
-    log.info("%s: %d persons of %d detections", file, len(people), len(found))
+    log.debug("%s: %d persons of %d detections", file, len(people), len(found))
     return people

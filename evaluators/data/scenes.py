@@ -182,7 +182,7 @@ def read_scenes(data: SceneData, part: str) -> Scenes:
     scenes = Scenes(pairs, classes, values, data.image_size)
     for number in range(min(LOOKED_AT, len(scenes))):
         scenes.labels(number * len(scenes) // min(LOOKED_AT, len(scenes)))
-    log.info("%s: %d pictures, %d classes", part, len(scenes), len(classes))
+    log.debug("%s: %d pictures, %d classes", part, len(scenes), len(classes))
     return scenes
 
 

@@ -224,6 +224,7 @@ class KeypointSetting:
         self.test = _annotated(test)
         if config.detections is not None:
             self.test = People(test, detected_people(test, config.detections))
+        log.info("%d persons to train on, %d to look at", len(self.train.people), len(self.test.people))
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -276,7 +277,6 @@ def _annotated(coco: CocoSet) -> People:
         raise InputError(
             f"none of the {len(coco)} pictures in use of {coco.file.name} has a person with keypoints"
         )
-    log.info("%s: %d persons with keypoints", coco.file.name, len(people))
     return People(coco, people)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -29,6 +30,8 @@ from supernet.networks.trunk import start_trunk
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
     from PIL import Image
+
+log = logging.getLogger(__name__)
 
 SMALLEST_CROP = 32
 """Pixels; the map of the last stage is an eighth."""
@@ -171,6 +174,7 @@ class SegmentationSetting:
         elif train.validation_fraction:
             kept, held = split_evenly(len(self.train), train.validation_fraction, "pictures")
             self.train, self.validation = self.train.select(kept), self.train.select(held)
+        log.info("%d pictures to train on, %d to test on", len(self.train), len(self.test))
 
     def describe(self) -> dict[str, Any]:
         return {
