@@ -44,8 +44,9 @@ class Options:
     attentions: tuple[str, ...] = ("none", "se", "hoga")
     """What is attached to it, one after the other."""
     size: int = 128
-    """Height in pixels of a person's crop, whose width is three quarters; or of a picture and its square
-    crops."""
+    """Height in pixels of a person's crop, whose width is three quarters; or of a picture."""
+    crop: int | None = None
+    """Side of the squares of a picture that are trained on; its height if left out."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     """Of the arithmetic."""
     steps: int = 300
@@ -90,7 +91,7 @@ def prepared(options: Options, recipe: TrainConfig, fabric: Fabric) -> tuple[Tas
         data=data,
         head=options.head,
         backbone=options.backbone,
-        crop=options.size,
+        crop=options.crop or options.size,
         scales=(1.0, 1.0),
         flip=False,
         workers=0,
@@ -127,6 +128,7 @@ def overfit(options: Options, attention: str) -> dict[str, Any]:
         "backbone": options.backbone,
         "attention": attention,
         "size": options.size,
+        "crop": options.crop,
         "precision": options.precision,
         "steps": job.total_steps,
         "loss": round(job.report()["train_loss"], 6),
