@@ -90,13 +90,13 @@ class Scenes:
         pairs: Files of each picture and of its labels.
         classes: Names.
         values: Class of every value that a label file may have, `IGNORED` for none; -1 where there may be no
-            such value.
+            such value. Longer than any byte, and the last is -1.
         image_size: Height and width to resize to; None for none.
     """
 
     pairs: tuple[tuple[Path, Path], ...]
     classes: tuple[str, ...]
-    values: NDArray[np.int64]
+    values: NDArray[np.int16]
     image_size: tuple[int, int] | None = None
 
     def __len__(self) -> int:
@@ -133,9 +133,10 @@ class Scenes:
             raise InputError(f"cannot decode the labels {path} ({error}); replace or remove them") from error
         if found is None:
             raise InputError(f"{path} is {mode}, but labels have one channel: the class of each pixel")
-        inside = (found >= 0) & (found < len(self.values))
-        classes = self.values[np.where(inside, found, 0)]
-        wrong = ~inside | (classes < 0)
+        # Bytes are looked up as they are, for speed; others may be beyond the table, whose last is no class.
+        places = found if found.dtype == np.uint8 else np.clip(found, -1, len(self.values) - 1)
+        classes = self.values[places]
+        wrong = classes < 0
         if wrong.any():
             raise InputError(
                 f"{path} has the value {int(found[wrong][0])}, which is neither one of the "
@@ -186,27 +187,27 @@ def read_scenes(data: SceneData, part: str) -> Scenes:
     return scenes
 
 
-def _numbered(data: SceneData) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+def _numbered(data: SceneData) -> tuple[tuple[str, ...], NDArray[np.int16]]:
     count = len(data.classes) or data.num_classes
     if count is None:
         raise InputError("give data.num_classes (or the names, data.classes): the labels do not tell")
     if count > IGNORED:
         raise InputError(f"{count} classes; at most {IGNORED} are possible")
-    values = np.full(max(count, data.ignore + 1), -1)
+    values = np.full(max(256, data.ignore + 1) + 1, -1, dtype=np.int16)
     values[:count] = np.arange(count)
     if data.ignore >= 0:
         values[data.ignore] = IGNORED
     return data.classes or tuple(map(str, range(count))), values
 
 
-def _cityscapes() -> tuple[tuple[str, ...], NDArray[np.int64]]:
+def _cityscapes() -> tuple[tuple[str, ...], NDArray[np.int16]]:
     from torchvision.datasets import Cityscapes
 
     kept = sorted((one.train_id, one.name) for one in Cityscapes.classes if 0 <= one.train_id < IGNORED)
-    values = np.full(max(one.id for one in Cityscapes.classes) + 1, IGNORED)
+    values = np.full(257, -1, dtype=np.int16)
     for one in Cityscapes.classes:
-        if one.id >= 0 and 0 <= one.train_id < IGNORED:
-            values[one.id] = one.train_id
+        if one.id >= 0:
+            values[one.id] = one.train_id if 0 <= one.train_id < IGNORED else IGNORED
     return tuple(name for _, name in kept), values
 
 
