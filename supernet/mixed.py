@@ -31,6 +31,14 @@ class Mixing:
         for rows in self._columns:
             self._columns[rows] = () if weights is None else weights[list(rows)].unbind(1)
 
+    def snapshot(self) -> tuple[Tensor | None, dict[tuple[int, ...], tuple[Tensor, ...]]]:
+        """The weights of now, for `restore`."""
+        return self._weights, dict(self._columns)
+
+    def restore(self, snapshot: tuple[Tensor | None, dict[tuple[int, ...], tuple[Tensor, ...]]]) -> None:
+        """Goes back to weights that were set before."""
+        self._weights, self._columns = snapshot
+
     @property
     def weights(self) -> Float[Tensor, "edges primitives"]:
         """One row an edge, one column a primitive."""
@@ -62,7 +70,19 @@ class SeparateState(State):
         return self.x.flatten(2).max(2).values
 
 
-class PlainMixedEdges(nn.Module):
+class MixedEdges(nn.Module):
+    """Edges that mix all primitives of a space, in one form or another.
+
+    Args:
+        mixing: Where the weights (edges, primitives) are read.
+    """
+
+    def __init__(self, mixing: Mixing) -> None:
+        super().__init__()
+        self.mixing = mixing
+
+
+class PlainMixedEdges(MixedEdges):
     """Edge by edge, primitive by primitive: sum over o of w_o * o(x), nothing shared.
 
     Args:
@@ -72,8 +92,7 @@ class PlainMixedEdges(nn.Module):
     """
 
     def __init__(self, space: Space, width: int, mixing: Mixing) -> None:
-        super().__init__()
-        self.mixing = mixing
+        super().__init__(mixing)
         self.rows = {edge: row for row, edge in enumerate(space.edges)}
         self.operators = nn.ModuleDict(
             {
