@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from evaluators.data import Augment, Batches, ImageSet
 from evaluators.seeds import seed_of
@@ -35,6 +35,8 @@ class Problem:
         fabric: Device, precision and processes.
         seed: Of the search.
         form: How the supernet is computed.
+        penalty: A term of the alphas' loss: from what the alphas stand for, of every edge a distribution over
+            the primitives (edges, primitives), to a number, differentiable; None for none.
     """
 
     space: Space
@@ -46,6 +48,7 @@ class Problem:
     fabric: Fabric
     seed: int
     form: Form
+    penalty: Callable[[Tensor], Tensor] | None = None
 
     def batches(self, half: int, batch_size: int, *, training: bool = True) -> Batches:
         """Batches of a half: shuffled and augmented for training, all images in order otherwise.
