@@ -26,6 +26,7 @@ from outputs.run_directory import CONFIG, GENOTYPE, RESULT, RunDirectory
 from search_space.config import parse_json, to_json
 from search_space.errors import InputError
 from search_space.grammar import Term, label, slug
+from supernet.blocks import speed_up
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def run_retraining(config: RetrainConfig, out: Path | None = None) -> Table:
         fabric = make_fabric(config)
         setting = TASKS[config.task](config, fabric)
         for attention in config.attentions:  # whatever is wrong shows before anything is written
-            Training(setting.start(attention, config.seeds[0]), config.train, fabric, config.seeds[0])
+            _start(config, setting, attention, config.seeds[0], fabric)
         kind = f"retrain-{config.data.name}"
         data, seed = setting.describe(), config.seeds[0]
         with new_run(config, data, kind=kind, seed=seed, out=out, fabric=fabric) as run:
@@ -128,11 +129,19 @@ def _train(
         if run.has(RESULT):
             run.drop_checkpoints()
             return run.json(RESULT)
-        job = Training(setting.start(attention, seed), config.train, fabric, seed)
+        job = _start(config, setting, attention, seed, fabric)
         go_on(job, run, name)
         fabric.barrier()
         drive(job, run, fabric, title=name)
         return _conclude(job, run, setting, attention, fabric)
+
+
+def _start(
+    config: RetrainConfig, setting: Setting, attention: tuple[Term, ...], seed: int, fabric: Fabric
+) -> Training:
+    task = setting.start(attention, seed)
+    speed_up(task.model, compile=config.compile, recompute=config.recompute)
+    return Training(task, config.train, fabric, seed)
 
 
 def _conclude(

@@ -36,6 +36,8 @@ class SearcherConfig:
     """Hyper-parameters of a searcher; `start` begins a search."""
 
     name: ClassVar[str]
+    recordable: ClassVar[bool] = False
+    """Whether all its steps do the same on the host, so that one can be recorded as a CUDA graph."""
 
     def start(self, problem: Problem) -> Search:
         """A new search at step 0."""

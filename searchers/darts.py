@@ -6,6 +6,8 @@ settings of the public AutoLA search (train_search.py and architect.py, commit 4
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from search_space.config import config
 from searchers import searcher
 from searchers.differentiable import Differentiable, DifferentiableSearch
@@ -16,6 +18,8 @@ from searchers.problem import Problem
 @config
 class Darts(Differentiable):
     """First-order DARTS: a step of the alphas on one half, then a step of the weights on the other."""
+
+    recordable: ClassVar[bool] = True
 
     def start(self, problem: Problem) -> DartsSearch:
         return DartsSearch(self, problem)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.job import Figures, check_weights
+from evaluators.processes import mean_over_processes
 from evaluators.recipe import cosine
 from evaluators.seeds import seed_of
 from evaluators.tasks.classification import accuracy, cross_entropy
@@ -91,17 +92,21 @@ class DifferentiableSearch(Generic[C]):
         self.architecture = self.build_architecture()
         self.alive = torch.ones_like(self.supernet.alphas, dtype=torch.bool)
         self.all_alive = True
+        self.run, rate = problem.runner(), torch.tensor(config.learning_rate, device=self.fabric.device)
         self.weight_optimizer = torch.optim.SGD(
             self.parameters,
-            lr=config.learning_rate,
+            lr=rate if problem.cuda_graph else config.learning_rate,
             momentum=config.momentum,
             weight_decay=config.weight_decay,
+            fused=problem.fused,
         )
         self.alpha_optimizer = torch.optim.Adam(
             self.architecture,
             lr=config.alpha_learning_rate,
             betas=config.alpha_betas,
             weight_decay=config.alpha_weight_decay,
+            fused=problem.fused,
+            capturable=problem.fused,
         )
         self.step = 0
         self.steps_per_epoch = min(len(self.weight_batches), len(self.alpha_batches))
@@ -163,13 +168,13 @@ class DifferentiableSearch(Generic[C]):
     def advance(self) -> None:
         epoch, index = divmod(self.step, self.steps_per_epoch)
         torch.manual_seed(seed_of(self.problem.seed, "step", self.step, self.fabric.global_rank))
-        for group in self.weight_optimizer.param_groups:
-            group["lr"] = self.rate(epoch)
+        set_rate(self.weight_optimizer, self.rate(epoch))
         self.supernet.train()
         batch = self.alpha_batches.batch(epoch, index)
         resting = epoch < int(self.config.alpha_warmup * self.config.epochs)
-        alpha_figures = self.judge(*batch) if resting else self.update_alphas(*batch)
-        weight_figures = self.update_weights(*self.weight_batches.batch(epoch, index))
+        alpha_figures = self.judge(*batch) if resting else self.run("alphas", self.update_alphas, *batch)
+        batch = self.weight_batches.batch(epoch, index)
+        weight_figures = self.run("weights", self.update_weights, *batch)
         self.figures.record(index, *weight_figures, *alpha_figures)
         self.step += 1
         if self.step % self.steps_per_epoch == 0:
@@ -182,8 +187,10 @@ class DifferentiableSearch(Generic[C]):
 
     def update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The first half of a step, on images of the second half of the data: loss and accuracy."""
-        loss, correct = self.loss(images, labels, self.mix())
-        self.move_alphas(self.gradients(self.with_terms(loss), self.architecture))
+        with self.supernet.frozen_weights():
+            loss, correct = self.loss(images, labels, self.mix())
+            gradients = self.gradients(self.with_terms(loss), self.architecture)
+        self.move_alphas(gradients)
         return loss, correct
 
     def update_weights(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -213,9 +220,7 @@ class DifferentiableSearch(Generic[C]):
 
     def averaged(self, values: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Means over all processes."""
-        if self.fabric.world_size > 1:
-            values = [torch.as_tensor(self.fabric.all_reduce(value, reduce_op="mean")) for value in values]
-        return tuple(values)
+        return mean_over_processes(values, self.fabric)
 
     def move_alphas(self, gradients: Sequence[Tensor]) -> None:
         """A step of the alphas; an edge on which one primitive is left keeps its alphas."""
@@ -290,3 +295,12 @@ class DifferentiableSearch(Generic[C]):
         self.weight_optimizer.load_state_dict(state["weight_optimizer"])
         self.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
         self.figures.load_state_dict(state["figures"])
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Sets the learning rate; in place where it is a tensor, which a recorded step reads."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
