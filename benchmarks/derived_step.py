@@ -18,7 +18,7 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor, nn
 
-from benchmarks.measure import alternate, count_calls, median, peak_memory_mb, saved_bytes
+from benchmarks.measure import alternate, count_calls, median, peak_memory_mb, saved_bytes, surroundings
 from search_space.cell import FoundEdges
 from search_space.genotype import PUBLISHED, Fuse
 from search_space.grammar import Term, parse_attention
@@ -138,8 +138,7 @@ def measure(options: Options) -> dict[str, Any]:
         "networks": networks,
         "peak_memory_mb": peak_memory_mb(),
         "repeats": options.repeats,
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
+        **surroundings(),
     }
 
 

@@ -7,7 +7,6 @@ the public step: NCHW, every primitive alone, `none` computed, the architecture 
 from __future__ import annotations
 
 import json
-import platform
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor
 
-from benchmarks.measure import alternate, count_calls, median, peak_memory_mb, saved_bytes
+from benchmarks.measure import alternate, count_calls, median, peak_memory_mb, saved_bytes, surroundings
 from search_space.space import SPACES
 from supernet.backbones import build_backbone
 from supernet.blocks import compile_blocks
@@ -113,9 +112,7 @@ def measure(options: Options) -> dict[str, Any]:
         "saved_mb_per_image_plain": saved_mb(plain),
         "peak_memory_mb": peak_memory_mb(),
         "repeats": options.repeats,
-        "torch": torch.__version__,
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
+        **surroundings(),
     }
     if options.compile:
         figures |= compiled_figures(options, plain)
