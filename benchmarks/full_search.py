@@ -158,7 +158,7 @@ def device_figures(search: DartsSearch, num_steps: int) -> dict[str, float]:
             search.advance()
         _wait(search)
     events = profiler.events() or []
-    kernels = [event for event in events if event.device_type == torch.autograd.DeviceType.CUDA]
+    kernels = [event for event in events if event.device_type.name == "CUDA"]
     launches = [event for event in events if "LaunchKernel" in event.name or "GraphLaunch" in event.name]
     return {
         "launches_per_step": len(launches) / num_steps,

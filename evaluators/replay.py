@@ -55,7 +55,8 @@ class Replay:
         if part not in self._recorded:
             places = [tensor.clone() for tensor in inputs]
             record = self._record or record_cuda_graph
-            self._recorded[part] = (places, *record(lambda: function(*places)))
+            results, replay = record(lambda: function(*places))
+            self._recorded[part] = places, results, replay
         places, results, replay = self._recorded[part]
         for place, tensor in zip(places, inputs, strict=True):
             place.copy_(tensor)

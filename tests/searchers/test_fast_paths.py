@@ -40,7 +40,8 @@ class ReplayedProblem(Problem):
 def test_a_recorded_search_is_the_ordinary_one():
     plain = CONFIG.start(grouped_problem())
     settings = {name: getattr(plain.problem, name) for name in Problem.__dataclass_fields__}
-    recorded = CONFIG.start(ReplayedProblem(**settings | {"cuda_graph": True}))
+    settings["cuda_graph"] = True
+    recorded = CONFIG.start(ReplayedProblem(**settings))
     assert plain.total_steps > WARM_UP + 1
     for _ in range(plain.total_steps):
         plain.advance()
@@ -73,14 +74,10 @@ def test_mixed_precision_keeps_alphas_statistics_and_loss_in_float32():
     search = Darts(epochs=6, batch_size=10).start(small_problem(form="grouped", space=SMALL, fabric=fabric))
     state = {name: value for name, value in search.supernet.state_dict().items() if value.is_floating_point()}
     seen = dict[str, set[torch.dtype]]()
-    forward = search.supernet.forward
-
-    def watched(images, mixing):
-        seen.setdefault("mixing", set()).add(mixing.dtype)
-        return forward(images, mixing)
-
-    search.supernet.forward = watched
-    search.supernet.network.layer1[0].conv2.register_forward_hook(
+    search.supernet.register_forward_pre_hook(
+        lambda module, inputs: seen.setdefault("mixing", set()).add(inputs[1].dtype)
+    )
+    search.supernet.network.get_submodule("layer1.0.conv2").register_forward_hook(
         lambda module, inputs, output: seen.setdefault("convolution", set()).add(output.dtype)
     )
     losses = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from search_space.space import HOGA
 from supernet.attach import attach
 from supernet.backbones import build_backbone
 from supernet.blocks import blocks, compile_blocks, recompute_blocks
-from supernet.supernet import Supernet
+from supernet.supernet import Form, Supernet
 
 TOLERANCE = 1e-10
 
@@ -25,11 +26,11 @@ def images_of(*shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
-def supernet_of(form: str) -> nn.Module:
+def supernet_of(form: Form) -> Supernet:
     return Supernet(build_backbone("cifar_resnet8"), replace(HOGA, num_nodes=2), form)
 
 
-NETWORKS = {
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "grouped": lambda: supernet_of("grouped"),
     "plain": lambda: supernet_of("plain"),
     "found": lambda: attach(build_backbone("cifar_resnet8"), "hoga"),
@@ -70,6 +71,7 @@ def test_the_mixing_weights_of_the_step_are_used_again():
     images, labels = images_of(2, 3, 8, 8), torch.arange(2)
     gradients = []
     for supernet in (network, twin):
+        assert isinstance(supernet, Supernet)
         loss = F.cross_entropy(supernet(images), labels)
         with torch.no_grad():
             supernet.alphas.fill_(1.0)  # before the backward pass
