@@ -39,6 +39,8 @@ class Differentiable(SearcherConfig):
     """At the end of the cosine (train_search.py:27)."""
     momentum: float = 0.9
     """Of the weights' SGD (train_search.py:28)."""
+    nesterov: bool = False
+    """Whether that momentum is Nesterov's."""
     weight_decay: float = 5e-4
     """Of the weights (train_search.py:29)."""
     clip: float = 5.0
@@ -66,6 +68,8 @@ class Differentiable(SearcherConfig):
             value = getattr(self, name)
             if not all(0 <= share < 1 for share in (value if isinstance(value, tuple) else (value,))):
                 raise InputError(f"{name}={value} is not in 0 ... 1 (1 excluded)")
+        if self.nesterov and not self.momentum:
+            raise InputError("nesterov needs a momentum")
 
 
 C = TypeVar("C", bound=Differentiable)
@@ -95,7 +99,9 @@ class DifferentiableSearch(Generic[C]):
             self.parameters,
             lr=config.learning_rate,
             momentum=config.momentum,
+            nesterov=config.nesterov,
             weight_decay=config.weight_decay,
+            foreach=True,  # a few calls for all weights, bit for bit the same
         )
         self.alpha_optimizer = torch.optim.Adam(
             self.architecture,
@@ -150,6 +156,11 @@ class DifferentiableSearch(Generic[C]):
         """Number of the present epoch, from 0."""
         return self.step // self.steps_per_epoch
 
+    @property
+    def resting_epochs(self) -> int:
+        """Epochs at first in which the alphas rest."""
+        return int(self.config.alpha_warmup * self.config.epochs)
+
     def keep(self, alive: Tensor) -> None:
         """From now on only these primitives (edges, primitives) compete."""
         self.alive &= alive
@@ -167,8 +178,7 @@ class DifferentiableSearch(Generic[C]):
             group["lr"] = self.rate(epoch)
         self.supernet.train()
         batch = self.alpha_batches.batch(epoch, index)
-        resting = epoch < int(self.config.alpha_warmup * self.config.epochs)
-        alpha_figures = self.judge(*batch) if resting else self.update_alphas(*batch)
+        alpha_figures = (self.judge if epoch < self.resting_epochs else self.update_alphas)(*batch)
         weight_figures = self.update_weights(*self.weight_batches.batch(epoch, index))
         self.figures.record(index, *weight_figures, *alpha_figures)
         self.step += 1
@@ -233,7 +243,7 @@ class DifferentiableSearch(Generic[C]):
         for parameter, gradient in zip(self.parameters, gradients):
             parameter.grad = gradient
         if self.config.clip:
-            nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
+            nn.utils.clip_grad_norm_(self.parameters, self.config.clip, foreach=True)
         self.weight_optimizer.step()
 
     def rate(self, epoch: int) -> float:
