@@ -12,8 +12,9 @@ from torch import Tensor
 
 from search_space.config import config
 from searchers import searcher
-from searchers.differentiable import Differentiable, DifferentiableSearch
+from searchers.differentiable import DifferentiableSearch
 from searchers.problem import Problem
+from searchers.settings import Differentiable
 from searchers.unrolled import Unrolled
 from supernet.explicit import require_second_derivatives
 

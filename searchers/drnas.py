@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from search_space.config import config
 from search_space.errors import InputError
 from searchers import searcher
-from searchers.differentiable import Differentiable, DifferentiableSearch
+from searchers.differentiable import DifferentiableSearch
 from searchers.problem import Problem
+from searchers.settings import Differentiable
 
 LEAST = 1e-3
 """Smallest concentration: below it a draw is one-hot in float arithmetic and its gradient is noise."""

@@ -12,8 +12,9 @@ from torch import Tensor
 from search_space.config import config
 from search_space.errors import InputError
 from searchers import searcher
-from searchers.differentiable import Differentiable, DifferentiableSearch
+from searchers.differentiable import DifferentiableSearch
 from searchers.problem import Problem
+from searchers.settings import Differentiable
 
 
 @searcher("fair_darts")
@@ -51,7 +52,7 @@ class FairDartsSearch(DifferentiableSearch[FairDarts]):
     def strengths(self) -> Tensor:
         return torch.sigmoid(self.logits())
 
-    def mix(self) -> Tensor:
+    def expected(self) -> Tensor:
         return self.strengths()
 
     def relaxed(self) -> Tensor:

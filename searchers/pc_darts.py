@@ -14,8 +14,9 @@ from evaluators.seeds import seed_of
 from search_space.config import config
 from search_space.errors import InputError
 from searchers import searcher
-from searchers.differentiable import Differentiable, DifferentiableSearch
+from searchers.differentiable import DifferentiableSearch
 from searchers.problem import Problem
+from searchers.settings import Differentiable
 from supernet.supernet import INITIAL_SCALE, Supernet
 
 
@@ -65,7 +66,7 @@ class PcDartsSearch(DifferentiableSearch[PcDarts]):
         counts = range(1, self.problem.space.num_nodes + 1)
         return torch.cat([betas.softmax(0) for betas in self.betas.split(list(counts))])[:, None]
 
-    def mix(self) -> Tensor:
+    def expected(self) -> Tensor:
         return self.relaxed() * self.edge_weights()
 
     def strengths(self) -> Tensor:

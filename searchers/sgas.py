@@ -16,8 +16,9 @@ from search_space.config import config
 from search_space.errors import InputError
 from search_space.space import NONE
 from searchers import searcher
-from searchers.differentiable import Differentiable, DifferentiableSearch
+from searchers.differentiable import DifferentiableSearch
 from searchers.problem import Problem
+from searchers.settings import Differentiable
 
 
 @searcher("sgas")
@@ -49,6 +50,8 @@ class Sgas(Differentiable):
                 raise InputError(f"{name}={getattr(self, name)} is not in 0 ... 1 (1 excluded)")
         if self.before + self.after >= 1:
             raise InputError(f"before={self.before} and after={self.after} leave no epoch for decisions")
+        if self.derive == "perturbation":
+            raise InputError("sgas decides the edges itself; leave derive=perturbation to other searchers")
         if self.history < 1:
             raise InputError(f"history={self.history} is not positive")
 
@@ -89,10 +92,7 @@ class SgasSearch(DifferentiableSearch[Sgas]):
         open_edges = self.alive.sum(1) > 1
         for _ in range(self.due(epoch) - int((~open_edges).sum())):
             row = int(scores.masked_fill(~open_edges, -torch.inf).argmax())
-            chosen = torch.ones_like(self.alive)
-            chosen[row] = False
-            chosen[row, candidates[int(shares[row].argmax())]] = True
-            self.keep(chosen)
+            self.settle(row, candidates[int(shares[row].argmax())])
             open_edges[row] = False
         super().finish_epoch(epoch)
 

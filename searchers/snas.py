@@ -12,9 +12,10 @@ from torch import Tensor
 from search_space.config import config
 from search_space.errors import InputError
 from searchers import searcher
-from searchers.differentiable import Differentiable, DifferentiableSearch
+from searchers.differentiable import DifferentiableSearch
 from searchers.gdas import gumbel_softmax
 from searchers.problem import Problem
+from searchers.settings import Differentiable
 
 
 @searcher("snas")
