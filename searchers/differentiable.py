@@ -275,7 +275,7 @@ class DifferentiableSearch(Generic[C]):
         self.check()
         shares = self.relaxed().detach().cpu().double()
         smallest = torch.finfo(shares.dtype).tiny
-        entropy = -(shares * shares.clamp(min=smallest).log()).sum(1).mean().item()
+        entropy = max(0.0, -(shares * shares.clamp(min=smallest).log()).sum(1).mean().item())
         rate = self.rate((self.step - 1) // self.steps_per_epoch)
         return self.figures.means() | {"alpha_entropy": entropy, "learning_rate": rate} | self.watch.figures()
 
