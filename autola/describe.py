@@ -9,6 +9,7 @@ from typing import Any
 from autola.configs import SearchConfig
 from autola.presets import RETRAIN_PRESETS
 from autola.runs import stored_config
+from evaluators.tasks.classification import Classification
 from outputs.run_directory import RunDirectory
 
 
@@ -19,7 +20,8 @@ def next_retraining(run: RunDirectory) -> str:
     """
     config = stored_config(run, SearchConfig)
     preset = config.data.name if config.data.name in RETRAIN_PRESETS else "cifar10"
-    usual = RETRAIN_PRESETS[preset]
+    usual = RETRAIN_PRESETS[preset].task
+    assert isinstance(usual, Classification)
     words = ["autola", "retrain", "none", "se", "cbam", f"hoga:{run.path}", "--preset", preset]
     for name in ("backbone", "width"):
         words += _option(name, getattr(config, name), getattr(usual, name))
