@@ -105,10 +105,9 @@ class SearchConfig(DeviceConfig):
                 "blocks that are computed again cannot be recorded; choose cuda_graph or recompute"
             )
         if self.cuda_graph and not self.searcher.recordable:
-            names = ", ".join(name for name in SEARCHERS if SEARCHERS[name].recordable)
             raise InputError(
-                f"steps of {self.searcher.name!r} differ, so they cannot be recorded as a CUDA graph; "
-                f"leave out cuda_graph, or choose a searcher of which they can: {names}"
+                f"steps of {self.searcher.name!r}, as it is set, differ from each other and cannot be recorded; "
+                "leave out cuda_graph, or choose darts of first order"
             )
 
     def resolved_space(self) -> Space:

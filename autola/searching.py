@@ -20,7 +20,7 @@ from outputs.run_directory import RESULT, RunDirectory
 from search_space.errors import InputError
 from search_space.genotype import Genotype
 from search_space.grammar import genotype_at
-from searchers import Search
+from searchers import Guarded, Search
 from searchers.problem import Problem
 from supernet.backbones import build_backbone
 
@@ -130,10 +130,14 @@ def _finish(job: Search, run: RunDirectory, fabric: Fabric) -> Found:
 
     def complete() -> None:
         run.save_weights(job.weights())
-        run.write_json(RESULT, {"genotype": str(job.genotype()), "seconds": run.seconds()})
+        early = {} if stopped is None else {"stopped": stopped}
+        run.write_json(RESULT, {"genotype": str(job.genotype()), "seconds": run.seconds()} | early)
         run.drop_checkpoints()
 
     drive(job, run, fabric, title="search", after_epoch=after_epoch)
+    stopped = job.stopped if isinstance(job, Guarded) else None
+    if stopped is not None:
+        log.warning("the search %s", stopped)
     in_first(fabric, complete)
     return Found(run=run.path, genotype=job.genotype(), metrics=_last(run))
 

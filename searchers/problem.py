@@ -89,10 +89,10 @@ class Problem:
         """What runs the parts of a step."""
         return Replay() if self.cuda_graph else run
 
-    def supernet(self) -> Supernet:
-        """A new supernet on the device."""
+    def supernet(self, *, parts: int = 1) -> Supernet:
+        """A new supernet on the device; one part in `parts` of the channels goes through its mixtures."""
         torch.manual_seed(seed_of(self.seed, "supernet"))
-        network = Supernet(self.backbone(), self.space, self.form)
+        network = Supernet(self.backbone(), self.space, self.form, parts=parts)
         speed_up(network, compile=self.compile, recompute=self.recompute)
         return network.to(self.fabric.device, real_dtype(self.fabric))
 
