@@ -106,7 +106,7 @@ class SearchConfig(DeviceConfig):
             )
         if self.cuda_graph and not self.searcher.recordable:
             raise InputError(
-                f"steps of {self.searcher.name!r}, as it is set, differ from each other and cannot be recorded; "
+                f"steps of {self.searcher.name!r}, as it is set, differ and cannot be recorded; "
                 "leave out cuda_graph, or choose darts of first order"
             )
 

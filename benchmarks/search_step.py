@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.measure import alternate, count_calls, median, peak_memory_mb, saved_bytes, surroundings
 from search_space.space import SPACES
 from supernet.backbones import build_backbone
-from supernet.blocks import compile_blocks
+from supernet.blocks import compile_blocks, recompute_blocks
 from supernet.supernet import Form, Supernet
 
 
@@ -39,6 +39,8 @@ class Options:
     """Search space."""
     compile: bool = False
     """Also time the grouped form with torch.compile, block by block; compiling takes minutes."""
+    recompute: bool = False
+    """Also time the grouped form whose blocks are computed again in the backward pass."""
     seed: int = 0
     """Of weights and images."""
     json: bool = False
@@ -116,6 +118,8 @@ def measure(options: Options) -> dict[str, Any]:
     }
     if options.compile:
         figures |= compiled_figures(options, plain)
+    if options.recompute:
+        figures |= recomputed_figures(options, grouped)
     return figures
 
 
@@ -131,6 +135,18 @@ def compiled_figures(options: Options, plain: Step) -> dict[str, Any]:
         "compile_wall_s": round(compile_seconds, 1),
         "compiled_s": median(seconds["compiled"]),
         "compiled_ratio": round(median(seconds["plain"]) / median(seconds["compiled"]), 2),
+    }
+
+
+def recomputed_figures(options: Options, grouped: Step) -> dict[str, Any]:
+    """The grouped form that keeps the inputs of its blocks alone, beside the one that keeps all."""
+    recomputed = build_step("grouped", options)
+    recompute_blocks(recomputed.supernet.network)
+    seconds = alternate({"grouped": grouped, "recomputed": recomputed}, options.repeats)
+    return {
+        "recomputed_s": median(seconds["recomputed"]),
+        "recomputed_to_grouped": round(median(seconds["recomputed"]) / median(seconds["grouped"]), 2),
+        "recomputed_saved_mb_per_image": saved_mb(recomputed),
     }
 
 
