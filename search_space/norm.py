@@ -14,6 +14,10 @@ NARROW = 7
 channels-last kernel is three times slower below that, copies counted (torch 2.15, one thread)."""
 
 
+LARGE = 16_384
+"""Fewest positions (b h w) of a map that is normalised so: on smaller ones the copies cost what they save."""
+
+
 def batch_norm(
     x: Float[Tensor, "b c h w"],
     mean: Float[Tensor, "c"] | None,
@@ -28,6 +32,7 @@ def batch_norm(
     narrow = (
         x.device.type == "cpu"
         and 1 < x.shape[1] <= NARROW
+        and x.shape[0] * x.shape[2] * x.shape[3] >= LARGE
         and is_channels_last(x)
         and not torch.compiler.is_compiling()
     )
