@@ -82,6 +82,8 @@ def losses_without(
         for place, column in enumerate(columns):
             without = mixing.clone()
             without[row, column] = 0.0
+            # The same draws for all, where an operator draws.
+            torch.manual_seed(seed_of(search.problem.seed, "without", epoch, index))
             with search.fabric.autocast():
                 logits = explicit_logits(search.supernet, images, without)
             sums[place] += cross_entropy(logits, labels)
