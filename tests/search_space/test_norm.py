@@ -18,7 +18,7 @@ def test_equals_torchs_in_values_gradients_and_statistics(channels, training, mo
     torch.manual_seed(0)
     theirs = nn.BatchNorm2d(channels).double().train(training)
     nn.init.normal_(theirs.weight)
-    theirs.running_mean += 0.5
+    theirs.get_buffer("running_mean").add_(0.5)
     ours = norm.BatchNorm2d(channels).double().train(training)
     ours.load_state_dict(copy.deepcopy(theirs.state_dict()))
     x = torch.randn(3, channels, 5, 7, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
