@@ -138,5 +138,5 @@ def test_operators_say_whether_they_have_second_derivatives(name):
         if recipe.twice_differentiable:
             torch.autograd.grad(slope.square().sum(), [x])
         else:
-            with pytest.raises(RuntimeError, match="double backwards"):
+            with pytest.raises(RuntimeError, match=r"double backwards|derivative for .* is not implemented"):
                 torch.autograd.grad(slope.square().sum(), [x])
