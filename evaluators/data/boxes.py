@@ -23,13 +23,13 @@ class BoxSample(NamedTuple):
         image: uint8, (3, h, w).
         boxes: Left, top, right and bottom in pixels, float32, (n, 4).
         labels: Class of each box, counted from 0, (n,).
-        index: Number of the picture in its set.
+        number: Of the picture in its set.
     """
 
     image: Tensor
     boxes: Tensor
     labels: Tensor
-    index: int
+    number: int
 
 
 class BoxSamples:
@@ -44,7 +44,8 @@ class BoxSamples:
     """
 
     def __init__(self, found: CocoSet, changes: Changes) -> None:
-        self.found, self.changes = found, changes
+        self.found = found
+        self.changes: Changes = changes
         labels = found.labels
         self._boxes, self._labels = list[Tensor](), list[Tensor]()
         for image, marked in zip(found.images, found.annotations):

@@ -252,7 +252,7 @@ class DetectionTask:
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, ...]:
         losses = model(*batch)
         parts = [losses[name] for name in self.figures]
-        return sum(parts[1:], parts[0]), *parts
+        return torch.stack(parts).sum(), *parts
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
@@ -263,7 +263,7 @@ class DetectionTask:
             with self.fabric.autocast():
                 outputs = model([self._seen(sample) for sample in samples])
             for sample, output in zip(samples, outputs):
-                found += as_records(output, whole, sample.index, self.kind.first_label)
+                found += as_records(output, whole, sample.number, self.kind.first_label)
         model.train(training)
         return coco_metrics(whole.truth(), gather(self.fabric, found), "bbox")
 

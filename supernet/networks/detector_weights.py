@@ -49,14 +49,12 @@ def start_detector(network: nn.Module, config: DetectorConfig, weights: str, ids
     if config.name in _OF_CLASSES and weights == "COCO_V1":
         state = _of_categories(state, config.name, ids)
         eps = {
-            f"{name}.running_var": module.eps for name, module in network.named_modules() if _is_norm(module)
+            f"{name}.running_var": module.eps
+            for name, module in network.named_modules()
+            if isinstance(module, nn.BatchNorm2d)
         }
         state = {key: value - eps[key] if key in eps else value for key, value in state.items()}
     start_from(network, state, weights)
-
-
-def _is_norm(module: nn.Module) -> bool:
-    return isinstance(module, nn.BatchNorm2d)
 
 
 def _published(config: DetectorConfig) -> list[Any]:
