@@ -239,3 +239,11 @@ def test_what_is_wrong_with_data_and_recipe_is_one_line(small, tmp_path):
         annotation["keypoints"] = [0] * 51
     store_people(tmp_path, content)
     assert "none of the 1 pictures in use of person_keypoints_few.json has a person" in refused()
+
+
+def test_workers_read_the_same(small):
+    alone, helped = (
+        replace(small, workers=workers).read(RECIPE, fabric()).start(nn.Identity(), 0) for workers in (0, 1)
+    )
+    for ours, theirs in zip(alone.batch(1, 1), helped.batch(1, 1)):
+        assert torch.equal(ours, theirs)

@@ -185,3 +185,11 @@ def test_a_first_look_is_small(small):
     assert look.data.image_size is not None
     assert look.backbone == "resnet18"
     assert look.workers == 0
+
+
+def test_workers_read_the_same(small):
+    alone, helped = (
+        replace(small, workers=workers).read(RECIPE, fabric()).start(nn.Identity(), 0) for workers in (0, 1)
+    )
+    for ours, theirs in zip(alone.batch(1, 1), helped.batch(1, 1)):
+        assert torch.equal(ours, theirs)
