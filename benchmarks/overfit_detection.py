@@ -42,14 +42,14 @@ class Options:
     """Objects on an image."""
     least: int = 96
     """Side in pixels of the square that the smallest object would fill; 96 is what COCO calls large."""
-    size: int = 160
+    size: int = 96
     """Shorter side of an image; ssd300 has its own."""
     steps: int = 300
     """Steps."""
-    batch: int = 4
+    batch: int = 2
     """Images of a step."""
     regions: int = 64
-    """Regions of an image that faster_rcnn learns from; the papers' 512 take three times as long on a CPU."""
+    """Regions of an image that faster_rcnn learns from; the papers take 512."""
     report: int = 50
     """Steps between two lines about the loss, on standard error."""
     learning_rate: float = 5e-4

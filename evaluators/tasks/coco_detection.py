@@ -8,18 +8,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from evaluators.data.boxes import BoxSample, BoxSamples, Changes, as_list
+from evaluators.data.boxes import BoxSamples, Changes, as_list
 from evaluators.data.coco import CocoData, CocoSet, read_coco
 from evaluators.data.stream import Stream
-from evaluators.detections import as_records, draw, to_list
-from evaluators.gather import gather
-from evaluators.metrics.coco import coco_metrics, need_coco
+from evaluators.detection_task import SCORE, DetectionTask
+from evaluators.detections import draw, to_list
+from evaluators.metrics.coco import need_coco
 from evaluators.recipe import TrainConfig
 from evaluators.seeds import seed_of
-from evaluators.tasks import Split, TaskConfig, task
-from evaluators.tasks.classification import real_dtype
+from evaluators.tasks import TaskConfig, task
 from search_space.config import config
 from search_space.errors import InputError
 from search_space.grammar import Term
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 log = logging.getLogger(__name__)
-
-SCORE = "AP"
 
 STRIDE = 32
 """Sides of a batch are multiples of this, with a pyramid."""
@@ -202,74 +199,6 @@ class DetectionSetting:
             world_size=self.fabric.world_size,
             num_workers=self.config.workers,
         )
-
-
-class DetectionTask:
-    """A detector and its batches; see `Task`.
-
-    Losses are torchvision's, their sum is minimised. RetinaNet's is a mean over images, so several processes
-    follow the gradient of the whole batch; the others' are means over the regions or boxes that a process
-    learns from, as in every public implementation.
-
-    Args:
-        model: The detector.
-        train: Changed, shuffled training batches.
-        streams: Batches of the held-out part, if there is one, and of the test set.
-        sets: The same parts with their annotations.
-        kind: Of the detector.
-        fabric: Device and processes.
-    """
-
-    score: str = SCORE
-
-    def __init__(
-        self,
-        model: nn.Module,
-        train: Stream,
-        streams: Mapping[str, Stream],
-        sets: Mapping[str, CocoSet],
-        kind: Detector,
-        fabric: Fabric,
-    ) -> None:
-        self.model, self.train, self.streams, self.sets = model, train, streams, sets
-        self.kind, self.fabric = kind, fabric
-        self.figures = kind.losses
-        self.num_batches = len(train)
-        self.has_validation = "validation" in streams
-
-    def batch(self, epoch: int, index: int) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
-        samples: list[BoxSample] = self.train.batch(epoch, index)
-        device, dtype = self.fabric.device, real_dtype(self.fabric)
-        targets = [
-            {
-                "boxes": sample.boxes.to(device, dtype, non_blocking=True),
-                "labels": sample.labels.to(device, non_blocking=True) + self.kind.first_label,
-            }
-            for sample in samples
-        ]
-        return [self._seen(sample) for sample in samples], targets
-
-    def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, ...]:
-        losses = model(*batch)
-        parts = [losses[name] for name in self.figures]
-        return torch.stack(parts).sum(), *parts
-
-    @torch.no_grad()
-    def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
-        found, whole = list[dict[str, Any]](), self.sets[split]
-        training = model.training
-        model.eval()
-        for samples in self.streams[split]:
-            with self.fabric.autocast():
-                outputs = model([self._seen(sample) for sample in samples])
-            for sample, output in zip(samples, outputs):
-                found += as_records(output, whole, sample.number, self.kind.first_label)
-        model.train(training)
-        return coco_metrics(whole.truth(), gather(self.fabric, found), "bbox")
-
-    def _seen(self, sample: BoxSample) -> Tensor:
-        image = sample.image.to(self.fabric.device, non_blocking=True)
-        return image.to(real_dtype(self.fabric)).div_(255)
 
 
 def held_out(whole: CocoSet, fraction: float) -> tuple[CocoSet, CocoSet]:
