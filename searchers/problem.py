@@ -15,6 +15,7 @@ from evaluators.tasks.classification import real_dtype
 from search_space.genotype import Genotype
 from search_space.grammar import Term
 from search_space.space import Space
+from searchers.limits import Limits
 from supernet.attach import attach
 from supernet.supernet import Form, Supernet
 
@@ -35,6 +36,7 @@ class Problem:
         fabric: Device, precision and processes.
         seed: Of the search.
         form: How the supernet is computed.
+        limits: What every genotype that is returned keeps; None for no limits.
     """
 
     space: Space
@@ -46,6 +48,7 @@ class Problem:
     fabric: Fabric
     seed: int
     form: Form
+    limits: Limits | None = None
 
     def batches(self, half: int, batch_size: int, *, training: bool = True) -> Batches:
         """Batches of a half: shuffled and augmented for training, all images in order otherwise.
