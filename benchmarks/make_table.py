@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import tyro
 from pydantic import TypeAdapter
 
@@ -65,7 +64,9 @@ class Options:
     """Where the table goes."""
 
 
-def trained_rows(options: Options, config: RetrainConfig, setting: Setting, fabric: Any) -> list[dict[str, Any]]:
+def trained_rows(
+    options: Options, config: RetrainConfig, setting: Setting, fabric: Any
+) -> list[dict[str, Any]]:
     """All trainings: those found in the file of complete ones, and the rest."""
     space = SPACES[options.space]
     path = options.folder / f".trainings-{options.name}.jsonl"
@@ -76,9 +77,13 @@ def trained_rows(options: Options, config: RetrainConfig, setting: Setting, fabr
             if line.endswith("\n"):  # the last one may be cut short
                 record = json.loads(line)
                 if record["config"] != key:
-                    raise InputError(f"{path} was made with other settings; move it away, or use another --name")
+                    raise InputError(
+                        f"{path} was made with other settings; move it away, or use another --name"
+                    )
                 done[" ".join(record["operators"]), record["seed"]] = record
-    wanted = [(operators, seed) for operators in drawn(space, options.genotypes) for seed in range(options.seeds)]
+    wanted = [
+        (operators, seed) for operators in drawn(space, options.genotypes) for seed in range(options.seeds)
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         for number, (operators, seed) in enumerate(wanted, 1):
@@ -115,7 +120,9 @@ def train(
     return {"validation": validation, "test": job.result()[f"test_{job.task.score}"]}
 
 
-def costs(options: Options, setting: Setting, space: Space, operators: Sequence[str]) -> tuple[int, int, float]:
+def costs(
+    options: Options, setting: Setting, space: Space, operators: Sequence[str]
+) -> tuple[int, int, float]:
     """Parameters, multiply-accumulates and latency of the network with a genotype."""
     model = setting.network((Term(name="hoga", genotype=space.genotype(operators)),), 0)
     shape = setting.input_shape
@@ -128,7 +135,9 @@ def make(options: Options) -> Path:
     preset = RETRAIN_PRESETS[options.preset]
     device = TypeAdapter(DeviceConfig).dump_python(options.device)
     recipe = replace(preset.train, select="last", epochs=options.epochs or preset.train.epochs)
-    data = replace(preset.data, root=options.root or preset.data.root, limit=options.limit or preset.data.limit)
+    data = replace(
+        preset.data, root=options.root or preset.data.root, limit=options.limit or preset.data.limit
+    )
     config = replace(preset, data=data, train=recipe, seeds=(0,), **device)
     space = SPACES[options.space]
     with own_state(config):

@@ -1,4 +1,4 @@
-"""What a black-box searcher draws from, and what it has seen: trials and the genotypes that keep the limits."""
+"""What a black-box searcher draws from, genotypes that keep the limits, and what it has seen: trials."""
 
 from __future__ import annotations
 
@@ -18,10 +18,17 @@ TRIES = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A genotype that was proposed, and how good it was; None while nobody knows, or where it failed."""
+    """A genotype that was proposed, and how good it was.
+
+    Attributes:
+        genotype: What was tried.
+        score: None while nobody knows, and where it failed.
+        failed: Whether nobody will ever know.
+    """
 
     genotype: Genotype
     score: float | None
+    failed: bool = False
 
 
 History = Sequence[Trial]

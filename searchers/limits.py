@@ -49,7 +49,9 @@ def parse_target(text: str) -> tuple[Limit, ...]:
 def _parse_limit(text: str) -> Limit:
     found = _LIMIT.fullmatch(text)
     if found is None:
-        raise InputError(f"{shown(text)} is no limit; write for example macs<=48M, params<=300k, latency<=2.5x")
+        raise InputError(
+            f"{shown(text)} is no limit; write for example macs<=48M, params<=300k, latency<=2.5x"
+        )
     name, unit = found["metric"], found["unit"]
     metric = next((metric for metric in METRICS if metric == name), None)
     if metric is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from search_space.config import config
 from search_space.genotype import Genotype
 from searchers import searcher
-from searchers.blackbox import BlackBox, rng_of
+from searchers.blackbox import BlackBox
 from searchers.candidates import Candidates, History
 
 
@@ -19,4 +19,4 @@ class Random(BlackBox):
     """Random search: candidates drawn uniformly, each trained shortly on one half, judged on the other."""
 
     def propose(self, candidates: Candidates, history: History) -> Genotype:
-        return candidates.sample(rng_of(candidates, "proposal", history))
+        return candidates.sample(candidates.rng("proposal", history))

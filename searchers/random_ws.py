@@ -16,7 +16,7 @@ from searchers.random import Random
 @searcher("random_ws")
 @config
 class RandomWS(Random):
-    """Random search with weight sharing: a supernet trained path by path judges candidates drawn uniformly."""
+    """Random search with weight sharing: a supernet, trained path by path, judges uniform draws."""
 
     trials: int = 100
     """Candidates."""
