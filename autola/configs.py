@@ -16,6 +16,7 @@ from search_space.grammar import Term
 from search_space.operator import OPERATORS
 from search_space.space import OWN, SPACES, Space
 from searchers import SEARCHERS, SearcherConfig
+from searchers.limits import parse_target
 from supernet.supernet import Form
 
 
@@ -84,6 +85,21 @@ class SearchConfig(DeviceConfig):
     """How the supernet is computed; the forms are the same function."""
     seed: int = 0
     """Of everything drawn."""
+    target: tuple[str, ...] = ()
+    """What the network may cost at most: macs<=48M, params<=300k, latency<=2.5x (times the plain network,
+    measured on this device), joined by commas where they hold together. Each one given is a search of its
+    own; several give a Pareto front."""
+    target_weight: float = 1.0
+    """Of the expected cost's excess over a limit, as a share of that, in the loss of the alphas."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for text in self.target:
+            parse_target(text)
+        if len(set(self.target)) != len(self.target):
+            raise InputError(f"a target is given twice: {' '.join(self.target)}")
+        if not self.target_weight >= 0:
+            raise InputError(f"target_weight={self.target_weight} is negative")
 
     def resolved_space(self) -> Space:
         """The space with this config's changes.

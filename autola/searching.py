@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric import Fabric
+from torch import nn
 
 from autola.configs import SearchConfig
 from autola.drive import drive
 from autola.runs import go_on, new_run, stored_config
 from autola.runtime import device_line, in_first, make_fabric, own_state
+from evaluators.cost_table import CostTable, cost_table
 from evaluators.data import Augment, halves, normalization, read
 from evaluators.tasks.classification import describe
-from outputs.run_directory import RESULT, RunDirectory
+from outputs.run_directory import DATA, RESULT, RunDirectory
+from search_space.config import parse
 from search_space.genotype import Genotype
 from search_space.grammar import genotype_at
 from searchers import Search
+from searchers.limits import Limits, parse_target
 from searchers.problem import Problem
 from supernet.backbones import build_backbone
 
 log = logging.getLogger(__name__)
+
+COSTS = "costs"
+"""In data.json: what operators cost, of the metrics that are limited."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,36 +83,74 @@ def resume_search(run: RunDirectory) -> Found:
             run.drop_checkpoints()
             log.info("%s is complete", run.path)
             return Found(run=run.path, genotype=genotype_at(run.path), metrics=_last(run))
-        job, _ = start_search(config, fabric)
+        job, _ = start_search(config, fabric, run.json(DATA).get(COSTS))
         go_on(job, run, "search")
         _announce(config, run, fabric)
         fabric.barrier()
         return _finish(job, run, fabric)
 
 
-def start_search(config: SearchConfig, fabric: Fabric) -> tuple[Search, dict[str, Any]]:
-    """The search at step 0, and what has to be known of its data."""
+def start_search(
+    config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None
+) -> tuple[Search, dict[str, Any]]:
+    """The search at step 0, and what has to be known of its data.
+
+    Args:
+        config: What to search, on what, how; with one target at most.
+        fabric: Device and processes.
+        costs: What operators cost by metric, as a run that goes on has stored it.
+
+    Raises:
+        InputError: If the config or the data is wrong, or nothing keeps the limits.
+    """
+    problem, data = search_problem(config, fabric, costs)
+    return config.searcher.start(problem), data
+
+
+def search_problem(
+    config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None
+) -> tuple[Problem, dict[str, Any]]:
+    """What a search is given, and what has to be known of its data; see `start_search`."""
     splits = read(config.data)
     mean, std = normalization(config.data, splits.train)
-    job = config.searcher.start(
-        Problem(
-            space=config.resolved_space(),
-            backbone=lambda: build_backbone(
-                config.backbone,
-                num_classes=splits.num_classes,
-                in_channels=splits.in_channels,
-                width=config.width,
-            ),
-            halves=halves(splits.train),
-            mean=mean,
-            std=std,
-            augment=Augment.of(config.data),
-            fabric=fabric,
-            seed=config.seed,
-            form=config.form,
+    known = describe(splits.train, mean, std)
+
+    def backbone() -> nn.Module:
+        return build_backbone(
+            config.backbone,
+            num_classes=splits.num_classes,
+            in_channels=splits.in_channels,
+            width=config.width,
         )
+
+    space = config.resolved_space()
+    limits = None
+    if config.target:
+        (target,) = config.target
+        wanted = parse_target(target)
+        tables = {
+            metric: parse(CostTable, costs[metric], f"costs of {DATA}")
+            if costs is not None and metric in costs
+            else cost_table(metric, space, backbone, known["input_shape"], fabric.device)
+            for metric in dict.fromkeys(limit.metric for limit in wanted)
+        }
+        tables = fabric.broadcast(tables)  # latencies differ between processes
+        limits = Limits(space, wanted, tables)
+        known[COSTS] = {metric: asdict(table) for metric, table in tables.items()}
+    problem = Problem(
+        space=space,
+        backbone=backbone,
+        halves=halves(splits.train),
+        mean=mean,
+        std=std,
+        augment=Augment.of(config.data),
+        fabric=fabric,
+        seed=config.seed,
+        form=config.form,
+        limits=limits,
+        penalty=None if limits is None else limits.weighted(config.target_weight),
     )
-    return job, describe(splits.train, mean, std)
+    return problem, known
 
 
 def _announce(config: SearchConfig, run: RunDirectory, fabric: Fabric) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -179,6 +179,10 @@ class Limits:
             expected = table.fixed + (chances * costs).sum()
             total = total + torch.relu(expected / most - 1)
         return total
+
+    def weighted(self, weight: float) -> Callable[[Tensor], Tensor]:
+        """The penalty times a weight."""
+        return lambda mixing: weight * self.penalty(mixing)
 
 
 _Part = tuple[float, tuple[float, ...], tuple[str, ...]]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from evaluators.data import Augment, Batches, ImageSet
 from evaluators.seeds import seed_of
@@ -37,6 +37,8 @@ class Problem:
         seed: Of the search.
         form: How the supernet is computed.
         limits: What every genotype that is returned keeps; None for no limits.
+        penalty: A term of the alphas' loss: from what the alphas stand for, of every edge a distribution over
+            the primitives (edges, primitives), to a number, differentiable; None for none.
     """
 
     space: Space
@@ -49,6 +51,16 @@ class Problem:
     seed: int
     form: Form
     limits: Limits | None = None
+    penalty: Callable[[Tensor], Tensor] | None = None
+
+    def kept(self, genotype: Genotype, strengths: Sequence[Sequence[float]]) -> Genotype:
+        """What a derivation rule gave, or, where that is beyond the limits, the likeliest that keeps them.
+
+        Args:
+            genotype: As derived.
+            strengths: Of the primitives on every edge (edges, primitives); the likelihood is their product.
+        """
+        return genotype if self.limits is None else self.limits.keep(genotype, strengths)
 
     def batches(self, half: int, batch_size: int, *, training: bool = True) -> Batches:
         """Batches of a half: shuffled and augmented for training, all images in order otherwise.
