@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from autola.runtime import device_line, in_first, make_fabric, own_state
 from evaluators.cost_table import CostTable, cost_table
 from evaluators.data import Augment, halves, normalization, read
 from evaluators.tasks.classification import describe
+from outputs.front import Point
 from outputs.run_directory import DATA, RESULT, RunDirectory
 from search_space.config import parse
 from search_space.genotype import Genotype
@@ -41,11 +42,13 @@ class Found:
         run: The run folder.
         genotype: The genotype.
         metrics: Figures of the last epoch.
+        front: Where there were several targets: what was found for each, in their order.
     """
 
     run: Path
     genotype: Genotype
     metrics: Mapping[str, Any]
+    front: tuple[Point, ...] = ()
 
 
 def run_search(config: SearchConfig, out: Path | None = None) -> Found:
@@ -58,13 +61,17 @@ def run_search(config: SearchConfig, out: Path | None = None) -> Found:
     Raises:
         InputError: If the config or the data is wrong; nothing is written then.
     """
+    if len(config.target) > 1:
+        from autola.front import run_front
+
+        return run_front(config, out)
     with own_state(config):
         fabric = make_fabric(config)
         job, data = start_search(config, fabric)
         kind = f"search-{config.data.name}"
         with new_run(config, data, kind=kind, seed=config.seed, out=out, fabric=fabric) as run:
-            _announce(config, run, fabric)
-            return _finish(job, run, fabric)
+            announce(config, run, fabric)
+            return finish(job, run, fabric)
 
 
 def resume_search(run: RunDirectory) -> Found:
@@ -76,6 +83,10 @@ def resume_search(run: RunDirectory) -> Found:
         InputError: If the run is no search, its records do not fit, or another process is writing to it.
     """
     config = stored_config(run, SearchConfig)
+    if len(config.target) > 1:
+        from autola.front import resume_front
+
+        return resume_front(config, run)
     with own_state(config, resumed=run), run:
         fabric = make_fabric(config)
         in_first(fabric, run.lock)
@@ -85,9 +96,9 @@ def resume_search(run: RunDirectory) -> Found:
             return Found(run=run.path, genotype=genotype_at(run.path), metrics=_last(run))
         job, _ = start_search(config, fabric, run.json(DATA).get(COSTS))
         go_on(job, run, "search")
-        _announce(config, run, fabric)
+        announce(config, run, fabric)
         fabric.barrier()
-        return _finish(job, run, fabric)
+        return finish(job, run, fabric)
 
 
 def start_search(
@@ -153,12 +164,27 @@ def search_problem(
     return problem, known
 
 
-def _announce(config: SearchConfig, run: RunDirectory, fabric: Fabric) -> None:
+def announce(config: SearchConfig, run: RunDirectory, fabric: Fabric) -> None:
+    """The first lines of a search: folder, seed, device, what is done."""
     log.info("%s  seed %d  %s", run.path, config.seed, device_line(fabric))
     log.info("%s on %s in %s", config.searcher.name, config.data.name, config.backbone)
 
 
-def _finish(job: Search, run: RunDirectory, fabric: Fabric) -> Found:
+def finish(
+    job: Search,
+    run: RunDirectory,
+    fabric: Fabric,
+    conclude: Callable[[], Mapping[str, Any]] = dict,
+) -> Found:
+    """Takes a search to its end, and writes what it ends with.
+
+    Args:
+        job: At step 0, or where its newest checkpoint left it.
+        run: Its folder.
+        fabric: Device and processes.
+        conclude: What else belongs to the result, worked out after the weights are written.
+    """
+
     def after_epoch(record: dict[str, Any]) -> Any:
         genotype, shares = job.genotype(), job.shares()
         run.write_genotype(genotype, shares)
@@ -167,13 +193,14 @@ def _finish(job: Search, run: RunDirectory, fabric: Fabric) -> Found:
         return shares
 
     def complete() -> None:
-        run.save_weights(job.weights())
-        run.write_json(RESULT, {"genotype": str(job.genotype()), "seconds": run.seconds()})
+        run.write_json(RESULT, {"genotype": str(genotype), "seconds": run.seconds(), **more})
         run.drop_checkpoints()
 
     drive(job, run, fabric, title="search", after_epoch=after_epoch)
+    in_first(fabric, lambda: run.save_weights(job.weights()))
+    genotype, more = job.genotype(), conclude()
     in_first(fabric, complete)
-    return Found(run=run.path, genotype=job.genotype(), metrics=_last(run))
+    return Found(run=run.path, genotype=genotype, metrics=_last(run))
 
 
 def _last(run: RunDirectory) -> dict[str, Any]:

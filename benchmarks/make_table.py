@@ -14,7 +14,7 @@ import random
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class Options:
     """How many of the space are trained, drawn without replacement in an order that is always the same."""
     seeds: int = 4
     """Trainings of each genotype."""
-    device: DeviceConfig = DeviceConfig(threads=1)
+    device: DeviceConfig = field(default_factory=lambda: DeviceConfig(threads=1))
     """Where to compute; auto takes a GPU if there is one."""
     latency: bool = True
     """Whether to time every genotype, on the CPU with one thread."""

@@ -19,7 +19,7 @@ PUBLISHED = Path(__file__).parent / "published"
 """Tables that we stand behind."""
 
 KIND = "benchmark-"
-"""Begins the file names of tables: NAME is benchmark-NAME.npz, and benchmark-NAME.json says how it was made."""
+"""Begins the names of a table's two files: its figures (npz), and how it was made (json)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from evaluators.data import Batches
 from evaluators.recipe import TrainConfig
 from evaluators.seeds import seed_of
 from evaluators.tasks.classification import accuracy, cross_entropy, evaluate
@@ -100,6 +101,25 @@ class SharedSearch:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step, self.history = state["step"], restored(state["history"])
         self.training.load_state_dict(state["training"])
+
+
+def judge(
+    supernet: Supernet, genotype: Genotype, problem: Problem, train: Batches, judging: Batches
+) -> float:
+    """Accuracy of a genotype with the weights of a supernet; the statistics of its norms are taken anew.
+
+    Args:
+        supernet: Trained.
+        genotype: Of its space.
+        problem: What is searched, on what.
+        train: Batches that the statistics are taken from.
+        judging: Batches that the accuracy is taken on.
+    """
+    path = Path(supernet, genotype)
+    first = range(min(STATISTICS_BATCHES, len(train)))
+    renew_statistics(path, [train.batch(0, index)[0] for index in first])
+    share_buffers(path, problem.fabric)
+    return evaluate(path, judging, problem.fabric)["accuracy"]
 
 
 class PathTask:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from autola.arguments import only_resume, option, out_of_terminal, read_arguments
 from autola.configs import SearchConfig
 from autola.describe import next_retraining
 from autola.presets import SEARCH_PRESETS
+from outputs.front import PICTURE
 from outputs.run_directory import RunDirectory
 from search_space.errors import InputError
 from searchers import SEARCHERS
+
+if TYPE_CHECKING:
+    from autola.searching import Found
 
 DEFAULT = "digits"
 
@@ -59,7 +66,24 @@ def run(arguments: list[str]) -> None:
         found = resume_search(RunDirectory.open(given.resume))
     else:
         found = run_search(given.config, given.out)
+    if found.front:
+        show_front(found)
     out_of_terminal(f"found  {found.genotype}")
     out_of_terminal(f"run    {found.run}")
     out_of_terminal(f"look   autola inspect {found.run}")
-    out_of_terminal(f"next   {next_retraining(RunDirectory.open(found.run))}")
+    members = [point.run for point in found.front if point.on_front]
+    out_of_terminal(f"next   {next_retraining(RunDirectory.open(found.run), members)}")
+
+
+def show_front(found: Found) -> None:
+    """Prints what was found for every target; a star marks the Pareto front."""
+    view = Table(box=None, header_style="bold", pad_edge=False)
+    view.add_column("target", overflow="fold")
+    metrics = list(found.front[0].costs)
+    for column in (*metrics, "score %", "front"):
+        view.add_column(column, justify="right")
+    for point in found.front:
+        costs = (f"{point.costs[metric]:,.0f}" for metric in metrics)
+        view.add_row(Text(point.target), *costs, f"{100 * point.score:.2f}", "*" if point.on_front else "")
+    Console().print(view)
+    out_of_terminal(f"front  {found.run / PICTURE}")

@@ -89,7 +89,7 @@ class TunerProposer:
         return all(history[place] == trial for place, trial in self.told.items() if place < len(history))
 
     def _next(self, history: History) -> Asked:
-        """The tuner's next proposal that keeps the limits; of the others it is told that they are worthless."""
+        """The tuner's next proposal that keeps the limits; it is told that the others are worthless."""
         import nni
 
         space = self.candidates.space
@@ -117,7 +117,7 @@ class TunerProposer:
             return
         if trial.genotype == asked.genotype:
             self._receive(asked.number, asked.parameters, REFUSED if trial.score is None else trial.score)
-        # Else it was proposed when fewer results were in, by an experiment that was stopped since: it is lost.
+        # Else an experiment that was stopped since proposed it while fewer results were in: it is lost here.
 
     def _receive(self, number: int, parameters: Any, score: float) -> None:
         with seeded(self.candidates.seed, "tell", number):
@@ -173,7 +173,7 @@ class TpeTuner(NniTuner):
 
 @config
 class EvolutionTuner(NniTuner):
-    """NNI's naive evolution (Real et al., ICML 2017): of two, the better one has a child, the worse one dies."""
+    """NNI's naive evolution (Real et al., ICML 2017): of two, the better one has a child, the worse dies."""
 
     population: int = 32
     """Trials drawn uniformly at first (NNI's default)."""
