@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import tyro
 from pydantic import BeforeValidator, PlainSerializer, TypeAdapter
 
 from evaluators.data import DataConfig
@@ -61,6 +63,28 @@ class DeviceConfig:
 
 
 @config
+class ExperimentConfig:
+    """How an experiment runs its trials, under `--engine nni`."""
+
+    concurrency: int = 1
+    """Trials at a time."""
+    portal_port: int = 8080
+    """Port of NNI's web portal, which whoever reaches this machine can open; the next one has to be free too
+    for services on other machines."""
+    trial_minutes: float = 60.0
+    """Longest time of a trial; one that takes longer is ended and recorded as failed."""
+    training_service: Path | None = None
+    """JSON file with NNI's settings of a training service: remote machines, a cluster. This machine if left
+    out."""
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1:
+            raise InputError(f"concurrency={self.concurrency} is not positive")
+        if not self.trial_minutes > 0:
+            raise InputError(f"trial_minutes={self.trial_minutes} is not positive")
+
+
+@config
 class SearchConfig(DeviceConfig):
     """A search: of what, on what, how."""
 
@@ -91,6 +115,11 @@ class SearchConfig(DeviceConfig):
     own; several give a Pareto front."""
     target_weight: float = 1.0
     """Of the expected cost's excess over a limit, as a share of that, in the loss of the alphas."""
+    engine: Literal["process", "nni"] = "process"
+    """Where a search runs: in this process, or as an NNI experiment, every candidate in a process of its own;
+    that is for black-box searchers."""
+    experiment: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = ExperimentConfig()
+    """How an experiment runs its trials."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -61,6 +61,10 @@ def run_search(config: SearchConfig, out: Path | None = None) -> Found:
     Raises:
         InputError: If the config or the data is wrong; nothing is written then.
     """
+    if config.engine == "nni":
+        from autola.trials import run_trials  # slow: NNI
+
+        return run_trials(config, out)
     if len(config.target) > 1:
         from autola.front import run_front
 
@@ -83,6 +87,10 @@ def resume_search(run: RunDirectory) -> Found:
         InputError: If the run is no search, its records do not fit, or another process is writing to it.
     """
     config = stored_config(run, SearchConfig)
+    if config.engine == "nni" and not run.has(RESULT):
+        from autola.trials import resume_trials
+
+        return resume_trials(config, run)
     if len(config.target) > 1:
         from autola.front import resume_front
 

@@ -6,7 +6,9 @@ A proposal is a function of the seed and the history alone, so that a search whi
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
+from typing import Self
 
 from evaluators.recipe import TrainConfig
 from search_space.config import config
@@ -51,6 +53,12 @@ class BlackBox(SearcherConfig):
         if self.trials < 1:
             raise InputError(f"trials={self.trials} is not positive; a search judges at least one candidate")
         self.recipe()
+
+    @classmethod
+    def of_trainings(cls) -> Self:
+        """The searcher's own settings, every candidate trained as `random` trains it."""
+        plain = {field.name: field.default for field in fields(BlackBox) if field.name != "trials"}
+        return cls(**plain)
 
     def recipe(self) -> TrainConfig:
         """How a candidate, or the supernet, is trained."""

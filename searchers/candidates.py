@@ -87,9 +87,15 @@ def best_of(history: History) -> Genotype | None:
 
 def stored(history: History) -> list[dict[str, Any]]:
     """A history as plain values."""
-    return [{"genotype": trial.genotype.to_json(), "score": trial.score} for trial in history]
+    return [
+        {"genotype": trial.genotype.to_json(), "score": trial.score, "failed": trial.failed}
+        for trial in history
+    ]
 
 
 def restored(values: Sequence[dict[str, Any]]) -> list[Trial]:
     """A history from plain values."""
-    return [Trial(genotype=Genotype.from_json(value["genotype"]), score=value["score"]) for value in values]
+    return [
+        Trial(genotype=Genotype.from_json(value["genotype"]), score=value["score"], failed=value["failed"])
+        for value in values
+    ]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from evaluators.cost_table import METRICS, CostTable, Metric
-from search_space.config import config
+from search_space.config import config, parse
 from search_space.errors import InputError, shown, unknown
 from search_space.genotype import Genotype
 from search_space.space import NONE, Space
@@ -180,6 +181,20 @@ class Limits:
             total = total + torch.relu(expected / most - 1)
         return total
 
+    def to_values(self) -> dict[str, Any]:
+        """Limits and tables as JSON values."""
+        return {
+            "limits": [asdict(limit) for limit in self.limits],
+            "tables": {metric: asdict(table) for metric, table in self.tables.items()},
+        }
+
+    @classmethod
+    def from_values(cls, space: Space, values: Mapping[str, Any]) -> Limits:
+        """Limits from `to_values`."""
+        limits = tuple(parse(Limit, limit, "limit") for limit in values["limits"])
+        tables = {metric: parse(CostTable, values["tables"][metric], metric) for metric in values["tables"]}
+        return cls(space, limits, cast("dict[Metric, CostTable]", tables))
+
     def weighted(self, weight: float) -> Callable[[Tensor], Tensor]:
         """The penalty times a weight."""
         return lambda mixing: weight * self.penalty(mixing)
@@ -213,6 +228,6 @@ def _genotype(
     return Genotype.of(nodes, space=space.name, fuse=space.fuse)
 
 
-def amount(metric: Metric, value: float) -> str:
+def amount(metric: str, value: float) -> str:
     """A cost with its unit, exact where it is a count."""
     return f"{value:.4g} ms" if metric == "latency" else f"{value:,.0f}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from evaluators.data import Batches
 from evaluators.recipe import TrainConfig
 from evaluators.seeds import seed_of
 from evaluators.tasks.classification import ClassificationTask, evaluate
@@ -14,6 +15,42 @@ from evaluators.train import Training
 from search_space.genotype import Genotype
 from searchers.candidates import History, Trial, best_of, restored, scores, stored
 from searchers.problem import Problem
+
+
+def training_of(
+    problem: Problem, recipe: TrainConfig, batches: Batches, genotype: Genotype, trial: int
+) -> Training:
+    """The training of a candidate: a function of the problem's seed and the number of the trial."""
+    task = ClassificationTask(problem.found(genotype, trial), batches, problem.fabric)
+    return Training(task, recipe, problem.fabric, seed_of(problem.seed, "trial", trial))
+
+
+def train_candidate(
+    problem: Problem,
+    recipe: TrainConfig,
+    genotype: Genotype,
+    trial: int,
+    after_epoch: Callable[[dict[str, float]], object],
+) -> float:
+    """Trains one candidate in one go, as a search does with the same number of the trial.
+
+    Args:
+        problem: What is searched, on what.
+        recipe: How to train.
+        genotype: The candidate.
+        trial: Its number.
+        after_epoch: Called with the figures of every epoch.
+
+    Returns:
+        Accuracy on the second half.
+    """
+    training = training_of(problem, recipe, problem.batches(0, recipe.batch_size), genotype, trial)
+    while training.step < training.total_steps:
+        training.advance()
+        if training.step % training.steps_per_epoch == 0:
+            after_epoch(training.report())
+    judging = problem.batches(1, recipe.batch_size, training=False)
+    return evaluate(training.trained(), judging, problem.fabric)["accuracy"]
 
 
 class TrainedSearch:
@@ -41,11 +78,7 @@ class TrainedSearch:
     def begin(self, genotype: Genotype, trial: int) -> None:
         """Begins to train a candidate."""
         self.present = genotype
-        task = ClassificationTask(
-            self.problem.found(genotype, trial), self.train_batches, self.problem.fabric
-        )
-        seed = seed_of(self.problem.seed, "trial", trial)
-        self.training = Training(task, self.recipe, self.problem.fabric, seed)
+        self.training = training_of(self.problem, self.recipe, self.train_batches, genotype, trial)
 
     def advance(self) -> None:
         if self.training.step == self.training.total_steps:

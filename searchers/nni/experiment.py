@@ -1,0 +1,217 @@
+"""Many trials as an NNI experiment: a manager with a web portal, and a process for every trial.
+
+The manager asks a tuner (dispatch.py, in a process of its own) for genotypes and starts a trial for each,
+which takes it by `trial_parameters` and tells its score by `report`. No record of autola's is written here.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_space.errors import InputError
+from search_space.genotype import Genotype
+from search_space.space import Space
+from searchers.candidates import Candidates, History, stored
+from searchers.nni.tuners import choices, name_of
+
+POLL_SECONDS = 1.0
+ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
+TRIAL = "trial"
+"""Among the parameters of a trial: its number. The others are the operators of the edges."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A trial that ended.
+
+    Attributes:
+        trial: Its number, from 0.
+        genotype: What was tried.
+        score: None where it failed.
+        status: NNI's word: SUCCEEDED, FAILED (it crashed), EARLY_STOPPED or SYS_CANCELED (its time was over).
+        seconds: How long it ran.
+        log: Folder with what it printed.
+    """
+
+    trial: int
+    genotype: Genotype
+    score: float | None
+    status: str
+    seconds: float
+    log: str
+
+
+class Experiment:
+    """An NNI experiment; a context, in which `finished` yields trials as they end.
+
+    Args:
+        searcher: Proposes; its config's JSON with its name.
+        candidates: What it may propose.
+        history: Trials of this search that ended before.
+        num_trials: Trials still to do.
+        command: Starts one trial.
+        code: Folder that every trial gets a copy of.
+        folder: Where NNI keeps its own records.
+        concurrency: Trials at a time.
+        port: Of the web portal.
+        trial_seconds: A trial that takes longer is ended.
+        service: NNI's settings of a training service ({"platform": "remote", ...}); None for this machine.
+        uses_gpu: Whether trials of this machine need a GPU; they share it.
+        imports: Modules of the user's that the tuner's process imports first.
+
+    Raises:
+        InputError: If the port is in use, or NNI refuses the settings.
+    """
+
+    def __init__(
+        self,
+        *,
+        searcher: Mapping[str, Any],
+        candidates: Candidates,
+        history: History,
+        num_trials: int,
+        command: str,
+        code: Path,
+        folder: Path,
+        concurrency: int,
+        port: int,
+        trial_seconds: int,
+        service: Mapping[str, Any] | None = None,
+        uses_gpu: bool = False,
+        imports: Sequence[str] = (),
+    ) -> None:
+        from nni.experiment import Experiment
+        from nni.experiment.config import CustomAlgorithmConfig, ExperimentConfig
+        from nni.experiment.config.utils.internal import load_training_service_config
+        from nni.runtime.log import silence_stdout
+
+        check_port(port)
+        silence_stdout()
+        self.candidates, self.port, self.num_trials = candidates, port, num_trials
+        config = ExperimentConfig("local")
+        config.trial_command, config.trial_code_directory = command, str(code.resolve())
+        config.search_space = choices(candidates)
+        config.trial_concurrency, config.max_trial_number = concurrency, num_trials
+        config.max_trial_duration = f"{trial_seconds}s"
+        config.experiment_working_directory = str(folder.resolve())
+        config.tuner = CustomAlgorithmConfig(
+            class_name="dispatch.ProposerTuner",
+            code_directory=str(Path(__file__).parent),
+            class_args={"told": json.dumps(_told(searcher, candidates, history, imports))},
+        )
+        if uses_gpu:
+            config.trial_gpu_number = 1
+            config.training_service.use_active_gpu = True
+            config.training_service.max_trial_number_per_gpu = concurrency
+        try:
+            if service is not None:
+                config.training_service = load_training_service_config(dict(service))
+            self.experiment = Experiment(config)
+            config.validate()
+        except (ValueError, AssertionError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"NNI refuses the settings of the experiment: {error}") from None
+
+    def __enter__(self) -> Experiment:
+        try:
+            self.experiment.start(self.port)
+        except Exception as error:  # whatever NNI raises where its manager does not start
+            raise InputError(f"NNI's manager does not start: {error}") from None
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.experiment.stop()
+
+    @property
+    def portal(self) -> str:
+        """Address of the web portal."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def finished(self) -> Iterator[Finished]:
+        """Trials as they end, until all have.
+
+        Raises:
+            InputError: If the manager or the tuner breaks down; what ended before is not lost.
+        """
+        known = set[str]()
+        while len(known) < self.num_trials:
+            status = self.experiment.get_status()
+            for job in self.experiment.list_trial_jobs():
+                if job.trialJobId not in known and job.status in ENDED and job.hyperParameters:
+                    known.add(job.trialJobId)
+                    yield self._finished(job)
+            if status == "ERROR":
+                raise InputError(
+                    f"the tuner broke down; see {self._folder() / 'log' / 'dispatcher.log'}, then --resume"
+                )
+            if status in ("DONE", "STOPPED", "NO_MORE_TRIAL") and self._idle():
+                return
+            time.sleep(POLL_SECONDS)
+
+    def _idle(self) -> bool:
+        return all(job.status in ENDED for job in self.experiment.list_trial_jobs())
+
+    def _folder(self) -> Path:
+        return Path(str(self.experiment.config.experiment_working_directory)) / self.experiment.id
+
+    def _finished(self, job: Any) -> Finished:
+        parameters = job.hyperParameters[0].parameters
+        space = self.candidates.space
+        final = job.finalMetricData
+        score = float(final[0].data) if final and job.status == "SUCCEEDED" else None
+        begin, end = job.startTime or 0, job.endTime or job.startTime or 0
+        return Finished(
+            trial=parameters[TRIAL],
+            genotype=space.genotype([parameters[name_of(edge)] for edge in space.edges]),
+            score=score,
+            status=job.status if score is not None or job.status != "SUCCEEDED" else "FAILED",
+            seconds=(end - begin) / 1000,
+            log=str(self._folder() / "trials" / job.trialJobId),
+        )
+
+
+def check_port(port: int) -> None:
+    """Raises an InputError if something listens on a port, or it is none."""
+    if not 1024 <= port < 65535:
+        raise InputError(f"portal port {port} is not in 1024 ... 65534")
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise InputError(f"portal port {port} is in use; choose another one: --portal-port {port + 1}")
+
+
+def _told(
+    searcher: Mapping[str, Any], candidates: Candidates, history: History, imports: Sequence[str]
+) -> dict[str, Any]:
+    """What the tuner's process is told, as JSON values."""
+    from pydantic import TypeAdapter
+
+    return {
+        "searcher": dict(searcher),
+        "space": TypeAdapter(Space).dump_python(candidates.space, mode="json"),
+        "limits": None if candidates.limits is None else candidates.limits.to_values(),
+        "seed": candidates.seed,
+        "history": stored(history),
+        "imports": list(imports),
+        "path": [str(Path(__file__).parents[2]), *(path for path in sys.path if path)],
+    }
+
+
+def trial_parameters(space: Space) -> tuple[int, Genotype]:
+    """In a trial's process: its number and genotype."""
+    import nni
+
+    parameters = nni.get_next_parameter()
+    return parameters[TRIAL], space.genotype([parameters[name_of(edge)] for edge in space.edges])
+
+
+def report(score: float, *, final: bool) -> None:
+    """In a trial's process: tells a figure of an epoch, or the score at the end."""
+    import nni
+
+    (nni.report_final_result if final else nni.report_intermediate_result)(score)
