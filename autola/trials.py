@@ -167,23 +167,12 @@ def _record(run: RunDirectory, number: int, finished: Finished, history: list[Tr
     }
     run.log(line)
     if finished.score is None:
-        log.warning(
-            "trial %d: %s; see %s", finished.trial, _WORDS.get(finished.status, finished.status), finished.log
-        )
+        log.warning("trial %d: %s; see %s", finished.trial, finished.status, finished.log)
     else:
         log.info("trial %d: %.4f, %.0f s", finished.trial, finished.score, finished.seconds)
     best = best_of(history)
     if best is not None:
         run.write_genotype(best, None)
-
-
-_WORDS = {
-    "FAILED": "crashed",
-    "USER_CANCELED": "cancelled in the portal",
-    "SYS_CANCELED": "took longer than --trial-minutes",
-    "EARLY_STOPPED": "took longer than --trial-minutes",
-}
-"""What NNI's words mean here."""
 
 
 def _trial(record: dict[str, Any]) -> Trial:

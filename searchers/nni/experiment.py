@@ -35,7 +35,7 @@ class Finished:
         trial: Its number, from 0.
         genotype: What was tried.
         score: None where it failed.
-        status: NNI's word: SUCCEEDED, FAILED (it crashed), EARLY_STOPPED or SYS_CANCELED (its time was over).
+        status: "succeeded", "crashed", "too slow" (its time was over) or "cancelled" (in the portal).
         seconds: How long it ran.
         log: Folder with what it printed.
     """
@@ -94,7 +94,8 @@ class Experiment:
 
         check_port(port)
         silence_stdout()
-        self.candidates, self.port, self.num_trials = candidates, port, num_trials
+        self.candidates, self.port = candidates, port
+        self.num_trials, self.trial_seconds = num_trials, trial_seconds
         config = ExperimentConfig("local")
         config.trial_command, config.trial_code_directory = command, str(code.resolve())
         config.search_space = choices(candidates)
@@ -166,13 +167,21 @@ class Experiment:
         final = job.finalMetricData
         score = float(final[0].data) if final and job.status == "SUCCEEDED" else None
         begin, end = job.startTime or 0, job.endTime or job.startTime or 0
+        seconds = (end - begin) / 1000
+        if score is not None:
+            status = "succeeded"
+        elif "CANCELED" not in job.status:
+            status = "crashed"
+        else:
+            status = "too slow" if seconds >= self.trial_seconds else "cancelled"
+        logs = self._folder() / "environments" / "local-env" / "trials" / job.trialJobId
         return Finished(
             trial=parameters[TRIAL],
             genotype=space.genotype([parameters[name_of(edge)] for edge in space.edges]),
             score=score,
-            status=job.status if score is not None or job.status != "SUCCEEDED" else "FAILED",
-            seconds=(end - begin) / 1000,
-            log=str(self._folder() / "trials" / job.trialJobId),
+            status=status,
+            seconds=seconds,
+            log=str(logs if logs.is_dir() else self._folder()),
         )
 
 

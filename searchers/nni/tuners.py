@@ -6,6 +6,7 @@ operators. Differs from it: every tuner is seeded, two of which cannot be by the
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,6 +72,9 @@ class TunerProposer:
         if not self._lived_through(history):
             self._begin()
         if self.tuner is None:
+            import nni  # noqa: F401  it sets its logging up anew when it is imported
+
+            logging.getLogger("nni").setLevel(logging.WARNING)  # what is routine for it is noise here
             with seeded(self.candidates.seed, "tuner"):
                 self.tuner = self.config.tuner(self.candidates)
         for place, trial in enumerate(history):
