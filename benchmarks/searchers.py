@@ -1,11 +1,11 @@
 """Regret against budget of every black-box searcher, many seeds, beside random search.
 
-Judged on a planted problem: every edge has a value for each operator, drawn anew for every seed; the score of a
-genotype is their sum, in units of its standard deviation over the space; a trial sees it with noise. Or, with
-`--table`, on a complete tabular benchmark, where a trial is a training that was done before.
+Judged on a planted problem: every edge has a value for each operator, drawn anew for every seed; the score
+of a genotype is their sum, in units of its standard deviation over the space; a trial sees it with noise. Or,
+with `--table`, on a complete tabular benchmark, where a trial is a training that was done before.
 
-Regret is how far the genotype that a searcher would return, the best of those it saw, is below the best of the
-space: of true values, not of those seen. Searchers run with their own settings.
+Regret is how far the genotype that a searcher would return, the best of those it saw, is below the best of
+the space: of true values, not of those seen. Searchers run with their own settings.
 """
 
 from __future__ import annotations
