@@ -23,7 +23,7 @@ from outputs.run_directory import DATA, RESULT, RunDirectory
 from search_space.config import parse
 from search_space.genotype import Genotype
 from search_space.grammar import genotype_at
-from searchers import Search
+from searchers import Guarded, Search
 from searchers.limits import Limits, parse_target
 from searchers.problem import Problem
 from supernet.backbones import build_backbone
@@ -201,10 +201,14 @@ def finish(
         return shares
 
     def complete() -> None:
-        run.write_json(RESULT, {"genotype": str(genotype), "seconds": run.seconds(), **more})
+        early = {} if stopped is None else {"stopped": stopped}
+        run.write_json(RESULT, {"genotype": str(genotype), "seconds": run.seconds(), **early, **more})
         run.drop_checkpoints()
 
     drive(job, run, fabric, title="search", after_epoch=after_epoch)
+    stopped = job.stopped if isinstance(job, Guarded) else None
+    if stopped is not None:
+        log.warning("the search %s", stopped)
     in_first(fabric, lambda: run.save_weights(job.weights()))
     genotype, more = job.genotype(), conclude()
     in_first(fabric, complete)

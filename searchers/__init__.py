@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from evaluators.job import Job
 from search_space.config import config
@@ -28,6 +28,16 @@ class Search(Job, Protocol):
 
     def weights(self) -> dict[str, Any]:
         """What to keep at the end, by name: tensors."""
+        ...
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """A search that may end before its last step."""
+
+    @property
+    def stopped(self) -> str | None:
+        """Why it ended early, in a sentence; None where it did not."""
         ...
 
 

@@ -6,16 +6,29 @@ settings of the public AutoLA search (train_search.py and architect.py, commit 4
 
 from __future__ import annotations
 
+from typing import Literal
+
+from torch import Tensor
+
 from search_space.config import config
 from searchers import searcher
-from searchers.differentiable import Differentiable, DifferentiableSearch
+from searchers.differentiable import DifferentiableSearch
 from searchers.problem import Problem
+from searchers.settings import Differentiable
+from searchers.unrolled import Unrolled
+from supernet.explicit import require_second_derivatives
+
+Order = Literal["first", "second", "finite_difference"]
 
 
 @searcher("darts")
 @config
 class Darts(Differentiable):
-    """First-order DARTS: a step of the alphas on one half, then a step of the weights on the other."""
+    """DARTS: a step of the alphas on one half, then a step of the weights on the other."""
+
+    order: Order = "first"
+    """Of the alphas' gradient: at the present weights ("first", train_search.py:43), or through one step
+    of them ("second", eq. 7): exactly, or estimated as in the paper's code ("finite_difference", eq. 8)."""
 
     def start(self, problem: Problem) -> DartsSearch:
         return DartsSearch(self, problem)
@@ -23,3 +36,17 @@ class Darts(Differentiable):
 
 class DartsSearch(DifferentiableSearch[Darts]):
     """Edges mix with softmax(alphas)."""
+
+    def __init__(self, config: Darts, problem: Problem) -> None:
+        if config.order == "second":
+            require_second_derivatives(problem.space, "order=second")
+        super().__init__(config, problem)
+
+    def update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        if self.config.order == "first":
+            return super().update_alphas(images, labels)
+        training = self.weight_batches.batch(*divmod(self.step, self.steps_per_epoch))
+        unrolled = Unrolled(self, training, exact=self.config.order == "second")
+        loss, correct = unrolled.loss(images, labels)
+        self.move_alphas(unrolled.gradients(self.with_terms(loss)))
+        return loss, correct

@@ -6,6 +6,7 @@ where it differs, what is added to the loss (`regularizer`) or updated (`update_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -16,57 +17,16 @@ from evaluators.job import Figures, check_weights
 from evaluators.recipe import cosine
 from evaluators.seeds import seed_of
 from evaluators.tasks.classification import accuracy, cross_entropy
-from search_space.config import config
-from search_space.errors import InputError
 from search_space.genotype import Genotype
-from searchers import SearcherConfig, Shares
+from searchers import Shares
+from searchers.curvature import hessian_product, largest_eigenvalue
+from searchers.guards import Watch
+from searchers.perturbation import most_missed, order_of_edges
 from searchers.problem import Problem
-from supernet.derive import RULES, Rule
+from searchers.settings import Differentiable
+from supernet.derive import RULES
+from supernet.explicit import explicit_logits, require_second_derivatives
 from supernet.supernet import Supernet
-
-
-@config
-class Differentiable(SearcherConfig):
-    """What every differentiable searcher is told; values are the public AutoLA search's unless said."""
-
-    epochs: int = 50
-    """Passes over the halves (train_search.py:32)."""
-    batch_size: int = 128
-    """Images a step, from each half (train_search.py:25)."""
-    learning_rate: float = 0.025
-    """Of the weights' SGD at first (train_search.py:26)."""
-    min_learning_rate: float = 1e-4
-    """At the end of the cosine (train_search.py:27)."""
-    momentum: float = 0.9
-    """Of the weights' SGD (train_search.py:28)."""
-    weight_decay: float = 5e-4
-    """Of the weights (train_search.py:29)."""
-    clip: float = 5.0
-    """Largest norm of the weights' gradient; 0 for no clipping (train_search.py:41)."""
-    alpha_learning_rate: float = 3e-3
-    """Of the alphas' Adam (train_search.py:44)."""
-    alpha_betas: tuple[float, float] = (0.5, 0.999)
-    """Of the alphas' Adam (architect.py:18)."""
-    alpha_weight_decay: float = 1e-3
-    """Of the alphas (train_search.py:45)."""
-    alpha_warmup: float = 0.0
-    """Share of the epochs, at first, in which the alphas rest."""
-    derive: Rule = "argmax"
-    """How alphas become a genotype: the strongest operator of every edge (the public rule), or of the two
-    strongest edges of every node."""
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "alpha_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name}={getattr(self, name)} is not positive")
-        for name in ("min_learning_rate", "weight_decay", "clip", "alpha_weight_decay"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name}={getattr(self, name)} is negative")
-        for name in ("momentum", "alpha_betas", "alpha_warmup"):
-            value = getattr(self, name)
-            if not all(0 <= share < 1 for share in (value if isinstance(value, tuple) else (value,))):
-                raise InputError(f"{name}={value} is not in 0 ... 1 (1 excluded)")
-
 
 C = TypeVar("C", bound=Differentiable)
 
@@ -83,6 +43,8 @@ class DifferentiableSearch(Generic[C]):
     """
 
     def __init__(self, config: C, problem: Problem) -> None:
+        if config.guards.curvature_every:
+            require_second_derivatives(problem.space, "guards.curvature_every")
         self.config, self.problem, self.fabric = config, problem, problem.fabric
         self.weight_batches = problem.batches(0, config.batch_size)
         self.alpha_batches = problem.batches(1, config.batch_size)
@@ -95,7 +57,9 @@ class DifferentiableSearch(Generic[C]):
             self.parameters,
             lr=config.learning_rate,
             momentum=config.momentum,
+            nesterov=config.nesterov,
             weight_decay=config.weight_decay,
+            foreach=True,  # a few calls for all weights, bit for bit the same
         )
         self.alpha_optimizer = torch.optim.Adam(
             self.architecture,
@@ -105,7 +69,8 @@ class DifferentiableSearch(Generic[C]):
         )
         self.step = 0
         self.steps_per_epoch = min(len(self.weight_batches), len(self.alpha_batches))
-        self.total_steps = config.epochs * self.steps_per_epoch
+        self.watch = Watch(config.guards, problem.space)
+        self.plan(config.epochs)
         names = ("weight_loss", "weight_accuracy", "alpha_loss", "alpha_accuracy")
         self.figures = Figures(names, self.steps_per_epoch, self.fabric.device)
 
@@ -128,9 +93,13 @@ class DifferentiableSearch(Generic[C]):
         weights = self.supernet.mixing_weights()
         return weights if self.all_alive else weights * self.alive
 
+    def expected(self) -> Tensor:
+        """The mixing weights without chance, differentiable."""
+        return self.relaxed()
+
     def mix(self) -> Tensor:
         """The mixing weights of a forward pass, differentiable; may be drawn."""
-        return self.relaxed()
+        return self.expected()
 
     def forward(self, images: Tensor, mixing: Tensor) -> Tensor:
         """Logits of the supernet that mixes with these weights."""
@@ -142,13 +111,64 @@ class DifferentiableSearch(Generic[C]):
 
     def finish_epoch(self, epoch: int) -> None:
         """Called after the last step of every epoch, counted from 0."""
+        searching = epoch < self.search_epochs
+        eigenvalue = self.eigenvalue() if searching and self.watch.measures(epoch) else None
+        self.watch.see(self.strengths(), self.relaxed(), eigenvalue)
+        if searching and self.watch.stops():
+            self.plan(epoch + 1)
+        if self.config.derive == "perturbation" and epoch + 1 >= self.search_epochs:
+            self.decide(epoch)
 
     # The search.
+
+    def plan(self, search_epochs: int) -> None:
+        """Sets how long the search goes on before the genotype is decided, and its end."""
+        self.search_epochs = search_epochs
+        self.tuning_epochs = 0
+        if self.config.derive == "perturbation":
+            self.tuning_epochs = self.config.perturbation.epochs * (len(self.problem.space.edges) - 1)
+        self.total_steps = (self.search_epochs + self.tuning_epochs) * self.steps_per_epoch
+
+    def decide(self, epoch: int) -> None:
+        """Decides the edges that are due by now, by perturbation."""
+        interval = self.config.perturbation.epochs
+        order = order_of_edges(self.problem.seed, len(self.alive))
+        due = 1 + (epoch + 1 - self.search_epochs) // interval if interval else len(order)
+        for row in order[:due]:
+            if self.alive[row].sum() > 1:
+                self.settle(row, most_missed(self, row, epoch))
+
+    def settle(self, row: int, column: int) -> None:
+        """Decides an edge: from now on it has this primitive alone."""
+        alive = torch.ones_like(self.alive)
+        alive[row] = False
+        alive[row, column] = True
+        self.keep(alive)
+
+    def eigenvalue(self) -> float | None:
+        """The largest one of the Hessian of the loss by the alphas, on a fixed batch of the second half."""
+        self.supernet.train()
+        images, labels = self.alpha_batches.batch(0, 0)
+        with self.fabric.autocast():
+            logits = explicit_logits(self.supernet, images, self.expected())
+        product = hessian_product(cross_entropy(logits, labels), self.supernet.alphas)
+        value = largest_eigenvalue(lambda v: self.averaged([product(v)])[0], self.supernet.alphas)
+        return value if math.isfinite(value) else None
+
+    @property
+    def stopped(self) -> str | None:
+        """Why a guard stopped the search, in a sentence; None where none did."""
+        return self.watch.stopped
 
     @property
     def epoch(self) -> int:
         """Number of the present epoch, from 0."""
         return self.step // self.steps_per_epoch
+
+    @property
+    def resting_epochs(self) -> int:
+        """Epochs at first in which the alphas rest."""
+        return int(self.config.alpha_warmup * self.config.epochs)
 
     def keep(self, alive: Tensor) -> None:
         """From now on only these primitives (edges, primitives) compete."""
@@ -167,8 +187,7 @@ class DifferentiableSearch(Generic[C]):
             group["lr"] = self.rate(epoch)
         self.supernet.train()
         batch = self.alpha_batches.batch(epoch, index)
-        resting = epoch < int(self.config.alpha_warmup * self.config.epochs)
-        alpha_figures = self.judge(*batch) if resting else self.update_alphas(*batch)
+        alpha_figures = (self.judge if epoch < self.resting_epochs else self.update_alphas)(*batch)
         weight_figures = self.update_weights(*self.weight_batches.batch(epoch, index))
         self.figures.record(index, *weight_figures, *alpha_figures)
         self.step += 1
@@ -233,12 +252,15 @@ class DifferentiableSearch(Generic[C]):
         for parameter, gradient in zip(self.parameters, gradients):
             parameter.grad = gradient
         if self.config.clip:
-            nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
+            nn.utils.clip_grad_norm_(self.parameters, self.config.clip, foreach=True)
         self.weight_optimizer.step()
 
     def rate(self, epoch: int) -> float:
         """Learning rate of the weights in an epoch."""
-        return cosine(epoch, self.config.epochs, self.config.learning_rate, self.config.min_learning_rate)
+        highest, lowest = self.config.learning_rate, self.config.min_learning_rate
+        if epoch >= self.search_epochs:
+            return cosine(epoch - self.search_epochs, max(1, self.tuning_epochs), highest / 10, lowest)
+        return cosine(epoch, self.config.epochs, highest, lowest)
 
     # What every search gives.
 
@@ -255,15 +277,24 @@ class DifferentiableSearch(Generic[C]):
         smallest = torch.finfo(shares.dtype).tiny
         entropy = -(shares * shares.clamp(min=smallest).log()).sum(1).mean().item()
         rate = self.rate((self.step - 1) // self.steps_per_epoch)
-        return self.figures.means() | {"alpha_entropy": entropy, "learning_rate": rate}
+        return self.figures.means() | {"alpha_entropy": entropy, "learning_rate": rate} | self.watch.figures()
 
     def genotype(self) -> Genotype:
-        strengths = self.strengths().detach().tolist()
-        return self.problem.kept(RULES[self.config.derive](self.problem.space, strengths), strengths)
+        answer = self.watch.answer
+        strengths = self.strengths().detach().cpu()
+        if answer is not None:
+            strengths = self.watch.strengths[answer] * self.alive.cpu()
+        derive = self.config.derive
+        rule = RULES["argmax" if derive == "perturbation" else derive]
+        rows = strengths.tolist()
+        return self.problem.kept(rule(self.problem.space, rows), rows)
 
     def shares(self) -> Shares:
-        space = self.problem.space
+        space, answer = self.problem.space, self.watch.answer
+        decided = self.config.derive == "perturbation"
         rows = self.relaxed().detach().tolist()
+        if answer is not None and not decided:
+            rows = self.watch.shares[answer].tolist()
         return {edge: dict(zip(space.primitives, row)) for edge, row in zip(space.edges, rows)}
 
     def weights(self) -> dict[str, Tensor]:
@@ -275,6 +306,8 @@ class DifferentiableSearch(Generic[C]):
             "supernet": self.supernet.state_dict(),
             "architecture": [parameter.detach() for parameter in self.architecture[1:]],
             "alive": self.alive,
+            "search_epochs": self.search_epochs,
+            "watch": self.watch.state_dict(),
             "weight_optimizer": self.weight_optimizer.state_dict(),
             "alpha_optimizer": self.alpha_optimizer.state_dict(),
             "figures": self.figures.state_dict(),
@@ -288,6 +321,8 @@ class DifferentiableSearch(Generic[C]):
                 parameter.copy_(value)
         self.alive.fill_(True)
         self.keep(state["alive"].to(self.alive.device))
+        self.plan(state["search_epochs"])
+        self.watch.load_state_dict(state["watch"])
         self.weight_optimizer.load_state_dict(state["weight_optimizer"])
         self.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
         self.figures.load_state_dict(state["figures"])

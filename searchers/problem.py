@@ -84,10 +84,10 @@ class Problem:
             world_size=self.fabric.world_size,
         )
 
-    def supernet(self) -> Supernet:
-        """A new supernet on the device."""
+    def supernet(self, *, parts: int = 1) -> Supernet:
+        """A new supernet on the device; one part in `parts` of the channels goes through its mixtures."""
         torch.manual_seed(seed_of(self.seed, "supernet"))
-        network = Supernet(self.backbone(), self.space, self.form)
+        network = Supernet(self.backbone(), self.space, self.form, parts=parts)
         return network.to(self.fabric.device, real_dtype(self.fabric))
 
     def found(self, genotype: Genotype, *purpose: int | str) -> nn.Module:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,21 +17,26 @@ from search_space.state import State, add_all
 class Mixing:
     """The mixing weights of the present forward pass, shared by all cells of a supernet."""
 
-    __slots__ = ("_columns", "_weights")
+    __slots__ = ("_columns", "_weights", "chosen")
 
     def __init__(self) -> None:
         self._weights: Tensor | None = None
         self._columns: dict[tuple[int, ...], tuple[Tensor, ...]] = {}
+        self.chosen: Sequence[int] | None = None
+        """Of every edge the column that alone is computed; None where all are."""
 
     def select(self, rows: tuple[int, ...]) -> None:
         """Announces some edges, whose weights are then selected once a forward pass, for all cells."""
         self._columns[rows] = ()
 
-    def set(self, weights: Float[Tensor, "edges primitives"] | None) -> None:
+    def set(
+        self, weights: Float[Tensor, "edges primitives"] | None, chosen: Sequence[int] | None = None
+    ) -> None:
         """Starts a forward pass with these weights, or ends it with None."""
-        self._weights = weights
+        self._weights, self.chosen = weights, chosen
+        whole = None if chosen is not None else weights
         for rows in self._columns:
-            self._columns[rows] = () if weights is None else weights[list(rows)].unbind(1)
+            self._columns[rows] = () if whole is None else whole[list(rows)].unbind(1)
 
     @property
     def weights(self) -> Float[Tensor, "edges primitives"]:
@@ -93,7 +100,11 @@ class PlainMixedEdges(nn.Module):
         ]
 
     def _mix(self, edge: tuple[int, int], x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        weights = self.mixing.weights[self.rows[edge]].unbind()
-        operators = self.operators[edge_name(*edge)].children()
+        row = self.rows[edge]
+        weights = self.mixing.weights[row].unbind()
+        operators = list(self.operators[edge_name(*edge)].children())
+        if self.mixing.chosen is not None:
+            column = self.mixing.chosen[row]
+            return weights[column] * read(operators[column], SeparateState(x))
         terms = [weight * read(operator, SeparateState(x)) for weight, operator in zip(weights, operators)]
         return add_all(terms)
