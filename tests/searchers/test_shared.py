@@ -1,0 +1,43 @@
+"""A supernet that judges: one path at a time, with statistics of its own."""
+
+import random
+
+import torch
+
+from searchers.shared import Path, PathTask, renew_statistics
+from supernet.supernet import copy_weights
+from tests.searchers.problems import small_problem
+
+
+def test_a_path_is_the_network_of_its_genotype():
+    problem = small_problem()
+    task = PathTask(problem, 10)
+    genotype = problem.space.sample(random.Random(0))
+    found = problem.found(genotype)
+    copy_weights(task.model, found, genotype)
+    images = torch.randn(2, 3, 6, 5, dtype=torch.float64)
+    path = Path(task.model, genotype).eval()
+    torch.testing.assert_close(path(images), found.eval()(images), rtol=0, atol=1e-10)
+
+
+def test_batches_train_different_paths_and_each_is_a_function_of_its_place():
+    problem = small_problem()
+    task = PathTask(problem, 10)
+    weights = [task.batch(epoch, index)[2] for epoch in range(2) for index in range(3)]
+    assert len({tuple(row.flatten().tolist()) for row in weights}) > 1
+    assert torch.equal(PathTask(problem, 10).batch(1, 2)[2], weights[5])
+    for row in weights:
+        assert torch.equal(row.sum(1), torch.ones_like(row.sum(1)))
+
+
+def test_renewed_statistics_are_the_means_of_those_of_the_batches():
+    torch.manual_seed(0)
+    norm = torch.nn.BatchNorm2d(3, momentum=0.1).double()
+    norm.running_mean += 7
+    batches = [torch.randn(4, 3, 5, 7, dtype=torch.float64) + k for k in range(3)]
+    renew_statistics(norm, batches)
+    means = torch.stack([batch.mean((0, 2, 3)) for batch in batches]).mean(0)
+    variances = torch.stack([batch.var((0, 2, 3)) for batch in batches]).mean(0)
+    torch.testing.assert_close(norm.running_mean, means, rtol=0, atol=1e-12)
+    torch.testing.assert_close(norm.running_var, variances, rtol=0, atol=1e-12)
+    assert norm.momentum == 0.1
