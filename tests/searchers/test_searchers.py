@@ -128,7 +128,7 @@ def test_what_is_returned_keeps_the_limits(config):
         "latency": CostTable(plain=1, fixed=1, operators={name: 0.1 / cost for name, cost in costs.items()}),
     }
     problem = small_problem()
-    limits = Limits(problem.space, parse_target("macs<=1.3x,latency<=1.85x"), tables)
+    limits = Limits(problem.space, parse_target("macs<=1.4x,latency<=1.9x"), tables)
     search = config.start(replace(problem, limits=limits, penalty=limits.penalty))
     while search.step < search.total_steps:
         assert limits.allows(search.genotype())
