@@ -123,7 +123,7 @@ def judge(
 
 
 class PathTask:
-    """Classification by a supernet, a genotype drawn uniformly for every batch.
+    """Classification by a supernet, a genotype drawn uniformly for every batch; it alone learns from that.
 
     Args:
         problem: What is searched, on what.
@@ -137,6 +137,9 @@ class PathTask:
     def __init__(self, problem: Problem, batch_size: int) -> None:
         self.train = problem.batches(0, batch_size)
         self.model: Supernet = problem.supernet()
+        self.model.alphas.requires_grad_(False)  # nobody moves them
+        # Several processes average gradients, so each of them has to have all.
+        self.alone = problem.fabric.world_size == 1
         self.steps_per_epoch = len(self.train)
         self.seed = problem.seed
         self.candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
@@ -148,7 +151,7 @@ class PathTask:
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
         images, labels, weights = batch
-        logits = model(images, weights)
+        logits = model(images, weights, chosen_of(weights) if self.alone else None)
         return cross_entropy(logits, labels), accuracy(logits, labels)
 
     def evaluate(self, model: nn.Module, split: Any) -> dict[str, float]:
@@ -169,7 +172,12 @@ class Path(nn.Module):
         self.mixing = path_weights(supernet, genotype)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b num_classes"]:
-        return self.supernet(x, self.mixing)
+        return self.supernet(x, self.mixing, chosen_of(self.mixing))
+
+
+def chosen_of(mixing: Float[Tensor, "edges primitives"]) -> list[int]:
+    """The primitive of every edge that alone is computed."""
+    return mixing.argmax(1).tolist()
 
 
 def path_weights(supernet: Supernet, genotype: Genotype) -> Float[Tensor, "edges primitives"]:

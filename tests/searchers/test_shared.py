@@ -4,6 +4,8 @@ import random
 
 import torch
 
+from search_space.cell import edge_name
+from searchers.random_ws import RandomWS
 from searchers.shared import Path, PathTask, renew_statistics
 from supernet.supernet import copy_weights
 from tests.searchers.problems import small_problem
@@ -28,6 +30,23 @@ def test_batches_train_different_paths_and_each_is_a_function_of_its_place():
     assert torch.equal(PathTask(problem, 10).batch(1, 2)[2], weights[5])
     for row in weights:
         assert torch.equal(row.sum(1), torch.ones_like(row.sum(1)))
+
+
+def test_a_step_moves_the_weights_of_its_path_alone():
+    problem = small_problem()
+    search = RandomWS(trials=1, epochs=1, batch_size=10).start(problem)
+    before = {name: value.clone() for name, value in search.task.model.named_parameters()}
+    weights = search.task.batch(0, 0)[2]
+    search.advance()
+    moved = {
+        name for name, value in search.task.model.named_parameters() if not torch.equal(value, before[name])
+    }
+    on_edges = [name for name in before if ".operators." in name]
+    rows = {edge_name(*edge): row for row, edge in enumerate(problem.space.edges)}
+    for name in on_edges:
+        edge, column = name.partition(".operators.")[2].split(".")[:2]
+        assert (name in moved) == bool(weights[rows[edge], int(column)]), name
+    assert moved - set(on_edges), "the backbone learns as well"
 
 
 def test_renewed_statistics_are_the_means_of_those_of_the_batches():
