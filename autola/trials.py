@@ -81,6 +81,7 @@ def _checked(config: SearchConfig) -> BlackBox:
     if config.devices > 1:
         raise InputError("--engine nni runs every trial on one device; use --concurrency")
     check_port(config.experiment.portal_port)
+    _service(config.experiment.training_service)
     return searcher
 
 

@@ -22,6 +22,9 @@ from searchers.candidates import Candidates, History, stored
 from searchers.nni.tuners import choices, name_of
 
 POLL_SECONDS = 1.0
+ATTEMPTS = 4
+"""Starts of an experiment: NNI gives up on a tuner that is not there within ten seconds, and a busy machine
+may take longer to import NNI."""
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 TRIAL = "trial"
 """Among the parameters of a trial: its number. The others are the operators of the edges."""
@@ -87,7 +90,6 @@ class Experiment:
         uses_gpu: bool = False,
         imports: Sequence[str] = (),
     ) -> None:
-        from nni.experiment import Experiment
         from nni.experiment.config import CustomAlgorithmConfig, ExperimentConfig
         from nni.experiment.config.utils.internal import load_training_service_config
         from nni.runtime.log import silence_stdout
@@ -111,20 +113,26 @@ class Experiment:
             config.trial_gpu_number = 1
             config.training_service.use_active_gpu = True
             config.training_service.max_trial_number_per_gpu = concurrency
+        self.config = config
         try:
             if service is not None:
                 config.training_service = load_training_service_config(dict(service))
-            self.experiment = Experiment(config)
             config.validate()
         except (ValueError, AssertionError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"NNI refuses the settings of the experiment: {error}") from None
 
     def __enter__(self) -> Experiment:
+        self._start()
+        return self
+
+    def _start(self) -> None:
+        from nni.experiment import Experiment
+
+        self.experiment = Experiment(self.config)
         try:
             self.experiment.start(self.port)
         except Exception as error:  # whatever NNI raises where its manager does not start
             raise InputError(f"NNI's manager does not start: {error}") from None
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.experiment.stop()
@@ -141,13 +149,18 @@ class Experiment:
             InputError: If the manager or the tuner breaks down; what ended before is not lost.
         """
         known = set[str]()
+        attempts = 1
         while len(known) < self.num_trials:
             status = self.experiment.get_status()
             for job in self.experiment.list_trial_jobs():
                 if job.trialJobId not in known and job.status in ENDED and job.hyperParameters:
                     known.add(job.trialJobId)
                     yield self._finished(job)
-            if status == "ERROR":
+            if status == "ERROR" and attempts < ATTEMPTS and not self.experiment.list_trial_jobs():
+                attempts += 1
+                self.experiment.stop()
+                self._start()
+            elif status == "ERROR":
                 raise InputError(
                     f"the tuner broke down; see {self._folder() / 'log' / 'dispatcher.log'}, then --resume"
                 )
@@ -159,7 +172,7 @@ class Experiment:
         return all(job.status in ENDED for job in self.experiment.list_trial_jobs())
 
     def _folder(self) -> Path:
-        return Path(str(self.experiment.config.experiment_working_directory)) / self.experiment.id
+        return Path(str(self.config.experiment_working_directory)) / self.experiment.id
 
     def _finished(self, job: Any) -> Finished:
         parameters = job.hyperParameters[0].parameters
