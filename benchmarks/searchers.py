@@ -15,7 +15,9 @@ import math
 import os
 import platform
 import random
+import shlex
 import statistics
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -185,6 +187,7 @@ def measure(options: Options) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {package: metadata.version(package) for package in ("torch", "numpy", "nni")},
         "machine": platform.machine(),
+        "command": shlex.join(["python", "-m", "benchmarks.searchers", *sys.argv[1:]]),
     }
 
 
