@@ -8,20 +8,18 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 from torch import nn
 
-from autola.configs import RetrainConfig, SearchConfig
+from autola.configs import AnyTask, RetrainConfig, SearchConfig
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.retraining import resume_retraining, run_retraining
 from autola.runs import is_search, stored_config
 from autola.searching import Found, resume_search, run_search
 from autola.tables import Table
-from evaluators.tasks import TASKS
+from evaluators.tasks import TASKS, as_task
 from outputs.run_directory import CONFIG, DATA, WEIGHTS, RunDirectory
 from search_space.config import parse
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from searchers import SEARCHERS
-from supernet.attach import attach
-from supernet.backbones import build_backbone
 
 C = TypeVar("C", SearchConfig, RetrainConfig)
 
@@ -55,7 +53,8 @@ def retrain(
         *attentions: In the grammar: "none", "se", "hoga:RUN" ...
         preset: Name of a preset, or a whole config.
         out: The run folder to make; None for a new one under ./outputs/runs.
-        **changes: Settings that differ from the preset: `seeds=(0, 1, 2)`, `train={"epochs": 10}`.
+        **changes: Settings that differ from the preset: `seeds=(0, 1, 2)`, `train={"epochs": 10}`; those of
+            the task under their own names: `data={"root": "images"}`, `backbone="cifar_resnet56"`.
 
     Raises:
         InputError: If something given is wrong; nothing is written then.
@@ -91,13 +90,7 @@ def load(run: str | Path) -> nn.Module:
         raise InputError(f"{run} holds several trainings; load one of the folders in it")
     weights = directory.load_weights()
     data = directory.json(DATA)
-    backbone = build_backbone(
-        config.backbone,
-        num_classes=data["num_classes"],
-        in_channels=data["input_shape"][0],
-        width=config.width,
-    )
-    model = attach(backbone, config.attentions[0], input_shape=data["input_shape"])
+    model = config.task.network(data, config.attentions[0])
     try:
         model.load_state_dict(weights)
     except RuntimeError:
@@ -112,20 +105,32 @@ def changed(config: C, changes: dict[str, Any]) -> C:
         InputError: If a setting is unknown or does not fit.
     """
     values = TypeAdapter(type(config)).dump_python(config, mode="json")
+    task = values.get("task", {})
     for name, value in changes.items():
-        if name == "searcher" and isinstance(value, str):
+        if name == "task" and isinstance(value, str) and isinstance(config, RetrainConfig):
+            values[name] = TypeAdapter(AnyTask).dump_python(as_task(TASKS[value], config.task), mode="json")
+        elif name == "searcher" and isinstance(value, str):
             values[name] = {"name": SEARCHERS[value].name}
-        elif (
-            name == "searcher"
-            and isinstance(value, dict)
-            and value.get("name", values[name]["name"]) != (values[name]["name"])
-        ):
-            values[name] = value  # the keys of another searcher are not this one's
-        elif isinstance(value, dict) and isinstance(values.get(name), dict):
-            values[name] = {**values[name], **value}
+        elif name in ("task", "searcher") and isinstance(value, dict):
+            known = values[name]
+            same = value.get("name", known["name"]) == known["name"]  # the keys of another are not this one's
+            values[name] = _merged(known, value) if same else value
+        elif name not in values and name in task:
+            values["task"] = _merged(values["task"], {name: value})
         else:
-            values[name] = value
+            values = _merged(values, {name: value})
     return parse(type(config), values, "settings")
+
+
+def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Values with some changed, nested ones key by key."""
+    merged = dict(values)
+    for name, value in changes.items():
+        before = merged.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            value = _merged(before, value)
+        merged[name] = value
+    return merged
 
 
 __all__ = ["TASKS", "InputError", "changed", "load", "resume", "retrain", "search"]

@@ -10,36 +10,40 @@ import tyro
 from pydantic import BeforeValidator, PlainSerializer, TypeAdapter
 
 from evaluators.data import DataConfig
-from evaluators.tasks import TaskConfig
+from evaluators.recipe import TrainConfig
+from evaluators.tasks import TASKS, TaskConfig
 from search_space.config import config, parse
 from search_space.errors import InputError
 from search_space.genotype import Fuse
 from search_space.grammar import Term
 from search_space.operator import OPERATORS
+from search_space.registry import Registry
 from search_space.space import OWN, SPACES, Space
 from searchers import SEARCHERS, SearcherConfig
 from searchers.limits import parse_target
 from supernet.supernet import Form
 
 
-def _read_searcher(value: object) -> object:
-    """A searcher's config from JSON: its name, and its own keys."""
-    if not isinstance(value, dict):
-        return value
-    keys = dict(value)
-    name = keys.pop("name", None)
-    if not isinstance(name, str):
-        raise InputError("the searcher has no name")
-    return parse(SEARCHERS[name], keys, name)
+def _named(registry: Registry[Any]) -> tuple[BeforeValidator, PlainSerializer]:
+    """How a registered config is read from JSON and written to it: its name, and its own keys."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        keys = dict(value)
+        name = keys.pop("name", None)
+        if not isinstance(name, str):
+            raise InputError(f"the {registry.kind} has no name")
+        return parse(registry[name], keys, name)
+
+    def write(value: Any) -> dict[str, Any]:
+        return {"name": value.name, **TypeAdapter(type(value)).dump_python(value, mode="json")}
+
+    return BeforeValidator(read), PlainSerializer(write, when_used="json")
 
 
-def _write_searcher(searcher: SearcherConfig) -> dict[str, Any]:
-    return {"name": searcher.name, **TypeAdapter(type(searcher)).dump_python(searcher, mode="json")}
-
-
-AnySearcher = Annotated[
-    SearcherConfig, BeforeValidator(_read_searcher), PlainSerializer(_write_searcher, when_used="json")
-]
+AnySearcher = Annotated[SearcherConfig, *_named(SEARCHERS)]
+AnyTask = Annotated[TaskConfig, *_named(TASKS)]
 
 
 @config
@@ -149,9 +153,13 @@ class SearchConfig(DeviceConfig):
 
 
 @config
-class RetrainConfig(TaskConfig, DeviceConfig):
+class RetrainConfig(DeviceConfig):
     """A retraining: one or several attentions, each with the same recipe and seeds."""
 
+    task: Annotated[AnyTask, tyro.conf.arg(name="")]
+    """What is trained, on what."""
+    train: TrainConfig
+    """The recipe."""
     attentions: tuple[tuple[Term, ...], ...] = ()
     """What is compared; genotypes are stored in full."""
     seeds: tuple[int, ...] = (0,)
@@ -165,3 +173,7 @@ class RetrainConfig(TaskConfig, DeviceConfig):
             raise InputError(f"a seed is given twice: {' '.join(map(str, self.seeds))}")
         if len(set(self.attentions)) != len(self.attentions):
             raise InputError("an attention is given twice")
+
+    def smoke(self) -> RetrainConfig:
+        """The same, small enough to see the whole path in minutes on a CPU."""
+        return replace(self, task=self.task.smoke(), train=self.train.smoke(), seeds=self.seeds[:1])

@@ -10,6 +10,7 @@ from typing import Any
 from autola.configs import SearchConfig
 from autola.presets import RETRAIN_PRESETS
 from autola.runs import stored_config
+from evaluators.tasks.classification import Classification
 from outputs.run_directory import RunDirectory
 
 
@@ -24,7 +25,8 @@ def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
     """
     config = stored_config(run, SearchConfig)
     preset = config.data.name if config.data.name in RETRAIN_PRESETS else "cifar10"
-    usual = RETRAIN_PRESETS[preset]
+    usual = RETRAIN_PRESETS[preset].task
+    assert isinstance(usual, Classification)
     words = ["autola", "retrain", "none", "se", "cbam"]
     words += [f"hoga:{path}" for path in (run.path / name for name in members)] or [f"hoga:{run.path}"]
     words += ["--preset", preset]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from autola.configs import RetrainConfig, SearchConfig
 from evaluators.data import DataConfig
 from evaluators.recipe import TrainConfig
+from evaluators.tasks.classification import Classification
 from search_space.registry import Registry
 from searchers.darts import Darts
 
@@ -34,8 +35,7 @@ SEARCH_PRESETS.add("cifar10-34", SearchConfig(data=CIFAR10, backbone="cifar_resn
 RETRAIN_PRESETS.add(
     "digits",
     RetrainConfig(
-        data=DIGITS,
-        backbone="cifar_resnet8",
+        task=Classification(data=DIGITS, backbone="cifar_resnet8"),
         train=TrainConfig(epochs=30, batch_size=64, learning_rate=0.05, warmup_epochs=2, clip=5.0),
         seeds=(0, 1, 2),
         threads=1,
@@ -46,21 +46,25 @@ RETRAIN_PRESETS.add(
 # not stated there; the public script's half cosine to 0 is taken.
 RETRAIN_PRESETS.add(
     "cifar10",
-    RetrainConfig(data=CIFAR10, train=TrainConfig(epochs=500, batch_size=256, learning_rate=0.1)),
+    RetrainConfig(
+        task=Classification(data=CIFAR10), train=TrainConfig(epochs=500, batch_size=256, learning_rate=0.1)
+    ),
 )
 
 # The public training script (test.py:19-40, 105): 600 epochs, clipping at 5.
 RETRAIN_PRESETS.add(
     "cifar10-script",
-    RetrainConfig(data=CIFAR10, train=TrainConfig(epochs=600, batch_size=256, learning_rate=0.1, clip=5.0)),
+    RetrainConfig(
+        task=Classification(data=CIFAR10),
+        train=TrainConfig(epochs=600, batch_size=256, learning_rate=0.1, clip=5.0),
+    ),
 )
 
 # Supplement of Ma et al.: as CIFAR-10 with base width 64 and batch 128.
 RETRAIN_PRESETS.add(
     "cifar100",
     RetrainConfig(
-        data=DataConfig(name="cifar100"),
-        width=64,
+        task=Classification(data=DataConfig(name="cifar100"), width=64),
         train=TrainConfig(epochs=500, batch_size=128, learning_rate=0.1),
     ),
 )

@@ -19,7 +19,7 @@ from autola.runs import go_on, is_search, new_run, stored_config
 from autola.runtime import device_line, in_first, make_fabric, own_state
 from autola.tables import TABLE, Row, Table
 from evaluators.cost import macs, params
-from evaluators.tasks import TASKS, Setting
+from evaluators.tasks import Setting, new_network
 from evaluators.train import Training
 from outputs.environment import environment
 from outputs.run_directory import CONFIG, GENOTYPE, RESULT, RunDirectory
@@ -47,11 +47,12 @@ def run_retraining(config: RetrainConfig, out: Path | None = None) -> Table:
         raise InputError("name at least one attention, for example: none se cbam hoga")
     with own_state(config):
         fabric = make_fabric(config)
-        setting = TASKS[config.task](config, fabric)
-        for attention in config.attentions:  # whatever is wrong shows before anything is written
-            Training(setting.start(attention, config.seeds[0]), config.train, fabric, config.seeds[0])
-        kind = f"retrain-{config.data.name}"
+        setting = config.task.read(config.train, fabric)
         data, seed = setting.describe(), config.seeds[0]
+        for attention in config.attentions:  # whatever is wrong shows before anything is written
+            network = new_network(config.task, data, attention, seed)
+            Training(setting.start(network, seed), config.train, fabric, seed)
+        kind = f"retrain-{config.task.subject()}"
         with new_run(config, data, kind=kind, seed=seed, out=out, fabric=fabric) as run:
             return _finish(config, setting, run, fabric)
 
@@ -73,7 +74,7 @@ def resume_retraining(run: RunDirectory) -> Table:
             log.info("%s is complete", run.path)
             table = parse_json(Table, run.text(TABLE), str(run.path / TABLE))
             return replace(table, run=str(run.path))
-        return _finish(config, TASKS[config.task](config, fabric), run, fabric)
+        return _finish(config, config.task.read(config.train, fabric), run, fabric)
 
 
 def _refuse_member(run: RunDirectory) -> None:
@@ -92,7 +93,7 @@ def _finish(config: RetrainConfig, setting: Setting, run: RunDirectory, fabric: 
     for number, attention in enumerate(config.attentions):
         results = [_train(config, number, seed, setting, run, fabric) for seed in config.seeds]
         with torch.device("meta"):
-            network = setting.network(attention, 0)
+            network = config.task.network(setting.describe(), attention)
         rows.append(
             Row(
                 attention=label(attention),
@@ -128,7 +129,8 @@ def _train(
         if run.has(RESULT):
             run.drop_checkpoints()
             return run.json(RESULT)
-        job = Training(setting.start(attention, seed), config.train, fabric, seed)
+        network = new_network(config.task, setting.describe(), attention, seed)
+        job = Training(setting.start(network, seed), config.train, fabric, seed)
         go_on(job, run, name)
         fabric.barrier()
         drive(job, run, fabric, title=name)

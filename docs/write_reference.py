@@ -50,6 +50,7 @@ def reference() -> str:
     from autola.cli import COMMANDS
     from autola.configs import RetrainConfig, SearchConfig
     from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+    from evaluators.tasks import TASKS
     from searchers import SEARCHERS
 
     parts = [HEAD]
@@ -68,9 +69,12 @@ def reference() -> str:
                 parts.append(_preset_table(kind, used, prefix="searcher.", own=kind()))
         if command == "retrain":
             parts.append("Values of the presets:\n")
-            parts.append(
-                _preset_table(RetrainConfig, dict(RETRAIN_PRESETS.items()), leave_out=("attentions",))
-            )
+            presets = dict(RETRAIN_PRESETS.items())
+            parts.append(_preset_table(RetrainConfig, presets, leave_out=("task", "attentions")))
+            for name, kind in TASKS.items():
+                parts.append(f"With `--task {name}`. {_summary(kind)}\n")
+                used = {key: preset.task for key, preset in presets.items() if type(preset.task) is kind}
+                parts.append(_preset_table(kind, used))
     parts.append("## Names\n\nWhat `autola list` prints; a name of your own joins them by `--import`.\n")
     listing = importlib.import_module("autola.commands.list").everything()
     for kind, names in listing.items():

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from search_space.config import config
 from search_space.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @config
@@ -17,30 +21,45 @@ class TrainConfig:
     """Passes over the training set."""
     batch_size: int = 256
     """Images a step, over all processes."""
+    accumulate: int = 1
+    """Parts that a batch is computed in, one after the other, to save memory; norms see each part alone."""
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    """What follows the gradient."""
     learning_rate: float = 0.1
     """At its highest."""
     momentum: float = 0.9
-    """Of SGD."""
+    """Of SGD; Adam's betas are 0.9 and 0.999."""
     nesterov: bool = False
     """Whether the momentum is Nesterov's."""
     weight_decay: float = 5e-4
-    """L2 penalty on all weights."""
-    schedule: Literal["cosine", "step"] = "cosine"
-    """How the learning rate falls: half a cosine to `min_learning_rate`, or by `gamma` at `milestones`."""
+    """L2 penalty on the weights (AdamW: share of them taken off)."""
+    decay: Literal["all", "weights"] = "all"
+    """What decays: all parameters, or all but biases and those of norms."""
+    schedule: Literal["cosine", "step", "poly"] = "cosine"
+    """How the learning rate falls: half a cosine to `min_learning_rate`, by `gamma` at `milestones`, or as
+    (1 - the share of steps done) ** `power`."""
     min_learning_rate: float = 0.0
     """At the end of the cosine."""
     milestones: tuple[int, ...] = ()
     """Epochs at which the step schedule multiplies the learning rate by `gamma`."""
     gamma: float = 0.1
     """Factor of the step schedule."""
+    power: float = 0.9
+    """Of the poly schedule."""
     warmup_epochs: float = 0.0
-    """Epochs over which the learning rate rises from 0."""
+    """Epochs over which the learning rate rises."""
+    warmup_steps: int = 0
+    """The same in steps; one of the two."""
+    warmup_factor: float = 0.0
+    """Share of the learning rate that the warm-up begins with."""
     label_smoothing: float = 0.0
     """Share of the target spread over all classes."""
     clip: float = 0.0
     """Largest norm of the gradient; 0 for no clipping."""
     drop_path: float = 0.0
     """Probability of dropping the last block's branch in training; falls linearly towards the first."""
+    norm: Literal["train", "frozen", "sync"] = "train"
+    """Statistics of batch norms: of each process's batch, frozen as they are, or of all processes' (GPUs)."""
     ema: float = 0.0
     """Decay of the moving average of the weights, which is then evaluated; 0 for none."""
     validation_fraction: float = 0.1
@@ -49,9 +68,9 @@ class TrainConfig:
     """Weights kept: of the best epoch on the held-out part, or of the last epoch."""
 
     def __post_init__(self) -> None:
-        positive = ("epochs", "batch_size", "learning_rate")
-        shares = ("momentum", "label_smoothing", "drop_path", "ema", "validation_fraction")
-        rest = ("weight_decay", "min_learning_rate", "warmup_epochs", "clip", "gamma")
+        positive = ("epochs", "batch_size", "accumulate", "learning_rate", "power")
+        shares = ("momentum", "label_smoothing", "drop_path", "ema", "validation_fraction", "warmup_factor")
+        rest = ("weight_decay", "min_learning_rate", "warmup_epochs", "warmup_steps", "clip", "gamma")
         for name in positive:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name}={getattr(self, name)} is not positive")
@@ -61,24 +80,65 @@ class TrainConfig:
         for name in rest:
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name}={getattr(self, name)} is negative")
+        if self.batch_size % self.accumulate:
+            raise InputError(
+                f"a batch of {self.batch_size} images does not split into {self.accumulate} equal parts"
+            )
         if self.warmup_epochs >= self.epochs:
             raise InputError(f"a warm-up of {self.warmup_epochs} epochs does not end within {self.epochs}")
+        if self.warmup_epochs and self.warmup_steps:
+            raise InputError("give the warm-up in epochs or in steps, not both")
         if self.schedule == "step" and not self.milestones:
             raise InputError("the step schedule needs milestones, for example 150 300")
         if self.nesterov and not self.momentum:
             raise InputError("nesterov needs a momentum")
+        if self.nesterov and self.optimizer != "sgd":
+            raise InputError(f"nesterov is SGD's; {self.optimizer} has none")
 
-    def rate(self, epoch: float) -> float:
-        """The learning rate at a time counted in epochs.
+    @property
+    def part_size(self) -> int:
+        """Images of a part of a batch, over all processes."""
+        return self.batch_size // self.accumulate
 
-        The warm-up is linear and by the step; cosine and milestones go by whole epochs.
+    def rate(self, step: int, steps_per_epoch: int) -> float:
+        """The learning rate at a step.
+
+        The warm-up is linear and by the step, and so is poly; cosine and milestones go by whole epochs.
         """
-        if epoch < self.warmup_epochs:
-            return self.learning_rate * epoch / self.warmup_epochs
-        whole = math.floor(epoch)
+        warmup = self.warmup_steps or self.warmup_epochs * steps_per_epoch
+        if step < warmup:
+            share = self.warmup_factor + (1 - self.warmup_factor) * step / warmup
+            return self.learning_rate * share
+        epoch = step // steps_per_epoch
         if self.schedule == "step":
-            return self.learning_rate * self.gamma ** sum(whole >= m for m in self.milestones)
-        return cosine(whole, self.epochs, self.learning_rate, self.min_learning_rate)
+            return self.learning_rate * self.gamma ** sum(epoch >= m for m in self.milestones)
+        if self.schedule == "poly":
+            done = step / (self.epochs * steps_per_epoch)
+            span = self.learning_rate - self.min_learning_rate
+            return self.min_learning_rate + span * (1 - done) ** self.power
+        return cosine(epoch, self.epochs, self.learning_rate, self.min_learning_rate)
+
+    def smoke(self) -> TrainConfig:
+        """The same recipe for two short epochs: a first look at the whole path."""
+        return replace(
+            self,
+            epochs=2,
+            batch_size=4,
+            accumulate=1,
+            warmup_epochs=0.0,
+            warmup_steps=0,
+            milestones=(1,) if self.schedule == "step" else (),
+        )
+
+    def groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        """The parameters of a model for its optimizer: those that decay, and the rest."""
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        if self.decay == "all":
+            return [{"params": parameters, "weight_decay": self.weight_decay}]
+        return [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
 
 
 def cosine(epoch: int, epochs: int, highest: float, lowest: float) -> float:

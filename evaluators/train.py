@@ -24,28 +24,27 @@ class Training:
     """Trains the network of a task; a `Job` whose answer is `result()`.
 
     The same seed gives the same weights on the CPU, in one go or stopped and resumed at any step.
-    Several processes share each batch and average their gradients; each normalises its own share with the
-    statistics of that share, and the running statistics of the first process are kept.
+    Several processes share each batch and average their gradients; unless `config.norm` says otherwise, each
+    normalises its own share with the statistics of that share, and the running statistics of the first
+    process are kept.
 
     Args:
         task: Network, data, loss and score.
         config: The recipe.
         fabric: Device, precision and processes.
         seed: Of everything drawn while training.
+
+    Raises:
+        InputError: If an epoch has no whole batch, or the recipe asks for what the network or device lacks.
     """
 
     def __init__(self, task: Task, config: TrainConfig, fabric: Fabric, seed: int) -> None:
         self.task, self.config, self.fabric, self.seed = task, config, fabric, seed
         if config.drop_path:
             drop_paths(task.model, config.drop_path)
-        optimizer = torch.optim.SGD(
-            task.model.parameters(),
-            lr=config.learning_rate,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-            nesterov=config.nesterov,
-        )
-        model, self.optimizer = fabric.setup(task.model, optimizer)
+        if config.norm == "sync":
+            synchronise_norms(task.model, fabric)
+        model, self.optimizer = fabric.setup(task.model, make_optimizer(task.model, config))
         self.model: nn.Module = model
         self.average: torch.optim.swa_utils.AveragedModel | None = None
         if config.ema:
@@ -54,8 +53,12 @@ class Training:
                 task.model, multi_avg_fn=multi_avg, use_buffers=True
             )
         self.step = 0
-        self.steps_per_epoch = task.steps_per_epoch
-        self.total_steps = config.epochs * task.steps_per_epoch
+        self.steps_per_epoch = task.num_batches // config.accumulate
+        if not self.steps_per_epoch:
+            raise InputError(
+                f"the training images do not fill a batch of {config.batch_size}; give a smaller batch size"
+            )
+        self.total_steps = config.epochs * self.steps_per_epoch
         self.figures = Figures(("loss", *task.figures), self.steps_per_epoch, fabric.device)
         self.validation: dict[str, float] = {}
         self.best_score = -math.inf
@@ -65,22 +68,36 @@ class Training:
     def advance(self) -> None:
         epoch, index = divmod(self.step, self.steps_per_epoch)
         torch.manual_seed(seed_of(self.seed, "step", self.step, self.fabric.global_rank))
-        rate = self.config.rate(self.step / self.steps_per_epoch)
+        rate = self._rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        loss, *figures = self.task.loss(self.model, self.task.batch(epoch, index))
+        if self.config.norm == "frozen":
+            freeze_norms(self.model)
         self.optimizer.zero_grad()
-        self.fabric.backward(loss)
+        parts = [
+            self._part(epoch, index * self.config.accumulate + part) for part in range(self.config.accumulate)
+        ]
         if self.config.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.task.model)
-        self.figures.record(index, loss, *figures)
+        self.figures.record(index, *(torch.stack(values).mean() for values in zip(*parts)))
         self.step += 1
         if self.step % self.steps_per_epoch == 0 and self.task.has_validation:
             self._validate(epoch)
+
+    def _part(self, epoch: int, index: int) -> tuple[Tensor, ...]:
+        """Adds the gradient of one part of a batch; returns its loss and figures."""
+        last = (index + 1) % self.config.accumulate == 0
+        with self.fabric.no_backward_sync(self.model, enabled=not last):  # pyright: ignore[reportArgumentType]
+            loss, *figures = self.task.loss(self.model, self.task.batch(epoch, index))
+            self.fabric.backward(loss / self.config.accumulate)
+        return loss.detach(), *(figure.detach() for figure in figures)
+
+    def _rate(self, step: int) -> float:
+        return self.config.rate(step, self.steps_per_epoch)
 
     def _validate(self, epoch: int) -> None:
         self.validation = self.task.evaluate(self.trained(), "validation")
@@ -97,7 +114,7 @@ class Training:
 
     def check(self) -> None:
         done = self.step % self.steps_per_epoch or self.steps_per_epoch
-        rate = self.config.rate(max(0, self.step - 1) / self.steps_per_epoch)
+        rate = self._rate(max(0, self.step - 1))
         self.figures.check(done, self.step - done, rate)
         check_weights(self.task.model.parameters(), self.step - 1, rate)
 
@@ -107,7 +124,7 @@ class Training:
         metrics = {f"train_{name}": value for name, value in self.figures.means().items()}
         if self.task.has_validation:
             metrics |= {f"validation_{name}": value for name, value in self.validation.items()}
-        return metrics | {"learning_rate": self.config.rate((self.step - 1) / self.steps_per_epoch)}
+        return metrics | {"learning_rate": self._rate(self.step - 1)}
 
     def result(self) -> dict[str, float]:
         """Loads the weights to keep into the network and reads the test set: once, at the end."""
@@ -142,6 +159,36 @@ class Training:
         self.figures.load_state_dict(state["figures"])
         self.validation = state["validation"]
         self.best, self.best_score, self.best_epoch = state["best"], state["best_score"], state["best_epoch"]
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimizer of a recipe."""
+    groups = config.groups(model)
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=config.learning_rate)
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.learning_rate)
+    return torch.optim.SGD(
+        groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov
+    )
+
+
+def freeze_norms(model: nn.Module) -> None:
+    """Has the batch norms use their running statistics as they are; scales and shifts still learn."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
+def synchronise_norms(model: nn.Module, fabric: Fabric) -> None:
+    """Has the batch norms of several GPUs normalise with the statistics of the whole batch, in place.
+
+    Raises:
+        InputError: If the device is no GPU: torch's SyncBatchNorm runs on GPUs alone.
+    """
+    if fabric.device.type != "cuda":
+        raise InputError(f"norm=sync needs GPUs, not {fabric.device.type}; choose train or frozen")
+    nn.SyncBatchNorm.convert_sync_batchnorm(model)
 
 
 def share_buffers(model: nn.Module, fabric: Fabric) -> None:

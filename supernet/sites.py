@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from search_space.convolution import ConvolutionOperator
 from search_space.errors import InputError, unknown
@@ -30,6 +30,9 @@ class Site:
     before: bool = False
 
 
+PYRAMID = "FeaturePyramidNetwork"
+"""Class of torchvision's feature pyramids."""
+
 NORM_OF_PLACE: Mapping[str, Mapping[Place, str | tuple[str, ...]]] = {
     "BasicBlock": {"block": "bn2", "inner": "bn2"},
     "Bottleneck": {"block": "bn3", "inner": "bn2"},
@@ -44,7 +47,7 @@ CONVOLUTION_OF_BLOCK: Mapping[str, tuple[str, ...]] = {
     "Bottleneck": ("conv2",),
     "WideBlock": ("conv1",),
     "SeparableBlock": ("conv2",),
-    "FeaturePyramidNetwork": ("inner_blocks", "layer_blocks"),
+    PYRAMID: ("inner_blocks", "layer_blocks"),
 }
 """The convolution of a block that operators at the place "conv" stand for, or the modules that hold it:
 the first 3x3 of a residual block, the pointwise one of MobileNet's, a pyramid's lateral and output ones."""
@@ -106,13 +109,11 @@ def _all_sites(model: nn.Module, place: Place) -> list[Site]:
                     Site(name=f"{name}.{reader}" if name else reader, channels=channels, before=True)
                 )
             continue
+        if place == "block" and kind == PYRAMID:
+            sites += _before_convolutions(module, name)
+            continue
         if place == "conv":
-            found = [
-                inner
-                for held in CONVOLUTION_OF_BLOCK.get(kind, ())
-                if hasattr(module, held)
-                for inner in _convolutions(module, held)
-            ]
+            found = _convolutions_of_block(module)
         else:
             norms = NORM_OF_PLACE.get(kind, {}).get(place, ())
             found = [norms] if isinstance(norms, str) else norms
@@ -123,6 +124,28 @@ def _all_sites(model: nn.Module, place: Place) -> list[Site]:
             if channels is not None:
                 sites.append(Site(name=f"{name}.{inner}" if name else inner, channels=channels))
     return sites
+
+
+def _convolutions_of_block(module: nn.Module) -> list[str]:
+    """Names of the convolutions of a block that the place "conv" is about."""
+    held = CONVOLUTION_OF_BLOCK.get(type(module).__name__, ())
+    return [inner for name in held if hasattr(module, name) for inner in _convolutions(module, name)]
+
+
+def _before_convolutions(pyramid: nn.Module, name: str) -> list[Site]:
+    """Right before every lateral and output convolution of a feature pyramid.
+
+    Source: Zhu et al., "An Attention Module for Convolutional Neural Networks", ICANN 2021, where SE and CBAM
+    stand in its detector (arXiv:2108.08205).
+    """
+    return [
+        Site(
+            name=f"{name}.{inner}" if name else inner,
+            channels=int(pyramid.get_submodule(inner).in_channels),  # pyright: ignore[reportArgumentType]
+            before=True,
+        )
+        for inner in _convolutions_of_block(pyramid)
+    ]
 
 
 def _convolutions(module: nn.Module, name: str) -> list[str]:
@@ -136,7 +159,7 @@ def _convolutions(module: nn.Module, name: str) -> list[str]:
 def _stage(site: Site) -> str:
     """The digits of the stage that a site is in, "fpn" in a feature pyramid, "" elsewhere."""
     parts = site.name.split(".")
-    if FPN in parts or parts[0] in CONVOLUTION_OF_BLOCK["FeaturePyramidNetwork"]:
+    if FPN in parts or parts[0] in CONVOLUTION_OF_BLOCK[PYRAMID]:
         return FPN
     stage = next((re.fullmatch(r"layer(\d)", part) for part in parts if part.startswith("layer")), None)
     return stage[1] if stage else ""
@@ -200,4 +223,5 @@ def _channels(module: nn.Module) -> int | None:
         value = getattr(module, attribute, None)
         if isinstance(value, int):
             return value
-    return None
+    mean = getattr(module, "running_mean", None)  # all that torchvision's frozen norms have
+    return len(mean) if isinstance(mean, Tensor) else None

@@ -17,6 +17,8 @@ import pytest
 from autola import arguments
 from autola.cli import COMMANDS
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+from docs.write_operators import LAWS, Law, evaluate, measured
+from evaluators.tasks.classification import Classification
 from search_space.grammar import parse_attention
 
 ROOT = Path(__file__).parents[1]
@@ -74,10 +76,12 @@ LINES = [
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for presets in (SEARCH_PRESETS, RETRAIN_PRESETS):
-        digits = presets["digits"]
-        few = replace(digits, data=replace(digits.data, limit=FEW))
-        monkeypatch.setitem(presets._entries, "digits", few)
+    search, retrain = SEARCH_PRESETS["digits"], RETRAIN_PRESETS["digits"]
+    assert isinstance(retrain.task, Classification)
+    few = replace(search.data, limit=FEW)
+    monkeypatch.setitem(SEARCH_PRESETS._entries, "digits", replace(search, data=few))
+    task = replace(retrain.task, data=few)
+    monkeypatch.setitem(RETRAIN_PRESETS._entries, "digits", replace(retrain, task=task))
     names: dict[str, Any] = {"__name__": "page"}
     for block in blocks(page):
         if block.language == "python" and not block.comment.startswith("not run: "):
@@ -129,16 +133,21 @@ def test_extensions_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_reference_is_up_to_date() -> None:
+@pytest.mark.parametrize("name", ["reference", "operators"])
+def test_written_pages_are_up_to_date(name: str) -> None:
     # In a process of its own: other tests may have registered names.
-    code = (
-        "import sys; sys.path[:0] = ['.', 'docs']; from write_reference import *; print(reference(), end='')"
-    )
+    code = f"from docs.write_{name} import {name}; print({name}(), end='')"
     written = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True
     )
-    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     assert page == written.stdout, "make docs"
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_operators_cost_what_their_laws_say(law: Law) -> None:
+    for place in ((32, 5, 7), (64, 16, 16), (96, 1, 9)):
+        assert evaluate(law, *place) == measured(law.name, *place), place
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

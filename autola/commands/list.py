@@ -46,7 +46,7 @@ def everything() -> dict[str, dict[str, str]]:
             for name, preset in SEARCH_PRESETS.items()
         },
         "retrain_presets": {
-            name: f"{preset.task} on {preset.data.name}, {preset.backbone}, {preset.train.epochs} epochs"
+            name: f"{preset.task.summary()}, {preset.train.epochs} epochs"
             for name, preset in RETRAIN_PRESETS.items()
         },
         "searchers": {name: _summary(entry) for name, entry in SEARCHERS.items()},

@@ -16,6 +16,7 @@ from autola.commands.cost import mega
 from autola.configs import RetrainConfig
 from autola.presets import RETRAIN_PRESETS
 from autola.tables import Table
+from evaluators.tasks import TASKS, as_task
 from outputs.run_directory import RunDirectory
 from search_space.errors import InputError
 from search_space.grammar import parse_attention, short_label
@@ -35,7 +36,11 @@ class Arguments:
     ] = ()
     """What is compared: none, se, cbam, hoga (the published genotype), hoga:RUN, se[reduction=8]+hoga ..."""
     preset: str = DEFAULT
-    """Settings to start from: digits, cifar10, cifar10-script, cifar100."""
+    """Settings to start from; `autola list` names them."""
+    task: str = "classification"
+    """What is trained; without --preset, the task's own is taken."""
+    smoke: bool = False
+    """Two short epochs on few small images: the whole path in minutes on a CPU."""
     out: Path | None = None
     """Run folder to make; a new one under ./outputs/runs if left out."""
     resume: Path | None = None
@@ -46,13 +51,19 @@ class Arguments:
 
 def run(arguments: list[str]) -> None:
     """Retrains, and prints the table."""
-    preset = option(arguments, "preset") or DEFAULT
-    default = Arguments(preset=preset, config=RETRAIN_PRESETS[preset])
+    preset, task = option(arguments, "preset"), option(arguments, "task")
+    preset = preset or (TASKS[task].preset if task else DEFAULT)
+    config = RETRAIN_PRESETS[preset]
+    if task and task != config.task.name:
+        config = replace(config, task=as_task(TASKS[task], config.task))
+    default = Arguments(preset=preset, task=config.task.name, config=config)
     given = read_arguments(Arguments, arguments, command="retrain", default=default)
     if given.preset != preset:
         raise InputError(f"two presets are given: {preset} and {given.preset}")
+    if given.task != config.task.name:
+        raise InputError(f"two tasks are given: {config.task.name} and {given.task}")
     attentions = tuple(parse_attention(text) for text in given.attentions)
-    config = replace(given.config, attentions=attentions)
+    config = replace(given.config.smoke() if given.smoke else given.config, attentions=attentions)
     from autola.retraining import resume_retraining, run_retraining  # slow: Fabric
 
     if given.resume is not None:

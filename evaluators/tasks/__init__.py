@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
 
-from evaluators.data import DataConfig
 from evaluators.recipe import TrainConfig
+from evaluators.seeds import seed_of
 from search_space.config import config
 from search_space.grammar import Term
 from search_space.registry import Registry
@@ -18,41 +21,25 @@ if TYPE_CHECKING:
 Split = Literal["validation", "test"]
 
 
-@config
-class TaskConfig:
-    """What is trained, on what, how."""
-
-    task: str = "classification"
-    """Registered task."""
-    data: DataConfig
-    """The images."""
-    backbone: str = "cifar_resnet20"
-    """The network that attention is attached to; `autola list` names them."""
-    width: int | None = None
-    """Channels of the backbone's first stage; its own if left out."""
-    train: TrainConfig
-    """The recipe."""
-
-
 class Task(Protocol):
     """A network, its data, its loss and its score: what the training loop needs.
 
     Attributes:
         model: The network.
-        steps_per_epoch: Batches of an epoch.
+        num_batches: Batches of an epoch, each of `TrainConfig.part_size` images over all processes.
         figures: Names of what `loss` returns beside the loss.
         score: The metric of `evaluate` that says which weights are better; higher is better.
         has_validation: Whether a part of the training set is held out.
     """
 
     model: nn.Module
-    steps_per_epoch: int
+    num_batches: int
     figures: tuple[str, ...]
     score: str
     has_validation: bool
 
     def batch(self, epoch: int, index: int) -> Any:
-        """A training batch, a function of its place in the job alone."""
+        """This process's share of a training batch, a function of its place in the job alone."""
         ...
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, ...]:
@@ -60,7 +47,7 @@ class Task(Protocol):
         ...
 
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
-        """Metrics of a model in eval mode on the held-out part or the test set."""
+        """Metrics of a model on the held-out part or the test set, over all processes, in eval mode."""
         ...
 
 
@@ -68,28 +55,92 @@ class Setting(Protocol):
     """A task with its data read: starts one `Task` for every attention and seed.
 
     Attributes:
-        input_shape: Channels, height and width of an image.
-        num_classes: Of the data.
-        score: The metric that tables show; higher is better.
+        input_shape: Channels, height and width of the image that costs are told for.
+        score: The metric that tables show, a share of 1; higher is better.
     """
 
     input_shape: tuple[int, int, int]
-    num_classes: int
     score: str
-
-    def __init__(self, config: TaskConfig, fabric: Fabric) -> None: ...
 
     def describe(self) -> dict[str, Any]:
         """What has to be known of the data to build the network again, as JSON values."""
         ...
 
-    def network(self, attention: tuple[Term, ...], seed: int) -> nn.Module:
-        """A new network; its weights depend on the seed alone, the backbone's not on the attention."""
-        ...
-
-    def start(self, attention: tuple[Term, ...], seed: int) -> Task:
-        """The task with a new network."""
+    def start(self, network: nn.Module, seed: int) -> Task:
+        """The task with a new network, which trains from the seed's order and augmentation."""
         ...
 
 
-TASKS: Registry[type[Setting]] = Registry("task", "evaluators.tasks")
+@config
+class TaskConfig:
+    """What is trained, on what; one registered class a task."""
+
+    name: ClassVar[str]
+    preset: ClassVar[str] = "digits"
+    """Preset that `--task NAME` starts from."""
+
+    def read(self, train: TrainConfig, fabric: Fabric) -> Setting:
+        """Reads the data.
+
+        Args:
+            train: The recipe: batch size, held-out share and whatever else concerns data and loss.
+            fabric: Device, precision and processes.
+
+        Raises:
+            InputError: If the data cannot be read.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has to define read")
+
+    def network(self, data: Mapping[str, Any], attention: tuple[Term, ...]) -> nn.Module:
+        """A new network, its weights from torch's random state.
+
+        Args:
+            data: What `Setting.describe` tells; the data themselves are not needed.
+            attention: What is attached.
+
+        Raises:
+            InputError: If the attention does not fit.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has to define network")
+
+    def subject(self) -> str:
+        """What is trained on, in a word: begins the name of run folders."""
+        return self.name
+
+    def summary(self) -> str:
+        """Data and network in a few words, for lists."""
+        return self.name
+
+    def smoke(self) -> TaskConfig:
+        """The same task, small enough for a first look on a CPU."""
+        return self
+
+
+TASKS: Registry[type[TaskConfig]] = Registry("task", "evaluators.tasks")
+
+T = TypeVar("T", bound=type[TaskConfig])
+
+
+def task(name: str) -> Callable[[T], T]:
+    """Registers a config class as the task `name`."""
+
+    def decorate(cls: T) -> T:
+        cls.name = name
+        TASKS.add(name, cls)
+        return cls
+
+    return decorate
+
+
+def as_task(kind: type[TaskConfig], given: TaskConfig) -> TaskConfig:
+    """A config of another task, with those settings of `given` that it has as well."""
+    known = {field.name for field in fields(given)}
+    return kind(**{field.name: getattr(given, field.name) for field in fields(kind) if field.name in known})
+
+
+def new_network(
+    config: TaskConfig, data: Mapping[str, Any], attention: tuple[Term, ...], seed: int
+) -> nn.Module:
+    """A new network, a function of the seed: the backbone's weights are the same whatever the attention."""
+    torch.manual_seed(seed_of(seed, "network"))
+    return config.network(data, attention)

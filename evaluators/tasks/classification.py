@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from evaluators.data import Augment, Batches, ImageSet, hold_out, normalization, read
+from evaluators.data import Augment, Batches, DataConfig, ImageSet, hold_out, normalization, read
 from evaluators.job import wide
-from evaluators.seeds import seed_of
-from evaluators.tasks import TASKS, Split, TaskConfig
+from evaluators.recipe import TrainConfig
+from evaluators.tasks import Split, TaskConfig, task
+from search_space.config import config
 from search_space.grammar import Term
 from supernet.attach import attach
 from supernet.backbones import build_backbone
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 
 SCORE = "accuracy"
+
+SMOKE = 200
+"""Images of a first look."""
 
 
 class ClassificationTask:
@@ -52,7 +57,7 @@ class ClassificationTask:
         self.model, self.train, self.fabric = model, train, fabric
         self.splits = {"validation": validation, "test": test}
         self.label_smoothing = label_smoothing
-        self.steps_per_epoch = len(train)
+        self.num_batches = len(train)
         self.has_validation = validation is not None
 
     def batch(self, epoch: int, index: int) -> tuple[Tensor, Tensor]:
@@ -69,14 +74,46 @@ class ClassificationTask:
         return evaluate(model, batches, self.fabric)
 
 
-@TASKS.register("classification")
-class Classification:
-    """Classification of small images that stay on the device.
+@task("classification")
+@config
+class Classification(TaskConfig):
+    """Classification of small images that stay on the device."""
 
-    The validation part is the data's own, or else a share of the training set.
+    data: DataConfig
+    """The images; the validation part is the data's own, or else a share of the training set."""
+    backbone: str = "cifar_resnet20"
+    """The network that attention is attached to; `autola list` names them."""
+    width: int | None = None
+    """Channels of the backbone's first stage; its own if left out."""
+
+    def read(self, train: TrainConfig, fabric: Fabric) -> ClassificationSetting:
+        return ClassificationSetting(self, train, fabric)
+
+    def network(self, data: Mapping[str, Any], attention: tuple[Term, ...]) -> nn.Module:
+        backbone = build_backbone(
+            self.backbone,
+            num_classes=data["num_classes"],
+            in_channels=data["input_shape"][0],
+            width=self.width,
+        )
+        return attach(backbone, attention, input_shape=data["input_shape"])
+
+    def subject(self) -> str:
+        return self.data.name
+
+    def summary(self) -> str:
+        return f"{self.name} on {self.data.name}, {self.backbone}"
+
+    def smoke(self) -> Classification:
+        return replace(self, data=replace(self.data, limit=min(self.data.limit or SMOKE, SMOKE)))
+
+
+class ClassificationSetting:
+    """Images read and split; see `Setting`.
 
     Args:
-        config: What is trained, on what, how.
+        config: What is trained, on what.
+        train: The recipe.
         fabric: Device and processes.
 
     Raises:
@@ -85,49 +122,35 @@ class Classification:
 
     score: str = SCORE
 
-    def __init__(self, config: TaskConfig, fabric: Fabric) -> None:
-        self.config, self.fabric = config, fabric
+    def __init__(self, config: Classification, train: TrainConfig, fabric: Fabric) -> None:
+        self.config, self.recipe, self.fabric = config, train, fabric
         splits = read(config.data)
         self.input_shape = (splits.in_channels, *splits.image_size)
-        self.num_classes = splits.num_classes
         self.mean, self.std = normalization(config.data, splits.train)
         self.train, self.validation, self.test = splits.train, splits.validation, splits.test
-        fraction = config.train.validation_fraction
-        if not fraction:
+        if not train.validation_fraction:
             self.validation = None
         elif self.validation is None:
-            self.train, self.validation = hold_out(self.train, fraction)
+            self.train, self.validation = hold_out(self.train, train.validation_fraction)
 
     def describe(self) -> dict[str, Any]:
         return describe(self.train, self.mean, self.std)
 
-    def network(self, attention: tuple[Term, ...], seed: int) -> nn.Module:
-        torch.manual_seed(seed_of(seed, "network"))
-        backbone = build_backbone(
-            self.config.backbone,
-            num_classes=self.num_classes,
-            in_channels=self.input_shape[0],
-            width=self.config.width,
-        )
-        return attach(backbone, attention, input_shape=self.input_shape)
-
-    def start(self, attention: tuple[Term, ...], seed: int) -> ClassificationTask:
-        recipe = self.config.train
-        train = self._batches(self.train, seed, Augment.of(self.config.data))
+    def start(self, network: nn.Module, seed: int) -> ClassificationTask:
         return ClassificationTask(
-            self.network(attention, seed),
-            train,
+            network,
+            self._batches(self.train, seed, Augment.of(self.config.data)),
             self.fabric,
             validation=self._batches(self.validation, seed) if self.validation else None,
             test=self._batches(self.test, seed),
-            label_smoothing=recipe.label_smoothing,
+            label_smoothing=self.recipe.label_smoothing,
         )
 
     def _batches(self, images: ImageSet, seed: int, augment: Augment | None = None) -> Batches:
         training = augment is not None
         return Batches(
             images,
-            self.config.train.batch_size,
+            self.recipe.part_size,
             device=self.fabric.device,
             mean=self.mean,
             std=self.std,

@@ -4,6 +4,7 @@ import pytest
 
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from evaluators.data import DataConfig
+from evaluators.tasks.classification import Classification
 from searchers.darts import Darts
 
 
@@ -39,9 +40,9 @@ def test_the_search_of_the_public_script(name, backbone):
     ],
 )
 def test_the_retrainings_of_the_papers(name, data, width, epochs, batch_size, clip):
-    preset = RETRAIN_PRESETS[name]
-    recipe = preset.train
-    assert (preset.data.name, preset.width, preset.backbone) == (data, width, "cifar_resnet20")
+    task, recipe = RETRAIN_PRESETS[name].task, RETRAIN_PRESETS[name].train
+    assert isinstance(task, Classification)
+    assert (task.data.name, task.width, task.backbone) == (data, width, "cifar_resnet20")
     assert (recipe.epochs, recipe.batch_size, recipe.clip) == (epochs, batch_size, clip)
     assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (0.1, 0.9, 5e-4)
     assert (recipe.schedule, recipe.min_learning_rate) == ("cosine", 0.0)
@@ -49,7 +50,9 @@ def test_the_retrainings_of_the_papers(name, data, width, epochs, batch_size, cl
 
 
 def test_digits_are_the_default_and_never_mirrored():
-    for preset in (SEARCH_PRESETS["digits"], RETRAIN_PRESETS["digits"]):
+    task = RETRAIN_PRESETS["digits"].task
+    assert isinstance(task, Classification)
+    for preset in (SEARCH_PRESETS["digits"], task):
         assert preset.data.name == "digits"
         assert not preset.data.flip
     assert RETRAIN_PRESETS["digits"].seeds == (0, 1, 2)

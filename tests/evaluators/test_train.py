@@ -189,7 +189,7 @@ def test_drop_path_is_refused_where_there_is_no_place_for_it():
 
 def test_fewer_images_than_a_batch_are_refused(monkeypatch):
     with pytest.raises(InputError, match="do not fill a batch of 25"):
-        setting(monkeypatch, batch_size=25).start((), 0)
+        setting(monkeypatch, batch_size=25).start(nn.Identity(), 0)
 
 
 @pytest.mark.parametrize(
@@ -225,3 +225,81 @@ def test_a_recipe_comes_back_from_json_and_knows_its_keys():
 def test_states_hold_what_a_safe_loader_reads(monkeypatch):
     state = advance(training(monkeypatch, ema=0.5), STEPS).state_dict()
     assert {type(leaf) for leaf in flat(state).values()} <= {torch.Tensor, int, float, bool, type(None)}
+
+
+@pytest.fixture
+def float64():
+    """Fabric hands on what a model returns in torch's default type."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_a_batch_in_parts_is_the_batch(monkeypatch, optimizer):
+    """Norms are frozen, since they would see the parts alone; nothing is augmented, since parts draw anew."""
+    recipe = {"norm": "frozen", "optimizer": optimizer, "learning_rate": 0.01, "batch_size": 6}
+    whole, parts = (training(monkeypatch, augmented=False, accumulate=count, **recipe) for count in (1, 3))
+    assert whole.steps_per_epoch == parts.steps_per_epoch
+    before = copy.deepcopy(parts.task.model.state_dict())
+    for job in (whole, parts):
+        advance(job, STEPS + 1)
+    together, apart = (job.task.model.state_dict() for job in (whole, parts))
+    for name, value in together.items():
+        torch.testing.assert_close(apart[name], value, rtol=0, atol=1e-10)
+    assert not torch.equal(apart["conv1.weight"], before["conv1.weight"])
+    assert abs(whole.report()["train_loss"] - parts.report()["train_loss"]) < 1e-12
+
+
+def test_frozen_norms_keep_their_statistics_and_learn_their_scales(monkeypatch):
+    job = training(monkeypatch, norm="frozen")
+    before = copy.deepcopy(job.task.model.state_dict())
+    advance(job, 2)
+    after = job.task.model.state_dict()
+    norms = [name.removesuffix(".running_mean") for name in after if name.endswith("running_mean")]
+    assert norms
+    for norm in norms:
+        assert torch.equal(after[f"{norm}.running_mean"], before[f"{norm}.running_mean"])
+        assert not torch.equal(after[f"{norm}.weight"], before[f"{norm}.weight"])
+
+
+def test_norms_of_several_gpus_need_gpus(monkeypatch):
+    with pytest.raises(InputError, match="norm=sync needs GPUs, not cpu"):
+        training(monkeypatch, norm="sync")
+
+
+def test_biases_and_norms_may_be_spared_the_decay(monkeypatch):
+    model = training(monkeypatch).task.model
+    decayed, spared = TrainConfig(decay="weights").groups(model)
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (5e-4, 0.0)
+    assert all(parameter.ndim > 1 for parameter in decayed["params"])
+    count = sum(parameter.numel() for group in (decayed, spared) for parameter in group["params"])
+    assert count == sum(parameter.numel() for parameter in model.parameters())
+    assert sum(p.numel() for p in spared["params"]) == sum(
+        p.numel() for name, p in model.named_parameters() if p.ndim == 1
+    )
+
+
+def test_rates_of_the_poly_schedule_and_of_a_warm_up_in_steps():
+    recipe = TrainConfig(
+        epochs=5, learning_rate=0.4, schedule="poly", power=0.5, warmup_steps=4, warmup_factor=0.25
+    )
+    rates = [recipe.rate(step, 3) for step in (0, 2, 4, 14)]
+    expected = [0.1, 0.4 * 0.625, 0.4 * (11 / 15) ** 0.5, 0.4 * (1 / 15) ** 0.5]
+    assert rates == pytest.approx(expected, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"batch_size": 10, "accumulate": 3}, "does not split into 3 equal parts"),
+        ({"warmup_steps": 3, "warmup_epochs": 1.0}, "in epochs or in steps, not both"),
+        ({"optimizer": "adam", "nesterov": True}, "nesterov is SGD's; adam has none"),
+        ({"power": 0.0}, "power=0.0 is not positive"),
+        ({"warmup_factor": 1.0}, "warmup_factor=1.0 is not in 0 ... 1"),
+    ],
+)
+def test_recipes_that_cannot_be_are_refused(values, message):
+    with pytest.raises(InputError, match=message):
+        TrainConfig(**values)

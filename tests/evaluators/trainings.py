@@ -8,7 +8,7 @@ from lightning.fabric import Fabric
 
 from evaluators.data import DataConfig, Splits
 from evaluators.recipe import TrainConfig
-from evaluators.tasks import TaskConfig, classification
+from evaluators.tasks import classification, new_network
 from evaluators.tasks.classification import Classification
 from evaluators.train import Training
 from tests.searchers.problems import coloured_squares
@@ -24,24 +24,27 @@ def small_splits(num_train: int = 24, num_test: int = 11) -> Splits:
     )
 
 
-def setting(monkeypatch: Any, splits: Splits | None = None, **recipe: Any) -> Any:
+def setting(monkeypatch: Any, splits: Splits | None = None, *, augmented: bool = True, **recipe: Any) -> Any:
     """Classification of coloured squares by cifar_resnet8 of 4 channels, in float64."""
     whole = splits or small_splits()
     values: dict[str, Any] = {"epochs": 3, "batch_size": len(whole.train) // STEPS}
     monkeypatch.setattr(classification, "read", lambda config: whole)
-    config = TaskConfig(
-        data=DataConfig(name="squares", padding=1),
+    config = Classification(
+        data=DataConfig(name="squares", padding=int(augmented), flip=augmented),
         backbone="cifar_resnet8",
         width=4,
-        train=TrainConfig(**(values | recipe)),
     )
-    return Classification(config, Fabric(accelerator="cpu", devices=1, precision="64-true"))
+    fabric = Fabric(accelerator="cpu", devices=1, precision="64-true")
+    return config.read(TrainConfig(**(values | recipe)), fabric)
 
 
-def training(monkeypatch: Any, splits: Splits | None = None, *, seed: int = 5, **recipe: Any) -> Training:
+def training(
+    monkeypatch: Any, splits: Splits | None = None, *, seed: int = 5, augmented: bool = True, **recipe: Any
+) -> Training:
     """A training at step 0."""
-    whole = setting(monkeypatch, splits, **recipe)
-    return Training(whole.start((), seed), whole.config.train, whole.fabric, seed)
+    whole = setting(monkeypatch, splits, augmented=augmented, **recipe)
+    network = new_network(whole.config, whole.describe(), (), seed)
+    return Training(whole.start(network, seed), whole.recipe, whole.fabric, seed)
 
 
 def advance(job: Training, num_steps: int) -> Training:

@@ -95,7 +95,8 @@ def literal(m: GeneralizedAttention, bits: str, x: Tensor, **options: Any) -> Te
 @pytest.mark.parametrize("bits", BITS)
 def test_equals_the_terms(bits: str, options: dict[str, Any]) -> None:
     module = built(bits, **options)
-    for shape in ((2, 8, 5, 7), (1, 8, 6, 3)):
+    shapes = ((2, 8, 3, 5), (1, 8, 5, 2)) if options else ((2, 8, 5, 7), (1, 8, 6, 3))  # pairs are slow
+    for shape in shapes:
         x = image(*shape)
         torch.testing.assert_close(module(x), literal(module, bits, x, **options), rtol=0, atol=1e-11)
 

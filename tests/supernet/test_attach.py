@@ -279,6 +279,7 @@ assert set(exported.state_dict()) == set(model.state_dict())
 """
 
 
+@pytest.mark.slow
 def test_compiles_and_exports() -> None:
     # In its own process: torch.compile does not trace the checks of shapes that tests put around functions.
     root = Path(__file__).parents[2]

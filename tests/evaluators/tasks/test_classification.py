@@ -6,8 +6,9 @@ from lightning.fabric import Fabric
 from torch import nn
 from torch.nn import functional as F
 
+from autola.presets import RETRAIN_PRESETS
 from evaluators.data import Batches, Splits
-from evaluators.tasks import TASKS
+from evaluators.tasks import TASKS, new_network
 from evaluators.tasks.classification import accuracy, cross_entropy, evaluate, real_dtype
 from search_space.grammar import parse_attention
 from supernet.attach import CHILD
@@ -78,15 +79,15 @@ def test_images_and_weights_are_real_numbers_of_the_precision(precision, dtype):
 @pytest.mark.parametrize("text", ["se", "hoga", "cbam[reduction=2]"])
 def test_the_backbone_starts_from_the_same_weights_whatever_the_attention(monkeypatch, text):
     whole = setting(monkeypatch)
-    plain = whole.network((), 3).state_dict()
-    other = whole.network(parse_attention(text), 3).state_dict()
+    plain = new_network(whole.config, whole.describe(), (), 3).state_dict()
+    other = new_network(whole.config, whole.describe(), parse_attention(text), 3).state_dict()
     shared = [name for name in other if CHILD not in name]
     assert shared
     assert len(shared) < len(other)
     matched = [name for name in plain if name in other]
     assert matched
     assert all(torch.equal(plain[name], other[name]) for name in matched)
-    changed = whole.network((), 4).state_dict()
+    changed = new_network(whole.config, whole.describe(), (), 4).state_dict()
     assert not all(torch.equal(plain[name], changed[name]) for name in plain)
 
 
@@ -102,13 +103,14 @@ def test_the_data_brings_its_validation_part_or_a_share_is_held_out(monkeypatch)
     assert len(held.train) == 18
     last = setting(monkeypatch, splits, validation_fraction=0.0)
     assert last.validation is None
-    assert not last.start((), 0).has_validation
+    assert not last.start(Brightest(), 0).has_validation
 
 
 @pytest.mark.parametrize("name", list(TASKS))
 def test_every_task_documents_itself(name):
     assert TASKS[name].__doc__
-    assert TASKS[name].score
+    assert TASKS[name].name == name
+    assert TASKS[name].preset in RETRAIN_PRESETS
 
 
 def test_what_is_described_is_what_the_network_needs(monkeypatch):
