@@ -26,7 +26,8 @@ from autola.configs import DeviceConfig, RetrainConfig
 from autola.presets import RETRAIN_PRESETS
 from autola.runtime import make_fabric, own_state
 from evaluators.cost import latency_ms, macs, params
-from evaluators.tasks import TASKS, Setting
+from evaluators.tasks import Setting, new_network
+from evaluators.tasks.classification import Classification
 from evaluators.train import Training
 from outputs.environment import environment
 from outputs.tabular import PUBLISHED, read_tabular, write_tabular
@@ -65,12 +66,11 @@ class Options:
 
 
 def trained_rows(
-    options: Options, config: RetrainConfig, setting: Setting, fabric: Any
+    options: Options, config: RetrainConfig, key: str, setting: Setting, fabric: Any
 ) -> list[dict[str, Any]]:
     """All trainings: those found in the file of complete ones, and the rest."""
     space = SPACES[options.space]
     path = options.folder / f".trainings-{options.name}.jsonl"
-    key = to_json(config)
     done = dict[tuple[str, int], dict[str, Any]]()
     if path.is_file():
         for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
@@ -110,7 +110,8 @@ def train(
 ) -> dict[str, Any]:
     """Trains a genotype once: validation accuracy after every epoch, test accuracy after the last."""
     terms = (Term(name="hoga", genotype=space.genotype(operators)),)
-    job = Training(setting.start(terms, seed), config.train, fabric, seed)
+    network = new_network(config.task, setting.describe(), terms, seed)
+    job = Training(setting.start(network, seed), config.train, fabric, seed)
     validation = list[float]()
     while job.step < job.total_steps:
         job.advance()
@@ -121,10 +122,11 @@ def train(
 
 
 def costs(
-    options: Options, setting: Setting, space: Space, operators: Sequence[str]
+    options: Options, config: RetrainConfig, setting: Setting, space: Space, operators: Sequence[str]
 ) -> tuple[int, int, float]:
     """Parameters, multiply-accumulates and latency of the network with a genotype."""
-    model = setting.network((Term(name="hoga", genotype=space.genotype(operators)),), 0)
+    terms = (Term(name="hoga", genotype=space.genotype(operators)),)
+    model = new_network(config.task, setting.describe(), terms, 0)
     shape = setting.input_shape
     milliseconds = latency_ms(model.cpu(), shape) if options.latency else math.nan
     return params(model), macs(model, shape), milliseconds
@@ -135,18 +137,19 @@ def make(options: Options) -> Path:
     preset = RETRAIN_PRESETS[options.preset]
     device = TypeAdapter(DeviceConfig).dump_python(options.device)
     recipe = replace(preset.train, select="last", epochs=options.epochs or preset.train.epochs)
-    data = replace(
-        preset.data, root=options.root or preset.data.root, limit=options.limit or preset.data.limit
-    )
-    config = replace(preset, data=data, train=recipe, seeds=(0,), **device)
+    assert isinstance(preset.task, Classification)
+    data = preset.task.data
+    data = replace(data, root=options.root or data.root, limit=options.limit or data.limit)
+    config = replace(preset, task=replace(preset.task, data=data), train=recipe, seeds=(0,), **device)
+    # The folder of the data is the maker's own business, and need not be the same the next time.
+    anywhere = replace(config, task=replace(preset.task, data=replace(data, root=None)))
     space = SPACES[options.space]
     with own_state(config):
         fabric = make_fabric(config)
-        setting = TASKS[config.task](config, fabric)
-        # The folder of the data is the maker's own business, and need not be the same the next time.
-        records = trained_rows(options, replace(config, data=replace(data, root=None)), setting, fabric)
+        setting = config.task.read(config.train, fabric)
+        records = trained_rows(options, config, to_json(anywhere), setting, fabric)
         rows = drawn(space, options.genotypes)
-        counted = [costs(options, setting, space, operators) for operators in rows]
+        counted = [costs(options, config, setting, space, operators) for operators in rows]
     shape = (len(rows), options.seeds)
     columns = {
         "validation": np.array([record["validation"] for record in records]).reshape(*shape, -1),
@@ -160,7 +163,7 @@ def make(options: Options) -> Path:
     made = {
         "complete": len(rows) == space.size,
         "command": " ".join("FOLDER" if word == options.root else word for word in command.split()),
-        "config": json.loads(to_json(replace(config, data=replace(data, root=None)))),
+        "config": json.loads(to_json(anywhere)),
         "device": known["device_name"] if fabric.device.type == "cuda" else f"cpu ({platform.machine()})",
         "latency": "one image, one CPU thread" if options.latency else None,
         "python": known["python"],

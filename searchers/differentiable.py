@@ -1,7 +1,8 @@
 """What differentiable searchers share: alphas learn on one half of the data, weights on the other.
 
-A searcher says how alphas become mixing weights (`mix`), what they stand for (`relaxed`, `strengths`), and,
-where it differs, what is added to the loss (`regularizer`) or updated (`update_alphas`, `update_weights`).
+A searcher says, where it differs, how alphas become mixing weights (`expected`, `mix`), what they stand for
+(`relaxed`, `strengths`), what is added to their loss (`regularizer`), and what is updated (`update_alphas`,
+`update_weights`).
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class DifferentiableSearch(Generic[C]):
         return self.logits().softmax(-1)
 
     def strengths(self) -> Tensor:
-        """What the derivation rule compares, over all edges of a node; dead primitives have 0."""
+        """What the derivation rule compares, over all edges of a node; primitives that left have 0."""
         weights = self.supernet.mixing_weights()
         return weights if self.all_alive else weights * self.alive
 
@@ -275,7 +276,7 @@ class DifferentiableSearch(Generic[C]):
         self.check()
         shares = self.relaxed().detach().cpu().double()
         smallest = torch.finfo(shares.dtype).tiny
-        entropy = -(shares * shares.clamp(min=smallest).log()).sum(1).mean().item()
+        entropy = max(0.0, -(shares * shares.clamp(min=smallest).log()).sum(1).mean().item())
         rate = self.rate((self.step - 1) // self.steps_per_epoch)
         return self.figures.means() | {"alpha_entropy": entropy, "learning_rate": rate} | self.watch.figures()
 

@@ -7,7 +7,7 @@ ECCV 2020 (arXiv:1911.12126), with the settings of the public code (xiaomi-autom
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from search_space.config import config
 from search_space.errors import InputError
@@ -15,6 +15,7 @@ from searchers import searcher
 from searchers.differentiable import DifferentiableSearch
 from searchers.problem import Problem
 from searchers.settings import Differentiable
+from supernet.supernet import Supernet
 
 
 @searcher("fair_darts")
@@ -45,9 +46,16 @@ class FairDarts(Differentiable):
 class FairDartsSearch(DifferentiableSearch[FairDarts]):
     """Edges mix with sigmoid(alphas); the loss has - zero_one mean((sigmoid(alphas) - 1/2)^2).
 
-    Differs from the source: alphas start near 0 as every searcher's do, where the public code starts at 0;
-    the rule of derivation is chosen apart, where the source keeps the operators above a threshold.
+    Alphas start at 0, as in the public code, where that loss has no slope: from a random start it would
+    drive every weight to the end that it happens to be nearer.
+    Differs from the source: the rule of derivation is chosen apart, where the source keeps the operators
+    above a threshold; the mean is over fewer alphas than the source's 224, so each feels the loss more.
     """
+
+    def build(self) -> Supernet:
+        supernet = super().build()
+        nn.init.zeros_(supernet.alphas)
+        return supernet
 
     def strengths(self) -> Tensor:
         return torch.sigmoid(self.logits())

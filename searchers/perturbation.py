@@ -30,7 +30,8 @@ class Perturbation:
     In an order drawn from the seed, every edge gets the operator whose removal raises the supernet's loss
     most; the search then goes on for some epochs, at a tenth of the learning rate, before the next edge.
     Differs from the source: all edges are kept, so there is no second selection among them; the loss decides
-    (the public code also offers the accuracy); images are the augmented batches of an epoch.
+    (the public code also offers the accuracy); what is left of an edge shares the weight of what was removed;
+    images are the augmented batches of an epoch.
     """
 
     epochs: int = 1
@@ -72,7 +73,7 @@ def most_missed(search: DifferentiableSearch[Any], row: int, epoch: int) -> int:
 def losses_without(
     search: DifferentiableSearch[Any], row: int, columns: Sequence[int], epoch: int
 ) -> list[float]:
-    """Mean loss of the supernet on the second half, with one primitive of an edge left out."""
+    """Mean loss on the second half, with one primitive of an edge left out and the rest in its place."""
     search.supernet.train()
     mixing = search.expected()
     num_batches = min(search.config.perturbation.batches or search.steps_per_epoch, search.steps_per_epoch)
@@ -82,6 +83,9 @@ def losses_without(
         for place, column in enumerate(columns):
             without = mixing.clone()
             without[row, column] = 0.0
+            without[row] *= mixing[row].sum() / without[row].sum().clamp(min=torch.finfo(mixing.dtype).tiny)
+            # The same draws for all, where an operator draws.
+            torch.manual_seed(seed_of(search.problem.seed, "without", epoch, index))
             with search.fabric.autocast():
                 logits = explicit_logits(search.supernet, images, without)
             sums[place] += cross_entropy(logits, labels)

@@ -140,7 +140,7 @@ class PathTask:
         self.model.alphas.requires_grad_(False)  # nobody moves them
         # Several processes average gradients, so each of them has to have all.
         self.alone = problem.fabric.world_size == 1
-        self.steps_per_epoch = len(self.train)
+        self.num_batches = len(self.train)
         self.seed = problem.seed
         self.candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
 

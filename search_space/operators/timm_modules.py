@@ -7,7 +7,7 @@ happens when the first is built.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -103,6 +103,8 @@ class EffectiveSqueezeExcite(TimmOperator):
         channels: Channels of the input.
         add_maxpool: Whether the channel maximum is averaged with the mean.
     """
+
+    twice_differentiable: ClassVar[bool] = False  # torch's hard sigmoid has no second derivative
 
     def __init__(self, channels: int, *, add_maxpool: bool = False) -> None:
         super().__init__("ese", "EffectiveSEModule", channels, add_maxpool=add_maxpool)

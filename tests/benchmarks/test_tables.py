@@ -1,6 +1,7 @@
 """The script that makes a table, and the one that judges searchers."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def test_a_table_is_made_stopped_and_gone_on_with(tmp_path, monkeypatch):
     )
     preset = make_table.RETRAIN_PRESETS["digits"]
     small = {"batch_size": 20, "warmup_epochs": 0}
-    preset = make_table.replace(preset, width=8, train=make_table.replace(preset.train, **small))
+    preset = replace(preset, task=replace(preset.task, width=8), train=replace(preset.train, **small))
     monkeypatch.setitem(make_table.RETRAIN_PRESETS._entries, "digits", preset)
     monkeypatch.setattr(make_table.sys, "argv", ["make_table"])
     real, trained = make_table.train, []
@@ -49,7 +50,7 @@ def test_a_table_is_made_stopped_and_gone_on_with(tmp_path, monkeypatch):
     assert len({tuple(row) for row in again}) == 216
     assert again[:2] == make_table.drawn(SPACES["hoga_small"], 2)
     with pytest.raises(InputError, match="was made with other settings"):
-        make_table.make(make_table.replace(options, epochs=1))
+        make_table.make(replace(options, epochs=1))
 
 
 def test_a_planted_problem_knows_its_best_and_its_spread():
