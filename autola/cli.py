@@ -91,6 +91,7 @@ def _import_extensions(arguments: list[str]) -> None:
     """Takes every `--import MODULE` out of the arguments and imports the modules."""
     from search_space.errors import InputError
 
+    IMPORTED.clear()
     modules = list[str]()
     rest = iter(list(arguments))
     arguments.clear()

@@ -20,13 +20,15 @@ from outputs.environment import environment
 from outputs.front import FRONT, PICTURE, Front, Point, dominated, draw_front
 from outputs.run_directory import DATA, RESULT, RunDirectory
 from search_space.config import parse, to_json
+from search_space.errors import InputError
 from search_space.grammar import Term, genotype_at
 from searchers import Search
 from searchers.blackbox import BlackBox
 from searchers.candidates import scores
-from searchers.differentiable import Differentiable, DifferentiableSearch
+from searchers.differentiable import DifferentiableSearch
 from searchers.limits import parse_target
 from searchers.problem import Problem
+from searchers.settings import Differentiable
 from searchers.shared import SharedSearch, judge
 from searchers.trained import TrainedSearch
 

@@ -15,7 +15,7 @@ from autola.configs import SearchConfig
 from autola.drive import drive
 from autola.runs import go_on, new_run, stored_config
 from autola.runtime import device_line, in_first, make_fabric, own_state
-from evaluators.cost_table import CostTable, cost_table
+from evaluators.cost_table import CostTable, Metric, cost_table
 from evaluators.data import Augment, halves, normalization, read
 from evaluators.tasks.classification import describe
 from outputs.front import Point
@@ -147,12 +147,12 @@ def search_problem(
     if config.target:
         (target,) = config.target
         wanted = parse_target(target)
-        tables = {
-            metric: parse(CostTable, costs[metric], f"costs of {DATA}")
-            if costs is not None and metric in costs
-            else cost_table(metric, space, backbone, known["input_shape"], fabric.device)
-            for metric in dict.fromkeys(limit.metric for limit in wanted)
-        }
+        tables = dict[Metric, CostTable]()
+        for metric in dict.fromkeys(limit.metric for limit in wanted):
+            if costs is not None and metric in costs:
+                tables[metric] = parse(CostTable, costs[metric], f"costs of {DATA}")
+            else:
+                tables[metric] = cost_table(metric, space, backbone, known["input_shape"], fabric.device)
         tables = fabric.broadcast(tables)  # latencies differ between processes
         limits = Limits(space, wanted, tables)
         known[COSTS] = {metric: asdict(table) for metric, table in tables.items()}

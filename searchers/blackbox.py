@@ -6,7 +6,7 @@ A proposal is a function of the seed and the history alone, so that a search whi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from typing import Self
 
@@ -57,8 +57,11 @@ class BlackBox(SearcherConfig):
     @classmethod
     def of_trainings(cls) -> Self:
         """The searcher's own settings, every candidate trained as `random` trains it."""
-        plain = {field.name: field.default for field in fields(BlackBox) if field.name != "trials"}
-        return cls(**plain)
+        plain = BlackBox()
+        return replace(
+            cls(shared=False),
+            **{field.name: getattr(plain, field.name) for field in fields(plain) if field.name != "trials"},
+        )
 
     def recipe(self) -> TrainConfig:
         """How a candidate, or the supernet, is trained."""

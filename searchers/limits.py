@@ -54,9 +54,9 @@ def _parse_limit(text: str) -> Limit:
             f"{shown(text)} is no limit; write for example macs<=48M, params<=300k, latency<=2.5x"
         )
     name, unit = found["metric"], found["unit"]
-    metric = next((metric for metric in METRICS if metric == name), None)
-    if metric is None:
+    if name not in METRICS:
         raise unknown("metric", name, METRICS)
+    metric = cast("Metric", name)
     units = {**UNITS[metric], TIMES: 1.0}
     if unit not in units:
         known = ", ".join(unit or "a bare number" for unit in units)

@@ -136,18 +136,19 @@ class PathTask:
 
     def __init__(self, problem: Problem, batch_size: int) -> None:
         self.train = problem.batches(0, batch_size)
-        self.model: Supernet = problem.supernet()
-        self.model.alphas.requires_grad_(False)  # nobody moves them
+        self.supernet = problem.supernet()
+        self.supernet.alphas.requires_grad_(False)  # nobody moves them
+        self.model: nn.Module = self.supernet
         # Several processes average gradients, so each of them has to have all.
         self.alone = problem.fabric.world_size == 1
         self.num_batches = len(self.train)
         self.seed = problem.seed
         self.candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
 
-    def batch(self, epoch: int, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    def batch(self, epoch: int, index: int) -> Any:
         images, labels = self.train.batch(epoch, index)
         rng = random.Random(seed_of(self.seed, "path", epoch, index))
-        return images, labels, path_weights(self.model, self.candidates.sample(rng))
+        return images, labels, path_weights(self.supernet, self.candidates.sample(rng))
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
         images, labels, weights = batch

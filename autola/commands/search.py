@@ -57,8 +57,10 @@ def run(arguments: list[str]) -> None:
     name = option(arguments, "searcher")
     if name is not None and name != config.searcher.name:
         kind = SEARCHERS[name]
-        many = option(arguments, "engine") == "nni" and issubclass(kind, BlackBox)
-        config = replace(config, searcher=kind.of_trainings() if many else kind())
+        if option(arguments, "engine") == "nni" and issubclass(kind, BlackBox):
+            config = replace(config, searcher=kind.of_trainings())
+        else:
+            config = replace(config, searcher=kind())
     default = Arguments(preset=preset, searcher=config.searcher.name, config=config)
     given = read_arguments(Arguments, arguments, command="search", default=default)
     if given.preset != preset:

@@ -6,13 +6,34 @@ autola, which brings torch, is imported before NNI is connected.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
+import os
 import sys
+import traceback
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from nni.tuner import Tuner
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def fatal(method: C) -> C:
+    """Ends the process where a method fails: NNI would wait for ever for a tuner that lives but is broken."""
+
+    @functools.wraps(method)
+    def guarded(*given: Any, **named: Any) -> Any:
+        try:
+            return method(*given, **named)
+        except Exception:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+
+    return guarded  # type: ignore[return-value]
 
 
 class ProposerTuner(Tuner):
@@ -25,6 +46,7 @@ class ProposerTuner(Tuner):
     def __init__(self, told: str) -> None:
         self.told = json.loads(told)
 
+    @fatal
     def update_search_space(self, search_space: Any) -> None:
         """Starts; the space itself is ours."""
         told = self.told
@@ -48,6 +70,7 @@ class ProposerTuner(Tuner):
         self.history = restored(told["history"])
         self.places = dict[int, int]()
 
+    @fatal
     def generate_parameters(self, parameter_id: int, **_: Any) -> dict[str, Any]:
         """The next trial: its number and the operators of the edges."""
         from searchers.candidates import Trial
@@ -60,11 +83,13 @@ class ProposerTuner(Tuner):
         operators = zip(map(name_of, self.space.edges), self.space.operators(genotype))
         return {TRIAL: place, **dict(operators)}
 
+    @fatal
     def receive_trial_result(self, parameter_id: int, parameters: Any, value: Any, **_: Any) -> None:
         """A score."""
         place = self.places[parameter_id]
         self.history[place] = replace(self.history[place], score=float(value))
 
+    @fatal
     def trial_end(self, parameter_id: int, success: bool, **_: Any) -> None:
         """A trial ended, with a score or without."""
         place = self.places[parameter_id]

@@ -111,8 +111,8 @@ class Experiment:
         )
         if uses_gpu:
             config.trial_gpu_number = 1
-            config.training_service.use_active_gpu = True
-            config.training_service.max_trial_number_per_gpu = concurrency
+            here: Any = config.training_service
+            here.use_active_gpu, here.max_trial_number_per_gpu = True, concurrency
         self.config = config
         try:
             if service is not None:

@@ -16,7 +16,8 @@ from searchers.limits import Limits, parse_target
 from searchers.nni.tuners import TpeTuner, seeded
 from searchers.random import Random
 from searchers.random_ws import RandomWS
-from searchers.reinforce import Reinforce
+from searchers.reinforce import Policy, Reinforce
+from searchers.shared import SharedSearch
 from tests.searchers.problems import small_problem
 
 SPACE = Space(name="hoga", primitives=("none", "skip_connect", "SE", "sep_conv_3x3", "CBAM"), num_nodes=3)
@@ -32,6 +33,7 @@ def score(genotype):
 def searcher(name):
     small = {"population": 8, "sample": 4, "startup_trials": 8}
     kind = SEARCHERS[name]
+    assert issubclass(kind, BlackBox)
     return kind(**{key: value for key, value in small.items() if hasattr(kind, key)})
 
 
@@ -63,15 +65,21 @@ def test_proposals_keep_the_limits(name):
     assert all(limits.allows(trial.genotype) for trial in history(name, 30, limits=limits))
 
 
+def numpy_state():
+    state = np.random.get_state(legacy=False)
+    assert isinstance(state, dict)
+    return state["state"]["key"].tolist(), state["state"]["pos"]
+
+
 def test_what_others_draw_is_left_alone():
     # By itself: beartype, which checks signatures while testing, draws too.
-    before = random.getstate(), np.random.get_state()[1].tolist()
+    before = random.getstate(), numpy_state()
     with seeded("anything", 1):
         random.random()
         np.random.random()
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+    assert (random.getstate(), numpy_state()) == before
     history("nni:evolution", 12)
-    assert np.random.get_state()[1].tolist() == before[1]
+    assert numpy_state() == before[1]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -106,7 +114,7 @@ def test_evolution_forgets_the_oldest():
 
 
 def test_reinforce_moves_towards_what_scored_above_the_mean():
-    policy = Reinforce().proposer(candidates())
+    policy = Policy(Reinforce(), candidates())
     good, bad = SPACE.genotype(["CBAM"] * 6), SPACE.genotype(["SE"] * 6)
     trials = [Trial(genotype=g, score=float(g == good)) for g in (good, bad) * 20]
     policy(trials)
@@ -148,6 +156,7 @@ def test_impossible_settings_are_refused(config, options, message):
 def test_trials_of_a_supernet_are_judged_with_its_weights():
     config = RandomWS(trials=5, epochs=1, batch_size=10)
     search = config.start(small_problem())
+    assert isinstance(search, SharedSearch)
     while search.step < search.total_steps:
         search.advance()
     assert len(search.history) == 5

@@ -21,8 +21,8 @@ MACS = CostTable(plain=100, fixed=110, operators={"skip_connect": 0, "SE": 3, "s
 LATENCY = CostTable(plain=2, fixed=3, operators={"skip_connect": 0, "SE": 1.5, "sep_conv_3x3": 0.25})
 
 
-def limits(text, space=SPACE, **tables):
-    return Limits(space, parse_target(text), {"macs": MACS, "latency": LATENCY} | tables)
+def limits(text, params=MACS):
+    return Limits(SPACE, parse_target(text), {"macs": MACS, "latency": LATENCY, "params": params})
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from searchers.candidates import Candidates, Trial
 from searchers.random import Random
+from searchers.trained import TrainedSearch
 from tests.searchers.problems import small_problem
 
 
 def test_the_best_trial_wins():
     search = Random(trials=3, epochs=1, batch_size=10).start(small_problem())
+    assert isinstance(search, TrainedSearch)
     while search.step < search.total_steps:
         search.advance()
     found = [trial.score for trial in search.history]

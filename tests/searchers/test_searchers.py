@@ -126,13 +126,17 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step_and_rate(config):
 
 
 def test_what_is_returned_keeps_the_limits(config):
-    costs = {"skip_connect": 1, "SE": 2, "sep_conv_3x3": 3}
-    tables = {
-        "macs": CostTable(plain=10, fixed=0, operators=costs),
-        "latency": CostTable(plain=1, fixed=1, operators={name: 0.1 / cost for name, cost in costs.items()}),
-    }
+    costs = {"skip_connect": 1.0, "SE": 2.0, "sep_conv_3x3": 3.0}
+    quick = {name: 0.1 / cost for name, cost in costs.items()}
     problem = small_problem()
-    limits = Limits(problem.space, parse_target("macs<=1.4x,latency<=1.9x"), tables)
+    limits = Limits(
+        problem.space,
+        parse_target("macs<=1.4x,latency<=1.9x"),
+        {
+            "macs": CostTable(plain=10, fixed=0, operators=costs),
+            "latency": CostTable(plain=1, fixed=1, operators=quick),
+        },
+    )
     search = config.start(replace(problem, limits=limits, penalty=limits.penalty))
     while search.step < search.total_steps:
         assert limits.allows(search.genotype())

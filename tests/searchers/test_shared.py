@@ -6,7 +6,7 @@ import torch
 
 from search_space.cell import edge_name
 from searchers.random_ws import RandomWS
-from searchers.shared import Path, PathTask, renew_statistics
+from searchers.shared import Path, PathTask, SharedSearch, renew_statistics
 from supernet.supernet import copy_weights
 from tests.searchers.problems import small_problem
 
@@ -16,9 +16,9 @@ def test_a_path_is_the_network_of_its_genotype():
     task = PathTask(problem, 10)
     genotype = problem.space.sample(random.Random(0))
     found = problem.found(genotype)
-    copy_weights(task.model, found, genotype)
+    copy_weights(task.supernet, found, genotype)
     images = torch.randn(2, 3, 6, 5, dtype=torch.float64)
-    path = Path(task.model, genotype).eval()
+    path = Path(task.supernet, genotype).eval()
     torch.testing.assert_close(path(images), found.eval()(images), rtol=0, atol=1e-10)
 
 
@@ -35,6 +35,7 @@ def test_batches_train_different_paths_and_each_is_a_function_of_its_place():
 def test_a_step_moves_the_weights_of_its_path_alone():
     problem = small_problem()
     search = RandomWS(trials=1, epochs=1, batch_size=10).start(problem)
+    assert isinstance(search, SharedSearch)
     before = {name: value.clone() for name, value in search.task.model.named_parameters()}
     weights = search.task.batch(0, 0)[2]
     search.advance()
@@ -52,6 +53,7 @@ def test_a_step_moves_the_weights_of_its_path_alone():
 def test_renewed_statistics_are_the_means_of_those_of_the_batches():
     torch.manual_seed(0)
     norm = torch.nn.BatchNorm2d(3, momentum=0.1).double()
+    assert norm.running_mean is not None
     norm.running_mean += 7
     batches = [torch.randn(4, 3, 5, 7, dtype=torch.float64) + k for k in range(3)]
     renew_statistics(norm, batches)
