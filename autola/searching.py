@@ -148,7 +148,8 @@ def search_problem(
         (target,) = config.target
         wanted = parse_target(target)
         tables = dict[Metric, CostTable]()
-        for metric in dict.fromkeys(limit.metric for limit in wanted):
+        limited: list[Metric] = [limit.metric for limit in wanted]
+        for metric in dict.fromkeys(limited):
             if costs is not None and metric in costs:
                 tables[metric] = parse(CostTable, costs[metric], f"costs of {DATA}")
             else:

@@ -66,11 +66,7 @@ class SharedSearch:
 
     def judge(self, genotype: Genotype) -> float:
         """Accuracy on the second half of a candidate with the weights of the supernet."""
-        path = Path(self.task.model, genotype)
-        batches = self.task.train
-        renew_statistics(path, [batches.batch(0, i)[0] for i in range(min(STATISTICS_BATCHES, len(batches)))])
-        share_buffers(path, self.problem.fabric)
-        return evaluate(path, self.judging_batches, self.problem.fabric)["accuracy"]
+        return judge(self.task.supernet, genotype, self.problem, self.task.train, self.judging_batches)
 
     def check(self) -> None:
         self.training.check()

@@ -126,3 +126,15 @@ def test_an_experiment_that_is_stopped_goes_on_and_its_trials_are_those_of_a_sea
 
 def test_edges_have_names_that_a_portal_shows():
     assert name_of((2, 0)) == "h2_0"
+
+
+@leaks
+@pytest.mark.slow
+def test_a_tuner_that_breaks_down_ends_the_experiment(call, own_folder):
+    (own_folder / "broken.py").write_text("import sys\nassert 'dispatch' not in sys.modules\n")
+    told = call(
+        f"{SEARCH} --import broken --searcher random --trials 2 --portal-port {free_port()} --out run"
+    )
+    assert told.code == 2, told
+    assert "autola: the tuner broke down; see " in told.err
+    assert (own_folder / "run" / "config.json").is_file()

@@ -1,6 +1,7 @@
 """What every searcher that proposes promises; a new one is covered the moment that it is registered."""
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def score(genotype):
 
 
 def searcher(name):
-    small = {"population": 8, "sample": 4, "startup_trials": 8}
+    small: dict[str, Any] = {"population": 8, "sample": 4, "startup_trials": 8}
     kind = SEARCHERS[name]
     assert issubclass(kind, BlackBox)
     return kind(**{key: value for key, value in small.items() if hasattr(kind, key)})

@@ -1,6 +1,6 @@
 """Random search judges every candidate on the second half and keeps the best."""
 
-from searchers.candidates import Candidates, Trial
+from searchers.candidates import Candidates, Trial, scores
 from searchers.random import Random
 from searchers.trained import TrainedSearch
 from tests.searchers.problems import small_problem
@@ -11,7 +11,7 @@ def test_the_best_trial_wins():
     assert isinstance(search, TrainedSearch)
     while search.step < search.total_steps:
         search.advance()
-    found = [trial.score for trial in search.history]
+    found = scores(search.history)
     assert len(found) == 3
     assert search.genotype() == search.history[found.index(max(found))].genotype
     search.history = [Trial(genotype=t.genotype, score=s) for t, s in zip(search.history, (0.1, 0.9, 0.9))]
