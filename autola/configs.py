@@ -56,6 +56,10 @@ class DeviceConfig:
     """Devices of this machine to use; each runs one process with its share of every batch."""
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Of the arithmetic; mixed keeps weights, alphas, statistics and losses in float32."""
+    compile: bool = False
+    """Compile the network block by block by torch.compile: faster steps after minutes of compiling."""
+    recompute: bool = False
+    """Compute every block again in the backward pass instead of keeping its maps: less memory, slower."""
     threads: int | None = None
     """CPU threads; PyTorch's own choice if left out. The last bits of sums depend on their number."""
 
@@ -64,6 +68,8 @@ class DeviceConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}={value} is not positive")
+        if self.compile and self.recompute:
+            raise InputError("blocks are either compiled or computed again; choose compile or recompute")
 
 
 @config
@@ -111,6 +117,8 @@ class SearchConfig(DeviceConfig):
     """How to look."""
     form: Form = "grouped"
     """How the supernet is computed; the forms are the same function."""
+    cuda_graph: bool = False
+    """Record a step as CUDA graphs and replay it: no launches of single kernels. On one GPU alone."""
     seed: int = 0
     """Of everything drawn."""
     target: tuple[str, ...] = ()
@@ -133,6 +141,15 @@ class SearchConfig(DeviceConfig):
             raise InputError(f"a target is given twice: {' '.join(self.target)}")
         if not self.target_weight >= 0:
             raise InputError(f"target_weight={self.target_weight} is negative")
+        if self.cuda_graph and self.recompute:
+            raise InputError(
+                "blocks that are computed again cannot be recorded; choose cuda_graph or recompute"
+            )
+        if self.cuda_graph and not self.searcher.recordable:
+            raise InputError(
+                f"steps of {self.searcher.name!r}, as it is set, differ and cannot be recorded; "
+                "leave out cuda_graph, or choose darts of first order"
+            )
 
     def resolved_space(self) -> Space:
         """The space with this config's changes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -20,7 +21,7 @@ def make_fabric(config: DeviceConfig) -> Fabric:
     """Device, precision and processes, launched.
 
     Raises:
-        InputError: If the machine has no such device, or too few of them.
+        InputError: If the machine has no such device, or too few of them, or torchrun started another number.
     """
     if config.device == "gpu" and not torch.cuda.is_available():
         raise InputError("no GPU that torch can use; choose --device cpu or auto")
@@ -29,9 +30,33 @@ def make_fabric(config: DeviceConfig) -> Fabric:
     uses_gpu = config.device in ("auto", "gpu") and torch.cuda.is_available()
     if uses_gpu and config.devices > torch.cuda.device_count():
         raise InputError(f"{config.devices} devices are asked for; there are {torch.cuda.device_count()}")
-    fabric = Fabric(accelerator=config.device, devices=config.devices, precision=config.precision)
+    devices, machines = config.devices, 1
+    if torch.distributed.is_torchelastic_launched():
+        devices, machines = _started_by_torchrun(config.devices)
+    fabric = Fabric(
+        accelerator=config.device, devices=devices, num_nodes=machines, precision=config.precision
+    )
     fabric.launch()
     return fabric
+
+
+def _started_by_torchrun(asked: int) -> tuple[int, int]:
+    """Processes of a machine, and machines, as torchrun started them.
+
+    Raises:
+        InputError: If another number of devices is asked for.
+    """
+    here, all_of_them = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+    if asked not in (1, here):
+        raise InputError(
+            f"torchrun started {here} processes on this machine, and --devices says {asked}; leave it out"
+        )
+    if all_of_them % here:
+        raise InputError(
+            f"torchrun started {all_of_them} processes, which is not {here} on every machine; "
+            "give all machines one number"
+        )
+    return here, all_of_them // here
 
 
 def device_line(fabric: Fabric) -> str:

@@ -21,6 +21,7 @@ from evaluators.tasks.classification import describe
 from outputs.front import Point
 from outputs.run_directory import DATA, RESULT, RunDirectory
 from search_space.config import parse
+from search_space.errors import InputError
 from search_space.genotype import Genotype
 from search_space.grammar import genotype_at
 from searchers import Guarded, Search
@@ -130,6 +131,9 @@ def search_problem(
     config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None
 ) -> tuple[Problem, dict[str, Any]]:
     """What a search is given, and what has to be known of its data; see `start_search`."""
+    if config.cuda_graph and (fabric.device.type != "cuda" or fabric.world_size > 1):
+        where = fabric.device.type if fabric.world_size == 1 else f"{fabric.world_size} processes"
+        raise InputError(f"CUDA graphs are for one GPU, and this is {where}; leave out cuda_graph")
     splits = read(config.data)
     mean, std = normalization(config.data, splits.train)
     known = describe(splits.train, mean, std)
@@ -167,8 +171,11 @@ def search_problem(
         fabric=fabric,
         seed=config.seed,
         form=config.form,
+        compile=config.compile,
+        recompute=config.recompute,
+        cuda_graph=config.cuda_graph,
         limits=limits,
-        penalty=None if limits is None else limits.weighted(config.target_weight),
+        penalty=None if limits is None else limits.penalty(config.target_weight),
     )
     return problem, known
 

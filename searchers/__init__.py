@@ -47,6 +47,11 @@ class SearcherConfig:
 
     name: ClassVar[str]
 
+    @property
+    def recordable(self) -> bool:
+        """Whether all steps do the same on the host, so that one can be recorded as a CUDA graph."""
+        return False
+
     def start(self, problem: Problem) -> Search:
         """A new search at step 0."""
         raise NotImplementedError(f"{type(self).__name__} has to define start")

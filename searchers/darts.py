@@ -30,6 +30,10 @@ class Darts(Differentiable):
     """Of the alphas' gradient: at the present weights ("first", train_search.py:43), or through one step
     of them ("second", eq. 7): exactly, or estimated as in the paper's code ("finite_difference", eq. 8)."""
 
+    @property
+    def recordable(self) -> bool:
+        return self.order == "first" and self.derive != "perturbation"
+
     def start(self, problem: Problem) -> DartsSearch:
         return DartsSearch(self, problem)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.job import Figures, check_weights
+from evaluators.processes import mean_over_processes
 from evaluators.recipe import cosine
 from evaluators.seeds import seed_of
 from evaluators.tasks.classification import accuracy, cross_entropy
@@ -54,19 +55,23 @@ class DifferentiableSearch(Generic[C]):
         self.architecture = self.build_architecture()
         self.alive = torch.ones_like(self.supernet.alphas, dtype=torch.bool)
         self.all_alive = True
+        self.run, rate = problem.runner(), torch.tensor(config.learning_rate, device=self.fabric.device)
         self.weight_optimizer = torch.optim.SGD(
             self.parameters,
-            lr=config.learning_rate,
+            lr=rate if problem.cuda_graph else config.learning_rate,
             momentum=config.momentum,
             nesterov=config.nesterov,
             weight_decay=config.weight_decay,
-            foreach=True,  # a few calls for all weights, bit for bit the same
+            foreach=not problem.fused,  # a few calls for all weights, bit for bit the same
+            fused=problem.fused,
         )
         self.alpha_optimizer = torch.optim.Adam(
             self.architecture,
             lr=config.alpha_learning_rate,
             betas=config.alpha_betas,
             weight_decay=config.alpha_weight_decay,
+            fused=problem.fused,
+            capturable=problem.fused,
         )
         self.step = 0
         self.steps_per_epoch = min(len(self.weight_batches), len(self.alpha_batches))
@@ -184,12 +189,13 @@ class DifferentiableSearch(Generic[C]):
     def advance(self) -> None:
         epoch, index = divmod(self.step, self.steps_per_epoch)
         torch.manual_seed(seed_of(self.problem.seed, "step", self.step, self.fabric.global_rank))
-        for group in self.weight_optimizer.param_groups:
-            group["lr"] = self.rate(epoch)
+        set_rate(self.weight_optimizer, self.rate(epoch))
         self.supernet.train()
         batch = self.alpha_batches.batch(epoch, index)
-        alpha_figures = (self.judge if epoch < self.resting_epochs else self.update_alphas)(*batch)
-        weight_figures = self.update_weights(*self.weight_batches.batch(epoch, index))
+        resting = epoch < self.resting_epochs
+        alpha_figures = self.judge(*batch) if resting else self.run("alphas", self.update_alphas, *batch)
+        batch = self.weight_batches.batch(epoch, index)
+        weight_figures = self.run("weights", self.update_weights, *batch)
         self.figures.record(index, *weight_figures, *alpha_figures)
         self.step += 1
         if self.step % self.steps_per_epoch == 0:
@@ -202,8 +208,10 @@ class DifferentiableSearch(Generic[C]):
 
     def update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The first half of a step, on images of the second half of the data: loss and accuracy."""
-        loss, correct = self.loss(images, labels, self.mix())
-        self.move_alphas(self.gradients(self.with_terms(loss), self.architecture))
+        with self.supernet.frozen_weights():
+            loss, correct = self.loss(images, labels, self.mix())
+            gradients = self.gradients(self.with_terms(loss), self.architecture)
+        self.move_alphas(gradients)
         return loss, correct
 
     def update_weights(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -233,9 +241,7 @@ class DifferentiableSearch(Generic[C]):
 
     def averaged(self, values: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Means over all processes."""
-        if self.fabric.world_size > 1:
-            values = [torch.as_tensor(self.fabric.all_reduce(value, reduce_op="mean")) for value in values]
-        return tuple(values)
+        return mean_over_processes(values, self.fabric)
 
     def move_alphas(self, gradients: Sequence[Tensor]) -> None:
         """A step of the alphas; an edge on which one primitive is left keeps its alphas."""
@@ -244,9 +250,9 @@ class DifferentiableSearch(Generic[C]):
             parameter.grad = gradient
         self.alpha_optimizer.step()
         if not self.all_alive:
-            decided = self.alive.sum(1) == 1
+            decided = self.alive.sum(1, keepdim=True) == 1
             with torch.no_grad():
-                alphas[decided] = before[decided]
+                alphas.copy_(torch.where(decided, before, alphas))
 
     def move_weights(self, gradients: Sequence[Tensor]) -> None:
         """A step of the weights, with clipped gradients."""
@@ -327,3 +333,12 @@ class DifferentiableSearch(Generic[C]):
         self.weight_optimizer.load_state_dict(state["weight_optimizer"])
         self.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
         self.figures.load_state_dict(state["figures"])
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Sets the learning rate; in place where it is a tensor, which a recorded step reads."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate

@@ -165,21 +165,36 @@ class Limits:
         found = max(partial, key=lambda part: part[0], default=None)
         return None if found is None else _genotype(self.space, edges, found[2], rows)
 
-    def penalty(self, mixing: Float[Tensor, "edges primitives"]) -> Float[Tensor, ""]:
-        """Hinge of the expected costs: how far they are above the limits, as shares of these, summed.
+    def penalty(self, weight: float = 1.0) -> Callable[[Tensor], Tensor]:
+        """The hinge of the expected costs, a function of the mixing weights (edges, primitives).
 
-        The expectation is over genotypes whose operators are drawn edge by edge with the mixing weights,
-        `none` left out, as it is never derived. Exact, as costs are sums over the edges.
+        How far each expected cost is above its limit, as a share of that, summed, times `weight`. The
+        expectation is over genotypes whose operators are drawn edge by edge with the mixing weights, `none`
+        left out, as it is never derived. Exact, as costs are sums over the edges.
         """
+        constants = dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]]()
         columns = [column for column, name in enumerate(self.space.primitives) if name != NONE]
-        chances = mixing[:, columns] / mixing[:, columns].sum(1, keepdim=True)
-        total = mixing.new_zeros(())
-        for limit in self.limits:
-            table, most = self.tables[limit.metric], self.most(limit)
-            costs = mixing.new_tensor([table.operators[name] for name in self.space.candidates])
-            expected = table.fixed + (chances * costs).sum()
-            total = total + torch.relu(expected / most - 1)
-        return total
+        costs = [
+            [self.tables[limit.metric].operators[name] / self.most(limit) for name in self.space.candidates]
+            for limit in self.limits
+        ]
+        fixed = [self.tables[limit.metric].fixed / self.most(limit) for limit in self.limits]
+
+        def excess(mixing: Float[Tensor, "edges primitives"]) -> Float[Tensor, ""]:
+            key = mixing.device, mixing.dtype
+            if key not in constants:  # once: nothing comes from the host while a CUDA graph is recorded
+                rows = torch.zeros(len(costs), mixing.shape[1], dtype=torch.float64)
+                rows[:, columns] = torch.tensor(costs, dtype=torch.float64)
+                derived = torch.zeros(mixing.shape[1], dtype=torch.float64)
+                derived[columns] = 1.0
+                constants[key] = rows.to(mixing), derived.to(mixing)
+            rows, derived = constants[key]
+            chances = mixing * derived
+            expected = (chances / chances.sum(1, keepdim=True)).sum(0) @ rows.T
+            over = [torch.relu(cost + least - 1) for cost, least in zip(expected.unbind(), fixed)]
+            return weight * torch.stack(over).sum()
+
+        return excess
 
     def to_values(self) -> dict[str, Any]:
         """Limits and tables as JSON values."""
@@ -194,10 +209,6 @@ class Limits:
         limits = tuple(parse(Limit, limit, "limit") for limit in values["limits"])
         tables = {metric: parse(CostTable, values["tables"][metric], metric) for metric in values["tables"]}
         return cls(space, limits, cast("dict[Metric, CostTable]", tables))
-
-    def weighted(self, weight: float) -> Callable[[Tensor], Tensor]:
-        """The penalty times a weight."""
-        return lambda mixing: weight * self.penalty(mixing)
 
 
 _Part = tuple[float, tuple[float, ...], tuple[str, ...]]

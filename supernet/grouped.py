@@ -19,10 +19,10 @@ from search_space.operator import OPERATORS, read
 from search_space.operators.squeeze_excite import ChannelGates
 from search_space.space import NONE, Space
 from search_space.state import State
-from supernet.mixed import Mixing
+from supernet.mixed import MixedEdges, Mixing
 
 
-class GroupedMixedEdges(nn.Module):
+class GroupedMixedEdges(MixedEdges):
     """Group by group: stacked parameters, shared statistics, gates summed before they multiply.
 
     `none` adds nothing, its weight in the softmax stays. Operators without a grouped form run one by one.
@@ -35,8 +35,7 @@ class GroupedMixedEdges(nn.Module):
     """
 
     def __init__(self, space: Space, width: int, mixing: Mixing) -> None:
-        super().__init__()
-        self.mixing = mixing
+        super().__init__(mixing)
         plain = {
             edge: [OPERATORS[name].build_for_search(width) for name in space.primitives]
             for edge in space.edges

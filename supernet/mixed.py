@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -38,6 +39,14 @@ class Mixing:
         for rows in self._columns:
             self._columns[rows] = () if whole is None else whole[list(rows)].unbind(1)
 
+    def snapshot(self) -> tuple[Any, ...]:
+        """The weights of now, for `restore`."""
+        return self._weights, dict(self._columns), self.chosen
+
+    def restore(self, snapshot: tuple[Any, ...]) -> None:
+        """Goes back to weights that were set before."""
+        self._weights, self._columns, self.chosen = snapshot
+
     @property
     def weights(self) -> Float[Tensor, "edges primitives"]:
         """One row an edge, one column a primitive."""
@@ -69,7 +78,19 @@ class SeparateState(State):
         return self.x.flatten(2).max(2).values
 
 
-class PlainMixedEdges(nn.Module):
+class MixedEdges(nn.Module):
+    """Edges that mix all primitives of a space, in one form or another.
+
+    Args:
+        mixing: Where the weights (edges, primitives) are read.
+    """
+
+    def __init__(self, mixing: Mixing) -> None:
+        super().__init__()
+        self.mixing = mixing
+
+
+class PlainMixedEdges(MixedEdges):
     """Edge by edge, primitive by primitive: sum over o of w_o * o(x), nothing shared.
 
     Args:
@@ -79,8 +100,7 @@ class PlainMixedEdges(nn.Module):
     """
 
     def __init__(self, space: Space, width: int, mixing: Mixing) -> None:
-        super().__init__()
-        self.mixing = mixing
+        super().__init__(mixing)
         self.rows = {edge: row for row, edge in enumerate(space.edges)}
         self.operators = nn.ModuleDict(
             {

@@ -154,30 +154,6 @@ def test_energies_add_up(bits: str) -> None:
     torch.testing.assert_close(energies(bits), sum(apart), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize(
-    ("bits", "at_256"),
-    [
-        ("1111", 328_449),
-        ("0010", 197_121),
-        ("0110", 328_193),
-        ("1110", 328_193),
-        ("1000", 262_401),
-        ("0100", 262_401),
-        ("0001", 197_121),
-        ("0000", 0),
-    ],
-)
-def test_has_the_weights_of_the_public_module(bits: str, at_256: int) -> None:
-    with torch.device("meta"):
-        assert num_parameters(GeneralizedAttention(256, bits)) == at_256
-
-
-def test_has_the_weights_of_the_public_module_at_512() -> None:
-    with torch.device("meta"):
-        assert num_parameters(GeneralizedAttention(512, "1111")) == 1_312_257
-        assert num_parameters(GeneralizedAttention(512, "0010")) == 787_457
-
-
 @pytest.mark.parametrize(("channels", "heads"), [(256, 8), (64, 8), (12, 4), (6, 2), (7, 1), (1, 1)])
 def test_any_channels(channels: int, heads: int) -> None:
     module = built("1111", channels)

@@ -137,12 +137,13 @@ def test_the_penalty_is_the_excess_of_the_expected_cost_and_is_differentiable():
         for metric, cost in kept.costs(genotype).items():
             expected[metric] += chance * cost
     above = [max(0, expected["macs"] / 115 - 1), max(0, expected["latency"] / 4 - 1)]
-    penalty = kept.penalty(mixing)
+    penalty = kept.penalty()(mixing)
     assert penalty.item() == pytest.approx(sum(above), abs=1e-12)
     assert sum(above) > 0
-    assert torch.autograd.gradcheck(lambda a: kept.penalty(a.softmax(1)), alphas)
+    assert torch.autograd.gradcheck(lambda a: kept.penalty()(a.softmax(1)), alphas)
     generous = limits("macs<=1000")
-    assert generous.penalty(mixing).item() == 0
+    assert generous.penalty()(mixing).item() == 0
+    assert kept.penalty(3.0)(mixing).item() == pytest.approx(3 * sum(above), abs=1e-12)
 
 
 def test_draws_and_mutations_keep_limits_that_almost_nothing_keeps():

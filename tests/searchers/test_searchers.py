@@ -137,7 +137,7 @@ def test_what_is_returned_keeps_the_limits(config):
             "latency": CostTable(plain=1, fixed=1, operators=quick),
         },
     )
-    search = config.start(replace(problem, limits=limits, penalty=limits.penalty))
+    search = config.start(replace(problem, limits=limits, penalty=limits.penalty()))
     while search.step < search.total_steps:
         assert limits.allows(search.genotype())
         advance(search, 1)

@@ -54,7 +54,7 @@ def test_gates_join_convolutions_with_kernels_of_their_own(gate: str) -> None:
     alone = num_parameters(attach(pyramid(), f"{gate}[stages=fpn]")) + num_parameters(attach(pyramid(), "aw"))
     both = attach(pyramid(), f"aw[stages=fpn]+{gate}[stages=fpn]").double()
     assert num_parameters(both) == alone - num_parameters(pyramid())
-    sum(y.sum() for y in both(maps()).values()).backward()
+    torch.stack([y.sum() for y in both(maps()).values()]).sum().backward()
     assert all(parameter.grad is not None for parameter in both.parameters())
 
 
