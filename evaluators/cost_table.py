@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
@@ -39,7 +40,8 @@ class CostTable:
 
     def of(self, genotype: Genotype) -> float:
         """Of the network with a genotype."""
-        return self.fixed + sum(self.operators[edge.operator] for _, edge in genotype.edges())
+        # Whatever the order of the edges, the same sum.
+        return math.fsum((self.fixed, *(self.operators[edge.operator] for _, edge in genotype.edges())))
 
 
 def cost_table(

@@ -162,8 +162,11 @@ class Limits:
                     if sums not in longer or total > longer[sums][0]:
                         longer[sums] = (total, sums, (*operators, name))
             partial = _undominated(list(longer.values()))
-        found = max(partial, key=lambda part: part[0], default=None)
-        return None if found is None else _genotype(self.space, edges, found[2], rows)
+        for _, _, operators in sorted(partial, key=lambda part: -part[0]):
+            genotype = _genotype(self.space, edges, operators, rows)
+            if self.allows(genotype):  # sums of milliseconds may differ in their last bit
+                return genotype
+        return None
 
     def penalty(self, weight: float = 1.0) -> Callable[[Tensor], Tensor]:
         """The hinge of the expected costs, a function of the mixing weights (edges, primitives).
