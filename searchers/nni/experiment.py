@@ -26,6 +26,8 @@ ATTEMPTS = 4
 """Starts of an experiment: NNI gives up on a tuner that is not there within ten seconds, and a busy machine
 may take longer to import NNI."""
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
+SILENCES = 10
+"""Questions in a row that the manager may leave without an answer, twenty seconds each."""
 TRIAL = "trial"
 """Among the parameters of a trial: its number. The others are the operators of the edges."""
 
@@ -151,12 +153,15 @@ class Experiment:
         known = set[str]()
         attempts = 1
         while len(known) < self.num_trials:
-            status = self.experiment.get_status()
-            for job in self.experiment.list_trial_jobs():
-                if job.trialJobId not in known and job.status in ENDED and job.hyperParameters:
+            status, jobs = self._state()
+            over = status in ("DONE", "STOPPED", "NO_MORE_TRIAL") and all(job.status in ENDED for job in jobs)
+            for job in jobs:
+                # The score of a trial that just ended may still be under way.
+                complete = job.status != "SUCCEEDED" or job.finalMetricData or over
+                if job.trialJobId not in known and job.status in ENDED and job.hyperParameters and complete:
                     known.add(job.trialJobId)
                     yield self._finished(job)
-            if status == "ERROR" and attempts < ATTEMPTS and not self.experiment.list_trial_jobs():
+            if status == "ERROR" and attempts < ATTEMPTS and not jobs:
                 attempts += 1
                 self.experiment.stop()
                 self._start()
@@ -164,12 +169,22 @@ class Experiment:
                 raise InputError(
                     f"the tuner broke down; see {self._folder() / 'log' / 'dispatcher.log'}, then --resume"
                 )
-            if status in ("DONE", "STOPPED", "NO_MORE_TRIAL") and self._idle():
+            if over:
                 return
             time.sleep(POLL_SECONDS)
 
-    def _idle(self) -> bool:
-        return all(job.status in ENDED for job in self.experiment.list_trial_jobs())
+    def _state(self) -> tuple[str, list[Any]]:
+        """Status of the experiment, and its trials; a manager on a busy machine may be slow to answer."""
+        from requests import RequestException
+
+        for _ in range(SILENCES):
+            try:
+                return self.experiment.get_status(), self.experiment.list_trial_jobs()
+            except RequestException:
+                time.sleep(POLL_SECONDS)
+        raise InputError(
+            f"NNI's manager does not answer any more; see {self._folder() / 'log'}, then --resume"
+        )
 
     def _folder(self) -> Path:
         return Path(str(self.config.experiment_working_directory)) / self.experiment.id
