@@ -18,13 +18,13 @@ from typing import Any
 from search_space.errors import InputError
 from search_space.genotype import Genotype
 from search_space.space import Space
-from searchers.candidates import Candidates, History, stored
+from searchers.candidates import Candidates, History, Trial, stored
 from searchers.nni.tuners import choices, name_of
 
 POLL_SECONDS = 1.0
 ATTEMPTS = 4
-"""Starts of an experiment: NNI gives up on a tuner that is not there within ten seconds, and a busy machine
-may take longer to import NNI."""
+"""Starts of an experiment: NNI gives up on a tuner that is not there within ten seconds, or does not answer
+in time later on, as happens on a machine that is very busy."""
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 SILENCES = 10
 """Questions in a row that the manager may leave without an answer, twenty seconds each."""
@@ -106,16 +106,17 @@ class Experiment:
         config.trial_concurrency, config.max_trial_number = concurrency, num_trials
         config.max_trial_duration = f"{trial_seconds}s"
         config.experiment_working_directory = str(folder.resolve())
+        self.told = _told(searcher, candidates, history, imports)
         config.tuner = CustomAlgorithmConfig(
             class_name="dispatch.ProposerTuner",
             code_directory=str(Path(__file__).parent),
-            class_args={"told": json.dumps(_told(searcher, candidates, history, imports))},
+            class_args={"told": json.dumps(self.told)},
         )
         if uses_gpu:
             config.trial_gpu_number = 1
             here: Any = config.training_service
             here.use_active_gpu, here.max_trial_number_per_gpu = True, concurrency
-        self.config = config
+        self.config: Any = config
         try:
             if service is not None:
                 config.training_service = load_training_service_config(dict(service))
@@ -135,6 +136,13 @@ class Experiment:
             self.experiment.start(self.port)
         except Exception as error:  # whatever NNI raises where its manager does not start
             raise InputError(f"NNI's manager does not start: {error}") from None
+
+    def _start_again(self, num_done: int) -> None:
+        """For the trials that are left; those under way begin again."""
+        self.experiment.stop()
+        self.config.tuner.class_args = {"told": json.dumps(self.told)}
+        self.config.max_trial_number = self.num_trials - num_done
+        self._start()
 
     def __exit__(self, *error: object) -> None:
         self.experiment.stop()
@@ -160,11 +168,14 @@ class Experiment:
                 complete = job.status != "SUCCEEDED" or job.finalMetricData or over
                 if job.trialJobId not in known and job.status in ENDED and job.hyperParameters and complete:
                     known.add(job.trialJobId)
-                    yield self._finished(job)
-            if status == "ERROR" and attempts < ATTEMPTS and not jobs:
+                    finished = self._finished(job)
+                    failed = finished.score is None
+                    trial = Trial(genotype=finished.genotype, score=finished.score, failed=failed)
+                    self.told["history"] += stored([trial])
+                    yield finished
+            if status == "ERROR" and attempts < ATTEMPTS:
                 attempts += 1
-                self.experiment.stop()
-                self._start()
+                self._start_again(len(known))
             elif status == "ERROR":
                 raise InputError(
                     f"the tuner broke down; see {self._folder() / 'log' / 'dispatcher.log'}, then --resume"
