@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from autola.configs import RetrainConfig, SearchConfig
+from autola.detection_presets import DETECTION
 from evaluators.data import DataConfig
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.classification import Classification
@@ -68,3 +69,6 @@ RETRAIN_PRESETS.add(
         train=TrainConfig(epochs=500, batch_size=128, learning_rate=0.1),
     ),
 )
+
+for name, preset in DETECTION.items():
+    RETRAIN_PRESETS.add(name, preset)
