@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from evaluators.recipe import TrainConfig
 from evaluators.seeds import seed_of
+from evaluators.starting_weights import start_from
 from search_space.config import config
 from search_space.errors import InputError
 from search_space.grammar import Term
@@ -19,6 +22,8 @@ from search_space.registry import Registry
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
     from PIL.Image import Image
+
+log = logging.getLogger(__name__)
 
 Split = Literal["validation", "test"]
 
@@ -200,6 +205,22 @@ def as_task(kind: type[TaskConfig], given: TaskConfig) -> TaskConfig:
 def new_network(
     config: TaskConfig, data: Mapping[str, Any], attention: tuple[Term, ...], seed: int
 ) -> nn.Module:
-    """A new network, a function of the seed: the backbone's weights are the same whatever the attention."""
+    """A new network with the weights it starts from.
+
+    Random weights are a function of the seed: the backbone's are the same whatever the attention.
+
+    Raises:
+        InputError: If the attention does not fit, or the weights to start from.
+    """
     torch.manual_seed(seed_of(seed, "network"))
-    return config.network(data, attention)
+    network = config.network(data, attention)
+    if config.weights is not None:
+        with torch.device("meta"):
+            plain = config.network(data, ()).state_dict()
+        _say_once(start_from(network, plain, config.weights, config.published()))
+    return network
+
+
+@cache
+def _say_once(text: str) -> None:
+    log.info(text)

@@ -96,7 +96,10 @@ class Classification(TaskConfig):
             in_channels=data["input_shape"][0],
             width=self.width,
         )
-        return attach(backbone, attention, input_shape=data["input_shape"])
+        return attach(backbone, attention, input_shape=data["input_shape"], identity=self.identity)
+
+    def published(self) -> tuple[str, ...]:
+        return (self.backbone,)
 
     def subject(self) -> str:
         return self.data.name
