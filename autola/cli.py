@@ -13,6 +13,8 @@ COMMANDS = {
     "search": "find an attention module on your images",
     "inspect": "show what a search found: edges, shares, drawing, cost",
     "retrain": "train networks with attention modules, and compare them",
+    "predict": "draw what a trained network finds onto pictures",
+    "export": "write a trained network as ONNX or torch.export's program",
     "cost": "count parameters, multiply-accumulates, memory and latency",
     "list": "name presets, searchers, operators, backbones, readers and tasks",
     "demo": "search, inspect, retrain and compare on handwritten digits",

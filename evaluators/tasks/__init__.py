@@ -99,6 +99,7 @@ class Exportable:
         module: In eval mode, from one tensor (1, c, h, w) to a tensor or a tuple of tensors.
         prepare: A picture to that tensor.
         input_shape: Its (c, h, w): the size that the export holds for.
+        any_batch: Whether the module takes batches of any size.
         note: What the export lacks beside the network, in a line; "" for nothing.
         traced: Whether torch.export refuses the module: then there is no program file, and ONNX is written
             by the older, tracing exporter.
@@ -107,6 +108,7 @@ class Exportable:
     module: nn.Module
     prepare: Callable[[Image], Tensor]
     input_shape: tuple[int, int, int]
+    any_batch: bool = False
     note: str = ""
     traced: bool = False
 
@@ -166,6 +168,10 @@ class TaskConfig:
     def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:
         """What of a trained network `autola export` writes."""
         raise InputError(f"the task {self.name} cannot be exported")
+
+    def examples(self, number: int) -> list[Image]:
+        """A few pictures of the test set for `export` to try; none where the data is not at hand."""
+        return []
 
     def subject(self) -> str:
         """What is trained on, in a word: begins the name of run folders."""
