@@ -44,6 +44,7 @@ demo: setup  ## search, inspect, retrain and compare on handwritten digits: minu
 
 docs: setup  ## write the reference pages of docs/ from the code
 	$(BIN)/python docs/write_reference.py
+	$(BIN)/python docs/write_operators.py
 
 lock: $(READY)  ## newest versions that fit, without addresses
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --all-extras --no-header --no-annotate \

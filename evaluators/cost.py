@@ -16,7 +16,7 @@ from search_space.config import config
 from search_space.errors import InputError
 from search_space.grammar import Term
 from supernet.attach import attach
-from supernet.backbones import build_backbone
+from supernet.backbones import build_backbone, usual_images
 
 WARM_UP = 3
 """Forward passes before the first that is timed."""
@@ -44,9 +44,9 @@ def measure(
     backbone: str,
     attention: str | tuple[Term, ...],
     *,
-    input_shape: Sequence[int] = (3, 32, 32),
+    input_shape: Sequence[int] | None = None,
     width: int | None = None,
-    num_classes: int = 10,
+    num_classes: int | None = None,
     latency: bool = True,
     activation: bool = True,
     device: str | torch.device = "cpu",
@@ -58,9 +58,10 @@ def measure(
     Args:
         backbone: Registered name.
         attention: In the grammar, or its terms.
-        input_shape: (channels, height, width) of the image.
+        input_shape: (channels, height, width) of the image; None for the backbone's usual one, of CIFAR or
+            ImageNet.
         width: Channels of the first stage; None for the backbone's own.
-        num_classes: Outputs of the classifier.
+        num_classes: Outputs of the classifier; None for the usual ones.
         latency: Whether to time it.
         activation: Whether to measure its activation memory.
         device: Where latency and activation memory are measured.
@@ -71,11 +72,13 @@ def measure(
         InputError: If a name is unknown, channels do not fit, the device is not there, or the backbone
             cannot take the input.
     """
-    channels, *_ = check_shape(input_shape)
+    usual_shape, usual_classes = usual_images(backbone)
+    input_shape = check_shape(usual_shape if input_shape is None else input_shape)
+    num_classes = usual_classes if num_classes is None else num_classes
     _check_repeats(repeats)
 
     def build() -> nn.Module:
-        model = build_backbone(backbone, num_classes=num_classes, in_channels=channels, width=width)
+        model = build_backbone(backbone, num_classes=num_classes, in_channels=input_shape[0], width=width)
         return attach(model, attention, input_shape=input_shape)
 
     device = _checked_device(device)

@@ -17,6 +17,7 @@ import pytest
 from autola import arguments
 from autola.cli import COMMANDS
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+from docs.write_operators import LAWS, Law, evaluate, measured
 from evaluators.tasks.classification import Classification
 from search_space.grammar import parse_attention
 
@@ -132,16 +133,21 @@ def test_extensions_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_reference_is_up_to_date() -> None:
+@pytest.mark.parametrize("name", ["reference", "operators"])
+def test_written_pages_are_up_to_date(name: str) -> None:
     # In a process of its own: other tests may have registered names.
-    code = (
-        "import sys; sys.path[:0] = ['.', 'docs']; from write_reference import *; print(reference(), end='')"
-    )
+    code = f"from docs.write_{name} import {name}; print({name}(), end='')"
     written = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True
     )
-    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     assert page == written.stdout, "make docs"
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_operators_cost_what_their_laws_say(law: Law) -> None:
+    for place in ((32, 5, 7), (64, 16, 16), (96, 1, 9)):
+        assert evaluate(law, *place) == measured(law.name, *place), place
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -14,6 +14,7 @@ from autola.arguments import out_of_terminal, read_arguments
 from evaluators.cost import measure
 from search_space.errors import InputError
 from search_space.grammar import short_label
+from supernet.backbones import usual_images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +25,12 @@ class Arguments:
     """The network; `autola list` names them."""
     attention: tuple[str, ...] = ("none", "se", "cbam", "hoga")
     """One or several attentions."""
-    input: tuple[int, int, int] = (3, 32, 32)
-    """Channels, height and width of an image."""
+    input: tuple[int, int, int] | None = None
+    """Channels, height and width; if left out, 3 32 32 for the CIFAR nets and 3 224 224 for others."""
     width: int | None = None
     """Channels of the backbone's first stage; its own if left out."""
-    num_classes: int = 10
-    """Outputs of the classifier."""
+    num_classes: int | None = None
+    """Outputs of the classifier; 10 for the CIFAR nets, 1000 for others if left out."""
     latency: bool = True
     """Whether to measure latency and activation memory, on the CPU; --no-latency only counts."""
     json: bool = False
@@ -51,13 +52,14 @@ def run(arguments: list[str]) -> None:
     given = read_arguments(Arguments, arguments, command="cost")
     if not given.attention:
         raise InputError("--attention needs at least one, for example: none se cbam hoga")
+    shape = given.input or usual_images(given.backbone)[0]
     costs = [
-        {"attention": attention, "backbone": given.backbone, "input": list(given.input)}
+        {"attention": attention, "backbone": given.backbone, "input": list(shape)}
         | asdict(
             measure(
                 given.backbone,
                 attention,
-                input_shape=given.input,
+                input_shape=shape,
                 width=given.width,
                 num_classes=given.num_classes,
                 latency=given.latency,

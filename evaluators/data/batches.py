@@ -11,6 +11,7 @@ from torch import Tensor
 
 from evaluators.data.augment import Augment, Draws
 from evaluators.data.image_set import ImageSet
+from evaluators.data.shares import Shares
 from search_space.errors import InputError
 
 
@@ -35,8 +36,7 @@ class Batches:
         shuffle: Whether each epoch has its own order.
         drop_last: Whether to leave out the images at the end that do not fill a batch (training).
         rank: Number of this process.
-        world_size: Number of processes. With `drop_last` all get equal shares of a batch, otherwise each
-            image goes to exactly one process and a share may be smaller than others, or empty.
+        world_size: Number of processes; see `Shares`.
 
     Raises:
         InputError: If batches cannot be filled or shared, or `mean`, `std` or `augment` do not fit.
@@ -59,15 +59,13 @@ class Batches:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        assert 0 <= rank < world_size, (rank, world_size)
-        _check(images, batch_size, mean, std, drop_last, world_size)
+        self._shares = Shares(len(images), batch_size, drop_last=drop_last, rank=rank, world_size=world_size)
+        _check(images, mean, std)
         self._augment = augment or Augment()
         self._augment.check(*images.size)
         self._size = images.size
         self._images: UInt8[Tensor, "n h w c"] = images.images.contiguous().to(device)
         self._labels: Int64[Tensor, "n"] = images.labels.to(device)
-        self._batch_size, self._drop_last = batch_size, drop_last
-        self._rank, self._world_size = rank, world_size
         self._seed, self._stream, self._shuffle = seed, stream, shuffle
         self._dtype = dtype
         self._generator = torch.Generator(self._images.device)
@@ -80,26 +78,23 @@ class Batches:
 
     def __len__(self) -> int:
         """Batches an epoch, the same for every process."""
-        whole, left = divmod(len(self._labels), self._batch_size)
-        return whole if self._drop_last else whole + (left > 0)
+        return len(self._shares)
 
     def batch(self, epoch: int, index: int) -> tuple[Float[Tensor, "b c h w"], Int64[Tensor, "b"]]:
         """This process's share of a batch: normalised images, channels_last in memory, and labels."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"batch {index} of {len(self)}")
-        first = index * self._batch_size
-        size = min(self._batch_size, len(self._labels) - first)
-        start, stop = (size * rank // self._world_size for rank in (self._rank, self._rank + 1))
+        places = self._shares.batch(index)
+        within = self._shares.within(len(places))
+        mine = places[within]
         if self._shuffle:
-            chosen = self._epoch_order(epoch)[first + start : first + stop]
+            chosen = self._epoch_order(epoch)[mine.start : mine.stop]
             pixels, labels = self._images.index_select(0, chosen), self._labels.index_select(0, chosen)
         else:
-            chosen = slice(first + start, first + stop)
-            pixels, labels = self._images[chosen], self._labels[chosen]
+            pixels, labels = self._images[mine.start : mine.stop], self._labels[mine.start : mine.stop]
         draws = None
         if self._augment != Augment():
             generator = self._seeded(epoch, index)
-            draws = self._augment.draw(size, *self._size, generator).share(start, stop)
+            draws = self._augment.draw(len(places), *self._size, generator)
+            draws = draws.share(within.start, within.stop)
             pixels = self._augment.move(pixels, draws)
         return self._normalized(pixels, draws), labels
 
@@ -126,28 +121,7 @@ class Batches:
         return self._generator.manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
-def _check(
-    images: ImageSet,
-    batch_size: int,
-    mean: Sequence[float],
-    std: Sequence[float],
-    drop_last: bool,
-    world_size: int,
-) -> None:
-    if batch_size < 1:
-        raise InputError(f"a batch of {batch_size} images; give at least 1")
-    if not len(images):
-        raise InputError("there are no images to take batches from")
-    if drop_last and len(images) < batch_size:
-        raise InputError(
-            f"{len(images)} images do not fill a batch of {batch_size}; "
-            f"give a batch size of at most {len(images)}, or more images"
-        )
-    if drop_last and batch_size % world_size:
-        raise InputError(
-            f"a batch of {batch_size} images does not split evenly over {world_size} processes; "
-            f"give a multiple of {world_size}"
-        )
+def _check(images: ImageSet, mean: Sequence[float], std: Sequence[float]) -> None:
     channels = images.images.shape[3]
     for name, values in (("mean", mean), ("std", std)):
         if len(values) != channels:

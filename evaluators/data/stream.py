@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from evaluators.data.shares import Shares
 from evaluators.seeds import seed_of
 from search_space.errors import InputError
 
@@ -44,8 +45,7 @@ class Stream:
         shuffle: Whether each epoch has its own order.
         drop_last: Whether to leave out the samples at the end that do not fill a batch (training).
         rank: Number of this process.
-        world_size: Number of processes. With `drop_last` all get equal shares of a batch, otherwise each
-            sample goes to exactly one process and a share may be smaller than others, or empty.
+        world_size: Number of processes; see `Shares`.
         num_workers: Processes that read; 0 for this one.
 
     Raises:
@@ -65,28 +65,14 @@ class Stream:
         world_size: int = 1,
         num_workers: int = 0,
     ) -> None:
-        if not len(samples):
-            raise InputError("there are no images to take batches from")
-        if drop_last and len(samples) < batch_size:
-            raise InputError(
-                f"{len(samples)} images do not fill a batch of {batch_size}; "
-                f"give a batch size of at most {len(samples)}, or more images"
-            )
-        if drop_last and batch_size % world_size:
-            raise InputError(
-                f"a batch of {batch_size} images does not split evenly over {world_size} processes; "
-                f"give a multiple of {world_size}"
-            )
+        self._shares = Shares(len(samples), batch_size, drop_last=drop_last, rank=rank, world_size=world_size)
         self._samples, self._collate = samples, collate
-        self._batch_size, self._drop_last = batch_size, drop_last
-        self._seed, self._shuffle = seed, shuffle
-        self._rank, self._world_size, self._num_workers = rank, world_size, num_workers
+        self._seed, self._shuffle, self._num_workers = seed, shuffle, num_workers
         self._reading: tuple[Place, Iterator[Any]] | None = None
 
     def __len__(self) -> int:
         """Batches an epoch, the same for every process."""
-        whole, left = divmod(len(self._samples), self._batch_size)
-        return whole if self._drop_last else whole + (left > 0)
+        return len(self._shares)
 
     def batch(self, epoch: int, index: int) -> Any:
         """This process's share of a batch, collated.
@@ -94,8 +80,6 @@ class Stream:
         Raises:
             InputError: If a sample cannot be read.
         """
-        if not 0 <= index < len(self):
-            raise IndexError(f"batch {index} of {len(self)}")
         if not self._num_workers:
             return self._collate([_read(self._samples, *item) for item in self._share(epoch, index)])
         if self._reading is None or self._reading[0] != (epoch, index):
@@ -126,10 +110,9 @@ class Stream:
 
     def _share(self, epoch: int, index: int) -> list[tuple[int, int]]:
         """Numbers and seeds of this process's samples of a batch."""
-        first = index * self._batch_size
-        size = min(self._batch_size, len(self._samples) - first)
-        start, stop = (size * rank // self._world_size for rank in (self._rank, self._rank + 1))
-        chosen = self._order(epoch)[first + start : first + stop]
+        places = self._shares.batch(index)
+        mine = places[self._shares.within(len(places))]
+        chosen = self._order(epoch)[mine.start : mine.stop]
         return [(number, seed_of(self._seed, "sample", epoch, number)) for number in chosen]
 
     def _order(self, epoch: int) -> Sequence[int]:

@@ -47,6 +47,13 @@ def build_backbone(
     return build(num_classes=num_classes, in_channels=in_channels, width=width, name=member or name)
 
 
+def usual_images(name: str) -> tuple[tuple[int, int, int], int]:
+    """What a backbone was made for: (channels, height, width) of an image, and the number of classes."""
+    if name.startswith(("cifar_", "wide_resnet28_")):
+        return (3, 32, 32), 10
+    return (3, 224, 224), 1000
+
+
 def fixed_width(name: str, width: int | None) -> None:
     """Refuses a width for backbones that have only their own."""
     if width is not None:

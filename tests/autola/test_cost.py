@@ -16,10 +16,12 @@ import pytest
         ("--backbone cifar_resnet20 --attention se[bias=false]", 274_490),
         ("--backbone cifar_resnet20 --attention se", 274_847),
         ("--backbone cifar_resnet20 --attention cbam", 275_747),
+        ("--backbone resnet50 --attention aw", 25_722_240),
+        ("--backbone mobilenet_v1 --attention aw+se", 5_520_858),
     ],
 )
 def test_parameters_are_those_of_the_papers(call, words, params):
-    told = call(f"cost {words} --input 3 32 32 --json --no-latency")
+    told = call(f"cost {words} --json --no-latency")
     assert (told.code, told.err) == (0, "")
     assert told.out.count("\n") == 1
     assert json.loads(told.out)["params"] == params
