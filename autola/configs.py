@@ -51,14 +51,17 @@ class DeviceConfig:
     device: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     """Kind of device; auto takes the best there is."""
     devices: int = 1
-    """Devices of this machine to use; each runs one process with its share of every batch."""
+    """Devices of each machine to use; each runs one process with its share of every batch. torchrun and
+    Slurm say it themselves."""
+    num_nodes: int = 1
+    """Machines, where autola is started on each by hand; torchrun and Slurm say it themselves."""
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Of the arithmetic; mixed keeps weights, alphas, statistics and losses in float32."""
     threads: int | None = None
     """CPU threads; PyTorch's own choice if left out. The last bits of sums depend on their number."""
 
     def __post_init__(self) -> None:
-        for name in ("devices", "threads"):
+        for name in ("devices", "num_nodes", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}={value} is not positive")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -15,23 +16,61 @@ from search_space.errors import InputError
 
 T = TypeVar("T")
 
+INTERACTIVE = ("bash", "interactive")
+"""Names of Slurm jobs in which Fabric starts the processes itself."""
+
 
 def make_fabric(config: DeviceConfig) -> Fabric:
     """Device, precision and processes, launched.
 
     Raises:
-        InputError: If the machine has no such device, or too few of them.
+        InputError: If the machine has no such device, or too few of them, or torchrun or Slurm started
+            another number of processes than is asked for.
     """
     if config.device == "gpu" and not torch.cuda.is_available():
         raise InputError("no GPU that torch can use; choose --device cpu or auto")
     if config.device == "mps" and not torch.backends.mps.is_available():
         raise InputError("no MPS device; choose --device cpu or auto")
+    devices, num_nodes = started_processes(config.devices, config.num_nodes)
     uses_gpu = config.device in ("auto", "gpu") and torch.cuda.is_available()
-    if uses_gpu and config.devices > torch.cuda.device_count():
-        raise InputError(f"{config.devices} devices are asked for; there are {torch.cuda.device_count()}")
-    fabric = Fabric(accelerator=config.device, devices=config.devices, precision=config.precision)
+    if uses_gpu and devices > torch.cuda.device_count():
+        raise InputError(f"{devices} devices are asked for; there are {torch.cuda.device_count()}")
+    fabric = Fabric(
+        accelerator=config.device, devices=devices, num_nodes=num_nodes, precision=config.precision
+    )
     fabric.launch()
     return fabric
+
+
+def started_processes(devices: int, num_nodes: int) -> tuple[int, int]:
+    """Processes of each machine, and machines, as torchrun or Slurm started them; else as asked for.
+
+    Args:
+        devices: Asked for, of each machine; 1 leaves it to whoever starts the processes.
+        num_nodes: Machines asked for; 1 likewise.
+
+    Raises:
+        InputError: If they started another number than is asked for.
+    """
+    if torch.distributed.is_torchelastic_launched():
+        starter, here, everywhere = "torchrun", "LOCAL_WORLD_SIZE", "WORLD_SIZE"
+    elif "SLURM_NTASKS" in os.environ and os.environ.get("SLURM_JOB_NAME") not in INTERACTIVE:
+        starter, here, everywhere = "Slurm", "SLURM_NTASKS_PER_NODE", "SLURM_NTASKS"
+    else:
+        return devices, num_nodes
+    total = int(os.environ[everywhere])
+    if starter == "Slurm" and here not in os.environ and total > 1:
+        raise InputError(f"Slurm started {total} tasks; say how many on each machine: --ntasks-per-node")
+    each = int(os.environ.get(here, "1"))
+    if total % each:
+        raise InputError(
+            f"{starter} started {total} processes, which is not {each} on every machine; "
+            "give all machines one number"
+        )
+    for name, asked, started in (("devices", devices, each), ("num-nodes", num_nodes, total // each)):
+        if asked not in (1, started):
+            raise InputError(f"{starter} started {started}, and --{name} says {asked}; leave it out")
+    return each, total // each
 
 
 def device_line(fabric: Fabric) -> str:
