@@ -39,14 +39,18 @@ def read_arguments(kind: type[T], arguments: Sequence[str], *, command: str, def
         raise InputError(f"{_condensed(errors.getvalue())} (autola {command} --help)") from None
 
 
-def only_resume(arguments: Sequence[str]) -> None:
+def only_resume(arguments: Sequence[str], *, most: int = 1) -> None:
     """Checks that nothing goes with `--resume RUN`.
 
+    Args:
+        arguments: All of the command's.
+        most: Runs that may be named.
+
     Raises:
-        InputError: If something does.
+        InputError: If something else is there.
     """
-    words = [word for argument in arguments for word in argument.split("=", 1)]
-    if len(words) != 2:
+    flag, *runs = [word for argument in arguments for word in argument.split("=", 1)]
+    if flag != "--resume" or not 0 < len(runs) <= most or any(word.startswith("-") for word in runs):
         raise InputError("--resume takes everything from the run; leave the other options out")
 
 

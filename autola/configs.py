@@ -53,7 +53,7 @@ class DeviceConfig:
     devices: int = 1
     """Devices of each machine to use; each runs one process with its share of every batch. torchrun and
     Slurm say it themselves."""
-    num_nodes: int = 1
+    machines: int = 1
     """Machines, where autola is started on each by hand; torchrun and Slurm say it themselves."""
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Of the arithmetic; mixed keeps weights, alphas, statistics and losses in float32."""
@@ -61,7 +61,7 @@ class DeviceConfig:
     """CPU threads; PyTorch's own choice if left out. The last bits of sums depend on their number."""
 
     def __post_init__(self) -> None:
-        for name in ("devices", "num_nodes", "threads"):
+        for name in ("devices", "machines", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}={value} is not positive")
@@ -123,6 +123,9 @@ class RetrainConfig(DeviceConfig):
     """What is compared; genotypes are stored in full."""
     seeds: tuple[int, ...] = (0,)
     """Each attention is trained once with every seed."""
+    machines: Annotated[int, tyro.conf.arg(aliases=["--num-nodes"])] = 1
+    """Machines, where autola is started on each by hand; torchrun and Slurm say it themselves. The others'
+    name for it, --num-nodes, is taken as well."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

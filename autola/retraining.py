@@ -47,14 +47,30 @@ def run_retraining(config: RetrainConfig, out: Path | None = None) -> Table:
         raise InputError("name at least one attention, for example: none se cbam hoga")
     with own_state(config):
         fabric = make_fabric(config)
-        setting = config.task.read(config.train, fabric)
+        setting = _checked(config, fabric)
         data, seed = setting.describe(), config.seeds[0]
-        for attention in config.attentions:  # whatever is wrong shows before anything is written
-            network = new_network(config.task, data, attention, seed)
-            Training(setting.start(network, seed), config.train, fabric, seed)
         kind = f"retrain-{config.task.subject()}"
         with new_run(config, data, kind=kind, seed=seed, out=out, fabric=fabric) as run:
             return _finish(config, setting, run, fabric)
+
+
+def check_retraining(config: RetrainConfig) -> None:
+    """Does what `run_retraining` does before it writes anything.
+
+    Raises:
+        InputError: If the config or the data is wrong.
+    """
+    with own_state(config):
+        _checked(config, make_fabric(config))
+
+
+def _checked(config: RetrainConfig, fabric: Fabric) -> Setting:
+    setting = config.task.read(config.train, fabric)
+    data, seed = setting.describe(), config.seeds[0]
+    for attention in config.attentions:
+        network = new_network(config.task, data, attention, seed)
+        Training(setting.start(network, seed), config.train, fabric, seed)
+    return setting
 
 
 def resume_retraining(run: RunDirectory) -> Table:

@@ -31,7 +31,7 @@ def make_fabric(config: DeviceConfig) -> Fabric:
         raise InputError("no GPU that torch can use; choose --device cpu or auto")
     if config.device == "mps" and not torch.backends.mps.is_available():
         raise InputError("no MPS device; choose --device cpu or auto")
-    devices, num_nodes = started_processes(config.devices, config.num_nodes)
+    devices, num_nodes = started_processes(config.devices, config.machines)
     uses_gpu = config.device in ("auto", "gpu") and torch.cuda.is_available()
     if uses_gpu and devices > torch.cuda.device_count():
         raise InputError(f"{devices} devices are asked for; there are {torch.cuda.device_count()}")
@@ -67,7 +67,7 @@ def started_processes(devices: int, num_nodes: int) -> tuple[int, int]:
             f"{starter} started {total} processes, which is not {each} on every machine; "
             "give all machines one number"
         )
-    for name, asked, started in (("devices", devices, each), ("num-nodes", num_nodes, total // each)):
+    for name, asked, started in (("devices", devices, each), ("machines", num_nodes, total // each)):
         if asked not in (1, started):
             raise InputError(f"{starter} started {started}, and --{name} says {asked}; leave it out")
     return each, total // each
