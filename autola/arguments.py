@@ -64,6 +64,17 @@ def option(arguments: Sequence[str], name: str) -> str | None:
     return None
 
 
+def without(arguments: Sequence[str], name: str) -> list[str]:
+    """The arguments without `--name VALUE` or `--name=VALUE`."""
+    kept, rest = list[str](), iter(arguments)
+    for argument in rest:
+        if argument == f"--{name}":
+            next(rest, None)
+        elif not argument.startswith(f"--{name}="):
+            kept.append(argument)
+    return kept
+
+
 def _condensed(box: str) -> str:
     """The text of tyro's boxed error, in one line; tyro draws the box in ASCII where it has to."""
     parts = list[str]()

@@ -73,18 +73,24 @@ def _checked(config: RetrainConfig, fabric: Fabric) -> Setting:
     return setting
 
 
-def resume_retraining(run: RunDirectory) -> Table:
+def resume_retraining(run: RunDirectory, devices: int | None = None) -> Table:
     """Goes on with a retraining that was stopped: on the CPU, to the weights it would have ended with.
 
     A retraining that is complete is left as it is.
+
+    Args:
+        run: What was stopped.
+        devices: Devices of each machine, where they are others than it began with.
 
     Raises:
         InputError: If the run is no retraining, its records do not fit, or another process is writing to it.
     """
     config = stored_config(run, RetrainConfig)
     _refuse_member(run)
+    if devices is not None:
+        config = replace(config, devices=devices)
     with own_state(config, resumed=run), run:
-        fabric = make_fabric(config)
+        fabric = make_fabric(config, resumed=devices is None)
         in_first(fabric, run.lock)
         if run.has(TABLE):
             log.info("%s is complete", run.path)

@@ -16,12 +16,22 @@ from search_space.errors import InputError
 
 T = TypeVar("T")
 
+STARTERS = {
+    "torchrun": ("LOCAL_WORLD_SIZE", "WORLD_SIZE"),
+    "Slurm": ("SLURM_NTASKS_PER_NODE", "SLURM_NTASKS"),
+}
+"""Where they say how many processes there are, on this machine and in all."""
+
 INTERACTIVE = ("bash", "interactive")
 """Names of Slurm jobs in which Fabric starts the processes itself."""
 
 
-def make_fabric(config: DeviceConfig) -> Fabric:
+def make_fabric(config: DeviceConfig, *, resumed: bool = False) -> Fabric:
     """Device, precision and processes, launched.
+
+    Args:
+        config: What is asked for.
+        resumed: Whether the run began elsewhere: torchrun and Slurm may then start another number.
 
     Raises:
         InputError: If the machine has no such device, or too few of them, or torchrun or Slurm started
@@ -31,7 +41,8 @@ def make_fabric(config: DeviceConfig) -> Fabric:
         raise InputError("no GPU that torch can use; choose --device cpu or auto")
     if config.device == "mps" and not torch.backends.mps.is_available():
         raise InputError("no MPS device; choose --device cpu or auto")
-    devices, num_nodes = started_processes(config.devices, config.machines)
+    asked = (1, 1) if resumed and _started() else (config.devices, config.machines)
+    devices, num_nodes = started_processes(*asked)
     uses_gpu = config.device in ("auto", "gpu") and torch.cuda.is_available()
     if uses_gpu and devices > torch.cuda.device_count():
         raise InputError(f"{devices} devices are asked for; there are {torch.cuda.device_count()}")
@@ -52,12 +63,10 @@ def started_processes(devices: int, num_nodes: int) -> tuple[int, int]:
     Raises:
         InputError: If they started another number than is asked for.
     """
-    if torch.distributed.is_torchelastic_launched():
-        starter, here, everywhere = "torchrun", "LOCAL_WORLD_SIZE", "WORLD_SIZE"
-    elif "SLURM_NTASKS" in os.environ and os.environ.get("SLURM_JOB_NAME") not in INTERACTIVE:
-        starter, here, everywhere = "Slurm", "SLURM_NTASKS_PER_NODE", "SLURM_NTASKS"
-    else:
+    starter = _started()
+    if starter is None:
         return devices, num_nodes
+    here, everywhere = STARTERS[starter]
     total = int(os.environ[everywhere])
     if starter == "Slurm" and here not in os.environ and total > 1:
         raise InputError(f"Slurm started {total} tasks; say how many on each machine: --ntasks-per-node")
@@ -71,6 +80,14 @@ def started_processes(devices: int, num_nodes: int) -> tuple[int, int]:
         if asked not in (1, started):
             raise InputError(f"{starter} started {started}, and --{name} says {asked}; leave it out")
     return each, total // each
+
+
+def _started() -> str | None:
+    """Who started this process, if not the user."""
+    if torch.distributed.is_torchelastic_launched():
+        return "torchrun"
+    slurm = "SLURM_NTASKS" in os.environ and os.environ.get("SLURM_JOB_NAME") not in INTERACTIVE
+    return "Slurm" if slurm else None
 
 
 def device_line(fabric: Fabric) -> str:

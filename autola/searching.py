@@ -70,7 +70,7 @@ def resume_search(run: RunDirectory) -> Found:
     """
     config = stored_config(run, SearchConfig)
     with own_state(config, resumed=run), run:
-        fabric = make_fabric(config)
+        fabric = make_fabric(config, resumed=True)
         in_first(fabric, run.lock)
         if run.has(RESULT):
             run.drop_checkpoints()

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from autola.arguments import only_resume, option, out_of_terminal, read_arguments
+from autola.arguments import only_resume, option, out_of_terminal, read_arguments, without
 from autola.commands.cost import mega
 from autola.configs import RetrainConfig
 from autola.presets import RETRAIN_PRESETS
@@ -49,7 +49,7 @@ class Arguments:
     two runs, OUT-paper and OUT-modern, and one table."""
     resume: tuple[Path, ...] = ()
     """Run folder of a retraining that was stopped, to go on with, or several for one table; no other option
-    goes with it."""
+    than --devices goes with it."""
     config: Annotated[RetrainConfig, tyro.conf.arg(name="")]
     """Settings."""
 
@@ -68,9 +68,10 @@ def run(arguments: list[str]) -> None:
     from autola.retraining import check_retraining, resume_retraining, run_retraining
 
     if given.resume:
-        only_resume(arguments, most=len(given.resume))
+        only_resume(without(arguments, "devices"), most=len(given.resume))
         runs = [RunDirectory.open(path) for path in given.resume]
-        show({run.path.name: resume_retraining(run) for run in runs})
+        devices = given.config.devices if option(arguments, "devices") else None
+        show({run.path.name: resume_retraining(run, devices) for run in runs})
     elif len(configs) == 1:
         show({name: run_retraining(config, given.out) for name, config in configs.items()})
     else:
