@@ -73,7 +73,8 @@ def test_a_handful_of_pictures_is_learnt_by_heart(handful, own_folder):
 
 COMMAND = (
     "retrain none se --preset imagenet --backbone resnet18 --image-size 32 --resize 36 "
-    "--workers 1 --limit 24 --mixup 0.2 --train.ema 0.9 --train.epochs 3 --train.batch-size 8 --threads 1 --device cpu"
+    "--workers 1 --limit 24 --mixup 0.2 --train.ema 0.9 --train.epochs 3 --train.batch-size 8 "
+    "--threads 1 --device cpu"
 )
 
 

@@ -1,6 +1,7 @@
 """`autola predict`: pictures with what a trained network finds, whole or not at all."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,8 @@ def test_json_tells_all_and_draws_where_it_is_asked_to(call, trained, pictures):
 def test_the_scores_are_the_networks_own(trained, call, own_folder):
     from sklearn.datasets import load_digits
 
-    pixels = load_digits().images[3]
+    digits: Any = load_digits()
+    pixels = digits.images[3]
     image = (pixels / 16 * 255).round().astype(np.uint8)
     Image.fromarray(image).save(own_folder / "digit.png")
     (entry,) = json.loads(call(f"predict {trained}/none-seed0 digit.png --json").out)

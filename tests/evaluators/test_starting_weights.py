@@ -58,11 +58,11 @@ def test_as_the_identity_attention_leaves_a_trained_network_unharmed(file, atten
 def test_other_classes_leave_the_head_new_and_say_so(file):
     path, whole = file
     other = network(num_classes=3)
-    before = other.fc.weight.clone()
+    before = other.get_parameter("fc.weight").clone()
     told = start_from(other, plain(3), path)
     assert "fc is new (3 outputs, 5 there)" in told
-    assert torch.equal(other.fc.weight, before)
-    assert torch.equal(other.conv1.weight, whole.conv1.weight)
+    assert torch.equal(other.get_parameter("fc.weight"), before)
+    assert torch.equal(other.get_parameter("conv1.weight"), whole.get_parameter("conv1.weight"))
 
 
 def test_a_backbone_is_found_inside_a_detector(file):
@@ -72,7 +72,8 @@ def test_a_backbone_is_found_inside_a_detector(file):
     parts = {"backbone": nn.ModuleDict({"body": body}), "head": nn.Linear(2, 2)}
     detector = nn.ModuleDict(parts)
     told = start_from(detector, detector.state_dict(), path)
-    assert torch.equal(body.layer3[0].conv1.weight, whole.layer3[0].conv1.weight)
+    key = "layer3.0.conv1.weight"
+    assert torch.equal(body.get_parameter(key), whole.get_parameter(key))
     assert "in backbone.body" in told
     assert "new: head" in told
     assert "not used: fc" in told

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ def root(tmp_path_factory):
     return write_pictures(tmp_path_factory.mktemp("imagenet"))
 
 
-def setting(root, task=SMALL, **recipe):
+def setting(root, task=SMALL, **recipe) -> Any:
     values = {"epochs": 2, "batch_size": 4, "validation_fraction": 0.0}
     return replace(task, root=str(root)).read(TrainConfig(**(values | recipe)), FABRIC)
 
