@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from evaluators.cost import measure as cost
     from search_space.errors import InputError
     from search_space.genotype import PUBLISHED, Genotype
-    from search_space.operator import Gate, Operator, operator
+    from search_space.operator import OPERATORS, Gate, Operator, operator
     from search_space.space import SPACES, Space
     from supernet.attach import attach
     from supernet.backbones import build_backbone
@@ -38,6 +38,7 @@ _HOMES = {
     "Genotype": "search_space.genotype",
     "Gate": "search_space.operator",
     "Operator": "search_space.operator",
+    "OPERATORS": "search_space.operator",
     "operator": "search_space.operator",
     "SPACES": "search_space.space",
     "Space": "search_space.space",
@@ -47,6 +48,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "OPERATORS",
     "PUBLISHED",
     "SPACES",
     "Gate",

@@ -57,6 +57,10 @@ class DeviceConfig:
     """Machines, where autola is started on each by hand; torchrun and Slurm say it themselves."""
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Of the arithmetic; mixed keeps weights, alphas, statistics and losses in float32."""
+    compile: bool = False
+    """Compile the network block by block by torch.compile: faster steps after minutes of compiling."""
+    recompute: bool = False
+    """Compute every block again in the backward pass instead of keeping its maps: less memory, slower."""
     threads: int | None = None
     """CPU threads; PyTorch's own choice if left out. The last bits of sums depend on their number."""
 
@@ -65,6 +69,8 @@ class DeviceConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}={value} is not positive")
+        if self.compile and self.recompute:
+            raise InputError("blocks are either compiled or computed again; choose compile or recompute")
 
 
 @config
@@ -90,8 +96,22 @@ class SearchConfig(DeviceConfig):
     """How to look."""
     form: Form = "grouped"
     """How the supernet is computed; the forms are the same function."""
+    cuda_graph: bool = False
+    """Record a step as CUDA graphs and replay it: no launches of single kernels. On one GPU alone."""
     seed: int = 0
     """Of everything drawn."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.cuda_graph and self.recompute:
+            raise InputError(
+                "blocks that are computed again cannot be recorded; choose cuda_graph or recompute"
+            )
+        if self.cuda_graph and not self.searcher.recordable:
+            raise InputError(
+                f"steps of {self.searcher.name!r}, as it is set, differ and cannot be recorded; "
+                "leave out cuda_graph, or choose darts of first order"
+            )
 
     def resolved_space(self) -> Space:
         """The space with this config's changes.

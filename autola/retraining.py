@@ -26,6 +26,7 @@ from outputs.run_directory import CONFIG, GENOTYPE, RESULT, RunDirectory
 from search_space.config import parse_json, to_json
 from search_space.errors import InputError
 from search_space.grammar import Term, label, slug
+from supernet.blocks import speed_up
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +67,8 @@ def check_retraining(config: RetrainConfig) -> None:
 
 def _checked(config: RetrainConfig, fabric: Fabric) -> Setting:
     setting = config.task.read(config.train, fabric)
-    data, seed = setting.describe(), config.seeds[0]
-    for attention in config.attentions:
-        network = new_network(config.task, data, attention, seed)
-        Training(setting.start(network, seed), config.train, fabric, seed)
+    for attention in config.attentions:  # whatever is wrong shows before anything is written
+        _start(config, setting, attention, config.seeds[0], fabric)
     return setting
 
 
@@ -151,12 +150,19 @@ def _train(
         if run.has(RESULT):
             run.drop_checkpoints()
             return run.json(RESULT)
-        network = new_network(config.task, setting.describe(), attention, seed)
-        job = Training(setting.start(network, seed), config.train, fabric, seed)
+        job = _start(config, setting, attention, seed, fabric)
         go_on(job, run, name)
         fabric.barrier()
         drive(job, run, fabric, title=name)
         return _conclude(job, run, setting, attention, fabric)
+
+
+def _start(
+    config: RetrainConfig, setting: Setting, attention: tuple[Term, ...], seed: int, fabric: Fabric
+) -> Training:
+    network = new_network(config.task, setting.describe(), attention, seed)
+    speed_up(network, compile=config.compile, recompute=config.recompute)
+    return Training(setting.start(network, seed), config.train, fabric, seed)
 
 
 def _conclude(

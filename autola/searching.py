@@ -17,9 +17,10 @@ from autola.runtime import device_line, in_first, make_fabric, own_state
 from evaluators.data import Augment, halves, normalization, read
 from evaluators.tasks.classification import describe
 from outputs.run_directory import RESULT, RunDirectory
+from search_space.errors import InputError
 from search_space.genotype import Genotype
 from search_space.grammar import genotype_at
-from searchers import Search
+from searchers import Guarded, Search
 from searchers.problem import Problem
 from supernet.backbones import build_backbone
 
@@ -85,6 +86,9 @@ def resume_search(run: RunDirectory) -> Found:
 
 def start_search(config: SearchConfig, fabric: Fabric) -> tuple[Search, dict[str, Any]]:
     """The search at step 0, and what has to be known of its data."""
+    if config.cuda_graph and (fabric.device.type != "cuda" or fabric.world_size > 1):
+        where = fabric.device.type if fabric.world_size == 1 else f"{fabric.world_size} processes"
+        raise InputError(f"CUDA graphs are for one GPU, and this is {where}; leave out cuda_graph")
     splits = read(config.data)
     mean, std = normalization(config.data, splits.train)
     job = config.searcher.start(
@@ -103,6 +107,9 @@ def start_search(config: SearchConfig, fabric: Fabric) -> tuple[Search, dict[str
             fabric=fabric,
             seed=config.seed,
             form=config.form,
+            compile=config.compile,
+            recompute=config.recompute,
+            cuda_graph=config.cuda_graph,
         )
     )
     return job, describe(splits.train, mean, std)
@@ -123,10 +130,14 @@ def _finish(job: Search, run: RunDirectory, fabric: Fabric) -> Found:
 
     def complete() -> None:
         run.save_weights(job.weights())
-        run.write_json(RESULT, {"genotype": str(job.genotype()), "seconds": run.seconds()})
+        early = {} if stopped is None else {"stopped": stopped}
+        run.write_json(RESULT, {"genotype": str(job.genotype()), "seconds": run.seconds()} | early)
         run.drop_checkpoints()
 
     drive(job, run, fabric, title="search", after_epoch=after_epoch)
+    stopped = job.stopped if isinstance(job, Guarded) else None
+    if stopped is not None:
+        log.warning("the search %s", stopped)
     in_first(fabric, complete)
     return Found(run=run.path, genotype=job.genotype(), metrics=_last(run))
 

@@ -1,14 +1,15 @@
 """Train step and inference of found networks: plain, SE, CBAM and HOGA backbones side by side.
 
 One thread, CPU seconds, all networks taking turns in one process, random images and labels.
-`hoga_edge_by_edge` is the same module with every operator alone, in NCHW.
+`hoga_edge_by_edge` is the same module with every operator alone, in NCHW; `hoga_fuse_...` the published edges
+under a leaner fuse.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,8 +18,10 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor, nn
 
-from benchmarks.measure import alternate, count_calls, median, peak_memory_mb, saved_bytes
-from search_space.cell import Cell, FoundEdges
+from benchmarks.measure import alternate, count_calls, median, peak_memory_mb, saved_bytes, surroundings
+from search_space.cell import FoundEdges
+from search_space.genotype import PUBLISHED, Fuse
+from search_space.grammar import Term, parse_attention
 from search_space.operator import read
 from search_space.state import State
 from supernet.attach import attach
@@ -38,6 +41,8 @@ class Options:
     """Height and width of the images."""
     attentions: tuple[str, ...] = ("none", "se", "cbam", "hoga")
     """What to attach, in the grammar of attention; the first is what the others are relative to."""
+    fuses: tuple[Fuse, ...] = ("single", "none")
+    """Other fuses to attach the published genotype with."""
     repeats: int = 5
     """Timed steps of each network; the median counts."""
     json: bool = False
@@ -79,16 +84,19 @@ def build_subjects(options: Options) -> dict[str, Subject]:
     labels = torch.randint(10, (options.batch,))
     last = images.contiguous(memory_format=torch.channels_last)
     subjects = {}
-    for attention in options.attentions:
+    terms = {attention: parse_attention(attention) for attention in options.attentions}
+    for fuse in options.fuses:
+        lean = Term(name="hoga", genotype=replace(PUBLISHED, fuse=fuse))
+        terms[f"hoga_fuse_{fuse}"] = (lean,)
+    for name, attention in terms.items():
         model = attach(build_backbone(options.net), attention)
-        subjects[attention] = Subject(model=model, images=last, labels=labels)
-        cells = [module for module in model.modules() if isinstance(module, Cell)]
-        if cells:
+        subjects[name] = Subject(model=model, images=last, labels=labels)
+        if name == "hoga":
             alone = attach(build_backbone(options.net), attention)
             for module in alone.modules():
                 if isinstance(module, FoundEdges):
                     module.forward = partial(edge_by_edge, module)
-            subjects[f"{attention}_edge_by_edge"] = Subject(model=alone, images=images, labels=labels)
+            subjects["hoga_edge_by_edge"] = Subject(model=alone, images=images, labels=labels)
     return subjects
 
 
@@ -130,8 +138,7 @@ def measure(options: Options) -> dict[str, Any]:
         "networks": networks,
         "peak_memory_mb": peak_memory_mb(),
         "repeats": options.repeats,
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
+        **surroundings(),
     }
 
 

@@ -2,12 +2,15 @@
 
 The job is the `cifar10` preset (ResNet-20, 50 epochs, 25,000 + 25,000 images, batch 128) unless told
 otherwise; `--max-steps` stops early, and the time of the whole is then extrapolated and said to be so.
+
+On a GPU, everything that is measured there:
+
+    python -m benchmarks.full_search --root FOLDER --cuda-graph --precision bf16-mixed --json > gpu.json
 """
 
 from __future__ import annotations
 
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -23,6 +26,7 @@ from autola.configs import SearchConfig
 from autola.presets import SEARCH_PRESETS
 from autola.runtime import make_fabric, own_state
 from autola.searching import start_search
+from benchmarks.measure import count_calls, peak_memory_mb, surroundings
 from searchers.darts import Darts, DartsSearch
 
 WARM_UP = 3
@@ -49,6 +53,14 @@ class Options:
     """How the supernet is computed."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     """Of the arithmetic."""
+    compile: bool = False
+    """Compile block by block; the time it takes is in `first_steps_s`."""
+    cuda_graph: bool = False
+    """Record steps as CUDA graphs."""
+    recompute: bool = False
+    """Compute blocks again in the backward pass."""
+    limit: int | None = None
+    """Use at most so many training images; all if left out."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to compute."""
     threads: int | None = None
@@ -68,10 +80,13 @@ def configure(options: Options) -> SearchConfig:
     )
     return replace(
         config,
-        data=replace(config.data, root=options.root),
+        data=replace(config.data, root=options.root, limit=options.limit),
         searcher=searcher,
         form=options.form,
         precision=options.precision,
+        compile=options.compile,
+        cuda_graph=options.cuda_graph,
+        recompute=options.recompute,
         device=options.device,
         threads=options.threads,
     )
@@ -86,8 +101,11 @@ def measure(options: Options) -> dict[str, Any]:
         search, _ = start_search(config, fabric)
         assert isinstance(search, DartsSearch)
         read_seconds = time.perf_counter() - began
+        began = time.perf_counter()
         for _ in range(WARM_UP):
             search.advance()
+        _wait(search)
+        first_seconds = time.perf_counter() - began
         parts = time_parts(search, options.part_steps)
         steps = min(search.total_steps, options.max_steps or search.total_steps)
         _wait(search)
@@ -106,22 +124,47 @@ def measure(options: Options) -> dict[str, Any]:
             "job": f"{config.data.name}, {config.backbone}, batch {search.config.batch_size}, "
             f"{search.config.epochs} epochs of {search.steps_per_epoch} steps",
             "device": torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else "cpu",
-            "threads": torch.get_num_threads(),
-            "processor": platform.processor() or platform.machine(),
-            "torch": torch.__version__,
+            **surroundings(),
             "form": config.form,
             "precision": config.precision,
+            "compile": config.compile,
+            "cuda_graph": config.cuda_graph,
+            "recompute": config.recompute,
             "read_s": round(read_seconds, 2),
+            "first_steps_s": round(first_seconds, 2),
             "steps": steps,
             "step_s": seconds / steps,
             "epoch_s": statistics.median(epochs) if epochs else seconds / steps * search.steps_per_epoch,
             "search_s": seconds / steps * search.total_steps,
             "extrapolated": steps < search.total_steps,
             "parts_s": parts,
+            "epochs_s": [round(value, 3) for value in epochs],
         }
         if fabric.device.type == "cuda":
             figures["peak_gpu_mb"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
+            figures |= device_figures(search, options.part_steps)
+            figures["utilisation"] = figures["kernel_s_per_step"] / figures["step_s"]
+        else:
+            figures["ops_per_step"] = count_calls(search.advance).total()
+            figures["peak_memory_mb"] = peak_memory_mb()
         return figures
+
+
+def device_figures(search: DartsSearch, num_steps: int) -> dict[str, float]:
+    """Launches and kernels of a step, and how long the GPU computes in it."""
+    _wait(search)
+    with torch.profiler.profile() as profiler:
+        for _ in range(num_steps):
+            search.advance()
+        _wait(search)
+    events = profiler.events() or []
+    kernels = [event for event in events if event.device_type.name == "CUDA"]
+    launches = [event for event in events if "LaunchKernel" in event.name or "GraphLaunch" in event.name]
+    return {
+        "launches_per_step": len(launches) / num_steps,
+        "kernels_per_step": len(kernels) / num_steps,
+        "kernel_s_per_step": sum(event.device_time for event in kernels) / 1e6 / num_steps,
+    }
 
 
 def time_parts(search: DartsSearch, num_steps: int) -> dict[str, float]:
@@ -140,8 +183,8 @@ def time_parts(search: DartsSearch, num_steps: int) -> dict[str, float]:
         batches = timed(
             "images", lambda i=index: (search.alpha_batches.batch(0, i), search.weight_batches.batch(0, i))
         )
-        timed("architecture", lambda b=batches: search.update_alphas(*b[0]))
-        timed("weights", lambda b=batches: search.update_weights(*b[1]))
+        timed("architecture", lambda b=batches: search.run("alphas", search.update_alphas, *b[0]))
+        timed("weights", lambda b=batches: search.run("weights", search.update_weights, *b[1]))
     return {part: statistics.median(values) for part, values in seconds.items()}
 
 

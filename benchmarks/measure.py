@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import resource
 import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -86,3 +88,28 @@ def median(values: list[float]) -> float:
 def peak_memory_mb() -> float:
     """The largest memory that this process has had, in MB."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1)
+
+
+def surroundings() -> dict[str, object]:
+    """Hardware and versions that figures depend on."""
+    found: dict[str, object] = {
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+    if torch.cuda.is_available():
+        found |= {
+            "gpu": torch.cuda.get_device_name(),
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+        }
+    return found
+
+
+def _processor() -> str:
+    """The model's name where Linux tells it."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text().splitlines() if known.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -7,7 +7,7 @@ the public step: NCHW, every primitive alone, `none` computed, the architecture 
 from __future__ import annotations
 
 import json
-import platform
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,10 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor
 
-from benchmarks.measure import alternate, count_calls, median, peak_memory_mb, saved_bytes
+from benchmarks.measure import alternate, count_calls, median, peak_memory_mb, saved_bytes, surroundings
 from search_space.space import SPACES
 from supernet.backbones import build_backbone
+from supernet.blocks import compile_blocks, recompute_blocks
 from supernet.supernet import Form, Supernet
 
 
@@ -38,6 +39,8 @@ class Options:
     """Search space."""
     compile: bool = False
     """Also time the grouped form with torch.compile, block by block; compiling takes minutes."""
+    recompute: bool = False
+    """Also time the grouped form whose blocks are computed again in the backward pass."""
     seed: int = 0
     """Of weights and images."""
     json: bool = False
@@ -111,25 +114,39 @@ def measure(options: Options) -> dict[str, Any]:
         "saved_mb_per_image_plain": saved_mb(plain),
         "peak_memory_mb": peak_memory_mb(),
         "repeats": options.repeats,
-        "torch": torch.__version__,
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
+        **surroundings(),
     }
     if options.compile:
         figures |= compiled_figures(options, plain)
+    if options.recompute:
+        figures |= recomputed_figures(options, grouped)
     return figures
 
 
 def compiled_figures(options: Options, plain: Step) -> dict[str, Any]:
     """The grouped form compiled block by block, beside the plain form."""
     compiled = build_step("grouped", options)
-    for module in compiled.supernet.network.modules():
-        if type(module).__name__ in ("BasicBlock", "Bottleneck"):
-            module.compile()
+    compile_blocks(compiled.supernet.network)
+    began = time.perf_counter()
+    compiled()
+    compile_seconds = time.perf_counter() - began
     seconds = alternate({"plain": plain, "compiled": compiled}, options.repeats)
     return {
+        "compile_wall_s": round(compile_seconds, 1),
         "compiled_s": median(seconds["compiled"]),
         "compiled_ratio": round(median(seconds["plain"]) / median(seconds["compiled"]), 2),
+    }
+
+
+def recomputed_figures(options: Options, grouped: Step) -> dict[str, Any]:
+    """The grouped form that keeps the inputs of its blocks alone, beside the one that keeps all."""
+    recomputed = build_step("grouped", options)
+    recompute_blocks(recomputed.supernet.network)
+    seconds = alternate({"grouped": grouped, "recomputed": recomputed}, options.repeats)
+    return {
+        "recomputed_s": median(seconds["recomputed"]),
+        "recomputed_to_grouped": round(median(seconds["recomputed"]) / median(seconds["grouped"]), 2),
+        "recomputed_saved_mb_per_image": saved_mb(recomputed),
     }
 
 

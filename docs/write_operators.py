@@ -258,7 +258,7 @@ def _source(module: type) -> str:
 
 
 def _printed() -> str:
-    from evaluators.published import PUBLISHED_SIZES
+    from evaluators.published import PUBLIC_MODULE_SIZES, PUBLISHED_SIZES
 
     lines = [
         "## The papers' tables\n",
@@ -281,6 +281,9 @@ def _printed() -> str:
             row.note,
         )
         lines.append(f"| {' | '.join(cells)} |")
+    lines.append("\nModules alone, with as many parameters as mmcv's `GeneralizedAttention`:\n")
+    lines += ["| operator | channels | parameters |", "| --- | ---: | ---: |"]
+    lines += [f"| `{name}` | {width} | {size:,} |" for (name, width), size in PUBLIC_MODULE_SIZES.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -41,6 +41,9 @@ def macs(model: nn.Module, input_shape: Sequence[int]) -> int:
     of the shape (b, c, h, w) of its input. It is counted in place of everything in the module. In a
     cell every edge's operator is counted alone, on the shape of a group.
 
+    Where what a network does depends on what is in the image, as in a detector that chooses boxes, it has a
+    method `raw(images)`, which runs its layers alone and is counted instead.
+
     Args:
         model: On any device, also meta.
         input_shape: (channels, height, width) of the image.
@@ -97,7 +100,8 @@ def _count(module: nn.Module, shape: torch.Size) -> int:
         else:
             handles.append(layer.register_forward_hook(after))
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.get_default_dtype())
-    module(torch.empty(shape, dtype=dtype, device="meta"))
+    run = getattr(module, "raw", module)
+    run(torch.empty(shape, dtype=dtype, device="meta"))
     for handle in handles:
         handle.remove()
     for layer, owner in watched:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from evaluators.weight_sources import read_weights
 from search_space.errors import InputError
 
 COUNTER = "num_batches_tracked"
@@ -14,7 +13,7 @@ COUNTER = "num_batches_tracked"
 
 
 def start_from(
-    network: nn.Module, plain: Mapping[str, Tensor], source: str, published: Sequence[str] = ()
+    network: nn.Module, plain: Mapping[str, Tensor], given: Mapping[str, Tensor], source: str
 ) -> str:
     """Loads weights into a new network; returns in a line what was loaded, and what is new.
 
@@ -26,14 +25,12 @@ def start_from(
     Args:
         network: Changed in place.
         plain: Keys and shapes of the same network without attention.
-        source: A file, the folder of a training, or a published name.
-        published: Names under which torchvision or timm publish weights of the network or its backbone.
+        given: The weights, by their names in the network that they were made for.
+        source: Where they come from; for messages.
 
     Raises:
-        InputError: If there are no such weights, they cannot be had, or they do not fit; the network is
-            unchanged then.
+        InputError: If they do not fit; the network is unchanged then.
     """
-    given = read_weights(source, published)
     wanted = network.state_dict()
     prefix = _place(plain, given)
     given = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -25,16 +26,58 @@ class ConvolutionOperator(Operator):
 
     place: ClassVar[Place] = "conv"
     keeps_weight: ClassVar[bool] = False
-    """Whether the convolution's own weight lives on; only then can it start as the plain convolution."""
+    """Whether the convolution's own weight lives on, so that it can start as the plain convolution itself."""
 
     def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h2 w2"]:
         return self.read(State(x))
 
     def start_plain(self) -> None:
-        """Scales what the operator adds to the convolution by a new weight `scale`, zero at first."""
-        raise InputError(
-            f"{type(self).__name__} has no convolution to start from; attach it without the identity"
-        )
+        """Scales what the operator adds to the convolution by a new weight `scale`, zero at first.
+
+        Only for operators that keep the convolution's weight; others stand in `FromConvolution`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has to define start_plain")
+
+
+class FromConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """conv(x) + scale (operator(x) - conv(x)): the convolution at first, the operator at scale 1.
+
+    Args:
+        conv: Its weight keeps its key.
+        operator: Stands for the convolution.
+    """
+
+    keeps_weight = True
+
+    def __init__(self, conv: nn.Conv2d, operator: ConvolutionOperator) -> None:
+        super().__init__(**arguments_of(conv), device="meta")
+        self.weight, self.bias = conv.weight, conv.bias
+        self.operator = operator
+        self.scale = nn.Parameter(conv.weight.new_zeros(()))
+
+    def read(self, state: State) -> Float[Tensor, "b c_out h2 w2"]:
+        plain = self._conv_forward(state.x, self.weight, self.bias)
+        return torch.lerp(plain, self.operator(state.x).to(plain.dtype), self.scale.to(plain.dtype))
+
+    def macs(self, shape: torch.Size) -> int:
+        """Both the convolution's and the operator's."""
+        own = convolution_macs(self, shape[0], output_size(self, shape[2:]))
+        return own + self.operator.macs(shape)  # pyright: ignore[reportCallIssue]
+
+
+def arguments_of(conv: nn.Conv2d) -> dict[str, Any]:
+    """What a convolution of the same shape is built with."""
+    return {
+        "in_channels": conv.in_channels,
+        "out_channels": conv.out_channels,
+        "kernel_size": conv.kernel_size,
+        "stride": conv.stride,
+        "padding": conv.padding,
+        "dilation": conv.dilation,
+        "groups": conv.groups,
+        "bias": conv.bias is not None,
+        "padding_mode": conv.padding_mode,
+    }
 
 
 def as_convolution(channels: int | nn.Conv2d) -> nn.Conv2d:

@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from search_space import kernels
+from search_space.norm import batch_norm
 from search_space.state import State, add_all
 
 M = TypeVar("M", bound=nn.Module)
@@ -175,7 +175,7 @@ def norm(stack: nn.BatchNorm2d, x: Float[Tensor, "b edges_c h w"]) -> Float[Tens
     assert mean is not None, "norms of operators keep running statistics"
     assert variance is not None
     assert stack.momentum is not None
-    return F.batch_norm(
+    return batch_norm(
         x,
         mean.view(-1),
         variance.view(-1),

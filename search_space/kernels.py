@@ -73,8 +73,17 @@ def separable(
     dilation: int = 1,
 ) -> Float[Tensor, "b o h w"]:
     """A depthwise convolution that keeps the size, then a 1x1 convolution in groups of i channels."""
-    y: Tensor = _Separable.apply(x, depthwise, pointwise, dilation)
+    y: Tensor = _Separable.apply(*_as_autocast(x, depthwise, pointwise), dilation)
     return y
+
+
+def _as_autocast(*values: Tensor) -> tuple[Tensor, ...]:
+    """As autocast would hand them to a convolution: it does not reach what a backward of our own computes."""
+    device = values[0].device.type
+    if not torch.is_autocast_enabled(device):
+        return values
+    dtype = torch.get_autocast_dtype(device)
+    return tuple(value.to(dtype) if value.dtype == torch.float32 else value for value in values)
 
 
 class _Separable(torch.autograd.Function):

@@ -34,6 +34,8 @@ class Operator(nn.Module):
     """How many of a backbone's last stages get it unless told otherwise; None for all."""
     sized: ClassVar[bool] = False
     """Whether it is made for maps of one size, the (height, width) that its option `size` takes."""
+    twice_differentiable: ClassVar[bool] = True
+    """Whether second derivatives exist, with fused attention computed explicitly."""
     search_options: ClassVar[Mapping[str, Any]] = {}
     """Options that differ in a supernet (the public search has batch norms without affine weights)."""
 
@@ -91,6 +93,10 @@ class Recipe:
     @property
     def last_stages(self) -> int | None:
         return getattr(self.module, "last_stages", None)
+
+    @property
+    def twice_differentiable(self) -> bool:
+        return getattr(self.module, "twice_differentiable", True)
 
     @property
     def summary(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from search_space.kernels import pool_channels
+from search_space.layout import is_channels_last, to_planes
 
 
 class State:
@@ -52,7 +52,7 @@ class State:
     def planes(self) -> Float[Tensor, "b g c hw"]:
         """The map with each plane contiguous: the layout in which channels compare fast."""
         if self._planes is None:
-            self._planes = _to_planes(self.x).flatten(2).unflatten(1, (self.num_groups, -1))
+            self._planes = to_planes(self.x).flatten(2).unflatten(1, (self.num_groups, -1))
         return self._planes
 
     @property
@@ -114,28 +114,6 @@ class _Repeated(State):
     @property
     def spatial_max(self) -> Float[Tensor, "b c"]:
         return self._once.spatial_max.repeat(1, self.num_groups)
-
-
-def is_channels_last(x: Float[Tensor, "b c h w"]) -> bool:
-    """Whether the channels of a position lie side by side."""
-    return x.stride(1) == 1 and not x.is_contiguous()
-
-
-class _ToPlanes(torch.autograd.Function):
-    """Channels-last to NCHW; the gradient goes back into channels-last."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.contiguous()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        return grads[0].contiguous(memory_format=torch.channels_last)
-
-
-def _to_planes(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    planes: Tensor = _ToPlanes.apply(x) if is_channels_last(x) else x.contiguous()
-    return planes
 
 
 def add_all(terms: Sequence[Float[Tensor, "b c h w"]]) -> Float[Tensor, "b c h w"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from evaluators.job import Job
 from search_space.config import config
@@ -31,11 +31,26 @@ class Search(Job, Protocol):
         ...
 
 
+@runtime_checkable
+class Guarded(Protocol):
+    """A search that may end before its last step."""
+
+    @property
+    def stopped(self) -> str | None:
+        """Why it ended early, in a sentence; None where it did not."""
+        ...
+
+
 @config
 class SearcherConfig:
     """Hyper-parameters of a searcher; `start` begins a search."""
 
     name: ClassVar[str]
+
+    @property
+    def recordable(self) -> bool:
+        """Whether all steps do the same on the host, so that one can be recorded as a CUDA graph."""
+        return False
 
     def start(self, problem: Problem) -> Search:
         """A new search at step 0."""

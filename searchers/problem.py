@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from evaluators.data import Augment, Batches, ImageSet
+from evaluators.replay import Replay, Runner, run
 from evaluators.seeds import seed_of
 from evaluators.tasks.classification import real_dtype
 from search_space.genotype import Genotype
 from search_space.grammar import Term
 from search_space.space import Space
 from supernet.attach import attach
+from supernet.blocks import speed_up
 from supernet.supernet import Form, Supernet
 
 if TYPE_CHECKING:
@@ -35,6 +37,11 @@ class Problem:
         fabric: Device, precision and processes.
         seed: Of the search.
         form: How the supernet is computed.
+        compile: Whether to compile networks block by block.
+        recompute: Whether to compute blocks again in the backward pass.
+        cuda_graph: Whether to record steps as CUDA graphs.
+        penalty: A term of the alphas' loss: from what the alphas stand for, of every edge a distribution over
+            the primitives (edges, primitives), to a number, differentiable; None for none.
     """
 
     space: Space
@@ -46,6 +53,10 @@ class Problem:
     fabric: Fabric
     seed: int
     form: Form
+    compile: bool = False
+    recompute: bool = False
+    cuda_graph: bool = False
+    penalty: Callable[[Tensor], Tensor] | None = None
 
     def batches(self, half: int, batch_size: int, *, training: bool = True) -> Batches:
         """Batches of a half: shuffled and augmented for training, all images in order otherwise.
@@ -69,14 +80,25 @@ class Problem:
             world_size=self.fabric.world_size,
         )
 
-    def supernet(self) -> Supernet:
-        """A new supernet on the device."""
+    @property
+    def fused(self) -> bool:
+        """Whether optimizers update all weights in one kernel: on a GPU, where launches cost most."""
+        return self.fabric.device.type == "cuda"
+
+    def runner(self) -> Runner:
+        """What runs the parts of a step."""
+        return Replay() if self.cuda_graph else run
+
+    def supernet(self, *, parts: int = 1) -> Supernet:
+        """A new supernet on the device; one part in `parts` of the channels goes through its mixtures."""
         torch.manual_seed(seed_of(self.seed, "supernet"))
-        network = Supernet(self.backbone(), self.space, self.form)
+        network = Supernet(self.backbone(), self.space, self.form, parts=parts)
+        speed_up(network, compile=self.compile, recompute=self.recompute)
         return network.to(self.fabric.device, real_dtype(self.fabric))
 
     def found(self, genotype: Genotype, *purpose: int | str) -> nn.Module:
         """The backbone with a genotype attached, its weights a function of seed and purpose."""
         torch.manual_seed(seed_of(self.seed, "found", *purpose))
         network = attach(self.backbone(), (Term(name="hoga", genotype=genotype),))
+        speed_up(network, compile=self.compile, recompute=self.recompute)
         return network.to(self.fabric.device, real_dtype(self.fabric))

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from search_space.convolution import ConvolutionOperator
+from search_space.convolution import ConvolutionOperator, FromConvolution
 from search_space.errors import InputError
 from search_space.grammar import Term, label, parse_attention
 from supernet.map_sizes import map_sizes
@@ -40,9 +40,10 @@ def attach(
     original names; it gains a child `attention`, through which its output passes, or `input_attention` for
     its input, between an activation and the convolution that reads it. An operator that stands for a
     convolution takes its place: one that changes it (`aw`) has its weight under its key, one that does
-    something else (`aa`) has keys of its own. State dicts round-trip, and `torch.compile` and `torch.export`
-    work on the result. Whatever replaces modules of the backbone (`SyncBatchNorm.convert_sync_batchnorm`) has
-    to run before: it would leave the attention behind, unused.
+    something else (`aa`) has keys of its own, unless `identity` keeps the convolution beside it. State dicts
+    round-trip, and `torch.compile` and `torch.export` work on the result. Whatever replaces modules of the
+    backbone (`SyncBatchNorm.convert_sync_batchnorm`) has to run before: it would leave the attention behind,
+    unused.
 
     Args:
         model: A ResNet of autola, torchvision or timm; or any module, with `sites`.
@@ -116,8 +117,10 @@ def _stand_in(
     conv = convolution_at(model, site, term.name)
     operator = term.build(conv, size)
     assert isinstance(operator, ConvolutionOperator)
-    if identity:
+    if identity and operator.keeps_weight:
         operator.start_plain()
+    elif identity:
+        operator = FromConvolution(conv, operator)
     return operator.to(device=conv.weight.device, dtype=conv.weight.dtype).train(conv.training)
 
 

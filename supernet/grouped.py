@@ -7,9 +7,11 @@ two convert into each other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from search_space.cell import edge_name
 from search_space.grouped import GROUPED, Grouped, Mixture, count_batches, stack_modules
@@ -17,13 +19,14 @@ from search_space.operator import OPERATORS, read
 from search_space.operators.squeeze_excite import ChannelGates
 from search_space.space import NONE, Space
 from search_space.state import State
-from supernet.mixed import Mixing
+from supernet.mixed import MixedEdges, Mixing
 
 
-class GroupedMixedEdges(nn.Module):
+class GroupedMixedEdges(MixedEdges):
     """Group by group: stacked parameters, shared statistics, gates summed before they multiply.
 
     `none` adds nothing, its weight in the softmax stays. Operators without a grouped form run one by one.
+    Where one operator an edge is chosen, it runs alone, on its own part of its stack.
 
     Args:
         space: The primitives and edges.
@@ -32,8 +35,7 @@ class GroupedMixedEdges(nn.Module):
     """
 
     def __init__(self, space: Space, width: int, mixing: Mixing) -> None:
-        super().__init__()
-        self.mixing = mixing
+        super().__init__(mixing)
         plain = {
             edge: [OPERATORS[name].build_for_search(width) for name in space.primitives]
             for edge in space.edges
@@ -59,10 +61,12 @@ class GroupedMixedEdges(nn.Module):
             yield from group.stacks.children()
 
     def forward(self, source: int, state: State) -> list[tuple[int, Tensor]]:
-        if source == 0:
-            count_batches(self.stacked)
         group = self.groups[source]
         assert isinstance(group, _Group)
+        if self.mixing.chosen is not None:
+            return group.mix_one_each(state, self.mixing.weights, self.mixing.chosen)
+        if source == 0:
+            count_batches(self.stacked)
         return group.mix(state, self.mixing.columns(group.rows))
 
 
@@ -122,6 +126,38 @@ class _Group(nn.Module):
             ]
             mixture.add_features(torch.cat(features, 1))
         return list(zip(self.nodes, mixture.total().chunk(num_edges, 1)))
+
+    def mix_one_each(self, state: State, weights: Tensor, chosen: Sequence[int]) -> list[tuple[int, Tensor]]:
+        """One operator an edge, nothing else computed.
+
+        Args:
+            state: What the edges read.
+            weights: All mixing weights (edges, primitives).
+            chosen: The column of every edge of the cell.
+        """
+        mixed = list[tuple[int, Tensor]]()
+        groups = state.groups()
+        for place, (node, row) in enumerate(zip(self.nodes, self.rows)):
+            own, column = groups[place if len(groups) > 1 else 0], str(chosen[row])
+            weight = weights[row, chosen[row]]
+            if column in self.singles:
+                operator = list(self.singles[column].children())[place]
+                mixed.append((node, weight * read(operator, own)))
+            elif column in self.stacks:
+                # Views of one edge's part of the stack: statistics that move, move in the stack.
+                stack = self.stacks[column]
+                part = {
+                    f"stacks.{column}.{name}": value[place]
+                    for name, value in chain(stack.named_parameters(), stack.named_buffers())
+                }
+                mixed.append((node, weight * functional_call(self, part, (column, own), tie_weights=False)))
+            else:
+                mixed.append((node, torch.zeros_like(own.x)))
+        return mixed
+
+    def forward(self, column: str, state: State) -> Tensor:
+        """The operator that a stack holds the parameters of, while they are one edge's."""
+        return read(self.stacks[column], state)
 
 
 def to_plain(values: Mapping[str, Tensor], supernet: nn.Module) -> dict[str, Tensor]:

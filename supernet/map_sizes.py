@@ -50,6 +50,11 @@ def refused_images(model: nn.Module, input_shape: Sequence[int]) -> Iterator[Non
     """Turns what torch says about images of a wrong shape into a line for the user."""
     try:
         yield
+    except NotImplementedError as error:
+        raise InputError(
+            f"the maps of {type(model).__name__} have sizes that only computing tells; "
+            "give the side of the map: aa[size=14]"
+        ) from error
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().partition("\n")[0]
         sizes = " x ".join(map(str, input_shape))

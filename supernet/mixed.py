@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,21 +18,34 @@ from search_space.state import State, add_all
 class Mixing:
     """The mixing weights of the present forward pass, shared by all cells of a supernet."""
 
-    __slots__ = ("_columns", "_weights")
+    __slots__ = ("_columns", "_weights", "chosen")
 
     def __init__(self) -> None:
         self._weights: Tensor | None = None
         self._columns: dict[tuple[int, ...], tuple[Tensor, ...]] = {}
+        self.chosen: Sequence[int] | None = None
+        """Of every edge the column that alone is computed; None where all are."""
 
     def select(self, rows: tuple[int, ...]) -> None:
         """Announces some edges, whose weights are then selected once a forward pass, for all cells."""
         self._columns[rows] = ()
 
-    def set(self, weights: Float[Tensor, "edges primitives"] | None) -> None:
+    def set(
+        self, weights: Float[Tensor, "edges primitives"] | None, chosen: Sequence[int] | None = None
+    ) -> None:
         """Starts a forward pass with these weights, or ends it with None."""
-        self._weights = weights
+        self._weights, self.chosen = weights, chosen
+        whole = None if chosen is not None else weights
         for rows in self._columns:
-            self._columns[rows] = () if weights is None else weights[list(rows)].unbind(1)
+            self._columns[rows] = () if whole is None else whole[list(rows)].unbind(1)
+
+    def snapshot(self) -> tuple[Any, ...]:
+        """The weights of now, for `restore`."""
+        return self._weights, dict(self._columns), self.chosen
+
+    def restore(self, snapshot: tuple[Any, ...]) -> None:
+        """Goes back to weights that were set before."""
+        self._weights, self._columns, self.chosen = snapshot
 
     @property
     def weights(self) -> Float[Tensor, "edges primitives"]:
@@ -62,7 +78,19 @@ class SeparateState(State):
         return self.x.flatten(2).max(2).values
 
 
-class PlainMixedEdges(nn.Module):
+class MixedEdges(nn.Module):
+    """Edges that mix all primitives of a space, in one form or another.
+
+    Args:
+        mixing: Where the weights (edges, primitives) are read.
+    """
+
+    def __init__(self, mixing: Mixing) -> None:
+        super().__init__()
+        self.mixing = mixing
+
+
+class PlainMixedEdges(MixedEdges):
     """Edge by edge, primitive by primitive: sum over o of w_o * o(x), nothing shared.
 
     Args:
@@ -72,8 +100,7 @@ class PlainMixedEdges(nn.Module):
     """
 
     def __init__(self, space: Space, width: int, mixing: Mixing) -> None:
-        super().__init__()
-        self.mixing = mixing
+        super().__init__(mixing)
         self.rows = {edge: row for row, edge in enumerate(space.edges)}
         self.operators = nn.ModuleDict(
             {
@@ -93,7 +120,11 @@ class PlainMixedEdges(nn.Module):
         ]
 
     def _mix(self, edge: tuple[int, int], x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        weights = self.mixing.weights[self.rows[edge]].unbind()
-        operators = self.operators[edge_name(*edge)].children()
+        row = self.rows[edge]
+        weights = self.mixing.weights[row].unbind()
+        operators = list(self.operators[edge_name(*edge)].children())
+        if self.mixing.chosen is not None:
+            column = self.mixing.chosen[row]
+            return weights[column] * read(operators[column], SeparateState(x))
         terms = [weight * read(operator, SeparateState(x)) for weight, operator in zip(weights, operators)]
         return add_all(terms)

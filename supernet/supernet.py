@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -17,6 +17,7 @@ from supernet.attach import CHILD, attach_cells
 from supernet.derive import argmax
 from supernet.grouped import GroupedMixedEdges, to_plain
 from supernet.mixed import Mixing, PlainMixedEdges
+from supernet.partial import PartialEdges
 
 Form = Literal["grouped", "plain"]
 """How mixed edges are computed; every form is the same function."""
@@ -40,12 +41,13 @@ class Supernet(nn.Module):
         backbone: Any backbone that attach knows; it is changed in place.
         space: What is searched.
         form: How mixed edges are computed.
+        parts: One part in so many of each edge's channels goes through the mixture (see `PartialEdges`).
 
     Raises:
         InputError: If the channels of a block do not split into the space's groups.
     """
 
-    def __init__(self, backbone: nn.Module, space: Space, form: Form = "grouped") -> None:
+    def __init__(self, backbone: nn.Module, space: Space, form: Form = "grouped", *, parts: int = 1) -> None:
         super().__init__()
         self.space = space
         self.form: Form = form
@@ -54,7 +56,11 @@ class Supernet(nn.Module):
 
         def build(channels: int) -> Cell:
             width = group_width(channels, space.num_nodes)
-            return Cell(channels, space.num_nodes, edges(space, width, self.mixing), space.fuse)
+            if parts == 1:
+                mixed = edges(space, width, self.mixing)
+            else:
+                mixed = PartialEdges(space, width, self.mixing, parts, edges)
+            return Cell(channels, space.num_nodes, mixed, space.fuse)
 
         self.network = attach_cells(backbone, lambda site: build(site.channels))
         self.alphas = nn.Parameter(INITIAL_SCALE * torch.randn(len(space.edges), len(space.primitives)))
@@ -63,10 +69,18 @@ class Supernet(nn.Module):
         self,
         x: Float[Tensor, "b c h w"],
         weights: Float[Tensor, "edges primitives"] | None = None,
+        chosen: Sequence[int] | None = None,
     ) -> Float[Tensor, "b num_classes"]:
+        """Logits of a batch.
+
+        Args:
+            x: Normalised images.
+            weights: Mixing weights; None for softmax(alphas).
+            chosen: Of every edge the primitive that alone is computed; None for all of them.
+        """
         if self.form == "grouped":
             x = x.contiguous(memory_format=torch.channels_last)
-        self.mixing.set(self.mixing_weights() if weights is None else weights)
+        self.mixing.set(self.mixing_weights() if weights is None else weights, chosen)
         try:
             return self.network(x)
         finally:

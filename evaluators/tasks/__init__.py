@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from evaluators.recipe import TrainConfig
 from evaluators.seeds import seed_of
 from evaluators.starting_weights import start_from
+from evaluators.weight_sources import read_weights
 from search_space.config import config
 from search_space.errors import InputError
 from search_space.grammar import Term
@@ -155,6 +156,18 @@ class TaskConfig:
         """Names of the network, and of the backbone in it, that torchvision or timm publish weights for."""
         return ()
 
+    def fitted(
+        self, weights: Mapping[str, Tensor], network: nn.Module, data: Mapping[str, Any]
+    ) -> Mapping[str, Tensor]:
+        """The weights to start from, changed where the network counts or names something in another way.
+
+        Args:
+            weights: As they were read.
+            network: The new network.
+            data: What `Setting.describe` told.
+        """
+        return weights
+
     def predict(self, network: nn.Module, data: Mapping[str, Any], image: Image) -> Prediction:
         """What a trained network, in eval mode on any device, sees in a picture of any size and mode.
 
@@ -223,7 +236,8 @@ def new_network(
     if config.weights is not None:
         with torch.device("meta"):
             plain = config.network(data, ()).state_dict()
-        _say_once(start_from(network, plain, config.weights, config.published()))
+        given = read_weights(config.weights, config.published())
+        _say_once(start_from(network, plain, config.fitted(given, network, data), config.weights))
     return network
 
 

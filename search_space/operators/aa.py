@@ -128,8 +128,10 @@ class AttentionAugmentedConvolution(ConvolutionOperator):
         codes = torch.cat((_codes(w, q).repeat(h, 1), _codes(h, q).repeat_interleave(w, 0)), 1)
         q = torch.cat((q, by_column.to(q.dtype), by_row.to(q.dtype)), 3)
         k = torch.cat((k, codes.expand(b, self.heads, -1, -1)), 3)
-        # Values of another width than the keys would take the path that keeps all logits.
+        # Values of another width than the keys would take the path that keeps all logits, and a GPU's
+        # kernels for half precision want multiples of 8.
         width = max(q.shape[3], self.value)
+        width += -width % 8
         q, k, v = (F.pad(part, (0, width - part.shape[3])) for part in (q, k, v))
         y = F.scaled_dot_product_attention(q, k, v, scale=self.key**-0.5)[..., : self.value]
         return y.mT.reshape(b, -1, h, w)

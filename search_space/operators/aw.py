@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from search_space.convolution import (
     ConvolutionOperator,
+    arguments_of,
     as_convolution,
     convolution_macs,
     margins,
@@ -49,18 +50,7 @@ class AWConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[reportIn
 
     def __init__(self, channels: int | nn.Conv2d, *, reduction: int = 16) -> None:
         conv = as_convolution(channels)
-        super().__init__(
-            conv.in_channels,
-            conv.out_channels,
-            (conv.kernel_size[0], conv.kernel_size[1]),
-            (conv.stride[0], conv.stride[1]),
-            conv.padding if isinstance(conv.padding, str) else (conv.padding[0], conv.padding[1]),
-            (conv.dilation[0], conv.dilation[1]),
-            conv.groups,
-            conv.bias is not None,
-            conv.padding_mode,
-            device="meta",
-        )
+        super().__init__(**arguments_of(conv), device="meta")
         self.weight, self.bias = conv.weight, conv.bias
         hidden = hidden_units(conv.out_channels, reduction)
         self.squeeze = nn.Conv2d(conv.in_channels, hidden, 1, bias=False)

@@ -48,6 +48,7 @@ class DeformableConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[
 
     keeps_weight = True
     last_stages: ClassVar[int | None] = 3
+    twice_differentiable: ClassVar[bool] = False  # torchvision's operator has no second derivative
 
     def __init__(self, channels: int | nn.Conv2d, *, modulated: bool = False, groups: int = 1) -> None:
         conv = as_convolution(channels)

@@ -99,6 +99,8 @@ class GeneralizedAttention(Operator):
                 f"ga[spatial_range={spatial_range}] leaves queries without keys; "
                 f"give at least {nearest}, or -1 for no limit"
             )
+        if not math.isfinite(position_magnitude):
+            raise InputError(f"ga[position_magnitude={position_magnitude}] is not finite")
         self.bits = tuple(bit == "1" for bit in argument)
         self.heads = heads_of(channels, heads, "ga")
         self.kv_stride, self.q_stride = kv_stride, q_stride

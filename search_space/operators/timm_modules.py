@@ -7,7 +7,8 @@ happens when the first is built.
 
 from __future__ import annotations
 
-from typing import Any
+from math import inf
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -37,6 +38,9 @@ class TimmOperator(Operator):
         super().__init__()
         import timm.layers  # slow
 
+        for option in ("gamma", "rd_ratio"):
+            if not 0 < options.get(option, 1) < inf:
+                raise InputError(f"{name}[{option}={options[option]}] is not a positive number")
         given = ", ".join(f"{key}={value}" for key, value in options.items())
         try:
             self.module = getattr(timm.layers, kind)(channels, **options)
@@ -103,6 +107,8 @@ class EffectiveSqueezeExcite(TimmOperator):
         channels: Channels of the input.
         add_maxpool: Whether the channel maximum is averaged with the mean.
     """
+
+    twice_differentiable: ClassVar[bool] = False  # torch's hard sigmoid has no second derivative
 
     def __init__(self, channels: int, *, add_maxpool: bool = False) -> None:
         super().__init__("ese", "EffectiveSEModule", channels, add_maxpool=add_maxpool)
@@ -171,6 +177,8 @@ class GatherExcite(TimmOperator):
         rd_ratio: float = 1 / 16,
         add_maxpool: bool = False,
     ) -> None:
+        if extent < 0:
+            raise InputError(f"ge[extent={extent}] is negative; 0 takes the whole map")
         options = {"extent": extent, "use_mlp": False, "add_maxpool": add_maxpool}
         super().__init__("ge", "GatherExcite", channels, **options)
         if use_mlp:
@@ -220,8 +228,9 @@ class BilinearTransform(TimmOperator):
         rd_ratio: float = 0.25,
         drop_rate: float = 0.0,
     ) -> None:
-        if block_size < 1:
-            raise InputError(f"bat[block_size={block_size}] is not positive")
+        for option, value in (("block_size", block_size), ("groups", groups)):
+            if value < 1:
+                raise InputError(f"bat[{option}={value}] is not positive")
         super().__init__(
             "bat",
             "BatNonLocalAttn",

@@ -139,6 +139,18 @@ def test_there_is_a_genotype_after_every_epoch(call, own_folder):
     assert call("retrain hoga:run --data.limit 60 --width 8 --train.epochs 0").code == 2
 
 
+def test_a_search_that_a_guard_stops_says_so(call, own_folder):
+    told = call(SEARCH, "--primitives skip_connect --searcher.guards.most-skips 2 --out run")
+    assert told.code == 0
+    why = "stopped after epoch 1: skip_connect leads on 3 edges, more than 2; the answer is that of epoch 1"
+    assert told.err.count(f"the search {why}") == 1
+    assert json.loads((own_folder / "run/result.json").read_text())["stopped"] == why
+    lines = (own_folder / "run/metrics.jsonl").read_text().splitlines()
+    assert len(lines) == 1
+    assert {"skip_share", "skip_edges"} <= json.loads(lines[0]).keys()
+    assert call("search --resume run").code == 0
+
+
 def test_runs_without_a_name_get_one_each(call, own_folder):
     short = SEARCH.replace("epochs 2", "epochs 1")
     for _ in range(2):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from evaluators.cost import measure
-from evaluators.published import PUBLISHED_SIZES, PublishedSize
+from evaluators.counting import params
+from evaluators.published import PUBLIC_MODULE_SIZES, PUBLISHED_SIZES, PublishedSize
+from search_space.operator import OPERATORS
 
 
 def printed_as(value: float, like: str) -> str:
@@ -35,3 +37,8 @@ def test_rows_are_told_apart_and_differences_explained() -> None:
     assert len({(row.paper, row.row) for row in PUBLISHED_SIZES}) == len(PUBLISHED_SIZES)
     for row in PUBLISHED_SIZES:
         assert row.note or (row.same_params and row.same_giga)
+
+
+@pytest.mark.parametrize(("name", "channels"), PUBLIC_MODULE_SIZES)
+def test_has_the_size_of_the_public_module(name: str, channels: int) -> None:
+    assert params(OPERATORS[name].build(channels)) == PUBLIC_MODULE_SIZES[name, channels]

@@ -8,8 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import ResNet18_Weights
 
-from evaluators import weight_sources
-from evaluators.starting_weights import start_from
+from evaluators import starting_weights, weight_sources
 from evaluators.weight_sources import read_weights
 from search_space.errors import InputError
 from supernet.attach import attach
@@ -25,6 +24,10 @@ def network(attention="none", num_classes=5, name="cifar_resnet8", width=8, **op
 
 def plain(num_classes=5, name="cifar_resnet8"):
     return network("none", num_classes, name).state_dict()
+
+
+def start_from(whole, outline, path):
+    return starting_weights.start_from(whole, outline, read_weights(path), path)
 
 
 @pytest.fixture

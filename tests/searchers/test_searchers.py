@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from search_space.config import parse
 from search_space.errors import InputError
 from searchers import SEARCHERS
 from tests.searchers.problems import small_problem
@@ -72,16 +73,19 @@ def test_the_same_seed_gives_the_same_answer_and_another_seed_another_path(confi
         assert_equal_states(one.state_dict(), other.state_dict())
 
 
-@pytest.mark.parametrize("stop", ["mid-epoch", "end of epoch"])
-def test_a_search_that_stops_and_goes_on_ends_where_it_would_have(config, stop, tmp_path):
-    whole = config.start(small_problem())
-    steps = whole.steps_per_epoch + (1 if stop == "mid-epoch" else 0)
-    torch.save(advance(config.start(small_problem()), steps).state_dict(), tmp_path / "state.pt")
-    torch.manual_seed(99)  # what else happened in the new process
-    resumed = config.start(small_problem())
-    resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    assert resumed.step == steps
-    advance(resumed, resumed.total_steps - steps)
+@pytest.mark.parametrize("form", ["plain", "grouped"])
+def test_a_search_that_stops_and_goes_on_ends_where_it_would_have(config, form, tmp_path):
+    problem = small_problem(form=form)
+    whole = config.start(problem)
+    stops = (1, whole.steps_per_epoch, whole.steps_per_epoch + 1)
+    resumed = config.start(problem)
+    for stop in stops:
+        torch.save(advance(resumed, stop - resumed.step).state_dict(), tmp_path / "state.pt")
+        torch.manual_seed(99)  # what else happened in the new process
+        resumed = config.start(problem)
+        resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+        assert resumed.step == stop
+    advance(resumed, resumed.total_steps - resumed.step)
     advance(whole, whole.total_steps)
     assert resumed.genotype() == whole.genotype()
     assert_equal_states(resumed.state_dict(), whole.state_dict())
@@ -116,6 +120,11 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step_and_rate(config):
     search.advance()
     with pytest.raises(InputError, match=r"the loss is not finite at step 1 \(learning rate 0\."):
         search.check()
+
+
+def test_unknown_options_are_refused(config):
+    with pytest.raises(InputError, match=rf"{config.name}: epocs: unknown key"):
+        parse(type(config), {"epocs": 3}, config.name)
 
 
 def test_fewer_images_than_a_batch_are_refused(config):

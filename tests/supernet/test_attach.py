@@ -279,6 +279,7 @@ assert set(exported.state_dict()) == set(model.state_dict())
 """
 
 
+@pytest.mark.slow
 def test_compiles_and_exports() -> None:
     # In its own process: torch.compile does not trace the checks of shapes that tests put around functions.
     root = Path(__file__).parents[2]
@@ -332,7 +333,7 @@ def test_the_scale_learns_at_once() -> None:
         ("se", ["layer1.0.bn2", "layer9"], "unknown place 'layer9'; did you mean layer2 or layer1"),
         ("se", ["layer1.0.downsample"], "the channels after 'layer1.0.downsample' (Identity) are not known"),
         ("hoga", None, "10 channels do not split into 4 equal groups"),
-        ("se+hoga", {"conv1": 7}, "7 channels do not split into 4 equal groups"),
+        ("se+hoga", {"layer1.0.downsample": 7}, "7 channels do not split into 4 equal groups"),
         ("se[reduction=0]", None, "reduction=0 is not positive"),
         ("se", [], "no places were named"),
     ],

@@ -15,10 +15,10 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import FeaturePyramidNetwork
 
 from evaluators.cost import macs
-from search_space.convolution import ConvolutionOperator
+from search_space.convolution import ConvolutionOperator, FromConvolution
 from search_space.errors import InputError
 from search_space.grammar import label, parse_attention
-from search_space.operator import OPERATORS
+from search_space.operator import OPERATORS, Place
 from supernet.attach import CHILD, attach
 from supernet.backbones import build_backbone
 from supernet.backbones.cifar_resnet import CifarResNet
@@ -40,7 +40,11 @@ def on_meta(name: str, **options: int) -> nn.Module:
 
 
 def replaced(model: nn.Module) -> list[str]:
-    return [name for name, module in model.named_modules() if isinstance(module, ConvolutionOperator)]
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, ConvolutionOperator) and not name.endswith(".operator")
+    ]
 
 
 # Places.
@@ -150,21 +154,28 @@ def test_weights_of_the_plain_model_load(backbone: str) -> None:
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_the_convolution_comes_first_and_the_scale_learns(training: bool) -> None:
+@pytest.mark.parametrize("attention", ["aw", "aa[size=5]"])
+def test_the_convolution_comes_first_and_the_scale_learns(attention: str, training: bool) -> None:
     plain = scrambled(small()).train(training)
-    model: Any = attach(copy.deepcopy(plain), "aw", identity=True)
+    model: Any = attach(copy.deepcopy(plain), attention, identity=True)
+    assert not model.load_state_dict(plain.state_dict(), strict=False).unexpected_keys
     x = image(2, *SHAPE)
     torch.testing.assert_close(model(x), plain(x), rtol=0, atol=1e-9)
     model(x).square().sum().backward()
     assert all(model.get_submodule(name).scale.grad != 0 for name in replaced(model))
 
 
-def test_at_scale_one_it_is_the_operator() -> None:
+@pytest.mark.parametrize("attention", ["aw", "aa[size=5]"])
+def test_at_scale_one_it_is_the_operator(attention: str) -> None:
     whole, eased = (
-        scrambled(attach(small(), "aw")).eval(),
-        attach(small(), "aw", identity=True).double().eval(),
+        scrambled(attach(small(), attention)).eval(),
+        attach(small(), attention, identity=True).double().eval(),
     )
     eased.load_state_dict(whole.state_dict(), strict=False)
+    for name in replaced(eased):
+        stand_in = eased.get_submodule(name)
+        if isinstance(stand_in, FromConvolution):
+            stand_in.operator.load_state_dict(whole.get_submodule(name).state_dict())
     for name in replaced(eased):
         nn.init.ones_(eased.get_submodule(name).scale)
     x = image(2, *SHAPE)
@@ -259,6 +270,32 @@ def test_compiles_and_exports() -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_networks_without_named_layers_have_stages_by_their_strides() -> None:
+    with torch.device("meta"):
+        mobile, mnas = build_backbone("mobilenet_v1"), build_backbone("mnasnet1_0")
+    cases: list[tuple[nn.Module, Place, str]] = [
+        (mobile, "conv", "01234"),
+        (mnas, "conv", "1234"),
+        (mnas, "block", "1234"),
+    ]
+    for model, place, strides in cases:
+        whole = find_sites(model, place)
+        apart = [find_sites(model, place, stages=stage) for stage in strides]
+        assert all(apart)
+        assert [site for sites in apart for site in sites] == whole
+        assert find_sites(model, place, last_stages=2) == apart[-2] + apart[-1]
+    assert [len(find_sites(mobile, "conv", stages=stage)) for stage in "01234"] == [1, 2, 2, 6, 2]
+
+
+@pytest.mark.parametrize("attention", ["aa", "aw", "se", "ga:0010", "hoga", "dcn"])
+def test_mnasnet_takes_attention(attention: str) -> None:
+    with torch.device("meta"):
+        plain = build_backbone("mnasnet0_5", num_classes=3)
+        model = attach(build_backbone("mnasnet0_5", num_classes=3), attention, input_shape=(3, 64, 96))
+        assert num_parameters(model) != num_parameters(plain)
+        assert model(torch.empty(2, 3, 64, 96)).shape == (2, 3)
+
+
 # Errors.
 
 
@@ -273,11 +310,6 @@ def test_compiles_and_exports() -> None:
         ("se+aw+aw", {}, "aw and aw both stand for the convolution"),
         ("aa", {}, "aa is made for one size of map: give the shape of the images, attach(..., input_shape="),
         ("aa", {"input_shape": (4, 9, 7)}, "CifarResNet cannot take images of 4 x 9 x 7: "),
-        (
-            "aa[size=3]",
-            {"identity": True},
-            "has no convolution to start from; attach it without the identity",
-        ),
         ("aa[kappa=1.5,size=3]", {}, "kappa=1.5 is not in (0, 1]"),
         ("aa[upsilon=0,size=3]", {}, "upsilon=0.0 is not in (0, 1]"),
         ("aa[heads=3,size=3]", {}, "so not every one of 3 heads has a value; raise upsilon or take fewer"),

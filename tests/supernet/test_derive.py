@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluators.cost import measure
+from outputs.draw import save
 from search_space.genotype import Genotype
+from search_space.grammar import Term
 from search_space.space import HOGA, NONE, Space
-from supernet.derive import argmax
+from supernet.attach import attach
+from supernet.backbones import build_backbone
+from supernet.derive import RULES, Rule, argmax, strongest, top2
 
 
 def literal_rule(primitives: tuple[str, ...], num_nodes: int, weights: list[list[float]]) -> Genotype:
@@ -79,6 +87,34 @@ def test_edges_are_listed_by_strength() -> None:
         ("h2", "SE"),
         ("x3", "skip_connect"),
     ]
+
+
+@given(searched())
+def test_top2_keeps_the_two_strongest_edges(case: tuple[Space, list[list[float]]]) -> None:
+    space, weights = case
+    whole, kept = argmax(space, weights), top2(space, weights)
+    for all_edges, edges in zip(whole.nodes, kept.nodes):
+        assert edges.edges == all_edges.edges[:2]
+    assert space.check(kept) is kept
+    assert Genotype.from_json(kept.to_json()) == kept
+    assert strongest(space, weights, space.num_nodes) == whole
+
+
+def test_a_genotype_of_two_edges_a_node_is_attached_counted_and_drawn(tmp_path: Path) -> None:
+    genotype = top2(HOGA, torch.rand(10, 9, generator=torch.Generator().manual_seed(0)).tolist())
+    assert [len(node.edges) for node in genotype.nodes] == [1, 2, 2, 2]
+    found = (Term(name="hoga", genotype=genotype),)
+    network = attach(build_backbone("cifar_resnet8"), found)
+    assert network(torch.randn(2, 3, 9, 7)).shape == (2, 10)
+    settings = {"backbone": "cifar_resnet8", "input_shape": (3, 8, 8), "latency": False, "activation": False}
+    assert measure(attention=found, **settings).macs > measure(attention="none", **settings).macs
+    assert save(genotype, tmp_path / "cell.svg").stat().st_size > 0
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rules_never_choose_none(rule: Rule) -> None:
+    rows = [[9.0, *([0.0] * 7), 1.0] for _ in HOGA.edges]
+    assert {edge.operator for _, edge in RULES[rule](HOGA, rows).edges()} == {"CBAM"}
 
 
 @pytest.mark.parametrize("num_rows", [0, 9, 11])

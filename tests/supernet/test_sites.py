@@ -58,6 +58,7 @@ def user_model() -> nn.Module:
         nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(8, 4, 1)),
         nn.ReLU(),
         nn.Sequential(),
+        nn.Linear(4, 2),
     )
 
 
@@ -83,13 +84,15 @@ def test_a_mapping_tells_them_else() -> None:
     ("sites", "expected"),
     [
         (["3.2"], "unknown place '3.2'; did you mean 3.1 or 3.0"),
-        ([""], "unknown place ''; known: 0, 1, 2, 3, 3.0, 3.1, 4, 5"),
+        ([""], "unknown place ''; known: 0, 1, 2, 3, 3.0, 3.1, 4, 5, 6"),
         (["4"], "the channels after '4' (ReLU) are not known; give them: sites={'4': channels}"),
         (["5"], "the channels after '5' (Sequential) are not known"),
         ([], "no places were named"),
         ({}, "no places were named"),
         ("3.1", "sites is a list of names: sites=['3.1']"),
         (["0", "1", "0"], "place '0' is named twice"),
+        (["6"], "'6' is a Linear: it gives no map"),
+        ({"0": 16}, "'0' gives 8 channels, not 16"),
         ({"4": 0}, "0 channels after '4': give a positive number"),
     ],
 )

@@ -1,0 +1,73 @@
+"""Partial channels: a quarter of the channels is mixed, and edges are weighed beside operators.
+
+Source: Xu et al., "PC-DARTS: Partial Channel Connections for Memory-Efficient Architecture Search",
+ICLR 2020, sections 3.2 and 3.3 (arXiv:1907.05737), with the
+settings of the public code (yuhuixu1993/PC-DARTS, train_search.py).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from evaluators.seeds import seed_of
+from search_space.config import config
+from search_space.errors import InputError
+from searchers import searcher
+from searchers.differentiable import DifferentiableSearch
+from searchers.problem import Problem
+from searchers.settings import Differentiable
+from supernet.supernet import INITIAL_SCALE, Supernet
+
+
+@searcher("pc_darts")
+@config
+class PcDarts(Differentiable):
+    """PC-DARTS: mixtures of a part of the channels, and a weight of every edge; saves memory."""
+
+    batch_size: int = 256
+    """Images a step, from each half (train_search.py)."""
+    learning_rate: float = 0.1
+    """Of the weights' SGD at first (train_search.py)."""
+    min_learning_rate: float = 1e-3
+    """At the end of the cosine (train_search.py)."""
+    weight_decay: float = 3e-4
+    """Of the weights (train_search.py)."""
+    alpha_learning_rate: float = 6e-4
+    """Of the alphas' Adam (train_search.py)."""
+    alpha_warmup: float = 0.3
+    """Share of the epochs, at first, in which the alphas rest (train_search.py: 15 of 50)."""
+    parts: int = 4
+    """One part in so many of each edge's channels is mixed, at least one channel (the paper's K = 4)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.parts < 1:
+            raise InputError(f"parts={self.parts} is not positive; 1 mixes all channels")
+
+    def start(self, problem: Problem) -> PcDartsSearch:
+        return PcDartsSearch(self, problem)
+
+
+class PcDartsSearch(DifferentiableSearch[PcDarts]):
+    """Edges mix with softmax(alphas), times the softmax of the betas of all edges into one node."""
+
+    def build(self) -> Supernet:
+        return self.problem.supernet(parts=self.config.parts)
+
+    def build_architecture(self) -> list[Tensor]:
+        alphas = self.supernet.alphas
+        torch.manual_seed(seed_of(self.problem.seed, "betas"))
+        self.betas = nn.Parameter(INITIAL_SCALE * torch.randn(len(alphas)).to(alphas))
+        return [alphas, self.betas]
+
+    def edge_weights(self) -> Tensor:
+        """Of every edge its weight among the edges of its node, as a column."""
+        counts = range(1, self.problem.space.num_nodes + 1)
+        return torch.cat([betas.softmax(0) for betas in self.betas.split(list(counts))])[:, None]
+
+    def expected(self) -> Tensor:
+        return self.relaxed() * self.edge_weights()
+
+    def strengths(self) -> Tensor:
+        return super().strengths() * self.edge_weights()

@@ -1,0 +1,63 @@
+"""What every differentiable searcher is told."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from search_space.config import config
+from search_space.errors import InputError
+from searchers import SearcherConfig
+from searchers.guards import Guards
+from searchers.perturbation import Perturbation
+from supernet.derive import Rule
+
+
+@config
+class Differentiable(SearcherConfig):
+    """What every differentiable searcher is told; values are the public AutoLA search's unless said."""
+
+    epochs: int = 50
+    """Passes over the halves (train_search.py:32)."""
+    batch_size: int = 128
+    """Images a step, from each half (train_search.py:25)."""
+    learning_rate: float = 0.025
+    """Of the weights' SGD at first (train_search.py:26)."""
+    min_learning_rate: float = 1e-4
+    """At the end of the cosine (train_search.py:27)."""
+    momentum: float = 0.9
+    """Of the weights' SGD (train_search.py:28)."""
+    nesterov: bool = False
+    """Whether that momentum is Nesterov's."""
+    weight_decay: float = 5e-4
+    """Of the weights (train_search.py:29)."""
+    clip: float = 5.0
+    """Largest norm of the weights' gradient; 0 for no clipping (train_search.py:41)."""
+    alpha_learning_rate: float = 3e-3
+    """Of the alphas' Adam (train_search.py:44)."""
+    alpha_betas: tuple[float, float] = (0.5, 0.999)
+    """Of the alphas' Adam (architect.py:18)."""
+    alpha_weight_decay: float = 1e-3
+    """Of the alphas (train_search.py:45)."""
+    alpha_warmup: float = 0.0
+    """Share of the epochs, at first, in which the alphas rest."""
+    derive: Literal[Rule, "perturbation"] = "argmax"
+    """How alphas become a genotype: the strongest operator of every edge (the public rule), or of the two
+    strongest edges of every node, or by a last phase in which edges are decided by what is missed most."""
+    perturbation: Perturbation = Perturbation()
+    """That last phase."""
+    guards: Guards = Guards()
+    """Figures of the search's health, and rules that stop it."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate", "alpha_learning_rate"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name}={getattr(self, name)} is not positive")
+        for name in ("min_learning_rate", "weight_decay", "clip", "alpha_weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name}={getattr(self, name)} is negative")
+        for name in ("momentum", "alpha_betas", "alpha_warmup"):
+            value = getattr(self, name)
+            if not all(0 <= share < 1 for share in (value if isinstance(value, tuple) else (value,))):
+                raise InputError(f"{name}={value} is not in 0 ... 1 (1 excluded)")
+        if self.nesterov and not self.momentum:
+            raise InputError("nesterov needs a momentum")

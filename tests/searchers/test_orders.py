@@ -1,0 +1,142 @@
+"""The alphas' gradient through a step of the weights, against double backward through that step."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from search_space.errors import InputError
+from search_space.operator import OPERATORS
+from search_space.space import Space
+from searchers.darts import Darts
+from searchers.guards import Guards
+from searchers.unrolled import Unrolled
+from tests.searchers.problems import small_problem
+
+SPACE = Space(name="hoga", primitives=("none", "skip_connect", "SE", "sep_conv_3x3", "CBAM"), num_nodes=2)
+ATTENTION = Space(name="own", primitives=("skip_connect", "ga:1111", "aa"), num_nodes=2)
+
+
+def begun(order, space=SPACE, form="grouped", **settings):
+    """A search whose momentum is not zero any more."""
+    settings = {"epochs": 3, "batch_size": 6, "learning_rate": 0.1} | settings
+    search = Darts(order=order, **settings).start(small_problem(form=form, space=space, num_images=36))
+    search.advance()
+    search.advance()
+    return search
+
+
+def batches(search):
+    return search.weight_batches.batch(0, 2), search.alpha_batches.batch(0, 2)
+
+
+def gradient(search, *, exact):
+    training, held = batches(search)
+    unrolled = Unrolled(search, training, exact=exact)
+    loss, _ = unrolled.loss(*held)
+    (gradient,) = unrolled.gradients(loss)
+    return gradient
+
+
+def literal_gradients(search):
+    """Double backward through the step written out; and without its second term."""
+    (images, labels), (held, held_labels) = batches(search)
+    supernet = copy.deepcopy(search.supernet)
+    names = [name for name, _ in supernet.named_parameters() if name != "alphas"]
+    weights = supernet.weights()
+    buffers = [search.weight_optimizer.state[p]["momentum_buffer"] for p in search.parameters]
+    rate = search.weight_optimizer.param_groups[0]["lr"]
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        loss = F.cross_entropy(supernet(images), labels)
+        slopes = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
+        stepped = {
+            name: w - rate * (0.9 * b + slope + 5e-4 * w)
+            for name, w, b, slope in zip(names, weights, buffers, slopes)
+        }
+        fixed = {name: w.detach() for name, w in stepped.items()}
+        return [
+            torch.autograd.grad(
+                F.cross_entropy(functional_call(supernet, at, (held,)), held_labels), supernet.alphas
+            )[0]
+            for at in (stepped, fixed)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("space", "form"), [(SPACE, "plain"), (SPACE, "grouped"), (ATTENTION, "grouped")], ids=str
+)
+def test_second_order_is_double_backward_through_the_step(space, form):
+    search = begun("second", space, form)
+    expected, without_second_term = literal_gradients(search)
+    assert (expected - without_second_term).norm() > 0.01 * expected.norm()
+    torch.testing.assert_close(gradient(search, exact=True), expected, rtol=1e-8, atol=1e-12)
+
+
+def test_the_finite_difference_is_an_estimate_of_it(monkeypatch):
+    search = begun("second")
+    expected, without_second_term = literal_gradients(search)
+    size = (expected - without_second_term).norm()
+    monkeypatch.setattr("searchers.unrolled.RADIUS", 1e-6)
+    assert (gradient(search, exact=False) - expected).norm() < 1e-3 * size
+    monkeypatch.setattr("searchers.unrolled.RADIUS", 1e-2)
+    assert (gradient(search, exact=False) - expected).norm() > 0.1 * size  # the public radius is far off here
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_unrolling_leaves_weights_and_statistics(exact):
+    search = begun("second")
+    before = copy.deepcopy(search.state_dict())
+    gradient(search, exact=exact)
+    after = search.state_dict()
+    for name, value in before["supernet"].items():
+        assert torch.equal(value, after["supernet"][name]), name
+    for old, new in zip(
+        before["weight_optimizer"]["state"].values(), after["weight_optimizer"]["state"].values()
+    ):
+        assert torch.equal(old["momentum_buffer"], new["momentum_buffer"])
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_the_virtual_step_is_the_optimizers(nesterov):
+    search = begun("second", clip=0.0, nesterov=nesterov)
+    training, _ = batches(search)
+    stepped = Unrolled(search, training, exact=False).stepped
+    search.update_weights(*training)
+    for virtual, real in zip(stepped, search.parameters):
+        torch.testing.assert_close(virtual, real, rtol=1e-12, atol=1e-12)
+
+
+def test_orders_move_the_alphas_apart():
+    ends = [begun(order).supernet.alphas for order in ("first", "second", "finite_difference")]
+    assert not torch.equal(ends[0], ends[1])
+    assert not torch.equal(ends[1], ends[2])
+
+
+def test_operators_without_second_derivatives_are_refused():
+    space = Space(name="own", primitives=("skip_connect", "dcn"), num_nodes=2)
+    with pytest.raises(InputError, match="order=second needs second derivatives, and 'dcn' has none"):
+        Darts(order="second").start(small_problem(space=space))
+    with pytest.raises(InputError, match=r"guards\.curvature_every needs second derivatives"):
+        Darts(guards=Guards(curvature_every=1)).start(small_problem(space=space))
+    begun("finite_difference", space)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_say_whether_they_have_second_derivatives(name):
+    recipe = OPERATORS[name]
+    torch.manual_seed(0)
+    operator = recipe.build(8).double()
+    for parameter in operator.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)  # those that begin as the identity hide their inside
+    x = torch.randn(2, 8, 6, 5, dtype=torch.float64, requires_grad=True)
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        (slope,) = torch.autograd.grad(operator(x).square().sum(), [x], create_graph=True)
+        if recipe.twice_differentiable:
+            torch.autograd.grad(slope.square().sum(), [x])
+        else:
+            with pytest.raises(RuntimeError, match=r"double backwards|derivative for .* is not implemented"):
+                torch.autograd.grad(slope.square().sum(), [x])
