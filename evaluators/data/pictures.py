@@ -92,9 +92,13 @@ class Pictures:
             InputError: If the file is missing, no image, or cut short.
         """
         picture = open_picture(self.pictures.files[index])
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        random = torch.default_generator  # torch.random.fork_rng takes a tenth of the time of a picture
+        state = random.get_state()
+        try:
+            random.manual_seed(seed)
             return self.transform(picture), self.pictures.labels[index]
+        finally:
+            random.set_state(state)
 
 
 def open_picture(path: str | Path) -> Image:

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from autola import speaking
-from autola.runtime import started_processes
+from autola.configs import DeviceConfig
+from autola.runtime import make_fabric, started_processes
 from outputs.run_directory import RunDirectory
 from search_space.errors import InputError
 from tests.evaluators.pictures import write_pictures
@@ -164,6 +165,17 @@ def test_numbers_that_contradict_each_other_are_refused(monkeypatch, known, aske
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match=problem):
         started_processes(*asked)
+
+
+def test_more_processes_than_devices_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(InputError, match="2 devices are asked for; there are 1"):
+        make_fabric(DeviceConfig(device="gpu", devices=2))
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "4")
+    with pytest.raises(InputError, match="4 devices are asked for; there are 1"):
+        make_fabric(DeviceConfig(device="gpu"))
 
 
 @pytest.mark.parametrize(
