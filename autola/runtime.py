@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -49,6 +50,8 @@ def make_fabric(config: DeviceConfig, *, resumed: bool = False) -> Fabric:
     fabric = Fabric(
         accelerator=config.device, devices=devices, num_nodes=num_nodes, precision=config.precision
     )
+    # Gradients of 1x1 convolutions have other strides than their buckets; both are contiguous.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     fabric.launch()
     return fabric
 
