@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import warnings
 from collections.abc import Callable, Sequence
@@ -82,19 +83,20 @@ def run_export(
     if program is not None and exportable.traced:
         raise InputError(f"torch.export refuses this network ({exportable.note}); give --onnx alone")
     inputs, told = _inputs(trained, exportable, images)
-    example = inputs[0].repeat(2, 1, 1, 1) if exportable.any_batch else inputs[0]
     files = list[Exported]()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporters, about themselves
-        exported = None if exportable.traced else _program(exportable, example)
+        exported, any_batch = _program(exportable, inputs[0])
         if program is not None:
             assert exported is not None
             files.append(_checked(program, "program", exported, exportable, inputs))
         if onnx is not None:
             files.append(_checked(onnx, "ONNX", exported, exportable, inputs))
-    batch = 0 if exportable.any_batch else 1
     return Report(
-        inputs=told, input_shape=(batch, *exportable.input_shape), note=exportable.note, files=tuple(files)
+        inputs=told,
+        input_shape=(0 if any_batch else 1, *exportable.input_shape),
+        note=exportable.note,
+        files=tuple(files),
     )
 
 
@@ -116,11 +118,18 @@ def _inputs(trained: Trained, exportable: Exportable, images: Sequence[Path]) ->
     )
 
 
-def _program(exportable: Exportable, example: Tensor) -> torch.export.ExportedProgram:
-    shapes = ({0: torch.export.Dim("batch", min=1)},) if exportable.any_batch else None
+def _program(exportable: Exportable, example: Tensor) -> tuple[torch.export.ExportedProgram | None, bool]:
+    """The program, and whether it takes batches of any size: torch.export cannot prove it of every network."""
+    if exportable.traced:
+        return None, False
+    if exportable.any_batch:
+        with contextlib.suppress(Exception):  # torch.export's own, of many kinds
+            shapes = ({0: torch.export.Dim("batch", min=1)},)
+            several = example.repeat(2, 1, 1, 1)
+            return torch.export.export(exportable.module, (several,), dynamic_shapes=shapes), True
     try:
-        return torch.export.export(exportable.module, (example,), dynamic_shapes=shapes, strict=False)
-    except Exception as error:  # torch.export's own, of many kinds
+        return torch.export.export(exportable.module, (example,)), False
+    except Exception as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"torch.export refuses this network ({reason})") from None
 
