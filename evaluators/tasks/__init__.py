@@ -100,7 +100,7 @@ class Exportable:
         module: In eval mode, from one tensor (1, c, h, w) to a tensor or a tuple of tensors.
         prepare: A picture to that tensor.
         input_shape: Its (c, h, w): the size that the export holds for.
-        any_batch: Whether the module takes batches of any size, which its export then does where it can.
+        any_batch: Whether the module takes batches of any size; its export then does where it can.
         note: What the export lacks beside the network, in a line; "" for nothing.
         traced: Whether torch.export refuses the module: then there is no program file, and ONNX is written
             by the older, tracing exporter.
