@@ -11,11 +11,12 @@ from torch import nn
 from autola.configs import AnyTask, RetrainConfig, SearchConfig
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.retraining import resume_retraining, run_retraining
-from autola.runs import is_search, stored_config
+from autola.runs import is_search
 from autola.searching import Found, resume_search, run_search
 from autola.tables import Table
+from autola.trained import open_trained
 from evaluators.tasks import TASKS, as_task
-from outputs.run_directory import CONFIG, DATA, WEIGHTS, RunDirectory
+from outputs.run_directory import RunDirectory
 from search_space.config import parse
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
@@ -76,7 +77,9 @@ def resume(run: str | Path) -> Found | Table:
 
 
 def load(run: str | Path) -> nn.Module:
-    """The trained network of one retraining, in eval mode: images normalised as data.json says, to logits.
+    """The trained network of one training, in eval mode, from its records alone.
+
+    A classifier takes images normalised as data.json says to logits.
 
     Args:
         run: Folder of one attention and seed, inside a retraining's.
@@ -84,18 +87,7 @@ def load(run: str | Path) -> nn.Module:
     Raises:
         InputError: If it is no such folder, or its weights are not complete.
     """
-    directory = RunDirectory.open(run)
-    config = stored_config(directory, RetrainConfig)
-    if len(config.attentions) * len(config.seeds) != 1 and not directory.has(WEIGHTS):
-        raise InputError(f"{run} holds several trainings; load one of the folders in it")
-    weights = directory.load_weights()
-    data = directory.json(DATA)
-    model = config.task.network(data, config.attentions[0])
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError:
-        raise InputError(f"the weights of {run} do not fit its {CONFIG}; was that edited?") from None
-    return model.eval()
+    return open_trained(run).network
 
 
 def changed(config: C, changes: dict[str, Any]) -> C:

@@ -39,14 +39,18 @@ def read_arguments(kind: type[T], arguments: Sequence[str], *, command: str, def
         raise InputError(f"{_condensed(errors.getvalue())} (autola {command} --help)") from None
 
 
-def only_resume(arguments: Sequence[str]) -> None:
+def only_resume(arguments: Sequence[str], *, most: int = 1) -> None:
     """Checks that nothing goes with `--resume RUN`.
 
+    Args:
+        arguments: All of the command's.
+        most: Runs that may be named.
+
     Raises:
-        InputError: If something does.
+        InputError: If something else is there.
     """
-    words = [word for argument in arguments for word in argument.split("=", 1)]
-    if len(words) != 2:
+    flag, *runs = [word for argument in arguments for word in argument.split("=", 1)]
+    if flag != "--resume" or not 0 < len(runs) <= most or any(word.startswith("-") for word in runs):
         raise InputError("--resume takes everything from the run; leave the other options out")
 
 
@@ -58,6 +62,17 @@ def option(arguments: Sequence[str], name: str) -> str | None:
         if argument.startswith(f"--{name}="):
             return argument.partition("=")[2]
     return None
+
+
+def without(arguments: Sequence[str], name: str) -> list[str]:
+    """The arguments without `--name VALUE` or `--name=VALUE`."""
+    kept, rest = list[str](), iter(arguments)
+    for argument in rest:
+        if argument == f"--{name}":
+            next(rest, None)
+        elif not argument.startswith(f"--{name}="):
+            kept.append(argument)
+    return kept
 
 
 def _condensed(box: str) -> str:

@@ -9,10 +9,14 @@ import os
 import sys
 from collections.abc import Sequence
 
+from autola.speaking import another_failed, follows, tells
+
 COMMANDS = {
     "search": "find an attention module on your images",
     "inspect": "show what a search found: edges, shares, drawing, cost",
     "retrain": "train networks with attention modules, and compare them",
+    "predict": "draw what a trained network finds onto pictures",
+    "export": "write a trained network as ONNX or torch.export's program",
     "cost": "count parameters, multiply-accumulates, memory and latency",
     "list": "name presets, searchers, operators, backbones, readers and tasks",
     "demo": "search, inspect, retrain and compare on handwritten digits",
@@ -59,14 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = rest[0]
         if name not in COMMANDS:
             raise unknown("command", name, COMMANDS)
-        _log_to_stderr(logging.ERROR if _follows() else logging.INFO)
+        _log_to_stderr(logging.ERROR if follows() else logging.INFO)
         with (
             open(os.devnull, "w") as nowhere,
-            contextlib.redirect_stdout(nowhere if _follows() else sys.stdout),
+            contextlib.redirect_stdout(nowhere if follows() else sys.stdout),
         ):
             importlib.import_module(f"autola.commands.{name}").run(rest[1:])
     except InputError as error:
-        if not _follows():
+        if tells():
             sys.stderr.write(f"autola: {error}\n")
         return 2
     except OSError as error:
@@ -74,10 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         where = f": {error.filename}" if error.filename else ""
-        sys.stderr.write(f"autola: {error.strerror or error}{where}\n")
+        if tells():
+            sys.stderr.write(f"autola: {error.strerror or error}{where}\n")
         return 2
+    except RuntimeError:
+        if another_failed():
+            return 2
+        raise
     except KeyboardInterrupt:
-        if not _follows():
+        if not follows():
             sys.stderr.write("autola: interrupted; what was recorded is kept (--resume RUN goes on)\n")
         return 130
     return 0
@@ -147,11 +156,6 @@ def _misfit(module: str, error: Exception) -> str:
     place = f" ({last.filename}:{last.lineno})" if last else ""
     text = " ".join(str(error).split())
     return f"cannot import {module!r}: {type(error).__name__}: {text}{place}"
-
-
-def _follows() -> bool:
-    """Whether this is one of several processes, and not the one that speaks."""
-    return any(os.environ.get(name, "0") not in ("", "0") for name in ("RANK", "LOCAL_RANK"))
 
 
 def _log_to_stderr(level: int) -> None:

@@ -53,7 +53,10 @@ class DeviceConfig:
     device: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     """Kind of device; auto takes the best there is."""
     devices: int = 1
-    """Devices of this machine to use; each runs one process with its share of every batch."""
+    """Devices of each machine to use; each runs one process with its share of every batch. torchrun and
+    Slurm say it themselves."""
+    machines: int = 1
+    """Machines, where autola is started on each by hand; torchrun and Slurm say it themselves."""
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Of the arithmetic; mixed keeps weights, alphas, statistics and losses in float32."""
     compile: bool = False
@@ -64,7 +67,7 @@ class DeviceConfig:
     """CPU threads; PyTorch's own choice if left out. The last bits of sums depend on their number."""
 
     def __post_init__(self) -> None:
-        for name in ("devices", "threads"):
+        for name in ("devices", "machines", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}={value} is not positive")
@@ -181,6 +184,9 @@ class RetrainConfig(DeviceConfig):
     """What is compared; genotypes are stored in full."""
     seeds: tuple[int, ...] = (0,)
     """Each attention is trained once with every seed."""
+    machines: Annotated[int, tyro.conf.arg(aliases=["--num-nodes"])] = 1
+    """Machines, where autola is started on each by hand; torchrun and Slurm say it themselves. The others'
+    name for it, --num-nodes, is taken as well."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

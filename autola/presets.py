@@ -5,6 +5,7 @@ from __future__ import annotations
 from autola.configs import RetrainConfig, SearchConfig
 from autola.dense_presets import DENSE
 from autola.detection_presets import DETECTION
+from autola.imagenet_presets import IMAGENET
 from evaluators.data import DataConfig
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.classification import Classification
@@ -71,5 +72,5 @@ RETRAIN_PRESETS.add(
     ),
 )
 
-for name, preset in (DETECTION | DENSE).items():
+for name, preset in (IMAGENET | DETECTION | DENSE).items():
     RETRAIN_PRESETS.add(name, preset)

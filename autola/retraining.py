@@ -48,27 +48,48 @@ def run_retraining(config: RetrainConfig, out: Path | None = None) -> Table:
         raise InputError("name at least one attention, for example: none se cbam hoga")
     with own_state(config):
         fabric = make_fabric(config)
-        setting = config.task.read(config.train, fabric)
+        setting = _checked(config, fabric)
         data, seed = setting.describe(), config.seeds[0]
-        for attention in config.attentions:  # whatever is wrong shows before anything is written
-            _start(config, setting, attention, seed, fabric)
         kind = f"retrain-{config.task.subject()}"
         with new_run(config, data, kind=kind, seed=seed, out=out, fabric=fabric) as run:
             return _finish(config, setting, run, fabric)
 
 
-def resume_retraining(run: RunDirectory) -> Table:
+def check_retraining(config: RetrainConfig) -> None:
+    """Does what `run_retraining` does before it writes anything.
+
+    Raises:
+        InputError: If the config or the data is wrong.
+    """
+    with own_state(config):
+        _checked(config, make_fabric(config))
+
+
+def _checked(config: RetrainConfig, fabric: Fabric) -> Setting:
+    setting = config.task.read(config.train, fabric)
+    for attention in config.attentions:  # whatever is wrong shows before anything is written
+        _start(config, setting, attention, config.seeds[0], fabric)
+    return setting
+
+
+def resume_retraining(run: RunDirectory, devices: int | None = None) -> Table:
     """Goes on with a retraining that was stopped: on the CPU, to the weights it would have ended with.
 
     A retraining that is complete is left as it is.
+
+    Args:
+        run: What was stopped.
+        devices: Devices of each machine, where they are others than it began with.
 
     Raises:
         InputError: If the run is no retraining, its records do not fit, or another process is writing to it.
     """
     config = stored_config(run, RetrainConfig)
     _refuse_member(run)
+    if devices is not None:
+        config = replace(config, devices=devices)
     with own_state(config, resumed=run), run:
-        fabric = make_fabric(config)
+        fabric = make_fabric(config, resumed=devices is None)
         in_first(fabric, run.lock)
         if run.has(TABLE):
             log.info("%s is complete", run.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -16,47 +17,80 @@ from search_space.errors import InputError
 
 T = TypeVar("T")
 
+STARTERS = {
+    "torchrun": ("LOCAL_WORLD_SIZE", "WORLD_SIZE"),
+    "Slurm": ("SLURM_NTASKS_PER_NODE", "SLURM_NTASKS"),
+}
+"""Where they say how many processes there are, on this machine and in all."""
 
-def make_fabric(config: DeviceConfig) -> Fabric:
+INTERACTIVE = ("bash", "interactive")
+"""Names of Slurm jobs in which Fabric starts the processes itself."""
+
+
+def make_fabric(config: DeviceConfig, *, resumed: bool = False) -> Fabric:
     """Device, precision and processes, launched.
 
+    Args:
+        config: What is asked for.
+        resumed: Whether the run began elsewhere: torchrun and Slurm may then start another number.
+
     Raises:
-        InputError: If the machine has no such device, or too few of them, or torchrun started another number.
+        InputError: If the machine has no such device, or too few of them, or torchrun or Slurm started
+            another number of processes than is asked for.
     """
     if config.device == "gpu" and not torch.cuda.is_available():
         raise InputError("no GPU that torch can use; choose --device cpu or auto")
     if config.device == "mps" and not torch.backends.mps.is_available():
         raise InputError("no MPS device; choose --device cpu or auto")
+    asked = (1, 1) if resumed and _started() else (config.devices, config.machines)
+    devices, num_nodes = started_processes(*asked)
     uses_gpu = config.device in ("auto", "gpu") and torch.cuda.is_available()
-    if uses_gpu and config.devices > torch.cuda.device_count():
-        raise InputError(f"{config.devices} devices are asked for; there are {torch.cuda.device_count()}")
-    devices, machines = config.devices, 1
-    if torch.distributed.is_torchelastic_launched():
-        devices, machines = _started_by_torchrun(config.devices)
+    if uses_gpu and devices > torch.cuda.device_count():
+        raise InputError(f"{devices} devices are asked for; there are {torch.cuda.device_count()}")
     fabric = Fabric(
-        accelerator=config.device, devices=devices, num_nodes=machines, precision=config.precision
+        accelerator=config.device, devices=devices, num_nodes=num_nodes, precision=config.precision
     )
+    # Gradients of 1x1 convolutions have other strides than their buckets; both are contiguous.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     fabric.launch()
     return fabric
 
 
-def _started_by_torchrun(asked: int) -> tuple[int, int]:
-    """Processes of a machine, and machines, as torchrun started them.
+def started_processes(devices: int, num_nodes: int) -> tuple[int, int]:
+    """Processes of each machine, and machines, as torchrun or Slurm started them; else as asked for.
+
+    Args:
+        devices: Asked for, of each machine; 1 leaves it to whoever starts the processes.
+        num_nodes: Machines asked for; 1 likewise.
 
     Raises:
-        InputError: If another number of devices is asked for.
+        InputError: If they started another number than is asked for.
     """
-    here, all_of_them = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
-    if asked not in (1, here):
+    starter = _started()
+    if starter is None:
+        return devices, num_nodes
+    here, everywhere = STARTERS[starter]
+    total = int(os.environ[everywhere])
+    if starter == "Slurm" and here not in os.environ and total > 1:
+        raise InputError(f"Slurm started {total} tasks; say how many on each machine: --ntasks-per-node")
+    each = int(os.environ.get(here, "1"))
+    if total % each:
         raise InputError(
-            f"torchrun started {here} processes on this machine, and --devices says {asked}; leave it out"
-        )
-    if all_of_them % here:
-        raise InputError(
-            f"torchrun started {all_of_them} processes, which is not {here} on every machine; "
+            f"{starter} started {total} processes, which is not {each} on every machine; "
             "give all machines one number"
         )
-    return here, all_of_them // here
+    for name, asked, started in (("devices", devices, each), ("machines", num_nodes, total // each)):
+        if asked not in (1, started):
+            raise InputError(f"{starter} started {started}, and --{name} says {asked}; leave it out")
+    return each, total // each
+
+
+def _started() -> str | None:
+    """Who started this process, if not the user."""
+    if torch.distributed.is_torchelastic_launched():
+        return "torchrun"
+    slurm = "SLURM_NTASKS" in os.environ and os.environ.get("SLURM_JOB_NAME") not in INTERACTIVE
+    return "Slurm" if slurm else None
 
 
 def device_line(fabric: Fabric) -> str:

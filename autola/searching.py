@@ -97,7 +97,7 @@ def resume_search(run: RunDirectory) -> Found:
 
         return resume_front(config, run)
     with own_state(config, resumed=run), run:
-        fabric = make_fabric(config)
+        fabric = make_fabric(config, resumed=True)
         in_first(fabric, run.lock)
         if run.has(RESULT):
             run.drop_checkpoints()

@@ -32,8 +32,5 @@ def run(arguments: list[str]) -> None:
     inspect.run([str(found.run), "--png", str(Path(found.run) / "cell.png")])
     attentions = ("none", "se", "cbam", f"hoga:{found.run}")
     out_of_terminal(f"\n$ autola retrain {' '.join(attentions)} --preset digits")
-    show(
-        run_retraining(
-            replace(RETRAIN_PRESETS["digits"], attentions=tuple(parse_attention(text) for text in attentions))
-        )
-    )
+    terms = tuple(parse_attention(text) for text in attentions)
+    show({"digits": run_retraining(replace(RETRAIN_PRESETS["digits"], attentions=terms))})

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from autola.arguments import only_resume, option, out_of_terminal, read_arguments
+from autola.arguments import only_resume, option, out_of_terminal, read_arguments, without
 from autola.commands.cost import mega
 from autola.configs import RetrainConfig
 from autola.presets import RETRAIN_PRESETS
@@ -43,8 +44,12 @@ class Arguments:
     """Two short epochs on few small images: the whole path in minutes on a CPU."""
     out: Path | None = None
     """Run folder to make; a new one under ./outputs/runs if left out."""
-    resume: Path | None = None
-    """Run folder of a retraining that was stopped, to go on with; no other option goes with it."""
+    recipe: Literal["paper", "modern", "both"] = "paper"
+    """The preset as it is, the one of today's habits that is named PRESET-modern, or one after the other:
+    two runs, OUT-paper and OUT-modern, and one table."""
+    resume: tuple[Path, ...] = ()
+    """Run folder of a retraining that was stopped, to go on with, or several for one table; no other option
+    than --devices goes with it."""
     config: Annotated[RetrainConfig, tyro.conf.arg(name="")]
     """Settings."""
 
@@ -53,7 +58,51 @@ def run(arguments: list[str]) -> None:
     """Retrains, and prints the table."""
     preset, task = option(arguments, "preset"), option(arguments, "task")
     preset = preset or (TASKS[task].preset if task else DEFAULT)
-    config = RETRAIN_PRESETS[preset]
+    read = {
+        recipe: _read(arguments, preset, RETRAIN_PRESETS[name], task)
+        for recipe, name in _recipes(preset, option(arguments, "recipe")).items()
+    }
+    given = next(iter(read.values()))
+    configs = {recipe: _whole(each) for recipe, each in read.items()}
+    # Each import is slow: Fabric.
+    from autola.retraining import check_retraining, resume_retraining, run_retraining
+
+    if given.resume:
+        only_resume(without(arguments, "devices"), most=len(given.resume))
+        runs = [RunDirectory.open(path) for path in given.resume]
+        devices = given.config.devices if option(arguments, "devices") else None
+        show({run.path.name: resume_retraining(run, devices) for run in runs})
+    elif len(configs) == 1:
+        show({name: run_retraining(config, given.out) for name, config in configs.items()})
+    else:
+        outs = {name: given.out and given.out.with_name(f"{given.out.name}-{name}") for name in configs}
+        for name, config in configs.items():  # the second run must not fail when the first has ended
+            check_retraining(config)
+            if (out := outs[name]) and out.exists():
+                raise InputError(f"{out} exists already; choose another --out, or go on with --resume")
+        show({name: run_retraining(config, outs[name]) for name, config in configs.items()})
+
+
+def _recipes(preset: str, recipe: str | None) -> dict[str, str]:
+    """Recipe to the preset that has it.
+
+    Raises:
+        InputError: If the preset has no modern one.
+    """
+    modern = f"{preset}-modern"
+    if recipe in ("modern", "both") and modern not in RETRAIN_PRESETS:
+        both = [name for name in RETRAIN_PRESETS if f"{name}-modern" in RETRAIN_PRESETS]
+        raise InputError(f"preset {preset} has one recipe; there are two of {', '.join(both)}")
+    names = {"paper": preset, "modern": modern}
+    return names if recipe == "both" else {recipe: names[recipe]} if recipe in names else {"paper": preset}
+
+
+def _read(arguments: list[str], preset: str, config: RetrainConfig, task: str | None) -> Arguments:
+    """The arguments, over the values of a preset.
+
+    Raises:
+        InputError: If they cannot be read, or name two presets or tasks.
+    """
     if task and task != config.task.name:
         config = replace(config, task=as_task(TASKS[task], config.task))
     default = Arguments(preset=preset, task=config.task.name, config=config)
@@ -62,32 +111,51 @@ def run(arguments: list[str]) -> None:
         raise InputError(f"two presets are given: {preset} and {given.preset}")
     if given.task != config.task.name:
         raise InputError(f"two tasks are given: {config.task.name} and {given.task}")
+    return given
+
+
+def _whole(given: Arguments) -> RetrainConfig:
     attentions = tuple(parse_attention(text) for text in given.attentions)
-    config = replace(given.config.smoke() if given.smoke else given.config, attentions=attentions)
-    from autola.retraining import resume_retraining, run_retraining  # slow: Fabric
-
-    if given.resume is not None:
-        only_resume(arguments)
-        table = resume_retraining(RunDirectory.open(given.resume))
-    else:
-        table = run_retraining(config, given.out)
-    show(table)
+    return replace(given.config.smoke() if given.smoke else given.config, attentions=attentions)
 
 
-def show(table: Table) -> None:
-    """Prints a table: a row an attention, differences to the plain network beside it."""
-    plain = next((row for row in table.rows if row.attention == "none"), None)
+def show(tables: Mapping[str, Table]) -> None:
+    """Prints tables as one: a row an attention, differences to the plain network of its table beside it.
+
+    Args:
+        tables: By the name of the recipe, or run, which is told where there are several.
+    """
+    first = next(iter(tables.values()))
+    scores = {table.score for table in tables.values()}
     view = RichTable(box=None, header_style="bold", pad_edge=False)
+    if len(tables) > 1:
+        view.add_column("recipe")
     view.add_column("attention", overflow="fold")
-    for column in ("params", "MACs", f"{table.score} %", "to none", "seeds", "s / seed"):
+    for column in ("params", "MACs", f"{first.score if len(scores) == 1 else 'score'} %"):
         view.add_column(column, justify="right")
+    for column in ("to none", "seeds", "s / seed"):
+        view.add_column(column, justify="right")
+    for name, table in tables.items():
+        for cells in _rows(table):
+            view.add_row(*([name] if len(tables) > 1 else []), *cells)
+    Console().print(view)
+    if any(row.attention == "none" and row.spread is not None for row in first.rows):
+        out_of_terminal(
+            "± standard deviation over seeds; to none: mean difference by seed ± half its 95 % interval"
+        )
+    for table in tables.values():
+        out_of_terminal(f"run    {table.run}")
+
+
+def _rows(table: Table) -> Iterator[list[str | Text]]:
+    plain = next((row for row in table.rows if row.attention == "none"), None)
     for row in table.rows:
         spread = f" ± {100 * row.spread:.2f}" if row.spread is not None else ""
         difference = ""
         if plain is not None and row is not plain:
             shift, interval = row.difference(plain)
             difference = f"{100 * shift:+.2f}" + (f" ± {100 * interval:.2f}" if interval is not None else "")
-        view.add_row(
+        yield [
             Text(short_label(row.attention)),
             f"{row.params:,}",
             mega(row.macs),
@@ -95,10 +163,4 @@ def show(table: Table) -> None:
             difference,
             str(len(row.seeds)),
             f"{row.seconds:.0f}",
-        )
-    Console().print(view)
-    if plain is not None and plain.spread is not None:
-        out_of_terminal(
-            "± standard deviation over seeds; to none: mean difference by seed ± half its 95 % interval"
-        )
-    out_of_terminal(f"run    {table.run}")
+        ]

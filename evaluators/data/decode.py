@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from evaluators.data.index import Index, Source
 from evaluators.data.memory import check_fits
 from evaluators.data.progress import tracked
 from search_space.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 log = logging.getLogger(__name__)
 
@@ -66,26 +69,38 @@ def decode(source: Source, index: Index, image_size: int | None) -> UInt8[Tensor
 
 
 def pixels_of(file: bytes | Path, image_size: int | None) -> _Pixels:
-    """Decodes one image to RGB, shape (h, w, 3); with `image_size`, resized at the short side and cropped.
-
-    Transparency is dropped, 16-bit grey keeps its upper byte, of several frames the first counts.
-    """
+    """Decodes one image to RGB, shape (h, w, 3); with `image_size`, resized at the short side and cropped."""
     from PIL import Image
 
     with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
-        if image.mode.startswith("I;16"):
-            image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-        elif image.mode in ("I", "F"):
-            raise ValueError("its pixels have 32 bits of unknown range; store it with 8 bits")
-        elif image.mode == "P" and "transparency" in image.info:
-            image = image.convert("RGBA")
-        image = image.convert("RGB")
+        image = as_rgb(image)
         if image_size is not None:
-            image = _fit(image, image_size)
+            image = fit(image, image_size)
         return np.asarray(image)
 
 
-def _fit(image: Any, side: int) -> Any:
+def as_rgb(image: Image) -> Image:
+    """An image of any mode in RGB.
+
+    Transparency is dropped, 16-bit grey keeps its upper byte, of several frames the first counts.
+
+    Raises:
+        ValueError: If the range of its pixels is not known.
+        OSError: If it is damaged.
+    """
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise ValueError("its pixels have 32 bits of unknown range; store it with 8 bits")
+    elif image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def fit(image: Image, side: int) -> Image:
+    """Resizes the short side and crops the centre, to a square of `side` pixels."""
     from PIL import Image
 
     width, height = image.size

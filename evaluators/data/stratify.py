@@ -36,17 +36,25 @@ def hold_out(images: ImageSet, fraction: float, seed: int = 0) -> tuple[ImageSet
     Raises:
         InputError: If `fraction` is not between 0 and 1, or nothing is left on one side.
     """
+    rest, held = held_out(images.labels, len(images.classes), fraction, seed)
+    return images.select(rest), images.select(held)
+
+
+def held_out(
+    labels: Int64[Tensor, "n"], num_classes: int, fraction: float, seed: int = 0
+) -> tuple[Int64[Tensor, "m"], Int64[Tensor, "k"]]:
+    """The same as places in order, from the labels alone."""
     if not 0 < fraction < 1:
         raise InputError(f"cannot hold out a fraction of {fraction:g}; give a number between 0 and 1")
-    counts = _counts(images)
+    counts = torch.bincount(labels, minlength=num_classes)
     most = (counts - 1).clamp(min=0)
-    total = min(round(fraction * len(images)), int(most.sum()))
+    total = min(round(fraction * len(labels)), int(most.sum()))
     if total < 1:
         raise InputError(
-            f"holding out {fraction:g} of {len(images)} images in {len(images.classes)} classes leaves none; "
+            f"holding out {fraction:g} of {len(labels)} images in {num_classes} classes leaves none; "
             "give a larger fraction or more images"
         )
-    held, rest = _divide(images, quotas(counts, total, torch.zeros_like(counts), most), seed)
+    held, rest = _chosen(labels, quotas(counts, total, torch.zeros_like(counts), most), seed)
     return rest, held
 
 
@@ -96,11 +104,19 @@ def _counts(images: ImageSet) -> Int64[Tensor, "k"]:
 
 def _divide(images: ImageSet, quota: Int64[Tensor, "k"], seed: int) -> tuple[ImageSet, ImageSet]:
     """Picks `quota` images of each class at random; both parts keep the order of `images`."""
-    shuffled = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-    by_class = shuffled[images.labels[shuffled].argsort(stable=True)]
-    labels = images.labels[by_class]
-    counts = _counts(images)
-    rank = torch.arange(len(images)) - (counts.cumsum(0) - counts)[labels]
-    chosen = torch.zeros(len(images), dtype=torch.bool)
-    chosen[by_class] = rank < quota[labels]
-    return images.select(chosen.nonzero().flatten()), images.select((~chosen).nonzero().flatten())
+    chosen, rest = _chosen(images.labels, quota, seed)
+    return images.select(chosen), images.select(rest)
+
+
+def _chosen(
+    labels: Int64[Tensor, "n"], quota: Int64[Tensor, "k"], seed: int
+) -> tuple[Int64[Tensor, "m"], Int64[Tensor, "l"]]:
+    """The same as places, from the labels alone."""
+    shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    by_class = shuffled[labels[shuffled].argsort(stable=True)]
+    ordered = labels[by_class]
+    counts = torch.bincount(labels, minlength=len(quota))
+    rank = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[ordered]
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    chosen[by_class] = rank < quota[ordered]
+    return chosen.nonzero().flatten(), (~chosen).nonzero().flatten()

@@ -106,6 +106,7 @@ class Stream:
             collate_fn=_Collate(self._collate),
             num_workers=self._num_workers,
             pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # torch's own would move on, and with it what the step draws
         )
 
     def _share(self, epoch: int, index: int) -> list[tuple[int, int]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 import torch
@@ -11,12 +13,18 @@ from torch import Tensor, nn
 
 from evaluators.recipe import TrainConfig
 from evaluators.seeds import seed_of
+from evaluators.starting_weights import start_from
+from evaluators.weight_sources import read_weights
 from search_space.config import config
+from search_space.errors import InputError
 from search_space.grammar import Term
 from search_space.registry import Registry
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+    from PIL.Image import Image
+
+log = logging.getLogger(__name__)
 
 Split = Literal["validation", "test"]
 
@@ -71,6 +79,41 @@ class Setting(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a trained network sees in one picture.
+
+    Attributes:
+        picture: The picture with what was found drawn onto it, in RGB.
+        found: The same as JSON values: a short list, best first.
+    """
+
+    picture: Image
+    found: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Exportable:
+    """What of a network goes into other formats.
+
+    Attributes:
+        module: In eval mode, from one tensor (1, c, h, w) to a tensor or a tuple of tensors.
+        prepare: A picture to that tensor.
+        input_shape: Its (c, h, w): the size that the export holds for.
+        any_batch: Whether the module takes batches of any size; its export then does where it can.
+        note: What the export lacks beside the network, in a line; "" for nothing.
+        traced: Whether torch.export refuses the module: then there is no program file, and ONNX is written
+            by the older, tracing exporter.
+    """
+
+    module: nn.Module
+    prepare: Callable[[Image], Tensor]
+    input_shape: tuple[int, int, int]
+    any_batch: bool = False
+    note: str = ""
+    traced: bool = False
+
+
 @config
 class TaskConfig:
     """What is trained, on what; one registered class a task."""
@@ -78,6 +121,12 @@ class TaskConfig:
     name: ClassVar[str]
     preset: ClassVar[str] = "digits"
     """Preset that `--task NAME` starts from."""
+
+    weights: str | None = None
+    """Weights to start from: a file (.pth, .safetensors), the folder of a training of ours, or a published
+    name: torchvision's (IMAGENET1K_V2, DEFAULT), or `pretrained` for torchvision's or timm's own choice."""
+    identity: bool = False
+    """Whether attention starts as the identity, so that it leaves weights to start from unharmed."""
 
     def read(self, train: TrainConfig, fabric: Fabric) -> Setting:
         """Reads the data.
@@ -92,7 +141,7 @@ class TaskConfig:
         raise NotImplementedError(f"{type(self).__name__} has to define read")
 
     def network(self, data: Mapping[str, Any], attention: tuple[Term, ...]) -> nn.Module:
-        """A new network, its weights from torch's random state.
+        """A new network, its weights from torch's random state; `new_network` then loads `weights`.
 
         Args:
             data: What `Setting.describe` tells; the data themselves are not needed.
@@ -102,6 +151,40 @@ class TaskConfig:
             InputError: If the attention does not fit.
         """
         raise NotImplementedError(f"{type(self).__name__} has to define network")
+
+    def published(self) -> tuple[str, ...]:
+        """Names of the network, and of the backbone in it, that torchvision or timm publish weights for."""
+        return ()
+
+    def fitted(
+        self, weights: Mapping[str, Tensor], network: nn.Module, data: Mapping[str, Any]
+    ) -> Mapping[str, Tensor]:
+        """The weights to start from, changed where the network counts or names something in another way.
+
+        Args:
+            weights: As they were read.
+            network: The new network.
+            data: What `Setting.describe` told.
+        """
+        return weights
+
+    def predict(self, network: nn.Module, data: Mapping[str, Any], image: Image) -> Prediction:
+        """What a trained network, in eval mode on any device, sees in a picture of any size and mode.
+
+        Args:
+            network: As `network` builds it, trained.
+            data: What `Setting.describe` told.
+            image: The picture.
+        """
+        raise InputError(f"the task {self.name} cannot show predictions")
+
+    def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:
+        """What of a trained network `autola export` writes."""
+        raise InputError(f"the task {self.name} cannot be exported")
+
+    def examples(self, number: int) -> list[Image]:
+        """A few pictures of the test set for `export` to try; none where the data is not at hand."""
+        return []
 
     def subject(self) -> str:
         """What is trained on, in a word: begins the name of run folders."""
@@ -141,6 +224,23 @@ def as_task(kind: type[TaskConfig], given: TaskConfig) -> TaskConfig:
 def new_network(
     config: TaskConfig, data: Mapping[str, Any], attention: tuple[Term, ...], seed: int
 ) -> nn.Module:
-    """A new network, a function of the seed: the backbone's weights are the same whatever the attention."""
+    """A new network with the weights it starts from.
+
+    Random weights are a function of the seed: the backbone's are the same whatever the attention.
+
+    Raises:
+        InputError: If the attention does not fit, or the weights to start from.
+    """
     torch.manual_seed(seed_of(seed, "network"))
-    return config.network(data, attention)
+    network = config.network(data, attention)
+    if config.weights is not None:
+        with torch.device("meta"):
+            plain = config.network(data, ()).state_dict()
+        given = read_weights(config.weights, config.published())
+        _say_once(start_from(network, plain, config.fitted(given, network, data), config.weights))
+    return network
+
+
+@cache
+def _say_once(text: str) -> None:
+    log.info(text)

@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluators.data import Augment, Batches, DataConfig, ImageSet, hold_out, normalization, read
+from evaluators.data.decode import as_rgb, fit
+from evaluators.data.pictures import Normalise
 from evaluators.job import wide
 from evaluators.recipe import TrainConfig
-from evaluators.tasks import Split, TaskConfig, task
+from evaluators.tasks import Exportable, Prediction, Split, TaskConfig, task
+from evaluators.tasks.top_classes import top_classes
 from search_space.config import config
+from search_space.errors import InputError
 from search_space.grammar import Term
 from supernet.attach import attach
 from supernet.backbones import build_backbone
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+    from PIL.Image import Image
 
 
 SCORE = "accuracy"
 
 SMOKE = 200
 """Images of a first look."""
+
+
+class LabelledBatches(Protocol):
+    """Images (b, c, h, w) on the device, normalised, with their labels (b,)."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]: ...
+
+    def batch(self, epoch: int, index: int) -> tuple[Tensor, Tensor]:
+        """This process's share of a batch."""
+        ...
 
 
 class ClassificationTask:
@@ -39,6 +57,8 @@ class ClassificationTask:
         validation: Held-out batches; None for none.
         test: Test batches; None where the test set is not to be seen.
         label_smoothing: Share of the target spread evenly over the classes.
+        mixing: From images and labels of a training batch to mixed images and shares of the classes.
+        top5: Whether evaluation also tells how often the label is among the five likeliest classes.
     """
 
     figures: tuple[str, ...] = ("accuracy",)
@@ -47,16 +67,18 @@ class ClassificationTask:
     def __init__(
         self,
         model: nn.Module,
-        train: Batches,
+        train: LabelledBatches,
         fabric: Fabric,
         *,
-        validation: Batches | None = None,
-        test: Batches | None = None,
+        validation: LabelledBatches | None = None,
+        test: LabelledBatches | None = None,
         label_smoothing: float = 0.0,
+        mixing: nn.Module | None = None,
+        top5: bool = False,
     ) -> None:
         self.model, self.train, self.fabric = model, train, fabric
         self.splits = {"validation": validation, "test": test}
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.mixing, self.top5 = label_smoothing, mixing, top5
         self.num_batches = len(train)
         self.has_validation = validation is not None
 
@@ -64,14 +86,14 @@ class ClassificationTask:
         return self.train.batch(epoch, index)
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
-        images, labels = batch
+        images, labels = batch if self.mixing is None else self.mixing(*batch)
         logits = model(images)
         return cross_entropy(logits, labels, self.label_smoothing), accuracy(logits, labels)
 
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         batches = self.splits[split]
         assert batches is not None, f"the task has no {split} part"
-        return evaluate(model, batches, self.fabric)
+        return evaluate(model, batches, self.fabric, top5=self.top5)
 
 
 @task("classification")
@@ -96,7 +118,31 @@ class Classification(TaskConfig):
             in_channels=data["input_shape"][0],
             width=self.width,
         )
-        return attach(backbone, attention, input_shape=data["input_shape"])
+        return attach(backbone, attention, input_shape=data["input_shape"], identity=self.identity)
+
+    def published(self) -> tuple[str, ...]:
+        return (self.backbone,)
+
+    def predict(self, network: nn.Module, data: Mapping[str, Any], image: Image) -> Prediction:
+        picture = as_rgb(image)
+        with torch.inference_mode():
+            logits = network(_prepared(data, picture, network))[0]
+        return top_classes(logits, data["classes"], picture)
+
+    def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:
+        def prepare(image: Image) -> Tensor:
+            return _prepared(data, as_rgb(image), network)
+
+        return Exportable(network, prepare, tuple(data["input_shape"]), any_batch=True)
+
+    def examples(self, number: int) -> list[Image]:
+        from PIL import Image
+
+        try:
+            images = read(self.data).test.images[:number]
+        except InputError:
+            return []
+        return [Image.fromarray(pixels.squeeze(-1).numpy()) for pixels in images]
 
     def subject(self) -> str:
         return self.data.name
@@ -164,6 +210,18 @@ class ClassificationSetting:
         )
 
 
+def _prepared(data: Mapping[str, Any], picture: Image, network: nn.Module) -> Tensor:
+    """A picture as the network wants it: short side resized, centre cropped, normalised; (1, c, h, w)."""
+    channels, height, width = data["input_shape"]
+    if height != width:
+        raise InputError(f"the network wants images of {height}x{width} pixels, and predicts squares alone")
+    square = fit(picture, height)
+    pixels = np.asarray(square.convert("L") if channels == 1 else square).reshape(height, width, channels)
+    weight = next(network.parameters())
+    normalise = Normalise(data["mean"], data["std"], weight.dtype)
+    return normalise(torch.tensor(pixels).permute(2, 0, 1)[None]).to(weight.device)
+
+
 def describe(images: ImageSet, mean: Sequence[float], std: Sequence[float]) -> dict[str, Any]:
     """What a classifier has to know of its images, as JSON values."""
     return {
@@ -181,28 +239,34 @@ def real_dtype(fabric: Fabric) -> torch.dtype:
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy, in float32 at least."""
+    """Mean cross-entropy, in float32 at least; labels are classes (b,), or shares of them (b, classes)."""
     real = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return F.cross_entropy(real, labels, label_smoothing=label_smoothing)
+    target = labels if labels.ndim == 1 else labels.to(real.dtype)
+    return F.cross_entropy(real, target, label_smoothing=label_smoothing)
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Share of the images whose largest logit is the label's, as a scalar tensor."""
-    return (logits.argmax(1) == labels).to(wide(logits.device)).mean()
+    """Share of the images whose largest logit is the label's, or its largest share's, as a scalar tensor."""
+    target = labels if labels.ndim == 1 else labels.argmax(1)
+    return (logits.argmax(1) == target).to(wide(logits.device)).mean()
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Batches, fabric: Fabric) -> dict[str, float]:
-    """Mean cross-entropy and top-1 accuracy over all images of all processes, in eval mode."""
+def evaluate(
+    model: nn.Module, batches: LabelledBatches, fabric: Fabric, *, top5: bool = False
+) -> dict[str, float]:
+    """Mean cross-entropy, top-1 and perhaps top-5 accuracy over all images of all processes, in eval mode."""
     training = model.training
     model.eval()
     real = wide(fabric.device)
-    sums = torch.zeros(3, dtype=real, device=fabric.device)
+    sums = torch.zeros(4, dtype=real, device=fabric.device)
     for images, labels in batches:
         logits = model(images)
         loss = F.cross_entropy(logits.to(real), labels, reduction="sum")
-        correct = (logits.argmax(1) == labels).to(real).sum()
-        sums += torch.stack((loss, correct, torch.full_like(loss, len(labels))))
+        first = (logits.argmax(1) == labels).sum()
+        five = (logits.topk(min(5, logits.shape[1])).indices == labels[:, None]).sum()
+        sums += torch.stack((loss, first.to(real), five.to(real), torch.full_like(loss, len(labels))))
     model.train(training)
-    loss_sum, correct_sum, count = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum")).tolist()
-    return {"loss": loss_sum / count, "accuracy": correct_sum / count}
+    loss, first, five, count = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum")).tolist()
+    metrics = {"loss": loss / count, "accuracy": first / count}
+    return metrics | {"top5_accuracy": five / count} if top5 else metrics

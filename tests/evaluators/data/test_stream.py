@@ -65,9 +65,10 @@ def test_workers_read_the_same_from_any_place_and_tell_what_is_wrong():
         list(stream(Numbers(9, bad=2), num_workers=1, drop_last=False))
 
 
-def test_reading_leaves_the_random_state_alone():
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_reading_leaves_the_random_state_alone(num_workers):
     before = torch.get_rng_state()
-    stream(Numbers(9)).batch(0, 0)
+    stream(Numbers(9), num_workers=num_workers).batch(0, 0)
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -1,0 +1,42 @@
+"""`autola export`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from autola.arguments import out_of_terminal, read_arguments
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Writes a trained network for use elsewhere, and checks that what is written agrees with it."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Folder of one training: RUN/se-seed0."""
+    onnx: Path | None = None
+    """ONNX file to write; needs autola[export]."""
+    program: Path | None = None
+    """File of torch.export to write (.pt2)."""
+    images: tuple[Path, ...] = ()
+    """Pictures to try; test pictures of the run if left out."""
+
+
+def run(arguments: list[str]) -> None:
+    """Exports."""
+    given = read_arguments(Arguments, arguments, command="export")
+    from autola.exporting import run_export  # slow: torch
+
+    report = run_export(given.run, onnx=given.onnx, program=given.program, images=given.images)
+    batch, *sides = report.input_shape
+    out_of_terminal(f"input  {batch or 'any'} x {' x '.join(map(str, sides))}, normalised")
+    if report.note:
+        out_of_terminal(f"note   {report.note}")
+    for file in report.files:
+        out_of_terminal(
+            f"{file.path}  {file.kind}, max difference {file.difference:.2g} of {file.scale:.3g} "
+            f"on {report.inputs}"
+        )

@@ -1,0 +1,60 @@
+"""`autola predict`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from autola.arguments import out_of_terminal, read_arguments
+from search_space.errors import InputError
+
+OUT = Path("predictions")
+
+SHOWN = 5
+"""Entries told of each picture; --json tells all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Shows pictures to a trained network, and draws what it finds onto copies of them."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Folder of one training: RUN/se-seed0."""
+    images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE ...")] = ()
+    """Pictures of any type, size and mode that Pillow knows."""
+    out: Path | None = None
+    """New folder for the pictures; ./predictions if left out, none with --json."""
+    json: bool = False
+    """Print one JSON list: image, found, and picture where it was drawn."""
+
+
+def run(arguments: list[str]) -> None:
+    """Predicts."""
+    given = read_arguments(Arguments, arguments, command="predict")
+    if not given.images:
+        raise InputError("name at least one image")
+    from autola.predicting import run_predictions  # slow: torch
+
+    told = run_predictions(given.run, given.images, given.out or (None if given.json else OUT))
+    if given.json:
+        out_of_terminal(json.dumps(told))
+        return
+    for entry in told:
+        out_of_terminal(entry["image"])
+        for found in entry["found"][:SHOWN]:
+            out_of_terminal("  " + "  ".join(_text(found[key]) for key in found))
+        if len(entry["found"]) > SHOWN:
+            out_of_terminal(f"  and {len(entry['found']) - SHOWN} more")
+    out_of_terminal(f"pictures  {given.out or OUT}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list | tuple):
+        return "[" + " ".join(map(_text, value)) + "]"
+    return str(value)

@@ -1,0 +1,204 @@
+"""A trained network in other formats: torch.export's program, and ONNX."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autola.trained import Trained, open_trained
+from evaluators.data.pictures import open_picture
+from evaluators.tasks import Exportable
+from outputs.files import write_atomically
+from search_space.config import config
+from search_space.errors import InputError
+
+NEEDED = ("onnx", "onnxscript", "onnxruntime")
+
+EXAMPLES = 4
+"""Test pictures that an export is tried on."""
+
+TOLERANCE = 1e-3
+"""Largest difference to the network, in shares of the largest output, that rounding may explain."""
+
+
+@config
+class Exported:
+    """A file and how it compares."""
+
+    path: str
+    """The file."""
+    kind: str
+    """Its format."""
+    difference: float
+    """Largest absolute difference to the network's outputs."""
+    scale: float
+    """Largest absolute output of the network."""
+
+
+@config
+class Report:
+    """What an export ends with."""
+
+    inputs: str
+    """What the files were tried on."""
+    input_shape: tuple[int, ...]
+    """Batch, channels, height and width that the files take; 0 for any."""
+    note: str
+    """What the files lack beside the network."""
+    files: tuple[Exported, ...]
+    """What was written."""
+
+
+def run_export(
+    run: Path, *, onnx: Path | None = None, program: Path | None = None, images: Sequence[Path] = ()
+) -> Report:
+    """Writes a trained network and holds what was written against it.
+
+    Args:
+        run: Folder of one training.
+        onnx: ONNX file to write.
+        program: torch.export's file to write.
+        images: Pictures to try; test pictures of the run if there are none, else random numbers.
+
+    Raises:
+        InputError: If the run or a picture cannot be read, the task or network cannot be exported, a package
+            is missing, or a file does not agree with the network; it is not written then.
+    """
+    if onnx is None and program is None:
+        raise InputError("nothing to write: give --onnx FILE, --program FILE or both")
+    if onnx is not None and (missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]):
+        raise InputError(f"ONNX needs {', '.join(missing)}: pip install 'autola[export]'")
+    for path in (onnx, program):
+        if path is not None and not path.parent.is_dir():
+            raise InputError(f"no folder {path.parent} to write {path.name} to")
+    trained = open_trained(run)
+    exportable = trained.task.exportable(trained.network, trained.data)
+    if program is not None and exportable.traced:
+        raise InputError(f"torch.export refuses this network ({exportable.note}); give --onnx alone")
+    inputs, told = _inputs(trained, exportable, images)
+    files = list[Exported]()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of the exporters, about themselves
+        exported, any_batch = _program(exportable, inputs[0])
+        if program is not None:
+            assert exported is not None
+            files.append(_checked(program, "program", exported, exportable, inputs))
+        if onnx is not None:
+            files.append(_checked(onnx, "ONNX", exported, exportable, inputs))
+    return Report(
+        inputs=told,
+        input_shape=(0 if any_batch else 1, *exportable.input_shape),
+        note=exportable.note,
+        files=tuple(files),
+    )
+
+
+def _inputs(trained: Trained, exportable: Exportable, images: Sequence[Path]) -> tuple[list[Tensor], str]:
+    pictures = [open_picture(image) for image in images]
+    told = f"{len(pictures)} given picture(s)"
+    if not pictures:
+        pictures = trained.task.examples(EXAMPLES)
+        told = f"{len(pictures)} test picture(s)"
+    if pictures:
+        return [exportable.prepare(picture) for picture in pictures], told
+    weight = next(exportable.module.parameters())
+    generator = torch.Generator().manual_seed(0)
+    shape = (1, *exportable.input_shape)
+    numbers = [torch.randn(shape, generator=generator, dtype=weight.dtype) for _ in range(EXAMPLES)]
+    return (
+        numbers,
+        f"{EXAMPLES} inputs of random numbers (no pictures given, and the test set is not at hand)",
+    )
+
+
+def _program(exportable: Exportable, example: Tensor) -> tuple[torch.export.ExportedProgram | None, bool]:
+    """The program, and whether it takes batches of any size, which torch.export cannot always prove."""
+    if exportable.traced:
+        return None, False
+    if exportable.any_batch:
+        with contextlib.suppress(Exception):  # torch.export's own, of many kinds
+            shapes = ({0: torch.export.Dim("batch", min=1)},)
+            several = example.repeat(2, 1, 1, 1)
+            return torch.export.export(exportable.module, (several,), dynamic_shapes=shapes), True
+    try:
+        return torch.export.export(exportable.module, (example,)), False
+    except Exception as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"torch.export refuses this network ({reason})") from None
+
+
+def _checked(
+    path: Path,
+    kind: str,
+    exported: torch.export.ExportedProgram | None,
+    exportable: Exportable,
+    inputs: Sequence[Tensor],
+) -> Exported:
+    """Writes a file, reads it again and compares; a file that does not agree is not kept."""
+    found: list[tuple[float, float]] = []
+
+    def write(temporary: Path) -> None:
+        run = _write_onnx if kind == "ONNX" else _write_program
+        found.append(_difference(exportable, run(temporary, exported, exportable, inputs[0]), inputs))
+        difference, scale = found[0]
+        if not difference <= TOLERANCE * scale:
+            raise InputError(
+                f"the {kind} file differs from the network by {difference:.3g}, outputs being up to "
+                f"{scale:.3g}; it is not kept"
+            )
+
+    write_atomically(path, write)
+    return Exported(path=str(path), kind=kind, difference=found[0][0], scale=found[0][1])
+
+
+def _difference(
+    exportable: Exportable, other: Callable[[Tensor], Sequence[Tensor]], inputs: Sequence[Tensor]
+) -> tuple[float, float]:
+    difference, scale = 0.0, 0.0
+    for given in inputs:
+        for ours, theirs in zip(_flat(exportable.module(given)), other(given), strict=True):
+            if ours.shape != theirs.shape:
+                return float("inf"), float(ours.abs().max())
+            if ours.numel():
+                difference = max(difference, float((ours.double() - theirs.double()).abs().max()))
+                scale = max(scale, float(ours.abs().max()))
+    return difference, scale
+
+
+def _write_program(
+    path: Path, exported: Any, exportable: Exportable, example: Tensor
+) -> Callable[[Tensor], Sequence[Tensor]]:
+    torch.export.save(exported, path)
+    module = torch.export.load(path).module()
+    return lambda given: _flat(module(given))
+
+
+def _write_onnx(
+    path: Path, exported: Any, exportable: Exportable, example: Tensor
+) -> Callable[[Tensor], Sequence[Tensor]]:
+    try:
+        if exported is None:
+            torch.onnx.export(exportable.module, (example,), path, dynamo=False, input_names=["images"])
+        else:
+            made = torch.onnx.export(exported, dynamo=True, verbose=False, input_names=["images"])
+            assert made is not None
+            made.save(path, external_data=False)
+    except Exception as error:  # the exporters', of many kinds
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"the ONNX exporter refuses this network ({reason})") from None
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda given: [torch.as_tensor(part) for part in session.run(None, {name: given.numpy()})]
+
+
+def _flat(outputs: Any) -> list[Tensor]:
+    return [outputs] if isinstance(outputs, Tensor) else list(outputs)

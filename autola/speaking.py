@@ -1,0 +1,51 @@
+"""Which of several processes speaks."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+"""What torchrun, Fabric and Slurm number processes or machines by."""
+
+TOLD = "autola/errors"
+"""Key of the shared count of errors."""
+
+
+def follows() -> bool:
+    """Whether this is one of several processes, and not the one that speaks."""
+    return any(os.environ.get(name, "0") not in ("", "0") for name in RANKS)
+
+
+def tells() -> bool:
+    """Whether this process is to tell of its error: of those that fail, the first does, and it alone.
+
+    An error that all processes meet before they know each other is told by the first process.
+    """
+    store = _store()
+    if store is None:
+        return not follows()
+    try:
+        return store.add(TOLD, 1) == 1
+    except Exception:  # the process that held the store has gone
+        return False
+
+
+def another_failed() -> bool:
+    """Whether a broken connection is due to an error that another process has told of."""
+    store = _store()
+    if store is None:
+        return False
+    try:
+        return store.add(TOLD, 0) > 0
+    except Exception:  # likewise
+        return True
+
+
+def _store() -> Any:
+    """What the processes share, once they know each other."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return None
+    return distributed.distributed_c10d._get_default_store()

@@ -1,0 +1,188 @@
+"""Pictures in files, read when their turn comes, with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from evaluators.data.decode import as_rgb
+from evaluators.data.directory import Directory
+from evaluators.data.stream import Stream
+from search_space.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, eq=False)
+class PictureList:
+    """Files with their labels.
+
+    Attributes:
+        files: Paths of the pictures.
+        labels: Indices into `classes`, (n,) of int64.
+        classes: Names of all classes.
+    """
+
+    files: list[str]
+    labels: Tensor
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def select(self, places: Tensor) -> PictureList:
+        """The pictures at some places, in that order."""
+        return PictureList(
+            [self.files[place] for place in places.tolist()], self.labels[places], self.classes
+        )
+
+    def spread(self, limit: int) -> PictureList:
+        """At most `limit` pictures, evenly from first to last."""
+        count = min(limit, len(self))
+        return self.select(torch.arange(count) * len(self) // count)
+
+
+def list_pictures(folder: Path, classes: tuple[str, ...] | None = None) -> PictureList:
+    """The pictures in a folder a class, classes sorted by name; only names are read.
+
+    Args:
+        folder: Holds the class folders.
+        classes: Those of the training set, which others may lack but not add to.
+
+    Raises:
+        InputError: If there are none, or of a class that the training set lacks.
+    """
+    directory = Directory(folder)
+    index = directory.index()
+    labels, names = torch.tensor(index.labels), index.classes
+    if classes is not None:
+        if extra := sorted(set(names) - set(classes)):
+            raise InputError(
+                f"{folder} has classes that the training set lacks: {', '.join(extra[:5])}"
+                f"{' ...' if len(extra) > 5 else ''}; remove them, or add training images"
+            )
+        labels, names = torch.tensor([classes.index(name) for name in names])[labels], classes
+    return PictureList([str(folder / name) for name in index.places], labels, names)
+
+
+class Pictures:
+    """Reads pictures and transforms them; `Samples` of a stream.
+
+    Args:
+        pictures: Which.
+        transform: From an RGB picture to a tensor (3, h, w) of bytes; may draw from torch's random state.
+    """
+
+    def __init__(self, pictures: PictureList, transform: Callable[[Image], Tensor]) -> None:
+        self.pictures, self.transform = pictures, transform
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def sample(self, index: int, seed: int) -> tuple[Tensor, Tensor]:
+        """A picture and its label.
+
+        Raises:
+            InputError: If the file is missing, no image, or cut short.
+        """
+        picture = open_picture(self.pictures.files[index])
+        random = torch.default_generator  # torch.random.fork_rng takes a tenth of the time of a picture
+        state = random.get_state()
+        try:
+            random.manual_seed(seed)
+            return self.transform(picture), self.pictures.labels[index]
+        finally:
+            random.set_state(state)
+
+
+def open_picture(path: str | Path) -> Image:
+    """A picture in RGB, decoded.
+
+    Raises:
+        InputError: If there is none, or it is damaged or cut short.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return as_rgb(image)
+    except FileNotFoundError:
+        raise InputError(f"no picture at {path}") from None
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
+        reason = "no image that Pillow knows" if "cannot identify" in str(error) else error
+        raise InputError(f"cannot read {path} ({reason}); replace or remove it") from None
+
+
+class PictureBatches:
+    """Batches of pictures on the device, normalised there.
+
+    Args:
+        stream: Of `Pictures`.
+        device: Where batches go.
+        mean: Of each channel, pixels in 0 to 1.
+        std: Of each channel.
+        dtype: Of the images.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        device: torch.device,
+        mean: Sequence[float],
+        std: Sequence[float],
+        dtype: torch.dtype,
+    ) -> None:
+        self._stream, self._device, self._dtype = stream, device, dtype
+        self._normalise = Normalise(mean, std, dtype).to(device)
+
+    def __len__(self) -> int:
+        return len(self._stream)
+
+    def batch(self, epoch: int, index: int) -> tuple[Tensor, Tensor]:
+        """This process's share of a batch: images (b, 3, h, w), channels_last in memory, and labels (b,)."""
+        return self._placed(self._stream.batch(epoch, index))
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """All batches of epoch 0 in order."""
+        return map(self._placed, self._stream)
+
+    def _placed(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        images, labels = (part.to(self._device, non_blocking=True) for part in batch)
+        return self._normalise(images), labels
+
+
+class Normalise(torch.nn.Module):
+    """Bytes (b, 3, h, w) to numbers of mean 0 and deviation 1.
+
+    Args:
+        mean: Of each channel, pixels in 0 to 1.
+        std: Of each channel.
+        dtype: Of the result.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__()
+        for name, values in (("mean", mean), ("std", std)):
+            column = 255 * torch.tensor(values, dtype=dtype)[:, None, None]
+            self.register_buffer(name, column, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = images.to(self.mean.dtype).sub_(self.mean).div_(self.std)
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+def collate(samples: list[Any]) -> tuple[Tensor, Tensor]:
+    """A batch of what `Pictures` gives."""
+    images, labels = zip(*samples)
+    return torch.stack(images), torch.stack(labels)

@@ -1,0 +1,279 @@
+"""ImageNet classification, or that of any pictures in folders too many to keep in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from evaluators.data.decode import as_rgb
+from evaluators.data.pictures import (
+    Normalise,
+    PictureBatches,
+    PictureList,
+    Pictures,
+    collate,
+    list_pictures,
+    open_picture,
+)
+from evaluators.data.stratify import held_out
+from evaluators.data.stream import Stream
+from evaluators.recipe import TrainConfig
+from evaluators.tasks import Exportable, Prediction, TaskConfig, task
+from evaluators.tasks.classification import SCORE, ClassificationTask, real_dtype
+from evaluators.tasks.top_classes import top_classes
+from search_space.config import config
+from search_space.errors import InputError
+from search_space.grammar import Term, label
+from supernet.attach import attach
+from supernet.backbones import build_backbone
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+    from PIL.Image import Image
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's channels, as torchvision's and the CBAM authors' scripts have them."""
+
+MEAN_COLOUR = (124, 116, 104)
+"""What an erased part becomes: nearly 0 once normalised."""
+
+SMOKE = 200
+"""Pictures of each part in a first look."""
+
+
+@task("imagenet")
+@config
+class ImageNet(TaskConfig):
+    """Classification of pictures read from the disk as ImageNet is: train/ and val/, a folder a class."""
+
+    preset: ClassVar[str] = "imagenet"
+
+    root: str | None = None
+    """Folder that holds train and val; of test and val, if both are there, val is for validation."""
+    backbone: str = "resnet50"
+    """The network that attention is attached to; `autola list` names them."""
+    image_size: int = 224
+    """Side in pixels of the centre crop that is evaluated."""
+    resize: int = 256
+    """Short side in pixels that it is cropped from."""
+    train_size: int | None = None
+    """Side in pixels of the random crops that are trained on; `image_size` if left out."""
+    augment: bool = True
+    """Whether to crop at random (8 to 100 % of the area, 3:4 to 4:3) and mirror half of the pictures."""
+    trivial_augment: bool = False
+    """Whether to change each picture by one random operation of random strength (arXiv:2103.10158)."""
+    erase: float = 0.0
+    """Share of the pictures that a random part is erased from (arXiv:1708.04896)."""
+    mixup: float = 0.0
+    """Alpha of mixing pictures (arXiv:1710.09412); 0 for none. With cutmix, each batch draws one of them."""
+    cutmix: float = 0.0
+    """Alpha of pasting parts of others into pictures (arXiv:1905.04899); 0 for none."""
+    workers: int = 8
+    """Processes that read pictures, for each device; 0 to read in the training process."""
+    limit: int | None = None
+    """Use at most so many pictures of each part, evenly from first to last; none: all."""
+
+    def __post_init__(self) -> None:
+        for name in ("image_size", "resize", "train_size", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name}={value} is not positive")
+        for name in ("mixup", "cutmix", "workers"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name}={getattr(self, name)} is negative")
+        if not 0 <= self.erase <= 1:
+            raise InputError(f"erase={self.erase} is no share; give a number in 0 ... 1")
+        if self.resize < self.image_size:
+            raise InputError(
+                f"a crop of {self.image_size} pixels does not fit into a short side of {self.resize}; "
+                "give a larger resize"
+            )
+
+    def read(self, train: TrainConfig, fabric: Fabric) -> ImageNetSetting:
+        return ImageNetSetting(self, train, fabric)
+
+    def network(self, data: Mapping[str, Any], attention: tuple[Term, ...]) -> nn.Module:
+        if self.train_size not in (None, self.image_size):
+            for term in attention:
+                if term.wants_size:
+                    raise InputError(
+                        f"{label((term,))} is made for one size of map: it cannot train on crops of "
+                        f"{self.train_size} pixels and be evaluated on {self.image_size}; give one size"
+                    )
+        backbone = build_backbone(self.backbone, num_classes=data["num_classes"])
+        return attach(backbone, attention, input_shape=data["input_shape"], identity=self.identity)
+
+    def published(self) -> tuple[str, ...]:
+        return (self.backbone,)
+
+    def predict(self, network: nn.Module, data: Mapping[str, Any], image: Image) -> Prediction:
+        picture = as_rgb(image)
+        with torch.inference_mode():
+            logits = network(self._prepared(data, picture, network))[0]
+        return top_classes(logits, data["classes"], picture)
+
+    def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:
+        def prepare(image: Image) -> Tensor:
+            return self._prepared(data, as_rgb(image), network)
+
+        return Exportable(network, prepare, tuple(data["input_shape"]), any_batch=True)
+
+    def examples(self, number: int) -> list[Image]:
+        if self.root is None or not _last_part(Path(self.root)).is_dir():
+            return []
+        return [
+            open_picture(file) for file in list_pictures(_last_part(Path(self.root))).spread(number).files
+        ]
+
+    def _prepared(self, data: Mapping[str, Any], picture: Image, network: nn.Module) -> Tensor:
+        weight = next(network.parameters())
+        normalise = Normalise(data["mean"], data["std"], weight.dtype)
+        return normalise(self.centre_crop()(picture)[None]).to(weight.device)
+
+    def centre_crop(self) -> Callable[[Image], Tensor]:
+        """From a picture to the bytes that are evaluated, (3, image_size, image_size)."""
+        from torchvision.transforms import v2
+
+        steps = [v2.Resize(self.resize), v2.CenterCrop(self.image_size), v2.PILToTensor()]
+        return v2.Compose(steps)
+
+    def random_crop(self) -> Callable[[Image], Tensor]:
+        """From a picture to the bytes that are trained on, (3, train_size, train_size)."""
+        from torchvision.transforms import v2
+
+        size = self.train_size or self.image_size
+        if not self.augment:
+            return v2.Compose([v2.Resize(self.resize), v2.CenterCrop(size), v2.PILToTensor()])
+        steps: list[nn.Module] = [v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip()]
+        if self.trivial_augment:
+            steps.append(v2.TrivialAugmentWide())
+        steps.append(v2.PILToTensor())
+        if self.erase:
+            colour: Any = MEAN_COLOUR  # torchvision's hint knows single numbers alone
+            steps.append(v2.RandomErasing(self.erase, value=colour))
+        return v2.Compose(steps)
+
+    def mixing(self, num_classes: int) -> nn.Module | None:
+        """From images and labels of a batch to mixed images and shares of the classes."""
+        from torchvision.transforms import v2
+
+        ways: list[nn.Module] = []
+        if self.mixup:
+            ways.append(v2.MixUp(alpha=self.mixup, num_classes=num_classes))
+        if self.cutmix:
+            ways.append(v2.CutMix(alpha=self.cutmix, num_classes=num_classes))
+        return v2.RandomChoice(ways) if ways else None
+
+    def subject(self) -> str:
+        return Path(self.root).resolve().name if self.root else self.name
+
+    def summary(self) -> str:
+        return f"{self.name}, {self.backbone}"
+
+    def smoke(self) -> ImageNet:
+        return replace(
+            self,
+            backbone="resnet18",
+            image_size=64,
+            resize=72,
+            train_size=None,
+            workers=0,
+            limit=min(self.limit or SMOKE, SMOKE),
+        )
+
+
+class ImageNetSetting:
+    """Pictures listed and split; see `Setting`.
+
+    Args:
+        config: What is trained, on what.
+        train: The recipe.
+        fabric: Device and processes.
+
+    Raises:
+        InputError: If the pictures are not there, or laid out in another way.
+    """
+
+    score: str = SCORE
+
+    def __init__(self, config: ImageNet, train: TrainConfig, fabric: Fabric) -> None:
+        self.config, self.recipe, self.fabric = config, train, fabric
+        self.input_shape: tuple[int, int, int] = (3, config.image_size, config.image_size)
+        root = _root(config)
+        self.train = list_pictures(root / "train")
+        self.validation: PictureList | None = None
+        self.test = list_pictures(_last_part(root), self.train.classes)
+        if _last_part(root).name == "test" and (root / "val").is_dir():
+            self.validation = list_pictures(root / "val", self.train.classes)
+        if not train.validation_fraction:
+            self.validation = None
+        elif self.validation is None:
+            rest, held = held_out(self.train.labels, len(self.train.classes), train.validation_fraction)
+            self.train, self.validation = self.train.select(rest), self.train.select(held)
+        if config.limit is not None:
+            self.train, self.test = self.train.spread(config.limit), self.test.spread(config.limit)
+            self.validation = self.validation.spread(config.limit) if self.validation else None
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "input_shape": list(self.input_shape),
+            "num_classes": len(self.train.classes),
+            "classes": list(self.train.classes),
+            "mean": list(MEAN),
+            "std": list(STD),
+        }
+
+    def start(self, network: nn.Module, seed: int) -> ClassificationTask:
+        return ClassificationTask(
+            network,
+            self._batches(self.train, seed, training=True),
+            self.fabric,
+            validation=self._batches(self.validation, seed) if self.validation else None,
+            test=self._batches(self.test, seed),
+            label_smoothing=self.recipe.label_smoothing,
+            mixing=self.config.mixing(len(self.train.classes)),
+            top5=True,
+        )
+
+    def _batches(self, pictures: PictureList, seed: int, *, training: bool = False) -> PictureBatches:
+        transform = self.config.random_crop() if training else self.config.centre_crop()
+        stream = Stream(
+            Pictures(pictures, transform),
+            self.recipe.part_size,
+            collate=collate,
+            seed=seed,
+            shuffle=training,
+            drop_last=training,
+            rank=self.fabric.global_rank,
+            world_size=self.fabric.world_size,
+            num_workers=self.config.workers,
+        )
+        return PictureBatches(stream, self.fabric.device, MEAN, STD, real_dtype(self.fabric))
+
+
+def _root(config: ImageNet) -> Path:
+    """The folder with the parts.
+
+    Raises:
+        InputError: If it is not given, not there, or lacks a part.
+    """
+    if config.root is None:
+        raise InputError("--root is missing: the folder that holds train and val, a folder a class in each")
+    root = Path(config.root)
+    if not root.is_dir():
+        raise InputError(f"no folder at {root}")
+    if not (root / "train").is_dir():
+        raise InputError(f"{root} has no folder train; expected train/<class>/<image> beside val or test")
+    if not _last_part(root).is_dir():
+        raise InputError(f"{root} has train but neither val nor test; put the pictures to test on there")
+    return root
+
+
+def _last_part(root: Path) -> Path:
+    """The part to test on: test, or val where there is no test."""
+    return next((root / name for name in ("test", "val") if (root / name).is_dir()), root / "val")

@@ -1,0 +1,55 @@
+"""What a classifier sees in a picture: its likeliest classes, written onto it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from evaluators.tasks import Prediction
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+NUMBER = 5
+"""Classes that are told."""
+
+SMALLEST = 224
+"""Short side in pixels that smaller pictures are shown at, so that text is legible."""
+
+
+def top_classes(logits: Tensor, classes: Sequence[str], image: Image) -> Prediction:
+    """The likeliest classes with their probabilities.
+
+    Args:
+        logits: (classes,).
+        classes: Their names.
+        image: The picture, in RGB.
+    """
+    best = logits.double().softmax(0).topk(min(NUMBER, len(classes)))
+    found = [
+        {"class": classes[place], "score": round(score, 6)}
+        for score, place in zip(best.values.tolist(), best.indices.tolist())
+    ]
+    lines = [f"{entry['class']}  {100 * entry['score']:.1f} %" for entry in found]
+    return Prediction(captioned(image, lines), found)
+
+
+def captioned(image: Image, lines: Sequence[str]) -> Image:
+    """A picture with lines of text in its upper left corner."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    short = min(image.size)
+    if short < SMALLEST:
+        width, height = (round(side * SMALLEST / short) for side in image.size)
+        picture = image.resize((width, height), Image.Resampling.NEAREST)
+    else:
+        picture = image.copy()
+    draw = ImageDraw.Draw(picture, "RGBA")
+    font = ImageFont.load_default(size=max(11, min(picture.size) // 22))
+    text = "\n".join(lines)
+    box = draw.multiline_textbbox((4, 2), text, font=font)
+    draw.rectangle((0, 0, box[2] + 4, box[3] + 4), fill=(0, 0, 0, 160))
+    draw.multiline_text((4, 2), text, font=font, fill=(255, 255, 255))
+    return picture

@@ -1,0 +1,79 @@
+"""`autola export`: files that agree with the network, or none."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import autola
+from autola import exporting
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_program_agrees_on_test_pictures(call, trained, own_folder):
+    told = call(f"export {trained}/none-seed0 --program none.pt2")
+    assert told.code == 0, told.err
+    assert "input  any x 1 x 8 x 8" in told.out
+    assert "on 4 test picture(s)" in told.out
+    program = torch.export.load(own_folder / "none.pt2").module()
+    x = torch.randn(3, 1, 8, 8)
+    torch.testing.assert_close(program(x), autola.load(trained / "none-seed0")(x))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attention", ["se", "cbam", "hoga", "aw", "aa", "dynamic"])
+def test_onnx_agrees_on_given_pictures(own_folder, attention):
+    # In a process of its own: shapes of signatures are not checked there.
+    Image.fromarray(np.full((9, 9), 100, np.uint8)).save(own_folder / "x.png")
+    small = (
+        "--data.limit 60 --width 16 --train.epochs 1 --train.batch-size 20 --train.warmup-epochs 0 --seeds 0"
+    )
+    for command in (
+        f"retrain {attention} {small} --out run",
+        f"export run/{attention}-seed0 --onnx net.onnx --program net.pt2 --images x.png",
+    ):
+        told = subprocess.run(
+            [sys.executable, "-m", "autola", *command.split()],
+            cwd=own_folder,
+            env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert told.returncode == 0, told.stderr
+    assert told.stdout.count("on 1 given picture(s)") == 2
+    assert (own_folder / "net.onnx").is_file()
+
+
+def test_a_file_that_does_not_agree_is_not_kept(call, monkeypatch, trained, own_folder):
+    (own_folder / "net.pt2").write_text("before")
+    monkeypatch.setattr(exporting, "_write_program", lambda *given: lambda x: [torch.ones(len(x), 10)])
+    told = call(f"export {trained}/none-seed0 --program net.pt2")
+    assert told.code == 2
+    assert "differs from the network by" in told.err
+    assert (own_folder / "net.pt2").read_text() == "before"
+    assert not list(own_folder.glob(".net*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("", "nothing to write: give --onnx FILE, --program FILE or both"),
+        ("--onnx no/such/net.onnx", "no folder no/such to write net.onnx to"),
+        ("--program net.pt2 --images nowhere.jpg", "no picture at nowhere.jpg"),
+    ],
+)
+def test_bad_input_leaves_nothing(refused, trained, words, problem):
+    assert problem in refused(f"export {trained}/none-seed0 {words}")
+
+
+def test_a_missing_package_is_named(refused, monkeypatch, trained):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnx" else real(name))
+    problem = refused(f"export {trained}/none-seed0 --onnx net.onnx")
+    assert "ONNX needs onnx: pip install 'autola[export]'" in problem
