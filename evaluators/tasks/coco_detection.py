@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from evaluators.data.boxes import BoxSamples, Changes, as_list
 from evaluators.data.coco import CocoData, CocoSet, read_coco
@@ -18,12 +18,12 @@ from evaluators.detections import draw, to_list
 from evaluators.metrics.coco import need_coco
 from evaluators.recipe import TrainConfig
 from evaluators.seeds import seed_of
-from evaluators.tasks import TaskConfig, task
+from evaluators.tasks import Exportable, Prediction, TaskConfig, task
 from search_space.config import config
 from search_space.errors import InputError
 from search_space.grammar import Term
 from supernet.attach import attach
-from supernet.networks.detector_weights import start_detector
+from supernet.networks.detector_weights import WHOLE_NAMES, fit_published, published_names
 from supernet.networks.detectors import DETECTORS, Detector, DetectorConfig
 
 if TYPE_CHECKING:
@@ -50,11 +50,6 @@ class CocoDetection(TaskConfig):
     """Images and annotations."""
     detector: DetectorConfig = DetectorConfig()
     """The network that attention is attached to."""
-    weights: str | None = None
-    """Trained weights to start from: a file, a run folder, IMAGENET1K_V1 or its like for the backbone, or
-    COCO_V1 for a whole detector on resnet50; none: random ones."""
-    identity: bool = False
-    """Whether attention starts as the identity, so that trained weights work as before at first."""
     changes: Changes = "flip"
     """What happens to training images: nothing, a flip of half of them, or SSD's colours, crops and flips."""
     empty: bool = False
@@ -92,24 +87,51 @@ class CocoDetection(TaskConfig):
         attach(network.backbone, attention, identity=self.identity, input_shape=self.image_shape())
         return network
 
+    def published(self) -> tuple[str, ...]:
+        return published_names(self.detector)
+
+    def fitted(
+        self, weights: Mapping[str, Tensor], network: nn.Module, data: Mapping[str, Any]
+    ) -> Mapping[str, Tensor]:
+        if self.weights not in WHOLE_NAMES:
+            return weights
+        return fit_published(weights, self.detector, network, data["category_ids"])
+
+    @torch.no_grad()
     def predict(
-        self, network: nn.Module, data: Mapping[str, Any], picture: Image.Image, *, least: float = 0.5
-    ) -> tuple[Image.Image, list[dict[str, Any]]]:
-        """Finds objects on one picture.
+        self, network: nn.Module, data: Mapping[str, Any], image: Image.Image, *, least: float = 0.5
+    ) -> Prediction:
+        """Finds objects: `class`, `score` and `box` (left, top, width and height in pixels) of each.
 
         Args:
             network: A trained one.
             data: What `DetectionSetting.describe` told of its data.
-            picture: RGB.
+            image: The picture.
             least: Least score of what is drawn and told.
-
-        Returns:
-            The picture with boxes drawn onto it, and `class`, `score` and `box` (left, top, width and height
-            in pixels) of each, the best first, as JSON values.
         """
-        found = to_list(network, picture, data["classes"], self.kind.first_label)
+        found = to_list(network, image, data["classes"], self.kind.first_label)
         shown = [each for each in found if each["score"] >= least]
-        return draw(picture, shown, data["classes"]), shown
+        return Prediction(draw(image, shown, data["classes"]), shown)
+
+    def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:
+        """What the layers say, before boxes are chosen: torch.export refuses what chooses them."""
+        channels, height, width = data["input_shape"]
+
+        def prepare(image: Image.Image) -> Tensor:
+            from torchvision.transforms.v2.functional import pil_to_tensor
+
+            weight = next(network.parameters())
+            picture = image.convert("RGB").resize((width, height))
+            transform: Any = network.transform
+            return transform.normalize(pil_to_tensor(picture).to(weight.device, weight.dtype) / 255)[None]
+
+        return Exportable(
+            Raw(network),
+            prepare,
+            (channels, height, width),
+            note="scores and offsets of all anchors, of images resized and normalised: boxes are not chosen"
+            + ("; of regions, the layers alone" if self.detector.name == "faster_rcnn" else ""),
+        )
 
     def subject(self) -> str:
         return f"{self.name}-{self.detector.name.replace('_', '-')}"
@@ -128,6 +150,23 @@ class CocoDetection(TaskConfig):
         )
         data = replace(self.data, limit=limit)
         return replace(self, data=data, detector=small, weights=None, empty=True, workers=0)
+
+
+class Raw(nn.Module):
+    """What the layers of a detector say, in the order of their names, each level apart.
+
+    Args:
+        network: The detector.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        network: Any = self.network
+        told = [value for _, value in sorted(network.raw(images).items())]
+        return tuple(part for value in told for part in (value if isinstance(value, list) else [value]))
 
 
 class DetectionSetting:
@@ -168,9 +207,6 @@ class DetectionSetting:
         }
 
     def start(self, network: nn.Module, seed: int) -> DetectionTask:
-        if self.config.weights is not None:
-            ids = [category.id for category in self.train.categories]
-            start_detector(network, self.config.detector, self.config.weights, ids)
         samples = BoxSamples(self.train, self.config.changes)
         samples = samples if self.config.empty else samples.with_boxes()
         splits = {"validation": self.validation, "test": self.test}

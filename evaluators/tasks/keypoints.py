@@ -34,7 +34,7 @@ from evaluators.heat_maps import draw_maps, reaches, to_cells
 from evaluators.metrics.coco import coco_metrics, need_coco
 from evaluators.poses import SEEN, Pose, coco_results, find_poses
 from evaluators.recipe import TrainConfig
-from evaluators.tasks import Split, TaskConfig, task
+from evaluators.tasks import Exportable, Prediction, Split, TaskConfig, task
 from evaluators.tasks.classification import real_dtype
 from evaluators.tasks.coco_detection import held_out
 from search_space.config import config
@@ -42,7 +42,6 @@ from search_space.errors import InputError
 from search_space.grammar import Term
 from supernet.attach import attach
 from supernet.networks.pose import STRIDE, SimpleBaseline
-from supernet.networks.trunk import start_trunk
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -73,11 +72,6 @@ class Keypoints(TaskConfig):
     annotated boxes."""
     backbone: str = "resnet50"
     """torchvision ResNet whose blocks attention is attached to."""
-    weights: str | None = None
-    """Trained weights to start from: a file, a run folder, or IMAGENET1K_V1 or its like for the backbone;
-    none: random ones."""
-    identity: bool = False
-    """Whether attention starts as the identity, so that trained weights work as before at first."""
     image_size: tuple[int, int] = (256, 192)
     """Height and width of a crop in pixels, multiples of 32."""
     margin: float = 1.25
@@ -135,18 +129,16 @@ class Keypoints(TaskConfig):
         data: Mapping[str, Any],
         image: Image.Image,
         boxes: Sequence[Sequence[float]] = (),
-    ) -> tuple[Image.Image, dict[str, Any]]:
-        """Draws the poses that a network sees.
+    ) -> Prediction:
+        """Draws the poses that a network sees, with the bones between the keypoints that are seen.
+
+        It tells of each person its box, score, and x, y and score of each keypoint by name.
 
         Args:
             network: A trained network.
             data: What `describe` told.
             image: Any picture.
             boxes: Left, top, width and height of each person in pixels; none: one person fills the picture.
-
-        Returns:
-            The picture with the keypoints that are seen and the bones between them, and for each person its
-            box, score, and x, y and score of each keypoint by name.
         """
         from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
         from torchvision.utils import draw_keypoints
@@ -179,7 +171,21 @@ class Keypoints(TaskConfig):
             }
             for box, pose in zip(people, poses)
         ]
-        return to_pil_image(drawn), {"people": found}
+        return Prediction(to_pil_image(drawn), found)
+
+    def published(self) -> tuple[str, ...]:
+        return (self.backbone,)
+
+    def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:
+        def prepare(image: Image.Image) -> Tensor:
+            picture = image.convert("RGB")
+            whole = crop_matrix((0.0, 0.0, *map(float, picture.size)), self.image_size, margin=self.margin)
+            weight = next(network.parameters())
+            return normalized(cut_out(picture, whole, self.image_size)[None], weight.device, weight.dtype)
+
+        return Exportable(
+            network, prepare, (3, *self.image_size), any_batch=True, note="heat maps of a person's crop"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,8 +243,6 @@ class KeypointSetting:
 
     def start(self, network: nn.Module, seed: int) -> KeypointTask:
         config, parts = self.config, {"validation": self.validation, "test": self.test}
-        if config.weights is not None:
-            start_trunk(network, config.backbone, config.weights)
         jitter = Jitter(scale=config.scale, degrees=config.rotation, turned=config.turned, flip=config.flip)
         return KeypointTask(
             network,

@@ -18,14 +18,13 @@ from evaluators.data.scenes import IGNORED, SceneData, Scenes, read_scenes
 from evaluators.data.stream import Stream
 from evaluators.metrics.confusion import confusion_matrix, segmentation_scores
 from evaluators.recipe import TrainConfig
-from evaluators.tasks import Split, TaskConfig, task
+from evaluators.tasks import Exportable, Prediction, Split, TaskConfig, task
 from evaluators.tasks.classification import real_dtype
 from search_space.config import config
 from search_space.errors import InputError
 from search_space.grammar import Term
 from supernet.attach import attach
 from supernet.networks.segmentation import HEADS, Head, build_segmentation
-from supernet.networks.trunk import start_trunk
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -58,11 +57,6 @@ class Segmentation(TaskConfig):
     """What reads the last stage: torchvision's FCN or DeepLabV3."""
     backbone: str = "resnet50"
     """torchvision ResNet whose blocks attention is attached to; stages 3 and 4 are dilated."""
-    weights: str | None = None
-    """Trained weights to start from: a file, a run folder, IMAGENET1K_V1 or its like for the backbone, or
-    COCO_WITH_VOC_LABELS_V1 for the whole on resnet50 or resnet101; none: random ones."""
-    identity: bool = False
-    """Whether attention starts as the identity, so that trained weights work as before at first."""
     auxiliary: float = 0.4
     """Share of the loss of a second FCN head on stage 3; 0 for none. CCNet's is 0.4, torchvision's 0.5."""
     crop: int = 769
@@ -103,19 +97,8 @@ class Segmentation(TaskConfig):
         return replace(self, data=data, backbone="resnet18", weights=None, crop=97, workers=0)
 
     @torch.no_grad()
-    def predict(
-        self, network: nn.Module, data: Mapping[str, Any], image: Image.Image
-    ) -> tuple[Image.Image, dict[str, Any]]:
-        """Colours the classes that a network sees.
-
-        Args:
-            network: A trained network.
-            data: What `describe` told.
-            image: Any picture.
-
-        Returns:
-            The picture with its classes in colour, and the share of the pixels of each class that is there.
-        """
+    def predict(self, network: nn.Module, data: Mapping[str, Any], image: Image.Image) -> Prediction:
+        """Colours the classes that a network sees, and tells the share of the pixels of each."""
         from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
         from torchvision.utils import draw_segmentation_masks
 
@@ -129,9 +112,43 @@ class Segmentation(TaskConfig):
         masks = classes == torch.arange(len(names))[:, None, None]
         drawn = draw_segmentation_masks(pixels, masks, alpha=0.6, colors=[*palette(len(names))])
         shares = masks.double().mean((1, 2)).tolist()
-        return to_pil_image(drawn), {
-            "classes": {name: round(share, 4) for name, share in zip(names, shares) if share}
-        }
+        found = [{"class": name, "share": round(share, 4)} for name, share in zip(names, shares) if share]
+        return Prediction(to_pil_image(drawn), sorted(found, key=lambda each: -each["share"]))
+
+    def published(self) -> tuple[str, ...]:
+        return (f"{self.head}_{self.backbone}", self.backbone)
+
+    def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:
+        channels, height, width = data["input_shape"]
+
+        def prepare(image: Image.Image) -> Tensor:
+            from torchvision.transforms.v2.functional import pil_to_tensor
+
+            pixels = pil_to_tensor(image.convert("RGB").resize((width, height)))
+            weight = next(network.parameters())
+            return normalized(pixels[None], weight.device, weight.dtype)
+
+        return Exportable(
+            Logits(network),
+            prepare,
+            (channels, height, width),
+            note="logits at the network's own resolution",
+        )
+
+
+class Logits(nn.Module):
+    """The logits of a segmentation network alone.
+
+    Args:
+        network: Gives them as `out`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images)["out"]
 
 
 def palette(num_classes: int) -> list[tuple[int, int, int]]:
@@ -186,8 +203,6 @@ class SegmentationSetting:
 
     def start(self, network: nn.Module, seed: int) -> SegmentationTask:
         config = self.config
-        if config.weights is not None:
-            start_trunk(network, config.backbone, config.weights, f"{config.head}_{config.backbone}")
         synchronise_heads(network, self.fabric)
         train = Crops(self.train, config.crop, config.scales, config.flip)
         return SegmentationTask(

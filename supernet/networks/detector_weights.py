@@ -1,81 +1,61 @@
-"""Trained weights of a detector or of its backbone."""
+"""torchvision's trained detectors: their names, and what has to change for them to serve here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from supernet.networks.detectors import DETECTORS, DetectorConfig
-from supernet.starting_weights import read_weights, start_from
 
-BODY = "backbone.body."
-"""Beginning of a detector's keys of its ResNet."""
+WHOLE_NAMES = ("COCO_V1", "DEFAULT", "pretrained")
+"""Names of weights that are a whole detector's, where torchvision has them."""
 
-_UNUSED = ("fc.", "layer4.")
-"""Of a classifier: no detector has its last layer, and ssd300 not its last stage."""
+_WHOLE = {"faster_rcnn": "fasterrcnn_resnet50_fpn", "retinanet": "retinanet_resnet50_fpn"}
+"""Detectors that torchvision has trained on COCO, on resnet50."""
 
 _OF_CLASSES = {
     "faster_rcnn": {"roi_heads.box_predictor.cls_score": 1, "roi_heads.box_predictor.bbox_pred": 4},
     "retinanet": {"head.classification_head.cls_logits": 1},
 }
-"""Layers with so many rows a class, of those detectors that torchvision has trained on COCO."""
+"""Their layers with so many rows a class."""
 
 
-def start_detector(network: nn.Module, config: DetectorConfig, weights: str, ids: Sequence[int]) -> None:
-    """Gives a detector trained weights, in place: those of its backbone, or of the whole.
+def published_names(config: DetectorConfig) -> tuple[str, ...]:
+    """Under which names torchvision has weights that would do: of the whole, if it has it, and the ResNet."""
+    whole = _WHOLE.get(config.name) if config.backbone == "resnet50" else None
+    return (whole, config.backbone) if whole else (config.backbone,)
+
+
+def fit_published(
+    weights: Mapping[str, Tensor], config: DetectorConfig, network: nn.Module, ids: Sequence[int]
+) -> Mapping[str, Tensor]:
+    """Weights of torchvision's detector as ours counts classes and normalises; others as they are.
 
     torchvision's detectors have a class for each of COCO's category ids, those with no category included: the
-    rows of the ids at hand are taken. Their norms add nothing to the variance, which is made up for.
+    rows of the ids at hand are taken, after the background's where there is one. Their norms add nothing to
+    the variance, which is made up for.
 
     Args:
-        network: The detector, with or without attention.
-        config: What it is.
-        weights: A file, a run folder, IMAGENET1K_V1 or its like (of the backbone), or COCO_V1 (of the whole,
-            only resnet50).
+        weights: As they were read.
+        config: What the detector is.
+        network: The detector.
         ids: Category id of each class.
-
-    Raises:
-        InputError: If there are no such weights, or they are of another network, attention or number of
-            classes.
     """
-    state = read_weights(weights, lambda: _published(config))
-    if not any(key.startswith(BODY) for key in state):
-        body: Any = network.get_submodule(BODY.rstrip("."))
-        start_from(body, state, weights, unused=_UNUSED)
-        return
-    if config.name in _OF_CLASSES and weights == "COCO_V1":
-        state = _of_categories(state, config.name, ids)
-        eps = {
-            f"{name}.running_var": module.eps
-            for name, module in network.named_modules()
-            if isinstance(module, nn.BatchNorm2d)
-        }
-        state = {key: value - eps[key] if key in eps else value for key, value in state.items()}
-    start_from(network, state, weights)
-
-
-def _published(config: DetectorConfig) -> list[Any]:
-    """Weights of torchvision for a detector and for its backbone."""
-    from torchvision.models import get_model_weights
-
-    entries: list[Any] = list(get_model_weights(config.backbone))
-    if config.name in _OF_CLASSES and config.backbone == "resnet50":
-        whole = {"faster_rcnn": "fasterrcnn_resnet50_fpn", "retinanet": "retinanet_resnet50_fpn"}
-        entries += list(get_model_weights(whole[config.name]))
-    return entries
-
-
-def _of_categories(state: dict[str, Tensor], name: str, ids: Sequence[int]) -> dict[str, Tensor]:
-    """The rows of the background, where there is one, and of some category ids."""
-    rows = torch.tensor([0, *ids] if DETECTORS[name].first_label else list(ids))
-    picked = dict(state)
-    for layer, each in _OF_CLASSES[name].items():
+    if not set(_OF_CLASSES.get(config.name, {"": 0})) <= {key.rpartition(".")[0] for key in weights}:
+        return weights
+    eps = {
+        f"{name}.running_var": module.eps
+        for name, module in network.named_modules()
+        if isinstance(module, nn.BatchNorm2d)
+    }
+    fitted = {key: value - eps[key] if key in eps else value for key, value in weights.items()}
+    rows = torch.tensor([0, *ids] if DETECTORS[config.name].first_label else list(ids))
+    for layer, each in _OF_CLASSES[config.name].items():
         for key in (f"{layer}.weight", f"{layer}.bias"):
-            value = state[key]
+            value = fitted[key]
             # RetinaNet's rows are grouped by anchor: classes come last.
             by_class = value.view(-1, 91, each, *value.shape[1:])
-            picked[key] = by_class[:, rows].flatten(0, 2)
-    return picked
+            fitted[key] = by_class[:, rows].flatten(0, 2)
+    return fitted

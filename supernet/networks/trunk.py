@@ -1,4 +1,4 @@
-"""The stages of a torchvision ResNet, what dense networks stand on, and trained weights for them."""
+"""The stages of a torchvision ResNet, what dense networks stand on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from torch import nn
 
 from search_space.errors import InputError
 from supernet.backbones import build_backbone
-from supernet.starting_weights import read_weights, start_from
 
 WIDTH_OF_STAGE = {"layer1": 1, "layer2": 2, "layer3": 4, "layer4": 8}
 """Output channels of a stage, in those of the first."""
@@ -62,30 +61,3 @@ def dilate(stage: nn.Module, dilation: int) -> None:
                 if conv.kernel_size == (3, 3):
                     side = dilation if number else dilation // 2
                     conv.dilation = conv.padding = (side, side)
-
-
-def start_trunk(network: nn.Module, backbone: str, weights: str, whole: str | None = None) -> None:
-    """Gives a network trained weights, in place: those of its backbone, or of the whole.
-
-    Args:
-        network: Has a trunk as `backbone`, with or without attention.
-        backbone: Name of the ResNet.
-        weights: A file, a run folder, or one of torchvision's names for the ResNet or the whole network.
-        whole: torchvision's name of the whole network, if it has it.
-
-    Raises:
-        InputError: If there are no such weights, or they are of another network, attention or number of
-            classes.
-    """
-
-    def published() -> list[Any]:
-        from torchvision.models import get_model_weights, list_models
-
-        known = list_models()
-        return [entry for name in (backbone, whole) if name in known for entry in get_model_weights(name)]
-
-    state = read_weights(weights, published)
-    if any(key.startswith("backbone.") for key in state):
-        start_from(network, state, weights)
-    else:
-        start_from(network.get_submodule("backbone"), state, weights, unused=("fc.",))

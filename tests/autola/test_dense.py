@@ -29,9 +29,7 @@ def test_bad_input_of_keypoints_gets_a_line(refused: Refused, tmp_path: Path) ->
     assert "no file of detections at gone.json" in refused(f"{here} --detections gone.json")
     assert "no torchvision ResNet" in refused(f"{here} --backbone mobilenet_v1 --train.batch-size 4")
     assert "give multiples of 32" in refused(f"{here} --image-size 100 100")
-    lines = refused(f"{here} --train.batch-size 4 --weights gone.pth")
-    assert "no weights at gone.pth; give a file, a run folder" in lines
-    assert "IMAGENET1K_V1" in lines
+    assert "no weights at gone.pth" in refused(f"{here} --train.batch-size 4 --weights gone.pth")
     (tmp_path / "few" / "001.png").unlink()
     assert "1 of the 4 images of person_keypoints_few.json" in refused(here)
     (tmp_path / "annotations" / "person_keypoints_few.json").write_text('{"images": []}')

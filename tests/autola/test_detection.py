@@ -63,7 +63,7 @@ def test_bad_input_gets_a_line(refused: Refused, tmp_path: Path) -> None:
     assert "did you mean retinanet?" in refused(f"{here} --detector.name retinanets")
     assert "do not fill a batch of 16; give a batch size of at most 8" in refused(here)
     refusal = refused(f"{here} --train.batch-size 4 --weights gone.pth")
-    assert "no weights at gone.pth; give a file, a run folder" in refusal
+    assert "no weights at gone.pth" in refusal
     (root / "val2017" / "0001.png").unlink()
     assert "1 of the 5 images of instances_val2017.json" in refused(here)
     (root / "annotations" / "instances_val2017.json").write_text("[")

@@ -216,7 +216,8 @@ def test_predictions_are_drawn_and_told(root: Path) -> None:
             ]
 
     picture = Image.new("L", (80, 60), 128)
-    drawn, found = task.predict(Finder(), data, picture)
+    told = task.predict(Finder(), data, picture)
+    drawn, found = told.picture, told.found
     assert found == [
         {"class": "red", "score": 0.9, "box": [5.0, 5.0, 20.0, 20.0]},
         {"class": "blue", "score": 0.7, "box": [10.0, 20.0, 20.0, 30.0]},
@@ -224,9 +225,9 @@ def test_predictions_are_drawn_and_told(root: Path) -> None:
     assert drawn.size == picture.size
     assert drawn.getpixel((10, 40)) != (128, 128, 128), "the left side of a box"
     assert drawn.getpixel((70, 50)) == (128, 128, 128)
-    nothing, none = task.predict(Finder(), data, picture, least=0.95)
-    assert none == []
-    assert nothing.tobytes() == picture.convert("RGB").tobytes()
+    nothing = task.predict(Finder(), data, picture, least=0.95)
+    assert nothing.found == []
+    assert nothing.picture.tobytes() == picture.convert("RGB").tobytes()
 
 
 def test_a_first_look_is_small_and_needs_no_weights(root: Path) -> None:

@@ -170,14 +170,14 @@ def test_predictions_are_drawn_and_told(small):
     known = setting.describe()
     network = new_network(small, known, (), 0).eval()
     picture = Image.fromarray(np.zeros((40, 60), np.uint8))
-    drawn, told = small.predict(network, known, picture)
-    assert (drawn.size, drawn.mode) == ((60, 40), "RGB")
-    assert json.loads(json.dumps(told)) == told
-    (one,) = told["people"]
+    told = small.predict(network, known, picture)
+    assert (told.picture.size, told.picture.mode) == ((60, 40), "RGB")
+    assert json.loads(json.dumps(told.found)) == told.found
+    (one,) = told.found
     assert one["box"] == [0, 0, 60, 40]
     assert list(one["keypoints"]) == list(KEYPOINTS)
-    _, told = small.predict(network, known, picture, boxes=[(1, 2, 30, 20), (5, 5, 10, 10)])
-    assert [one["box"] for one in told["people"]] == [[1, 2, 30, 20], [5, 5, 10, 10]]
+    told = small.predict(network, known, picture, boxes=[(1, 2, 30, 20), (5, 5, 10, 10)])
+    assert [one["box"] for one in told.found] == [[1, 2, 30, 20], [5, 5, 10, 10]]
 
 
 def test_seen_keypoints_lie_where_they_are_drawn(small):
@@ -191,11 +191,11 @@ def test_seen_keypoints_lie_where_they_are_drawn(small):
 
     sure = Sure(1, 1)
     config = replace(small, flip_test=False)
-    drawn, told = config.predict(sure, known, Image.new("RGB", (80, 160)))
-    x, y, height = told["people"][0]["keypoints"]["left_shoulder"]
+    told = config.predict(sure, known, Image.new("RGB", (80, 160)))
+    x, y, height = told.found[0]["keypoints"]["left_shoulder"]
     assert height == 1
-    assert np.asarray(drawn)[round(y), round(x)].tolist() == [0, 255, 0]
-    assert told["people"][0]["score"] == 1
+    assert np.asarray(told.picture)[round(y), round(x)].tolist() == [0, 255, 0]
+    assert told.found[0]["score"] == 1
 
 
 def test_a_first_look_is_small(small):

@@ -135,10 +135,10 @@ def test_predictions_are_drawn_and_told(small):
     network = new_network(small, known, (), 0)
     picture = Image.fromarray(np.full((50, 70), 90, np.uint8))
     for config in (small, replace(small, data=replace(small.data, image_size=(40, 40)))):
-        drawn, told = config.predict(network, known, picture)
-        assert (drawn.size, drawn.mode) == ((70, 50), "RGB")
-        assert json.loads(json.dumps(told)) == told
-        assert sum(told["classes"].values()) == pytest.approx(1, abs=0.001)
+        told = config.predict(network, known, picture)
+        assert (told.picture.size, told.picture.mode) == ((70, 50), "RGB")
+        assert json.loads(json.dumps(told.found)) == told.found
+        assert sum(each["share"] for each in told.found) == pytest.approx(1, abs=0.001)
 
 
 def test_colours_of_classes_differ():
