@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autola.api import load, resume, retrain, search
     from evaluators.cost import measure as cost
+    from outputs.tabular import read_tabular as benchmark
     from search_space.errors import InputError
     from search_space.genotype import PUBLISHED, Genotype
     from search_space.operator import OPERATORS, Gate, Operator, operator
@@ -32,6 +33,7 @@ _HOMES = {
     "retrain": "autola.api",
     "resume": "autola.api",
     "load": "autola.api",
+    "benchmark": "outputs.tabular:read_tabular",
     "cost": "evaluators.cost:measure",
     "InputError": "search_space.errors",
     "PUBLISHED": "search_space.genotype",
@@ -58,6 +60,7 @@ __all__ = [
     "Space",
     "Supernet",
     "attach",
+    "benchmark",
     "build_backbone",
     "cost",
     "load",

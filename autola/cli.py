@@ -97,9 +97,10 @@ def _table() -> str:
 
 
 def _import_extensions(arguments: list[str]) -> None:
-    """Takes every `--import MODULE` out of the arguments and imports the module."""
+    """Takes every `--import MODULE` out of the arguments and imports the modules."""
     from search_space.errors import InputError
 
+    IMPORTED.clear()
     modules = list[str]()
     rest = iter(list(arguments))
     arguments.clear()
@@ -111,6 +112,21 @@ def _import_extensions(arguments: list[str]) -> None:
         modules.append(value if equals else next(rest, ""))
         if not modules[-1]:
             raise InputError("--import needs the name of a module")
+    import_modules(modules)
+
+
+IMPORTED: list[str] = []
+"""Modules of the user's that were imported: processes that do a part of the job import them too."""
+
+
+def import_modules(modules: Sequence[str]) -> None:
+    """Imports modules of the user's, from the current folder or the environment.
+
+    Raises:
+        InputError: If there is no such module, or it cannot be imported.
+    """
+    from search_space.errors import InputError
+
     for module in modules:
         if not all(part.isidentifier() for part in module.split(".")):
             raise InputError(
@@ -126,6 +142,7 @@ def _import_extensions(arguments: list[str]) -> None:
             raise InputError(f"no module {module!r} to import from here or the environment") from None
         except Exception as error:  # whatever a user's module may raise
             raise InputError(_misfit(module, error)) from None
+        IMPORTED.append(module)
 
 
 def _misfit(module: str, error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -19,6 +20,7 @@ from search_space.operator import OPERATORS
 from search_space.registry import Registry
 from search_space.space import OWN, SPACES, Space
 from searchers import SEARCHERS, SearcherConfig
+from searchers.limits import parse_target
 from supernet.supernet import Form
 
 
@@ -74,6 +76,28 @@ class DeviceConfig:
 
 
 @config
+class ExperimentConfig:
+    """How an experiment runs its trials, under `--engine nni`."""
+
+    concurrency: int = 1
+    """Trials at a time."""
+    portal_port: int = 8080
+    """Port of NNI's web portal, which whoever reaches this machine can open; the next one has to be free too
+    for services on other machines."""
+    trial_minutes: float = 60.0
+    """Longest time of a trial; one that takes longer is ended and recorded as failed."""
+    training_service: Path | None = None
+    """JSON file with NNI's settings of a training service: remote machines, a cluster. This machine if left
+    out."""
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1:
+            raise InputError(f"concurrency={self.concurrency} is not positive")
+        if not self.trial_minutes > 0:
+            raise InputError(f"trial_minutes={self.trial_minutes} is not positive")
+
+
+@config
 class SearchConfig(DeviceConfig):
     """A search: of what, on what, how."""
 
@@ -100,9 +124,26 @@ class SearchConfig(DeviceConfig):
     """Record a step as CUDA graphs and replay it: no launches of single kernels. On one GPU alone."""
     seed: int = 0
     """Of everything drawn."""
+    target: tuple[str, ...] = ()
+    """What the network may cost at most: macs<=48M, params<=300k, latency<=2.5x (times the plain network,
+    measured on this device), joined by commas where they hold together. Each one given is a search of its
+    own; several give a Pareto front."""
+    target_weight: float = 1.0
+    """Of the expected cost's excess over a limit, as a share of that, in the loss of the alphas."""
+    engine: Literal["process", "nni"] = "process"
+    """Where a search runs: in this process, or as an NNI experiment, every candidate in a process of its own;
+    that is for black-box searchers."""
+    experiment: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = ExperimentConfig()
+    """How an experiment runs its trials."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for text in self.target:
+            parse_target(text)
+        if len(set(self.target)) != len(self.target):
+            raise InputError(f"a target is given twice: {' '.join(self.target)}")
+        if not self.target_weight >= 0:
+            raise InputError(f"target_weight={self.target_weight} is negative")
         if self.cuda_graph and self.recompute:
             raise InputError(
                 "blocks that are computed again cannot be recorded; choose cuda_graph or recompute"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -13,16 +14,22 @@ from evaluators.tasks.classification import Classification
 from outputs.run_directory import RunDirectory
 
 
-def next_retraining(run: RunDirectory) -> str:
+def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
     """The command that retrains what a search found beside plain, SE and CBAM networks.
 
     On the search's images and in its backbone, said where they differ from the preset's.
+
+    Args:
+        run: Of the search.
+        members: Folders in it to retrain instead of the run itself: those on its front.
     """
     config = stored_config(run, SearchConfig)
     preset = config.data.name if config.data.name in RETRAIN_PRESETS else "cifar10"
     usual = RETRAIN_PRESETS[preset].task
     assert isinstance(usual, Classification)
-    words = ["autola", "retrain", "none", "se", "cbam", f"hoga:{run.path}", "--preset", preset]
+    words = ["autola", "retrain", "none", "se", "cbam"]
+    words += [f"hoga:{path}" for path in (run.path / name for name in members)] or [f"hoga:{run.path}"]
+    words += ["--preset", preset]
     for name in ("backbone", "width"):
         words += _option(name, getattr(config, name), getattr(usual, name))
     for field in fields(config.data):

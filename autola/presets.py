@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from autola.configs import RetrainConfig, SearchConfig
+from autola.dense_presets import DENSE
+from autola.detection_presets import DETECTION
 from evaluators.data import DataConfig
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.classification import Classification
@@ -129,3 +131,6 @@ RETRAIN_PRESETS.add(
         ),
     ),
 )
+
+for name, preset in (DETECTION | DENSE).items():
+    RETRAIN_PRESETS.add(name, preset)

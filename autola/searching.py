@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric import Fabric
+from torch import nn
 
 from autola.configs import SearchConfig
 from autola.drive import drive
 from autola.runs import go_on, new_run, stored_config
 from autola.runtime import device_line, in_first, make_fabric, own_state
+from evaluators.cost_table import CostTable, Metric, cost_table
 from evaluators.data import Augment, halves, normalization, read
 from evaluators.tasks.classification import describe
-from outputs.run_directory import RESULT, RunDirectory
+from outputs.front import Point
+from outputs.run_directory import DATA, RESULT, RunDirectory
+from search_space.config import parse
 from search_space.errors import InputError
 from search_space.genotype import Genotype
 from search_space.grammar import genotype_at
 from searchers import Guarded, Search
+from searchers.limits import Limits, parse_target
 from searchers.problem import Problem
 from supernet.backbones import build_backbone
 
 log = logging.getLogger(__name__)
+
+COSTS = "costs"
+"""In data.json: what operators cost, of the metrics that are limited."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +43,13 @@ class Found:
         run: The run folder.
         genotype: The genotype.
         metrics: Figures of the last epoch.
+        front: Where there were several targets: what was found for each, in their order.
     """
 
     run: Path
     genotype: Genotype
     metrics: Mapping[str, Any]
+    front: tuple[Point, ...] = ()
 
 
 def run_search(config: SearchConfig, out: Path | None = None) -> Found:
@@ -52,13 +62,21 @@ def run_search(config: SearchConfig, out: Path | None = None) -> Found:
     Raises:
         InputError: If the config or the data is wrong; nothing is written then.
     """
+    if config.engine == "nni":
+        from autola.trials import run_trials  # slow: NNI
+
+        return run_trials(config, out)
+    if len(config.target) > 1:
+        from autola.front import run_front
+
+        return run_front(config, out)
     with own_state(config):
         fabric = make_fabric(config)
         job, data = start_search(config, fabric)
         kind = f"search-{config.data.name}"
         with new_run(config, data, kind=kind, seed=config.seed, out=out, fabric=fabric) as run:
-            _announce(config, run, fabric)
-            return _finish(job, run, fabric)
+            announce(config, run, fabric)
+            return finish(job, run, fabric)
 
 
 def resume_search(run: RunDirectory) -> Found:
@@ -70,6 +88,14 @@ def resume_search(run: RunDirectory) -> Found:
         InputError: If the run is no search, its records do not fit, or another process is writing to it.
     """
     config = stored_config(run, SearchConfig)
+    if config.engine == "nni" and not run.has(RESULT):
+        from autola.trials import resume_trials
+
+        return resume_trials(config, run)
+    if len(config.target) > 1:
+        from autola.front import resume_front
+
+        return resume_front(config, run)
     with own_state(config, resumed=run), run:
         fabric = make_fabric(config, resumed=True)
         in_first(fabric, run.lock)
@@ -77,50 +103,104 @@ def resume_search(run: RunDirectory) -> Found:
             run.drop_checkpoints()
             log.info("%s is complete", run.path)
             return Found(run=run.path, genotype=genotype_at(run.path), metrics=_last(run))
-        job, _ = start_search(config, fabric)
+        job, _ = start_search(config, fabric, run.json(DATA).get(COSTS))
         go_on(job, run, "search")
-        _announce(config, run, fabric)
+        announce(config, run, fabric)
         fabric.barrier()
-        return _finish(job, run, fabric)
+        return finish(job, run, fabric)
 
 
-def start_search(config: SearchConfig, fabric: Fabric) -> tuple[Search, dict[str, Any]]:
-    """The search at step 0, and what has to be known of its data."""
+def start_search(
+    config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None
+) -> tuple[Search, dict[str, Any]]:
+    """The search at step 0, and what has to be known of its data.
+
+    Args:
+        config: What to search, on what, how; with one target at most.
+        fabric: Device and processes.
+        costs: What operators cost by metric, as a run that goes on has stored it.
+
+    Raises:
+        InputError: If the config or the data is wrong, or nothing keeps the limits.
+    """
+    problem, data = search_problem(config, fabric, costs)
+    return config.searcher.start(problem), data
+
+
+def search_problem(
+    config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None
+) -> tuple[Problem, dict[str, Any]]:
+    """What a search is given, and what has to be known of its data; see `start_search`."""
     if config.cuda_graph and (fabric.device.type != "cuda" or fabric.world_size > 1):
         where = fabric.device.type if fabric.world_size == 1 else f"{fabric.world_size} processes"
         raise InputError(f"CUDA graphs are for one GPU, and this is {where}; leave out cuda_graph")
     splits = read(config.data)
     mean, std = normalization(config.data, splits.train)
-    job = config.searcher.start(
-        Problem(
-            space=config.resolved_space(),
-            backbone=lambda: build_backbone(
-                config.backbone,
-                num_classes=splits.num_classes,
-                in_channels=splits.in_channels,
-                width=config.width,
-            ),
-            halves=halves(splits.train),
-            mean=mean,
-            std=std,
-            augment=Augment.of(config.data),
-            fabric=fabric,
-            seed=config.seed,
-            form=config.form,
-            compile=config.compile,
-            recompute=config.recompute,
-            cuda_graph=config.cuda_graph,
+    known = describe(splits.train, mean, std)
+
+    def backbone() -> nn.Module:
+        return build_backbone(
+            config.backbone,
+            num_classes=splits.num_classes,
+            in_channels=splits.in_channels,
+            width=config.width,
         )
+
+    space = config.resolved_space()
+    limits = None
+    if config.target:
+        (target,) = config.target
+        wanted = parse_target(target)
+        tables = dict[Metric, CostTable]()
+        limited: list[Metric] = [limit.metric for limit in wanted]
+        for metric in dict.fromkeys(limited):
+            if costs is not None and metric in costs:
+                tables[metric] = parse(CostTable, costs[metric], f"costs of {DATA}")
+            else:
+                tables[metric] = cost_table(metric, space, backbone, known["input_shape"], fabric.device)
+        tables = fabric.broadcast(tables)  # latencies differ between processes
+        limits = Limits(space, wanted, tables)
+        known[COSTS] = {metric: asdict(table) for metric, table in tables.items()}
+    problem = Problem(
+        space=space,
+        backbone=backbone,
+        halves=halves(splits.train),
+        mean=mean,
+        std=std,
+        augment=Augment.of(config.data),
+        fabric=fabric,
+        seed=config.seed,
+        form=config.form,
+        compile=config.compile,
+        recompute=config.recompute,
+        cuda_graph=config.cuda_graph,
+        limits=limits,
+        penalty=None if limits is None else limits.penalty(config.target_weight),
     )
-    return job, describe(splits.train, mean, std)
+    return problem, known
 
 
-def _announce(config: SearchConfig, run: RunDirectory, fabric: Fabric) -> None:
+def announce(config: SearchConfig, run: RunDirectory, fabric: Fabric) -> None:
+    """The first lines of a search: folder, seed, device, what is done."""
     log.info("%s  seed %d  %s", run.path, config.seed, device_line(fabric))
     log.info("%s on %s in %s", config.searcher.name, config.data.name, config.backbone)
 
 
-def _finish(job: Search, run: RunDirectory, fabric: Fabric) -> Found:
+def finish(
+    job: Search,
+    run: RunDirectory,
+    fabric: Fabric,
+    conclude: Callable[[], Mapping[str, Any]] = dict,
+) -> Found:
+    """Takes a search to its end, and writes what it ends with.
+
+    Args:
+        job: At step 0, or where its newest checkpoint left it.
+        run: Its folder.
+        fabric: Device and processes.
+        conclude: What else belongs to the result, worked out after the weights are written.
+    """
+
     def after_epoch(record: dict[str, Any]) -> Any:
         genotype, shares = job.genotype(), job.shares()
         run.write_genotype(genotype, shares)
@@ -129,17 +209,18 @@ def _finish(job: Search, run: RunDirectory, fabric: Fabric) -> Found:
         return shares
 
     def complete() -> None:
-        run.save_weights(job.weights())
         early = {} if stopped is None else {"stopped": stopped}
-        run.write_json(RESULT, {"genotype": str(job.genotype()), "seconds": run.seconds()} | early)
+        run.write_json(RESULT, {"genotype": str(genotype), "seconds": run.seconds(), **early, **more})
         run.drop_checkpoints()
 
     drive(job, run, fabric, title="search", after_epoch=after_epoch)
     stopped = job.stopped if isinstance(job, Guarded) else None
     if stopped is not None:
         log.warning("the search %s", stopped)
+    in_first(fabric, lambda: run.save_weights(job.weights()))
+    genotype, more = job.genotype(), conclude()
     in_first(fabric, complete)
-    return Found(run=run.path, genotype=job.genotype(), metrics=_last(run))
+    return Found(run=run.path, genotype=genotype, metrics=_last(run))
 
 
 def _last(run: RunDirectory) -> dict[str, Any]:

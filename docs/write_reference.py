@@ -135,8 +135,20 @@ def _preset_table(
         if option.name in leave_out:
             continue
         values = (_shown(_value(config, option.name)) for config in columns.values())
-        rows.append((f"`--{_dashed(prefix + option.name)}`", option.kind, option.help, *values))
+        group, dot, name = option.name.partition(".")
+        name = name if dot and group in _flat(kind) else option.name
+        rows.append((f"`--{_dashed(prefix + name)}`", option.kind, option.help, *values))
     return _table(("option", "value", "what", *columns), rows)
+
+
+def _flat(kind: type) -> set[str]:
+    """Nested configs whose options have no prefix on the command line."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        name
+        for name, hint in hints.items()
+        if any(getattr(x, "name", None) == "" for x in get_args(hint)[1:])
+    }
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

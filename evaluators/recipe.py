@@ -128,6 +128,7 @@ class TrainConfig:
             warmup_epochs=0.0,
             warmup_steps=0,
             milestones=(1,) if self.schedule == "step" else (),
+            norm="train",  # frozen ones need trained weights, synchronised ones GPUs
         )
 
     def groups(self, model: nn.Module) -> list[dict[str, Any]]:

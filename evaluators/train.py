@@ -13,6 +13,7 @@ from evaluators.job import Figures, check_weights
 from evaluators.recipe import TrainConfig
 from evaluators.seeds import seed_of
 from search_space.errors import InputError
+from supernet.attach import convert_norms
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -188,7 +189,7 @@ def synchronise_norms(model: nn.Module, fabric: Fabric) -> None:
     """
     if fabric.device.type != "cuda":
         raise InputError(f"norm=sync needs GPUs, not {fabric.device.type}; choose train or frozen")
-    nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    convert_norms(model)
 
 
 def share_buffers(model: nn.Module, fabric: Fabric) -> None:

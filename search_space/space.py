@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 
 from search_space.config import config
 from search_space.errors import InputError, unknown
@@ -63,13 +65,33 @@ class Space:
         """Number of genotypes that the derivation rule can give: one candidate an edge."""
         return len(self.candidates) ** len(self.edges)
 
+    def genotypes(self) -> Iterator[Genotype]:
+        """All of them, `size` in number: the last edge's operator changes first."""
+        for operators in product(self.candidates, repeat=len(self.edges)):
+            yield self.genotype(operators)
+
+    def genotype(self, operators: Sequence[str]) -> Genotype:
+        """The genotype with these operators, one for each of `edges`, in that order."""
+        nodes = list[list[tuple[str, int]]]([] for _ in range(self.num_nodes))
+        for (i, j), operator in zip(self.edges, operators, strict=True):
+            nodes[i - 1].append((operator, j))
+        return Genotype.of(nodes, space=self.name, fuse=self.fuse)
+
+    def operators(self, genotype: Genotype) -> tuple[str, ...]:
+        """The operators of a genotype that keeps every edge, in the order of `edges`."""
+        found = {(i, edge.index): edge.operator for i, edge in genotype.edges()}
+        return tuple(found[edge] for edge in self.edges)
+
     def sample(self, rng: random.Random) -> Genotype:
         """A genotype drawn uniformly: every edge kept, in the order of the states."""
-        return Genotype.of(
-            [[(rng.choice(self.candidates), j) for j in range(i)] for i in range(1, self.num_nodes + 1)],
-            space=self.name,
-            fuse=self.fuse,
-        )
+        return self.genotype([rng.choice(self.candidates) for _ in self.edges])
+
+    def neighbours(self, genotype: Genotype) -> Iterator[Genotype]:
+        """All genotypes that differ from this one in the operator of one edge."""
+        for number, (_, edge) in enumerate(genotype.edges()):
+            for operator in self.candidates:
+                if operator != edge.operator:
+                    yield _changed(genotype, number, operator)
 
     def mutate(self, genotype: Genotype, rng: random.Random) -> Genotype:
         """A neighbour: one edge, chosen uniformly, gets another operator.
@@ -79,17 +101,10 @@ class Space:
         """
         if len(self.candidates) < 2:
             raise InputError(f"space {self.name!r} has one candidate; there is nothing to mutate")
-        chosen = rng.randrange(sum(len(node.edges) for node in genotype.nodes))
-        nodes = list[Node]()
-        for node in genotype.nodes:
-            edges = list(node.edges)
-            if 0 <= chosen < len(edges):
-                old = edges[chosen].operator
-                new = rng.choice([name for name in self.candidates if name != old])
-                edges[chosen] = Edge(source=edges[chosen].source, operator=new)
-            chosen -= len(node.edges)
-            nodes.append(Node(name=node.name, edges=tuple(edges)))
-        return replace(genotype, nodes=tuple(nodes))
+        edges = [edge for _, edge in genotype.edges()]
+        chosen = rng.randrange(len(edges))
+        new = rng.choice([name for name in self.candidates if name != edges[chosen].operator])
+        return _changed(genotype, chosen, new)
 
     def check(self, genotype: Genotype) -> Genotype:
         """Returns the genotype if it can be built from this space's operators.
@@ -102,6 +117,18 @@ class Space:
                 error = unknown("operator", edge.operator, self.candidates)
                 raise InputError(f"edge {edge.source} -> h{i}: {error}")
         return genotype
+
+
+def _changed(genotype: Genotype, number: int, operator: str) -> Genotype:
+    """A genotype with another operator on one of its edges, counted in the order of `Genotype.edges`."""
+    nodes = list[Node]()
+    for node in genotype.nodes:
+        edges = list(node.edges)
+        if 0 <= number < len(edges):
+            edges[number] = Edge(source=edges[number].source, operator=operator)
+        number -= len(node.edges)
+        nodes.append(Node(name=node.name, edges=tuple(edges)))
+    return replace(genotype, nodes=tuple(nodes))
 
 
 HOGA = Space(
@@ -139,3 +166,12 @@ HOGA_WIDE = Space(
 """The nine, and what else keeps the shape of a group: channel gates, gates of positions, two attentions."""
 
 SPACES.add(HOGA_WIDE.name, HOGA_WIDE)
+
+HOGA_SMALL = Space(
+    name="hoga_small",
+    primitives=(NONE, "skip_connect", "sep_conv_3x3", "dil_conv_3x3", "sep_conv_3x3_spatial", "SE", "CBAM"),
+    num_nodes=2,
+)
+"""Two nodes and one operator of each kind: 216 genotypes, few enough to train them all."""
+
+SPACES.add(HOGA_SMALL.name, HOGA_SMALL)

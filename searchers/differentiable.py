@@ -293,7 +293,8 @@ class DifferentiableSearch(Generic[C]):
             strengths = self.watch.strengths[answer] * self.alive.cpu()
         derive = self.config.derive
         rule = RULES["argmax" if derive == "perturbation" else derive]
-        return rule(self.problem.space, strengths.tolist())
+        rows = strengths.tolist()
+        return self.problem.kept(rule(self.problem.space, rows), rows)
 
     def shares(self) -> Shares:
         space, answer = self.problem.space, self.watch.answer

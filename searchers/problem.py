@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from evaluators.tasks.classification import real_dtype
 from search_space.genotype import Genotype
 from search_space.grammar import Term
 from search_space.space import Space
+from searchers.limits import Limits
 from supernet.attach import attach
 from supernet.blocks import speed_up
 from supernet.supernet import Form, Supernet
@@ -37,6 +38,7 @@ class Problem:
         fabric: Device, precision and processes.
         seed: Of the search.
         form: How the supernet is computed.
+        limits: What every genotype that is returned keeps; None for no limits.
         compile: Whether to compile networks block by block.
         recompute: Whether to compute blocks again in the backward pass.
         cuda_graph: Whether to record steps as CUDA graphs.
@@ -53,10 +55,20 @@ class Problem:
     fabric: Fabric
     seed: int
     form: Form
+    limits: Limits | None = None
     compile: bool = False
     recompute: bool = False
     cuda_graph: bool = False
     penalty: Callable[[Tensor], Tensor] | None = None
+
+    def kept(self, genotype: Genotype, strengths: Sequence[Sequence[float]]) -> Genotype:
+        """What a derivation rule gave, or, where that is beyond the limits, the likeliest that keeps them.
+
+        Args:
+            genotype: As derived.
+            strengths: Of the primitives on every edge (edges, primitives); the likelihood is their product.
+        """
+        return genotype if self.limits is None else self.limits.keep(genotype, strengths)
 
     def batches(self, half: int, batch_size: int, *, training: bool = True) -> Batches:
         """Batches of a half: shuffled and augmented for training, all images in order otherwise.

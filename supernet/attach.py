@@ -42,8 +42,8 @@ def attach(
     convolution takes its place: one that changes it (`aw`) has its weight under its key, one that does
     something else (`aa`) has keys of its own, unless `identity` keeps the convolution beside it. State dicts
     round-trip, and `torch.compile` and `torch.export` work on the result. Whatever replaces modules of the
-    backbone (`SyncBatchNorm.convert_sync_batchnorm`) has to run before: it would leave the attention behind,
-    unused.
+    backbone has to run before: it would leave the attention behind, unused. For torch's
+    `SyncBatchNorm.convert_sync_batchnorm` there is `convert_norms`.
 
     Args:
         model: A ResNet of autola, torchvision or timm; or any module, with `sites`.
@@ -141,6 +141,20 @@ def insert(model: nn.Module, site: Site, attention: nn.Module) -> None:
         attention.to(device=parameter.device, dtype=parameter.dtype)
     module.__class__ = _attended(type(module), site.before)
     module.add_module(INPUT_CHILD if site.before else CHILD, attention.train(module.training))
+
+
+def convert_norms(model: nn.Module) -> None:
+    """Makes every batch norm a `SyncBatchNorm`, in place; attention stays, unlike with torch's own."""
+    attended = {
+        name: INPUT_CHILD in module._modules
+        for name, module in model.named_modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        and {CHILD, INPUT_CHILD} & module._modules.keys()
+    }
+    nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    for name, before in attended.items():
+        module = model.get_submodule(name)
+        module.__class__ = _attended(type(module), before)
 
 
 class FromIdentity(nn.Module):

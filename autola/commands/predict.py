@@ -45,11 +45,16 @@ def run(arguments: list[str]) -> None:
         return
     for entry in told:
         out_of_terminal(entry["image"])
-        for found in entry["found"][:SHOWN]:
-            out_of_terminal("  " + "  ".join(_text(found[key]) for key in found))
-        if len(entry["found"]) > SHOWN:
-            out_of_terminal(f"  and {len(entry['found']) - SHOWN} more")
+        for line in _lines(entry["found"]):
+            out_of_terminal(f"  {line}")
     out_of_terminal(f"pictures  {given.out or OUT}")
+
+
+def _lines(found: Any) -> list[str]:
+    if isinstance(found, dict):
+        return [f"{name}  {_text(value)}" for name, value in found.items()]
+    more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    return ["  ".join(_text(value) for value in entry.values()) for entry in found[:SHOWN]] + more
 
 
 def _text(value: Any) -> str:
@@ -57,4 +62,6 @@ def _text(value: Any) -> str:
         return f"{value:.3g}"
     if isinstance(value, list | tuple):
         return "[" + " ".join(map(_text, value)) + "]"
+    if isinstance(value, dict):
+        return "  ".join(f"{name} {_text(part)}" for name, part in value.items())
     return str(value)

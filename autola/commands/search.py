@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from autola.arguments import only_resume, option, out_of_terminal, read_arguments
 from autola.configs import SearchConfig
 from autola.describe import next_retraining
 from autola.presets import SEARCH_PRESETS
+from outputs.front import PICTURE
 from outputs.run_directory import RunDirectory
 from search_space.errors import InputError
 from searchers import SEARCHERS
+from searchers.blackbox import BlackBox
+from searchers.limits import amount
+
+if TYPE_CHECKING:
+    from autola.searching import Found
 
 DEFAULT = "digits"
 
@@ -31,6 +40,8 @@ class Arguments:
     """Settings to start from; comes first."""
     searcher: str = "darts"
     """Registered searcher; its own options are --searcher.*"""
+    trials: int | None = None
+    """Candidates of a black-box searcher; short for --searcher.trials."""
     out: Path | None = None
     """Run folder to make; a new one under ./outputs/runs if left out."""
     resume: Path | None = None
@@ -45,21 +56,49 @@ def run(arguments: list[str]) -> None:
     config = SEARCH_PRESETS[preset]
     name = option(arguments, "searcher")
     if name is not None and name != config.searcher.name:
-        config = replace(config, searcher=SEARCHERS[name]())
+        kind = SEARCHERS[name]
+        if option(arguments, "engine") == "nni" and issubclass(kind, BlackBox):
+            config = replace(config, searcher=kind.of_trainings())
+        else:
+            config = replace(config, searcher=kind())
     default = Arguments(preset=preset, searcher=config.searcher.name, config=config)
     given = read_arguments(Arguments, arguments, command="search", default=default)
     if given.preset != preset:
         raise InputError(f"name the preset first: autola search {given.preset} ...")
     if given.searcher != config.searcher.name:
         raise InputError(f"two searchers are given: {config.searcher.name} and {given.searcher}")
+    config = given.config if given.trials is None else _with_trials(given.config, given.trials)
     from autola.searching import resume_search, run_search  # slow: Fabric
 
     if given.resume is not None:
         only_resume(arguments)
         found = resume_search(RunDirectory.open(given.resume))
     else:
-        found = run_search(given.config, given.out)
+        found = run_search(config, given.out)
+    if found.front:
+        show_front(found)
     out_of_terminal(f"found  {found.genotype}")
     out_of_terminal(f"run    {found.run}")
     out_of_terminal(f"look   autola inspect {found.run}")
-    out_of_terminal(f"next   {next_retraining(RunDirectory.open(found.run))}")
+    members = [point.run for point in found.front if point.on_front]
+    out_of_terminal(f"next   {next_retraining(RunDirectory.open(found.run), members)}")
+
+
+def _with_trials(config: SearchConfig, trials: int) -> SearchConfig:
+    if not isinstance(config.searcher, BlackBox):
+        raise InputError(f"{config.searcher.name} has no trials; --trials is for black-box searchers")
+    return replace(config, searcher=replace(config.searcher, trials=trials))
+
+
+def show_front(found: Found) -> None:
+    """Prints what was found for every target; a star marks the Pareto front."""
+    view = Table(box=None, header_style="bold", pad_edge=False)
+    view.add_column("target", overflow="fold")
+    metrics = list(found.front[0].costs)
+    for column in (*metrics, "score %", "front"):
+        view.add_column(column, justify="right")
+    for point in found.front:
+        costs = (amount(metric, point.costs[metric]) for metric in metrics)
+        view.add_row(Text(point.target), *costs, f"{100 * point.score:.2f}", "*" if point.on_front else "")
+    Console().print(view)
+    out_of_terminal(f"front  {found.run / PICTURE}")

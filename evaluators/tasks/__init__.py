@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -79,17 +79,16 @@ class Setting(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
+class Prediction(NamedTuple):
     """What a trained network sees in one picture.
 
     Attributes:
         picture: The picture with what was found drawn onto it, in RGB.
-        found: The same as JSON values: a short list, best first.
+        found: The same as JSON values: a list, best first, or figures by name.
     """
 
     picture: Image
-    found: list[dict[str, Any]]
+    found: list[dict[str, Any]] | dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,17 +155,20 @@ class TaskConfig:
         """Names of the network, and of the backbone in it, that torchvision or timm publish weights for."""
         return ()
 
-    def fitted(
-        self, weights: Mapping[str, Tensor], network: nn.Module, data: Mapping[str, Any]
-    ) -> Mapping[str, Tensor]:
-        """The weights to start from, changed where the network counts or names something in another way.
+    def load_weights(self, network: nn.Module, data: Mapping[str, Any]) -> str:
+        """Loads `weights` into a new network; tells in a line what was loaded, or "".
 
         Args:
-            weights: As they were read.
-            network: The new network.
+            network: As `network` builds it.
             data: What `Setting.describe` told.
+
+        Raises:
+            InputError: If they cannot be had, or do not fit.
         """
-        return weights
+        assert self.weights is not None
+        with torch.device("meta"):
+            plain = self.network(data, ()).state_dict()
+        return start_from(network, plain, read_weights(self.weights, self.published()), self.weights)
 
     def predict(self, network: nn.Module, data: Mapping[str, Any], image: Image) -> Prediction:
         """What a trained network, in eval mode on any device, sees in a picture of any size and mode.
@@ -234,13 +236,11 @@ def new_network(
     torch.manual_seed(seed_of(seed, "network"))
     network = config.network(data, attention)
     if config.weights is not None:
-        with torch.device("meta"):
-            plain = config.network(data, ()).state_dict()
-        given = read_weights(config.weights, config.published())
-        _say_once(start_from(network, plain, config.fitted(given, network, data), config.weights))
+        _say_once(config.load_weights(network, data))
     return network
 
 
 @cache
 def _say_once(text: str) -> None:
-    log.info(text)
+    if text:
+        log.info(text)

@@ -72,7 +72,7 @@ def test_the_module_ends_with_the_code_of_the_command():
         ("serch", "unknown command 'serch'; did you mean search?"),
         ("search digit", "unknown search preset 'digit'; did you mean digits?"),
         ("search --seed 1 cifar10", "name the preset first: autola search cifar10"),
-        ("search digits --searcher dart", "unknown searcher 'dart'; did you mean darts?"),
+        ("search digits --searcher dart", "unknown searcher 'dart'; did you mean darts"),
         ("search --searcher darts --searcher random", "two searchers are given: darts and random"),
         ("search digits --space hog", "unknown search space 'hog'; did you mean hoga?"),
         ("search digits --backbone cifar_resnet21", "unknown backbone 'cifar_resnet21'; did you mean"),

@@ -5,6 +5,8 @@ import pytest
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from evaluators.data import DataConfig
 from evaluators.tasks.classification import Classification
+from evaluators.tasks.keypoints import Keypoints
+from evaluators.tasks.segmentation import Segmentation
 from searchers.darts import Darts
 
 
@@ -56,3 +58,41 @@ def test_digits_are_the_default_and_never_mirrored():
         assert preset.data.name == "digits"
         assert not preset.data.flip
     assert RETRAIN_PRESETS["digits"].seeds == (0, 1, 2)
+
+
+def test_the_keypoints_of_the_supplement():
+    preset = RETRAIN_PRESETS["coco-keypoints"]
+    task, recipe = preset.task, preset.train
+    assert isinstance(task, Keypoints)
+    assert (task.backbone, task.image_size, task.sigma) == ("resnet50", (256, 192), 2.0)
+    assert (task.margin, task.scale, task.rotation, task.turned) == (1.25, 0.3, 40, 0.6)
+    assert task.flip
+    assert task.flip_test
+    assert (recipe.optimizer, recipe.epochs, recipe.batch_size, recipe.weight_decay) == ("adam", 140, 128, 0)
+    rates = [recipe.rate(epoch * 1000, 1000) for epoch in (0, 89, 90, 119, 120, 139)]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5])
+    assert (recipe.validation_fraction, recipe.select) == (0, "last")
+
+
+def test_the_segmentation_of_empirical_attention():
+    preset = RETRAIN_PRESETS["cityscapes"]
+    task, recipe = preset.task, preset.train
+    assert isinstance(task, Segmentation)
+    assert (task.data.layout, task.head, task.backbone) == ("cityscapes", "fcn", "resnet50")
+    assert (task.crop, task.scales, task.flip) == (769, (0.7, 2.0), True)
+    assert (recipe.optimizer, recipe.batch_size, recipe.momentum, recipe.weight_decay) == (
+        "sgd",
+        8,
+        0.9,
+        1e-4,
+    )
+    steps_per_epoch = 2975 // recipe.batch_size
+    assert recipe.epochs * steps_per_epoch == pytest.approx(60_000, rel=0.005)
+    half = recipe.rate(recipe.epochs * steps_per_epoch // 2, steps_per_epoch)
+    assert (recipe.rate(0, steps_per_epoch), half) == pytest.approx((0.005, 0.005 * 0.5**0.9))
+
+
+def test_camvids_classes_are_eleven():
+    task = RETRAIN_PRESETS["camvid"].task
+    assert isinstance(task, Segmentation)
+    assert (len(task.data.classes), task.data.ignore) == (11, 11)

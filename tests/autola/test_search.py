@@ -12,7 +12,7 @@ from search_space.genotype import Genotype
 from search_space.grammar import genotype_at
 from searchers import SEARCHERS
 from searchers.darts import DartsSearch
-from searchers.random import RandomSearch
+from searchers.trained import TrainedSearch
 from tests.autola.runs import SEARCH, records, stop_at
 
 RANDOM = (
@@ -87,7 +87,7 @@ def test_a_random_search_that_is_stopped_finds_the_same(call, monkeypatch, own_f
     monkeypatch.setattr(drive, "CHECKPOINT_SECONDS", -1.0)
     assert call(RANDOM, "--out whole").code == 0
     with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, RandomSearch, 4, KeyboardInterrupt())
+        stop_at(patch, TrainedSearch, 4, KeyboardInterrupt())
         assert call(RANDOM, "--out run").code == 130
     assert call("search --resume run").code == 0
     assert records(own_folder / "run") == records(own_folder / "whole")

@@ -9,6 +9,9 @@ from torch import nn
 from torchvision.models import ResNet18_Weights
 
 from evaluators import starting_weights, weight_sources
+from evaluators.data import DataConfig
+from evaluators.tasks import new_network
+from evaluators.tasks.classification import Classification
 from evaluators.weight_sources import read_weights
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
@@ -187,11 +190,7 @@ def test_published_weights_are_found_by_name(monkeypatch):
     assert asked == ["IMAGENET1K_V1"] * 3
 
 
-def test_a_task_may_fit_the_weights_to_its_network(monkeypatch, file):
-    from evaluators.data import DataConfig
-    from evaluators.tasks import new_network
-    from evaluators.tasks.classification import Classification
-
+def test_a_new_network_of_a_task_starts_from_its_weights(file):
     path, whole = file
     config = Classification(
         data=DataConfig(name="squares"), backbone="cifar_resnet8", width=8, weights=path, identity=True
@@ -199,10 +198,3 @@ def test_a_task_may_fit_the_weights_to_its_network(monkeypatch, file):
     data = {"num_classes": 5, "input_shape": [3, 9, 7]}
     network = new_network(config, data, parse_attention("se"), 0).double().eval()
     torch.testing.assert_close(network(IMAGES), whole(IMAGES), rtol=0, atol=1e-5)  # of float32 weights
-    monkeypatch.setattr(
-        Classification,
-        "fitted",
-        lambda self, weights, network, data: {key: 0 * tensor for key, tensor in weights.items()},
-    )
-    empty = new_network(config, data, (), 0).double().eval()
-    assert not empty.get_parameter("fc.weight").any()

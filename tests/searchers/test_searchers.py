@@ -1,13 +1,16 @@
 """What every searcher promises; a new one is covered the moment that it is registered."""
 
 import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
 
+from evaluators.cost_table import CostTable
 from search_space.config import parse
 from search_space.errors import InputError
 from searchers import SEARCHERS
+from searchers.limits import Limits, parse_target
 from tests.searchers.problems import small_problem
 
 SMALL = {"epochs": 2, "trials": 2, "batch_size": 10}
@@ -120,6 +123,25 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step_and_rate(config):
     search.advance()
     with pytest.raises(InputError, match=r"the loss is not finite at step 1 \(learning rate 0\."):
         search.check()
+
+
+def test_what_is_returned_keeps_the_limits(config):
+    costs = {"skip_connect": 1.0, "SE": 2.0, "sep_conv_3x3": 3.0}
+    quick = {name: 0.1 / cost for name, cost in costs.items()}
+    problem = small_problem()
+    limits = Limits(
+        problem.space,
+        parse_target("macs<=1.4x,latency<=1.9x"),
+        {
+            "macs": CostTable(plain=10, fixed=0, operators=costs),
+            "latency": CostTable(plain=1, fixed=1, operators=quick),
+        },
+    )
+    search = config.start(replace(problem, limits=limits, penalty=limits.penalty()))
+    while search.step < search.total_steps:
+        assert limits.allows(search.genotype())
+        advance(search, 1)
+    assert limits.allows(search.genotype())
 
 
 def test_unknown_options_are_refused(config):

@@ -18,7 +18,7 @@ from torchvision.models.resnet import Bottleneck
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from search_space.operator import OPERATORS
-from supernet.attach import CHILD, FromIdentity, attach
+from supernet.attach import CHILD, FromIdentity, attach, convert_norms
 from supernet.backbones import build_backbone
 from supernet.backbones.cifar_resnet import CifarResNet
 from supernet.sites import NORM_OF_PLACE
@@ -372,3 +372,15 @@ def test_unknown_families_ask_for_places() -> None:
         InputError, match="Users has no residual block that autola knows; in Python, name the modules"
     ):
         attach(Users(), "se")
+
+
+@pytest.mark.parametrize("attention", ["se", "hoga", "ga:0010"])
+def test_synchronised_norms_keep_their_attention(attention: str) -> None:
+    model = scrambled(attach(small(), attention)).eval()
+    x = image(1, 3, 9, 7)
+    before, keys = model(x), list(model.state_dict())
+    convert_norms(model)
+    assert any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    assert list(model.state_dict()) == keys
+    assert torch.equal(model(x), before)

@@ -1,0 +1,182 @@
+"""A search as an NNI experiment of many trials, with its records."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric import Fabric
+from pydantic import TypeAdapter
+
+from autola.cli import IMPORTED
+from autola.configs import SearchConfig
+from autola.runs import new_run
+from autola.runtime import device_line, make_fabric, own_state
+from autola.searching import COSTS, Found, search_problem
+from outputs.files import write_text
+from outputs.run_directory import CONFIG, DATA, RESULT, RunDirectory
+from search_space.config import parse, parse_json, read_text, to_json
+from search_space.errors import InputError
+from search_space.genotype import Genotype
+from searchers.blackbox import BlackBox
+from searchers.candidates import Candidates, Trial, best_of, scores
+from searchers.nni.experiment import Experiment, Finished, check_port
+from searchers.problem import Problem
+
+log = logging.getLogger(__name__)
+
+NNI, CODE = "nni", "trial"
+"""Folders of a run: NNI's own records; what every trial gets a copy of."""
+
+
+def run_trials(config: SearchConfig, out: Path | None = None) -> Found:
+    """Searches by an NNI experiment, and keeps the records in a new run folder.
+
+    Raises:
+        InputError: If something given is wrong; nothing is written then.
+    """
+    searcher = _checked(config)
+    with own_state(config):
+        fabric = make_fabric(config)
+        problem, data = search_problem(config, fabric)
+        problem.batches(0, searcher.batch_size)  # refuses what would fail in every trial
+        problem.found(problem.space.genotype([problem.space.candidates[0]] * len(problem.space.edges)), 0)
+        kind = f"trials-{config.data.name}"
+        with new_run(config, data, kind=kind, seed=config.seed, out=out, fabric=fabric) as run:
+            return _go_on(config, searcher, problem, run, fabric)
+
+
+def resume_trials(config: SearchConfig, run: RunDirectory) -> Found:
+    """Goes on with an experiment that was stopped: the trials that ended count, the others begin again."""
+    searcher = _checked(config)
+    with own_state(config, resumed=run), run:
+        run.lock()
+        fabric = make_fabric(config)
+        problem, _ = search_problem(config, fabric, run.json(DATA).get(COSTS))
+        return _go_on(config, searcher, problem, run, fabric)
+
+
+def _checked(config: SearchConfig) -> BlackBox:
+    """The searcher, if an experiment can run it, and the port is free."""
+    searcher = config.searcher
+    if not isinstance(searcher, BlackBox):
+        raise InputError(
+            f"{searcher.name} is no black-box searcher, so --engine nni cannot run it; choose for example "
+            "random, evolution, reinforce or nni:tpe"
+        )
+    if searcher.shared:
+        raise InputError(
+            f"{searcher.name} shares the weights of one supernet, but --engine nni trains every candidate; "
+            "add --searcher.no-shared"
+        )
+    if len(config.target) > 1:
+        raise InputError("--engine nni takes one --target; join limits that hold together by commas")
+    if config.devices > 1:
+        raise InputError("--engine nni runs every trial on one device; use --concurrency")
+    check_port(config.experiment.portal_port)
+    _service(config.experiment.training_service)
+    return searcher
+
+
+def _go_on(
+    config: SearchConfig, searcher: BlackBox, problem: Problem, run: RunDirectory, fabric: Fabric
+) -> Found:
+    """The trials that are left."""
+    records = run.metrics()
+    history = [_trial(record) for record in sorted(records, key=lambda record: record["trial"])]
+    if len(records) < searcher.trials:
+        log.info("%s  seed %d  %s", run.path, config.seed, device_line(fabric))
+        for number, finished in enumerate(_run(config, problem, run, history, searcher), len(records) + 1):
+            trial = Trial(genotype=finished.genotype, score=finished.score, failed=finished.score is None)
+            history.append(trial)
+            _record(run, number, finished, history)
+    best = best_of(history)
+    if best is None:
+        raise InputError(
+            f"none of the {len(history)} trials came to an end; metrics.jsonl in {run.path} names their logs"
+        )
+    run.write_json(RESULT, {"genotype": str(best), "seconds": run.seconds()})
+    failed = sum(trial.failed for trial in history)
+    log.info("%d trials, %d of them failed; best %.4f", len(history), failed, max(scores(history)))
+    return Found(run=run.path, genotype=best, metrics=run.metrics()[-1])
+
+
+def _run(
+    config: SearchConfig, problem: Problem, run: RunDirectory, history: list[Trial], searcher: BlackBox
+) -> Iterator[Finished]:
+    """Trials as they end, from an experiment that is stopped whatever happens."""
+    code = run.path / CODE
+    code.mkdir(exist_ok=True)
+    # A trial needs no limits: what it is given keeps them.
+    write_text(code / CONFIG, to_json(replace(config, target=())))
+    keys = TypeAdapter(SearchConfig).dump_python(config, mode="json")["searcher"]
+    options = config.experiment
+    experiment = Experiment(
+        searcher=keys,
+        candidates=Candidates(space=problem.space, limits=problem.limits, seed=problem.seed),
+        history=list(history),
+        num_trials=searcher.trials - len(history),
+        command=_command(remote=options.training_service is not None),
+        code=code,
+        folder=run.path / NNI,
+        concurrency=options.concurrency,
+        port=options.portal_port,
+        trial_seconds=max(1, round(60 * options.trial_minutes)),
+        service=_service(options.training_service),
+        uses_gpu=problem.fabric.device.type == "cuda",
+        imports=IMPORTED,
+    )
+    with experiment:
+        log.info("portal %s", experiment.portal)
+        yield from experiment.finished()
+
+
+def _command(*, remote: bool) -> str:
+    """Starts a trial: where autola and the user's modules are to be found is known on this machine alone."""
+    words = ["python3" if remote else sys.executable, "-m", "autola.trial", *IMPORTED]
+    if remote:
+        return shlex.join(words)
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), os.getcwd()])
+    return f"PYTHONPATH={shlex.quote(paths)} {shlex.join(words)}"
+
+
+def _service(path: Path | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    return parse_json(dict, read_text(path, "training service"), str(path))
+
+
+def _record(run: RunDirectory, number: int, finished: Finished, history: list[Trial]) -> None:
+    """Writes what became of a trial, and the best genotype so far."""
+    known = scores(history)
+    line: dict[str, Any] = {
+        "epoch": number,
+        "trial": finished.trial,
+        "status": finished.status,
+        "genotype": json.loads(finished.genotype.to_json()),
+        "trial_accuracy": finished.score,
+        "best_accuracy": max(known) if known else None,
+        "epoch_seconds": round(finished.seconds, 3),
+        "log": os.path.relpath(finished.log, run.path),
+    }
+    run.log(line)
+    if finished.score is None:
+        log.warning("trial %d: %s; see %s", finished.trial, finished.status, finished.log)
+    else:
+        log.info("trial %d: %.4f, %.0f s", finished.trial, finished.score, finished.seconds)
+    best = best_of(history)
+    if best is not None:
+        run.write_genotype(best, None)
+
+
+def _trial(record: dict[str, Any]) -> Trial:
+    score = record["trial_accuracy"]
+    genotype = parse(Genotype, record["genotype"], "genotype of metrics.jsonl")
+    return Trial(genotype=genotype, score=score, failed=score is None)

@@ -1,0 +1,92 @@
+"""What every operator costs on every edge: a network's cost is a fixed part and the sum over its edges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal, get_args
+
+import torch
+from torch import nn
+
+from evaluators.cost import latency_ms, macs, params
+from search_space.config import config
+from search_space.genotype import Genotype
+from search_space.grammar import Term
+from search_space.space import Space
+from supernet.attach import attach
+
+Metric = Literal["macs", "params", "latency"]
+"""What can be limited: multiply-accumulates and weights of the network, milliseconds for one image."""
+
+METRICS: tuple[Metric, ...] = get_args(Metric)
+
+
+@config
+class CostTable:
+    """One metric of all networks of a space, as a sum.
+
+    Exact for macs and params, which are additive. For latency an estimate: what a cell costs more with an
+    operator on all its edges, instead of the cheapest one, is shared out evenly among the edges.
+    """
+
+    plain: float
+    """Of the network without attention."""
+    fixed: float
+    """Of the network with a cell in every block, but nothing on its edges."""
+    operators: dict[str, float]
+    """Of an operator on one edge, in all blocks together; every edge reads as many channels."""
+
+    def of(self, genotype: Genotype) -> float:
+        """Of the network with a genotype."""
+        # Whatever the order of the edges, the same sum.
+        return math.fsum((self.fixed, *(self.operators[edge.operator] for _, edge in genotype.edges())))
+
+
+def cost_table(
+    metric: Metric,
+    space: Space,
+    backbone: Callable[[], nn.Module],
+    input_shape: Sequence[int],
+    device: torch.device,
+) -> CostTable:
+    """Counts, or measures, what operators cost.
+
+    Args:
+        metric: What is counted.
+        space: The operators.
+        backbone: Builds the plain network.
+        input_shape: (channels, height, width) of an image.
+        device: Where latency is measured.
+    """
+
+    def of(genotype: Genotype | None) -> float:
+        if metric == "latency":
+            with torch.random.fork_rng(devices=[]):
+                return latency_ms(_network(backbone, genotype), input_shape, device=device)
+        with torch.device("meta"):
+            outline = _network(backbone, genotype)
+        return float(params(outline) if metric == "params" else macs(outline, input_shape))
+
+    num_edges = len(space.edges)
+    everywhere = {name: of(space.genotype([name] * num_edges)) for name in space.candidates}
+    if metric == "latency" or num_edges == 1:
+        fixed = min(everywhere.values())  # what the cheapest operator costs is in the fixed part
+    else:
+        name = space.candidates[0]
+        fixed = everywhere[name] - num_edges * (everywhere[name] - of(_one_edge_less(space, name)))
+    operators = {name: (cost - fixed) / num_edges for name, cost in everywhere.items()}
+    return CostTable(plain=of(None), fixed=fixed, operators=operators)
+
+
+def _one_edge_less(space: Space, operator: str) -> Genotype:
+    """One operator on every edge but the last of the last node."""
+    genotype = space.genotype([operator] * len(space.edges))
+    last = genotype.nodes[-1]
+    return replace(genotype, nodes=(*genotype.nodes[:-1], replace(last, edges=last.edges[:-1])))
+
+
+def _network(backbone: Callable[[], nn.Module], genotype: Genotype | None) -> nn.Module:
+    plain = backbone()
+    return plain if genotype is None else attach(plain, (Term(name="hoga", genotype=genotype),))

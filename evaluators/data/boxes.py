@@ -1,0 +1,118 @@
+"""Pictures with boxes, one at a time, changed at random for training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evaluators.data.coco import CocoSet, boxes_to_train
+from evaluators.data.picture import open_rgb
+
+Changes = Literal["none", "flip", "ssd"]
+"""What happens to a training image: nothing, a flip of half of them, or what SSD is trained with."""
+
+
+class BoxSample(NamedTuple):
+    """A picture and what is on it.
+
+    Attributes:
+        image: uint8, (3, h, w).
+        boxes: Left, top, right and bottom in pixels, float32, (n, 4).
+        labels: Class of each box, counted from 0, (n,).
+        number: Of the picture in its set.
+    """
+
+    image: Tensor
+    boxes: Tensor
+    labels: Tensor
+    number: int
+
+
+class BoxSamples:
+    """The pictures of a set, with the boxes that training learns from.
+
+    Sources: flips as everywhere; "ssd" is the chain of Liu et al., "SSD", ECCV 2016 (arXiv:1512.02325,
+    section 2.2): colours, a larger canvas, crops that overlap an object, a flip, by torchvision's transforms.
+
+    Args:
+        found: The set.
+        changes: What happens to an image.
+    """
+
+    def __init__(self, found: CocoSet, changes: Changes) -> None:
+        self.found = found
+        self.changes: Changes = changes
+        labels = found.labels
+        self._boxes, self._labels = list[Tensor](), list[Tensor]()
+        for image, marked in zip(found.images, found.annotations):
+            kept = boxes_to_train(image, marked)
+            corners = [(x, y, x + w, y + h) for x, y, w, h in (annotation.bbox for annotation in kept)]
+            self._boxes.append(torch.tensor(corners, dtype=torch.float32).view(-1, 4))
+            self._labels.append(torch.tensor([labels[a.category_id] for a in kept], dtype=torch.int64))
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def with_boxes(self) -> BoxSamples:
+        """The pictures that have a box to learn from."""
+        places = [place for place, boxes in enumerate(self._boxes) if len(boxes)]
+        return BoxSamples(self.found.select(places), self.changes)
+
+    def sample(self, index: int, seed: int) -> BoxSample:
+        listed = self.found.images[index]
+        picture = open_rgb(self.found.path(index), (listed.width, listed.height))
+        pixels = torch.from_numpy(np.array(picture))
+        boxes, labels = self._boxes[index], self._labels[index]
+        if self.changes == "ssd":
+            changed = _changed(pixels.permute(2, 0, 1).contiguous(), boxes, labels, seed)
+            return BoxSample(*changed, index)
+        if self.changes == "flip" and _half(seed):
+            pixels = pixels.flip(1)
+            left, top, right, bottom = boxes.unbind(1)
+            boxes = torch.stack((listed.width - right, top, listed.width - left, bottom), 1)
+        return BoxSample(pixels.permute(2, 0, 1), boxes, labels, index)
+
+
+def _half(seed: int) -> bool:
+    return bool(torch.rand((), generator=torch.Generator().manual_seed(seed)) < 0.5)
+
+
+def _changed(image: Tensor, boxes: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """SSD's chain; torchvision's transforms draw from torch's random state, which comes back after them."""
+    from torchvision import tv_tensors
+
+    height, width = image.shape[1:]
+    given: dict[str, Any] = {
+        "image": tv_tensors.Image(image),
+        "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(height, width)),  # pyright: ignore[reportCallIssue]
+        "labels": labels,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        found = _ssd()(given)
+    return found["image"].as_subclass(Tensor), found["boxes"].as_subclass(Tensor), found["labels"]
+
+
+def _ssd() -> Any:
+    from torchvision.transforms import v2
+
+    # The canvas has ImageNet's mean colour.
+    fill = [123.0, 117.0, 104.0]
+    return v2.Compose(
+        [
+            v2.RandomPhotometricDistort(),
+            v2.RandomZoomOut(fill=fill),
+            v2.RandomIoUCrop(),
+            v2.RandomHorizontalFlip(),
+            v2.SanitizeBoundingBoxes(),
+        ]
+    )
+
+
+def as_list(samples: Sequence[BoxSample]) -> list[BoxSample]:
+    """A batch of pictures that differ in size."""
+    return list(samples)

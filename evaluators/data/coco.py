@@ -1,0 +1,294 @@
+"""Images and annotations in COCO's layout: `root/annotations/<kind>_<part>.json` and `root/<part>/<image>`.
+
+Format: Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014 (arXiv:1405.0312). The list of
+images is that of the annotation file in use, never that of the folder. Segmentations are left out: no task
+here needs them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict
+
+from search_space.config import config, parse_json
+from search_space.errors import InputError
+
+log = logging.getLogger(__name__)
+
+Kind = Literal["instances", "person_keypoints"]
+"""What an annotation file holds, as the official files are named."""
+
+_TOLERANT = ConfigDict(extra="ignore", allow_inf_nan=False)  # files of others have keys of their own
+
+
+@config
+class CocoData:
+    """Images and annotations in COCO's layout."""
+
+    root: str | None = None
+    """Folder that holds `annotations` and a folder of images for each part."""
+    train: str = "train2017"
+    """Part to train on."""
+    test: str = "val2017"
+    """Part to evaluate at the end: COCO's own test part has no public annotations."""
+    skip_missing: bool = False
+    """Whether to leave out images that are listed but absent; otherwise they are an error."""
+    limit: int | None = None
+    """Use at most so many images of each part, the first ones listed; none: all."""
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"limit is {self.limit}; give at least 1, or leave it out")
+
+
+@dataclass(frozen=True, slots=True)
+class CocoImage:
+    """An image as an annotation file lists it.
+
+    Attributes:
+        id: Unique in the file.
+        file_name: Within the part's folder.
+        width: In pixels, as stored.
+        height: In pixels, as stored.
+    """
+
+    __pydantic_config__ = _TOLERANT
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class CocoAnnotation:
+    """An object, or a crowd of them.
+
+    Attributes:
+        id: Unique in the file.
+        image_id: Of the image it is in.
+        category_id: Of its category.
+        bbox: Left, top, width and height in pixels.
+        area: Of its mask, in square pixels; None where the file does not say.
+        iscrowd: 1 for a region of many objects, which training leaves out and evaluation ignores.
+        keypoints: x, y and visibility (0 not labelled, 1 hidden, 2 visible) of each keypoint, of persons.
+        num_keypoints: How many are labelled.
+    """
+
+    __pydantic_config__ = _TOLERANT
+
+    id: int
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    area: float | None = None
+    iscrowd: Literal[0, 1] = 0
+    keypoints: tuple[float, ...] | None = None
+    num_keypoints: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CocoCategory:
+    """What objects are.
+
+    Attributes:
+        id: Unique in the file; COCO's own have gaps.
+        name: In words.
+        keypoints: Names of the keypoints, of persons.
+        skeleton: Pairs of keypoints, counted from 1, that a drawing joins.
+    """
+
+    __pydantic_config__ = _TOLERANT
+
+    id: int
+    name: str
+    keypoints: tuple[str, ...] = ()
+    skeleton: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class _File:
+    __pydantic_config__ = _TOLERANT
+
+    images: list[CocoImage]
+    annotations: list[CocoAnnotation]
+    categories: list[CocoCategory]
+
+
+@dataclass(frozen=True, eq=False)
+class CocoSet:
+    """One part of a data set; never changed in place.
+
+    Attributes:
+        file: The annotation file.
+        folder: Where the images are.
+        images: In the order of the file.
+        annotations: Those of each image, in the order of the file.
+        categories: Sorted by id.
+    """
+
+    file: Path
+    folder: Path
+    images: tuple[CocoImage, ...]
+    annotations: tuple[tuple[CocoAnnotation, ...], ...]
+    categories: tuple[CocoCategory, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def labels(self) -> dict[int, int]:
+        """Category id to its place in `categories`, counted from 0: without COCO's gaps."""
+        return {category.id: label for label, category in enumerate(self.categories)}
+
+    def path(self, index: int) -> Path:
+        """The file of an image."""
+        return self.folder / self.images[index].file_name
+
+    def select(self, indices: Sequence[int]) -> CocoSet:
+        """The images at `indices`, in that order."""
+        return replace(
+            self,
+            images=tuple(self.images[index] for index in indices),
+            annotations=tuple(self.annotations[index] for index in indices),
+        )
+
+    def truth(self) -> dict[str, Any]:
+        """The annotations as COCO's evaluation takes them; an area that is not given is the box's."""
+        return {
+            "images": [
+                {"id": image.id, "width": image.width, "height": image.height} for image in self.images
+            ],
+            "categories": [{"id": category.id, "name": category.name} for category in self.categories],
+            "annotations": [_record(annotation) for found in self.annotations for annotation in found],
+        }
+
+
+def read_coco(data: CocoData, kind: Kind, part: str) -> CocoSet:
+    """Reads one part.
+
+    Boxes of no area stay: COCO's evaluation counts them, training leaves them out (`boxes_to_train`).
+    Annotations of images that are not listed are left out, as COCO's own tools do.
+
+    Raises:
+        InputError: If the file is missing, no JSON or of another kind, an id is there twice, a category is
+            not listed, or images are absent; says which.
+    """
+    if data.root is None:
+        raise InputError("give data.root: the folder that holds `annotations` and the images of COCO")
+    root = Path(data.root).expanduser()
+    file = root / "annotations" / f"{kind}_{part}.json"
+    text = _bytes(file)
+    try:
+        content = parse_json(_File, text, str(file))
+    except InputError as error:
+        raise InputError(f"{error}; expected COCO's {kind}: images, annotations, categories") from None
+    _check(file, content)
+    listed = {image.id: list[CocoAnnotation]() for image in content.images}
+    for annotation in content.annotations:
+        if annotation.image_id in listed:
+            listed[annotation.image_id].append(annotation)
+    whole = CocoSet(
+        file=file,
+        folder=root / part,
+        images=tuple(content.images),
+        annotations=tuple(tuple(listed[image.id]) for image in content.images),
+        categories=tuple(sorted(content.categories, key=lambda category: category.id)),
+    )
+    found = _present(whole, skip=data.skip_missing)
+    return found if data.limit is None else found.select(range(min(data.limit, len(found))))
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        beside = sorted(other.name for other in file.parent.glob("*.json"))
+        there = f"there are: {', '.join(beside)}" if beside else "there is no annotation file beside it"
+        raise InputError(f"no annotation file at {file}; {there}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from None
+
+
+def _check(file: Path, content: _File) -> None:
+    for what in ("images", "annotations", "categories"):
+        records: list[Any] = getattr(content, what)
+        if not records and what != "annotations":
+            raise InputError(f"{file} lists no {what}")
+        twice = [id for id, count in Counter(record.id for record in records).items() if count > 1]
+        if twice:
+            raise InputError(f"{file}: id {twice[0]} is there twice among the {what}; ids have to be unique")
+    categories = {category.id for category in content.categories}
+    for annotation in content.annotations:
+        if annotation.category_id not in categories:
+            raise InputError(
+                f"{file}: annotation {annotation.id} is of category {annotation.category_id}, "
+                f"which is not among the {len(categories)} listed"
+            )
+    for image in content.images:
+        if image.width < 1 or image.height < 1:
+            raise InputError(f"{file}: image {image.id} is {image.width}x{image.height} pixels")
+
+
+def _present(listed: CocoSet, *, skip: bool) -> CocoSet:
+    if not listed.folder.is_dir():
+        raise InputError(f"no folder of images at {listed.folder}, which {listed.file.name} is about")
+    names = set(os.listdir(listed.folder))
+    there = [
+        index
+        for index, image in enumerate(listed.images)
+        # One listing is fast; only names within folders of their own, or odd ones, are looked up alone.
+        if image.file_name in names or listed.path(index).is_file()
+    ]
+    missing = len(listed) - len(there)
+    if not missing:
+        return listed
+    absent = sorted(set(range(len(listed))) - set(there))
+    named = ", ".join(listed.images[index].file_name for index in absent[:3])
+    message = (
+        f"{missing} of the {len(listed)} images of {listed.file.name} are not in {listed.folder}: "
+        f"{named}{' ...' if missing > 3 else ''}"
+    )
+    if not skip or not there:
+        raise InputError(f"{message}; add them{', or leave them out by skip_missing' if there else ''}")
+    log.warning("%s; they are left out", message)
+    return listed.select(there)
+
+
+def boxes_to_train(image: CocoImage, annotations: Sequence[CocoAnnotation]) -> list[CocoAnnotation]:
+    """What an image teaches: no crowds, no boxes of no area; boxes are cut at the image's borders.
+
+    Source: torchvision's reference detection recipe (references/detection/coco_utils.py) leaves out the same.
+    """
+    kept = list[CocoAnnotation]()
+    for annotation in annotations:
+        x, y, w, h = annotation.bbox
+        left, right = (min(max(edge, 0.0), float(image.width)) for edge in (x, x + w))
+        top, bottom = (min(max(edge, 0.0), float(image.height)) for edge in (y, y + h))
+        if not annotation.iscrowd and right > left and bottom > top:
+            kept.append(replace(annotation, bbox=(left, top, right - left, bottom - top)))
+    return kept
+
+
+def _record(annotation: CocoAnnotation) -> dict[str, Any]:
+    area = annotation.bbox[2] * annotation.bbox[3] if annotation.area is None else annotation.area
+    record: dict[str, Any] = {
+        "id": annotation.id,
+        "image_id": annotation.image_id,
+        "category_id": annotation.category_id,
+        "bbox": list(annotation.bbox),
+        "area": area,
+        "iscrowd": annotation.iscrowd,
+    }
+    if annotation.keypoints is not None:
+        labelled = sum(visibility > 0 for visibility in annotation.keypoints[2::3])
+        record["keypoints"] = list(annotation.keypoints)
+        record["num_keypoints"] = labelled if annotation.num_keypoints is None else annotation.num_keypoints
+    return record

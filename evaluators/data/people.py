@@ -1,0 +1,152 @@
+"""Persons in COCO's pictures: from its annotations, or from a file of detections."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ConfigDict, RootModel
+
+from evaluators.data.coco import CocoCategory, CocoSet, boxes_to_train
+from search_space.config import parse_json, read_text
+from search_space.errors import InputError
+
+log = logging.getLogger(__name__)
+
+NUM_KEYPOINTS = 17
+"""Of COCO's persons; its evaluation knows no other number."""
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One person in a picture.
+
+    Attributes:
+        image: Number of the picture in its set.
+        box: Left, top, width and height in pixels.
+        score: Of the detector; 1 for an annotation.
+        points: x and y of each keypoint, (17, 2); zeros where not labelled.
+        labelled: Whether each is, (17,).
+    """
+
+    image: int
+    box: tuple[float, float, float, float]
+    score: float
+    points: NDArray[np.float32]
+    labelled: NDArray[np.bool_]
+
+
+def person_category(coco: CocoSet) -> CocoCategory:
+    """The category that has keypoints.
+
+    Raises:
+        InputError: If there is none with COCO's 17 keypoints.
+    """
+    for category in coco.categories:
+        if len(category.keypoints) == NUM_KEYPOINTS:
+            return category
+    counts = ", ".join(f"{category.name} {len(category.keypoints)}" for category in coco.categories[:5])
+    raise InputError(
+        f"{coco.file} has no category with the {NUM_KEYPOINTS} keypoints of COCO's persons ({counts}); "
+        "give person_keypoints_*.json"
+    )
+
+
+def mirror_partners(names: Sequence[str]) -> list[int]:
+    """For each keypoint the one it is in the mirror: left and right exchanged.
+
+    Raises:
+        InputError: If a left one has no right one, or the other way round.
+    """
+    swapped = {"left": "right", "right": "left"}
+    partners = list[int]()
+    for name in names:
+        side, _, part = name.partition("_")
+        other = f"{swapped[side]}_{part}" if side in swapped else name
+        if other not in names:
+            raise InputError(f"keypoint {name!r} has no {other!r} beside it")
+        partners.append(names.index(other))
+    return partners
+
+
+def annotated_people(coco: CocoSet) -> list[Person]:
+    """Everyone with a labelled keypoint: no crowds, no boxes of no area, boxes cut at the picture's borders.
+
+    Source: the authors' code of Xiao et al. leaves out the same, for training and for evaluation by the
+    annotated boxes; those left out are ignored by the evaluation.
+
+    Raises:
+        InputError: If an annotation has another number of keypoints.
+    """
+    person = person_category(coco)
+    people = list[Person]()
+    for number, image in enumerate(coco.images):
+        for annotation in boxes_to_train(image, coco.annotations[number]):
+            if annotation.category_id != person.id or annotation.area == 0 or annotation.keypoints is None:
+                continue
+            if len(annotation.keypoints) != 3 * NUM_KEYPOINTS:
+                raise InputError(
+                    f"{coco.file}: annotation {annotation.id} has {len(annotation.keypoints)} numbers for "
+                    f"keypoints, not 3 x {NUM_KEYPOINTS}"
+                )
+            points = np.asarray(annotation.keypoints, dtype=np.float32).reshape(NUM_KEYPOINTS, 3)
+            labelled = points[:, 2] > 0
+            if labelled.any():
+                places = points[:, :2] * labelled[:, None]
+                people.append(Person(number, annotation.bbox, 1.0, places, labelled))
+    return people
+
+
+@dataclass(frozen=True)
+class _Detection:
+    __pydantic_config__ = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    score: float
+
+
+class _Detections(RootModel[list[_Detection]]):
+    """A file of them."""
+
+
+def detected_people(coco: CocoSet, file: str | Path) -> list[Person]:
+    """The persons of a file of detections in COCO's result format.
+
+    Other categories, boxes of no area and pictures that are not in the set are left out.
+
+    Raises:
+        InputError: If the file is missing, is not such a file, or nobody is left.
+    """
+    text = read_text(file, "file of detections")
+    try:
+        found = parse_json(_Detections, text, str(file)).root
+    except InputError as error:
+        raise InputError(
+            f"{error}; expected COCO's result format: a list with image_id, category_id, bbox, score"
+        ) from None
+    person = person_category(coco).id
+    numbers = {image.id: number for number, image in enumerate(coco.images)}
+    people = [
+        Person(
+            numbers[one.image_id],
+            one.bbox,
+            one.score,
+            np.zeros((NUM_KEYPOINTS, 2), np.float32),
+            np.zeros(NUM_KEYPOINTS, bool),
+        )
+        for one in found
+        if one.category_id == person and one.image_id in numbers and one.bbox[2] > 0 and one.bbox[3] > 0
+    ]
+    if not people:
+        raise InputError(
+            f"none of the {len(found)} detections in {file} is a person (category {person}) in a picture of "
+            f"{coco.file.name}"
+        )
+    log.debug("%s: %d persons of %d detections", file, len(people), len(found))
+    return people

@@ -1,0 +1,251 @@
+"""Pictures with a class for every pixel: pairs of files in two folders, or in the layout of Cityscapes.
+
+Layout and classes of Cityscapes: Cordts et al., CVPR 2016 (arXiv:1604.01685), as torchvision lists them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from evaluators.data.index import is_hidden, is_image
+from evaluators.data.picture import open_rgb
+from search_space.config import config
+from search_space.errors import InputError, shown
+
+log = logging.getLogger(__name__)
+
+LOOKED_AT = 8
+"""Label files of a part whose values are looked at before training; the others when their turn comes."""
+
+IGNORED = 255
+"""What labels without a class become."""
+
+
+@config
+class SceneData:
+    """Pictures and their label images: one channel, the value of a pixel is its class."""
+
+    root: str | None = None
+    """Folder that holds both."""
+    layout: Literal["folders", "cityscapes"] = "folders"
+    """How: as `images` and `labels` say, or as Cityscapes (leftImg8bit, gtFine with labelIds)."""
+    images: str = "{part}"
+    """Folder of a part's pictures below `root`."""
+    labels: str = "{part}annot"
+    """Folder of its labels, which have the pictures' names but for the ending."""
+    train: str = "train"
+    """Part to train on."""
+    validation: str | None = None
+    """Part to select on; if left out, a share of the training part is held out."""
+    test: str = "val"
+    """Part to evaluate at the end."""
+    num_classes: int | None = None
+    """Classes; values of pixels are 0 to one less. Cityscapes has its own 19."""
+    classes: tuple[str, ...] = ()
+    """Their names, if wanted."""
+    ignore: int = IGNORED
+    """Value of pixels that belong to no class."""
+    image_size: tuple[int, int] | None = None
+    """Height and width to resize pictures and labels to; none: as stored. Labels keep their values, and are
+    resized for the evaluation as well."""
+    limit: int | None = None
+    """Use at most so many pictures of each part, at even steps; none: all."""
+
+    def __post_init__(self) -> None:
+        for name in ("limit", "num_classes"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}; give at least 1, or leave it out")
+        if self.image_size is not None and min(self.image_size) < 1:
+            raise InputError(f"image_size is {self.image_size}; give a height and a width, or leave it out")
+        if self.classes and self.num_classes not in (None, len(self.classes)):
+            raise InputError(f"num_classes is {self.num_classes}, but {len(self.classes)} classes are named")
+        if self.layout == "cityscapes" and (self.classes or self.num_classes):
+            raise InputError("Cityscapes has its own classes; leave classes and num_classes out")
+        if self.layout == "folders":
+            for name in ("images", "labels"):
+                if "{part}" not in getattr(self, name):
+                    raise InputError(
+                        f"{name} is {shown(getattr(self, name))}; it has to contain {{part}}, for example "
+                        f"{name}/{{part}}"
+                    )
+            if 0 <= self.ignore < (len(self.classes) or self.num_classes or 0):
+                raise InputError(f"ignore={self.ignore} is the value of a class")
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes:
+    """One part of a data set; never changed in place.
+
+    Attributes:
+        pairs: Files of each picture and of its labels.
+        classes: Names.
+        values: Class of every value that a label file may have, `IGNORED` for none; -1 where there may be no
+            such value. Longer than any byte, and the last is -1.
+        image_size: Height and width to resize to; None for none.
+    """
+
+    pairs: tuple[tuple[Path, Path], ...]
+    classes: tuple[str, ...]
+    values: NDArray[np.int16]
+    image_size: tuple[int, int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def select(self, indices: Sequence[int]) -> Scenes:
+        """The pictures at `indices`, in that order."""
+        return replace(self, pairs=tuple(self.pairs[index] for index in indices))
+
+    def picture(self, index: int) -> Image.Image:
+        """A picture as RGB.
+
+        Raises:
+            InputError: If it cannot be decoded.
+        """
+        picture = open_rgb(self.pairs[index][0])
+        if self.image_size is None:
+            return picture
+        height, width = self.image_size
+        return picture.resize((width, height), Image.Resampling.BILINEAR)
+
+    def labels(self, index: int) -> Image.Image:
+        """The class of every pixel of a picture, as 8-bit values, `IGNORED` for none.
+
+        Raises:
+            InputError: If the file cannot be decoded, has colours, or a value that is no class.
+        """
+        path = self.pairs[index][1]
+        try:
+            with Image.open(path) as file:
+                mode = file.mode
+                found = np.asarray(file) if mode in ("L", "P", "I", "I;16") else None
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
+            raise InputError(f"cannot decode the labels {path} ({error}); replace or remove them") from error
+        if found is None:
+            raise InputError(f"{path} is {mode}, but labels have one channel: the class of each pixel")
+        # Bytes are looked up as they are, for speed; others may be beyond the table, whose last is no class.
+        places = found if found.dtype == np.uint8 else np.clip(found, -1, len(self.values) - 1)
+        classes = self.values[places]
+        wrong = classes < 0
+        if wrong.any():
+            raise InputError(
+                f"{path} has the value {int(found[wrong][0])}, which is neither one of the "
+                f"{len(self.classes)} classes (0 to {len(self.classes) - 1}) nor ignored; "
+                "set num_classes or ignore"
+            )
+        labels = Image.fromarray(classes.astype(np.uint8))
+        if self.image_size is None:
+            return labels
+        height, width = self.image_size
+        return labels.resize((width, height), Image.Resampling.NEAREST)
+
+
+def read_scenes(data: SceneData, part: str) -> Scenes:
+    """Lists one part: all sizes are compared, a few labels are read, the rest when their turn comes.
+
+    Raises:
+        InputError: If folders, pictures or labels are missing (named, counted), a picture and its labels
+            differ in size, or labels are no classes.
+    """
+    if data.root is None:
+        raise InputError("give data.root: the folder that holds the pictures and their labels")
+    root = Path(data.root).expanduser()
+    if data.layout == "cityscapes":
+        classes, values = _cityscapes()
+        pictures = _files(root / "leftImg8bit" / part, "_leftImg8bit", "pictures")
+        labels = _files(root / "gtFine" / part, "_gtFine_labelIds", "labels")
+    else:
+        classes, values = _numbered(data)
+        pictures = _files(root / data.images.format(part=part), "", "pictures")
+        labels = _files(root / data.labels.format(part=part), "", "labels")
+    missing = sorted(set(pictures) - set(labels))
+    if missing:
+        named = ", ".join(pictures[name].name for name in missing[:3])
+        raise InputError(
+            f"{len(missing)} of {len(pictures)} pictures of {part!r} have no labels: "
+            f"{named}{' ...' if len(missing) > 3 else ''}; add the labels or remove the pictures"
+        )
+    names = sorted(pictures)
+    if data.limit is not None and data.limit < len(names):
+        names = [names[number * len(names) // data.limit] for number in range(data.limit)]
+    pairs = tuple((pictures[name], labels[name]) for name in names)
+    _check_sizes(pairs, part)
+    scenes = Scenes(pairs, classes, values, data.image_size)
+    for number in range(min(LOOKED_AT, len(scenes))):
+        scenes.labels(number * len(scenes) // min(LOOKED_AT, len(scenes)))
+    log.debug("%s: %d pictures, %d classes", part, len(scenes), len(classes))
+    return scenes
+
+
+def _numbered(data: SceneData) -> tuple[tuple[str, ...], NDArray[np.int16]]:
+    count = len(data.classes) or data.num_classes
+    if count is None:
+        raise InputError("give data.num_classes (or the names, data.classes): the labels do not tell")
+    if count > IGNORED:
+        raise InputError(f"{count} classes; at most {IGNORED} are possible")
+    values = np.full(max(256, data.ignore + 1) + 1, -1, dtype=np.int16)
+    values[:count] = np.arange(count)
+    if data.ignore >= 0:
+        values[data.ignore] = IGNORED
+    return data.classes or tuple(map(str, range(count))), values
+
+
+def _cityscapes() -> tuple[tuple[str, ...], NDArray[np.int16]]:
+    from torchvision.datasets import Cityscapes
+
+    kept = sorted((one.train_id, one.name) for one in Cityscapes.classes if 0 <= one.train_id < IGNORED)
+    values = np.full(257, -1, dtype=np.int16)
+    for one in Cityscapes.classes:
+        if one.id >= 0:
+            values[one.id] = one.train_id if 0 <= one.train_id < IGNORED else IGNORED
+    return tuple(name for _, name in kept), values
+
+
+def _files(folder: Path, ending: str, what: str) -> dict[str, Path]:
+    """Image files in a folder and below it, by their relative names without `ending` and suffix."""
+    if not folder.is_dir():
+        raise InputError(f"no folder of {what} at {folder}")
+    found = dict[str, Path]()
+    for place, deeper, names in os.walk(folder, followlinks=True):
+        deeper[:] = [name for name in deeper if not is_hidden(name)]
+        for name in names:
+            path = Path(place, name)
+            if is_hidden(name) or not is_image(name) or not path.stem.endswith(ending):
+                continue
+            key = path.relative_to(folder).with_name(path.stem.removesuffix(ending)).as_posix()
+            if key in found:
+                raise InputError(f"{found[key]} and {path} are two {what} of one name; remove one")
+            found[key] = path
+    if not found:
+        raise InputError(f"no {what} in {folder}{f' that end in {ending}' if ending else ''}")
+    return found
+
+
+def _check_sizes(pairs: Sequence[tuple[Path, Path]], part: str) -> None:
+    different = list[str]()
+    for picture, labels in pairs:
+        sizes = list[tuple[int, int]]()
+        for path in (picture, labels):
+            try:
+                with Image.open(path) as file:
+                    sizes.append(file.size)
+            except Exception as error:  # as above
+                raise InputError(f"cannot decode {path} ({error}); replace or remove it") from error
+        if sizes[0] != sizes[1]:
+            ours, theirs = ("x".join(map(str, size)) for size in sizes)
+            different.append(f"{picture.name} is {ours} pixels, its labels {theirs}")
+    if different:
+        raise InputError(
+            f"{len(different)} of {len(pairs)} pictures of {part!r} differ in size from their labels: "
+            f"{different[0]}"
+        )

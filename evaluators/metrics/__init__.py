@@ -1,0 +1,1 @@
+"""Scores whose definition is not ours."""

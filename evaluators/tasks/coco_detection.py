@@ -1,0 +1,218 @@
+"""Object detection on COCO: torchvision's detectors and losses, COCO's own score."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from evaluators.data.boxes import BoxSamples, Changes, as_list
+from evaluators.data.coco import CocoData, CocoSet, read_coco
+from evaluators.data.stream import Stream
+from evaluators.detection_task import SCORE, DetectionTask
+from evaluators.detections import draw, to_list
+from evaluators.metrics.coco import need_coco
+from evaluators.recipe import TrainConfig
+from evaluators.seeds import seed_of
+from evaluators.tasks import Prediction, TaskConfig, task
+from search_space.config import config
+from search_space.errors import InputError
+from search_space.grammar import Term
+from supernet.attach import attach
+from supernet.networks.detector_weights import start_detector
+from supernet.networks.detectors import DETECTORS, Detector, DetectorConfig
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+    from PIL import Image
+
+log = logging.getLogger(__name__)
+
+STRIDE = 32
+"""Sides of a batch are multiples of this, with a pyramid."""
+
+SMOKE_IMAGES, SMOKE_SIZE, SMOKE_REGIONS = 8, 160, 64
+"""Images of a first look, their shorter side, and the regions of each to learn from."""
+
+
+@task("coco-detection")
+@config
+class CocoDetection(TaskConfig):
+    """Boxes around the objects of COCO, or of any data in its layout."""
+
+    preset = "coco-faster-rcnn"
+
+    data: CocoData = CocoData()
+    """Images and annotations."""
+    detector: DetectorConfig = DetectorConfig()
+    """The network that attention is attached to."""
+    weights: str | None = None
+    """Trained weights to start from: a file, a run folder, IMAGENET1K_V1 or its like for the backbone, or
+    COCO_V1 for a whole detector on resnet50; none: random ones."""
+    changes: Changes = "flip"
+    """What happens to training images: nothing, a flip of half of them, or SSD's colours, crops and flips."""
+    empty: bool = False
+    """Whether to train on images without objects too."""
+    workers: int = 4
+    """Processes that read images, for each device; 0: none beside the one that trains."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, CocoData):
+            raise InputError(f"{self.name} reads COCO's layout; start from a preset of its own")
+        if self.workers < 0:
+            raise InputError(f"workers={self.workers} is negative")
+        if self.detector.trainable_stages < 5 and self.weights is None:
+            raise InputError(
+                f"trainable_stages={self.detector.trainable_stages} keeps parts of the backbone as they are, "
+                "and they are random: give weights, or leave it at 5"
+            )
+
+    @property
+    def kind(self) -> Detector:
+        """The kind of detector."""
+        return DETECTORS[self.detector.name]
+
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the largest image in evaluation, as the network sees it."""
+        sides = self.kind.size or (self.detector.min_sizes[-1], self.detector.max_size)
+        rounded = sides if self.kind.size else tuple(-(-side // STRIDE) * STRIDE for side in sides)
+        return 3, rounded[0], rounded[1]
+
+    def read(self, train: TrainConfig, fabric: Fabric) -> DetectionSetting:
+        return DetectionSetting(self, train, fabric)
+
+    def network(self, data: Mapping[str, Any], attention: tuple[Term, ...]) -> nn.Module:
+        network: Any = self.kind.build(self.detector, len(data["classes"]))
+        attach(network.backbone, attention, identity=self.identity, input_shape=self.image_shape())
+        return network
+
+    def load_weights(self, network: nn.Module, data: Mapping[str, Any]) -> str:
+        assert self.weights is not None
+        start_detector(network, self.detector, self.weights, data["category_ids"])
+        return ""
+
+    def predict(
+        self, network: nn.Module, data: Mapping[str, Any], image: Image.Image, *, least: float = 0.5
+    ) -> Prediction:
+        """Finds objects on one picture.
+
+        Args:
+            network: A trained one.
+            data: What `DetectionSetting.describe` told of its data.
+            image: RGB.
+            least: Least score of what is drawn and told.
+
+        Returns:
+            The picture with boxes drawn onto it, and `class`, `score` and `box` (left, top, width and height
+            in pixels) of each, the best first, as JSON values.
+        """
+        found = to_list(network, image, data["classes"], self.kind.first_label)
+        shown = [each for each in found if each["score"] >= least]
+        return Prediction(draw(image, shown, data["classes"]), shown)
+
+    def subject(self) -> str:
+        return f"{self.name}-{self.detector.name.replace('_', '-')}"
+
+    def summary(self) -> str:
+        return f"{self.name}: {self.detector.name} on {self.detector.backbone}"
+
+    def smoke(self) -> CocoDetection:
+        limit = min(self.data.limit or SMOKE_IMAGES, SMOKE_IMAGES)
+        small = replace(
+            self.detector,
+            min_sizes=(SMOKE_SIZE,),
+            max_size=2 * SMOKE_SIZE,
+            trainable_stages=5,
+            regions=SMOKE_REGIONS,
+        )
+        data = replace(self.data, limit=limit)
+        return replace(self, data=data, detector=small, weights=None, empty=True, workers=0)
+
+
+class DetectionSetting:
+    """Annotations read and split; see `Setting`.
+
+    Args:
+        config: What is trained, on what.
+        train: The recipe.
+        fabric: Device and processes.
+
+    Raises:
+        InputError: If the data cannot be read, its parts have other categories, or there is no evaluation.
+    """
+
+    score: str = SCORE
+
+    def __init__(self, config: CocoDetection, train: TrainConfig, fabric: Fabric) -> None:
+        need_coco()
+        self.config, self.recipe, self.fabric = config, train, fabric
+        self.input_shape = config.image_shape()
+        self.train = read_coco(config.data, "instances", config.data.train)
+        self.test = read_coco(config.data, "instances", config.data.test)
+        if self.train.categories != self.test.categories:
+            raise InputError(
+                f"{self.train.file.name} and {self.test.file.name} differ in their categories; "
+                "both parts need the same"
+            )
+        self.validation: CocoSet | None = None
+        if train.validation_fraction:
+            self.train, self.validation = held_out(self.train, train.validation_fraction)
+        log.info("%d images to train on, %d to test on", len(self.train), len(self.test))
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "input_shape": list(self.input_shape),
+            "classes": [category.name for category in self.train.categories],
+            "category_ids": [category.id for category in self.train.categories],
+        }
+
+    def start(self, network: nn.Module, seed: int) -> DetectionTask:
+        samples = BoxSamples(self.train, self.config.changes)
+        samples = samples if self.config.empty else samples.with_boxes()
+        splits = {"validation": self.validation, "test": self.test}
+        return DetectionTask(
+            network,
+            self._stream(samples, seed, training=True),
+            {
+                name: self._stream(BoxSamples(part, "none"), seed, training=False)
+                for name, part in splits.items()
+                if part is not None
+            },
+            {name: part for name, part in splits.items() if part is not None},
+            self.config.kind,
+            self.fabric,
+        )
+
+    def _stream(self, samples: BoxSamples, seed: int, *, training: bool) -> Stream:
+        return Stream(
+            samples,
+            self.recipe.part_size,
+            collate=as_list,
+            seed=seed,
+            shuffle=training,
+            drop_last=training,
+            rank=self.fabric.global_rank,
+            world_size=self.fabric.world_size,
+            num_workers=self.config.workers,
+        )
+
+
+def held_out(whole: CocoSet, fraction: float) -> tuple[CocoSet, CocoSet]:
+    """Splits a set at random, the same way every time.
+
+    Returns:
+        The images to train on, and the share `fraction` of them, at least one, that is held out.
+
+    Raises:
+        InputError: If nothing would be left to train on.
+    """
+    count = max(1, round(fraction * len(whole)))
+    if count >= len(whole):
+        raise InputError(f"{len(whole)} images are too few to hold out a share of {fraction}; set it to 0")
+    generator = torch.Generator().manual_seed(seed_of(0, "held out"))
+    order = torch.randperm(len(whole), generator=generator).tolist()
+    return whole.select(sorted(order[count:])), whole.select(sorted(order[:count]))

@@ -1,0 +1,89 @@
+"""Searchers that see nothing but scores: they propose genotypes, short trainings or a supernet judge them.
+
+A proposal is a function of the seed and the history alone, so that a search which stops goes on exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import partial
+from typing import Self
+
+from evaluators.recipe import TrainConfig
+from search_space.config import config
+from search_space.errors import InputError
+from search_space.genotype import Genotype
+from searchers import Search, SearcherConfig
+from searchers.candidates import Candidates, History
+from searchers.problem import Problem
+from searchers.shared import SharedSearch
+from searchers.trained import TrainedSearch
+
+Proposer = Callable[[History], Genotype]
+"""What is tried next, given what was tried."""
+
+
+@config
+class BlackBox(SearcherConfig):
+    """A searcher that proposes candidates; each is trained shortly on one half, judged on the other.
+
+    Or, with `shared`, all of them are judged with the weights of one supernet.
+    """
+
+    trials: int = 20
+    """Candidates."""
+    shared: bool = False
+    """Whether one supernet is trained, a path drawn at random for every step, and candidates are judged with
+    its weights, instead of a training for each."""
+    epochs: int = 10
+    """Passes over the first half: of each candidate's training, or of the supernet's."""
+    batch_size: int = 128
+    """Images a step."""
+    learning_rate: float = 0.1
+    """At first; falls along half a cosine."""
+    min_learning_rate: float = 0.0
+    """At the end of the cosine."""
+    weight_decay: float = 5e-4
+    """Of the weights."""
+    clip: float = 5.0
+    """Largest norm of the gradient; 0 for no clipping."""
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise InputError(f"trials={self.trials} is not positive; a search judges at least one candidate")
+        self.recipe()
+
+    @classmethod
+    def of_trainings(cls) -> Self:
+        """The searcher's own settings, every candidate trained as `random` trains it."""
+        plain = BlackBox()
+        return replace(
+            cls(shared=False),
+            **{field.name: getattr(plain, field.name) for field in fields(plain) if field.name != "trials"},
+        )
+
+    def recipe(self) -> TrainConfig:
+        """How a candidate, or the supernet, is trained."""
+        return TrainConfig(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            min_learning_rate=self.min_learning_rate,
+            weight_decay=self.weight_decay,
+            clip=self.clip,
+            select="last",
+        )
+
+    def propose(self, candidates: Candidates, history: History) -> Genotype:
+        """What is tried next: a function of the arguments alone."""
+        raise NotImplementedError(f"{type(self).__name__} has to define propose")
+
+    def proposer(self, candidates: Candidates) -> Proposer:
+        """The same with the candidates given; it may keep what it worked out of the history so far."""
+        return partial(self.propose, candidates)
+
+    def start(self, problem: Problem) -> Search:
+        candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
+        search = SharedSearch if self.shared else TrainedSearch
+        return search(self.recipe(), self.trials, self.proposer(candidates), problem)

@@ -1,0 +1,101 @@
+"""What a black-box searcher draws from, genotypes that keep the limits, and what it has seen: trials."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evaluators.seeds import seed_of
+from search_space.genotype import Genotype
+from search_space.space import Space
+from searchers.limits import Limits
+
+TRIES = 100
+"""Uniform draws before a genotype is made to fit: limits that few genotypes keep would take forever."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A genotype that was proposed, and how good it was.
+
+    Attributes:
+        genotype: What was tried.
+        score: None while nobody knows, and where it failed.
+        failed: Whether nobody will ever know.
+    """
+
+    genotype: Genotype
+    score: float | None
+    failed: bool = False
+
+
+History = Sequence[Trial]
+"""All that was proposed, in the order of the proposals."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """The genotypes of a space that keep the limits.
+
+    Attributes:
+        space: Where they are from.
+        limits: What they have to keep; None for all of the space.
+        seed: Of the search.
+    """
+
+    space: Space
+    limits: Limits | None
+    seed: int
+
+    def rng(self, purpose: str, history: History) -> random.Random:
+        """Random numbers that depend on the seed, the purpose and the number of the proposal alone."""
+        return random.Random(seed_of(self.seed, purpose, len(history)))
+
+    def allows(self, genotype: Genotype) -> bool:
+        """Whether a genotype keeps the limits."""
+        return self.limits is None or self.limits.allows(genotype)
+
+    def sample(self, rng: random.Random) -> Genotype:
+        """Drawn uniformly, by rejection; where that is in vain, the best under random scores."""
+        for _ in range(TRIES):
+            genotype = self.space.sample(rng)
+            if self.allows(genotype):
+                return genotype
+        assert self.limits is not None
+        return self.limits.best([[rng.random() for _ in self.space.primitives] for _ in self.space.edges])
+
+    def mutate(self, genotype: Genotype, rng: random.Random) -> Genotype:
+        """A neighbour, one edge's operator changed, drawn uniformly; a fresh draw where there is none."""
+        if self.limits is None and len(self.space.candidates) > 1:
+            return self.space.mutate(genotype, rng)
+        neighbours = [other for other in self.space.neighbours(genotype) if self.allows(other)]
+        return rng.choice(neighbours) if neighbours else self.sample(rng)
+
+
+def scores(history: History) -> list[float]:
+    """The scores that are known, in order."""
+    return [trial.score for trial in history if trial.score is not None]
+
+
+def best_of(history: History) -> Genotype | None:
+    """The genotype judged best, the first one of equals; None before any was judged."""
+    known = [(trial.score, -number) for number, trial in enumerate(history) if trial.score is not None]
+    return history[-max(known)[1]].genotype if known else None
+
+
+def stored(history: History) -> list[dict[str, Any]]:
+    """A history as plain values."""
+    return [
+        {"genotype": trial.genotype.to_json(), "score": trial.score, "failed": trial.failed}
+        for trial in history
+    ]
+
+
+def restored(values: Sequence[dict[str, Any]]) -> list[Trial]:
+    """A history from plain values."""
+    return [
+        Trial(genotype=Genotype.from_json(value["genotype"]), score=value["score"], failed=value["failed"])
+        for value in values
+    ]

@@ -1,0 +1,247 @@
+"""Limits on what a network may cost: `macs<=48M`, `params<=300k`, `latency<=2.5x`, joined by commas."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from evaluators.cost_table import METRICS, CostTable, Metric
+from search_space.config import config, parse
+from search_space.errors import InputError, shown, unknown
+from search_space.genotype import Genotype
+from search_space.space import NONE, Space
+
+COUNTS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+UNITS: dict[Metric, dict[str, float]] = {"macs": COUNTS, "params": COUNTS, "latency": {"ms": 1.0}}
+"""Units of each metric; `x`, times the plain network, goes with all of them."""
+TIMES = "x"
+
+_LIMIT = re.compile(r"\s*(?P<metric>\w+)\s*<=\s*(?P<number>[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(?P<unit>\w*)\s*")
+
+
+@config
+class Limit:
+    """The most that a network may cost."""
+
+    metric: Metric
+    """What is counted."""
+    most: float
+    """Multiply-accumulates, weights, milliseconds; or times the plain network's."""
+    relative: bool = False
+    """Whether `most` is in units of the plain network's cost."""
+
+
+def parse_target(text: str) -> tuple[Limit, ...]:
+    """Reads limits that hold together: "macs<=48M,params<=300k".
+
+    Raises:
+        InputError: If a metric or unit is unknown, or the form is another one.
+    """
+    return tuple(_parse_limit(part) for part in text.split(","))
+
+
+def _parse_limit(text: str) -> Limit:
+    found = _LIMIT.fullmatch(text)
+    if found is None:
+        raise InputError(
+            f"{shown(text)} is no limit; write for example macs<=48M, params<=300k, latency<=2.5x"
+        )
+    name, unit = found["metric"], found["unit"]
+    if name not in METRICS:
+        raise unknown("metric", name, METRICS)
+    metric = cast("Metric", name)
+    units = {**UNITS[metric], TIMES: 1.0}
+    if unit not in units:
+        known = ", ".join(unit or "a bare number" for unit in units)
+        raise InputError(f"{text.strip()}: unknown unit {shown(unit)} of {metric}; known: {known}")
+    try:
+        most = float(found["number"]) * units[unit]
+    except ValueError:
+        raise InputError(f"{text.strip()}: {found['number']} is no number") from None
+    if not 0 < most < math.inf:
+        raise InputError(f"{text.strip()}: a limit has to be positive and finite")
+    return Limit(metric=metric, most=most, relative=unit == TIMES)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits on the genotypes of a space.
+
+    Args:
+        space: The genotypes.
+        limits: All of them hold.
+        tables: Costs by metric, one for each metric that is limited.
+
+    Raises:
+        InputError: If no genotype keeps them; names the smallest cost there is.
+    """
+
+    space: Space
+    limits: tuple[Limit, ...]
+    tables: Mapping[Metric, CostTable]
+
+    def __post_init__(self) -> None:
+        for limit in self.limits:
+            table = self.tables[limit.metric]
+            cheapest = min(self.space.candidates, key=table.operators.__getitem__)
+            least = table.of(self.space.genotype([cheapest] * len(self.space.edges)))
+            if least > self.most(limit):
+                raise InputError(
+                    f"no genotype has {self.written(limit)}; the smallest has {amount(limit.metric, least)}, "
+                    f"{math.ceil(1e3 * least / table.plain) / 1e3}x the plain network's "
+                    f"{amount(limit.metric, table.plain)}"
+                )
+        if self._best([[0.0] * len(self.space.primitives) for _ in self.space.edges]) is None:
+            both = " and ".join(self.written(limit) for limit in self.limits)
+            raise InputError(f"no genotype has {both} at once, though each alone can be kept; loosen one")
+
+    def most(self, limit: Limit) -> float:
+        """The most of a limit, in the units of its table."""
+        return limit.most * self.tables[limit.metric].plain if limit.relative else limit.most
+
+    def written(self, limit: Limit) -> str:
+        """A limit as a message shows it."""
+        return f"{limit.metric} <= {amount(limit.metric, self.most(limit))}"
+
+    def costs(self, genotype: Genotype) -> dict[Metric, float]:
+        """What a genotype costs, by metric."""
+        return {metric: table.of(genotype) for metric, table in self.tables.items()}
+
+    def allows(self, genotype: Genotype) -> bool:
+        """Whether a genotype keeps all limits."""
+        costs = self.costs(genotype)
+        return all(costs[limit.metric] <= self.most(limit) for limit in self.limits)
+
+    def keep(self, genotype: Genotype, weights: Sequence[Sequence[float]]) -> Genotype:
+        """A derived genotype where it keeps the limits, else the likeliest one that does.
+
+        Args:
+            genotype: As a rule derived it; a state that it leaves out stays out.
+            weights: Mixing weights (edges, primitives); the likelihood is their product.
+        """
+        if self.allows(genotype):
+            return genotype
+        kept = {(i, edge.index) for i, edge in genotype.edges()}
+        scores = [[math.log(max(weight, 1e-300)) for weight in row] for row in weights]
+        found = self._best(scores, tuple(edge for edge in self.space.edges if edge in kept))
+        assert found is not None, "a genotype of fewer edges costs less"
+        return found
+
+    def best(self, scores: Sequence[Sequence[float]]) -> Genotype:
+        """The genotype of the highest sum of scores (edges, primitives) among those that keep the limits."""
+        found = self._best(scores)
+        assert found is not None, "limits that nothing keeps are refused at the start"
+        return found
+
+    def _best(
+        self, scores: Sequence[Sequence[float]], edges: Sequence[tuple[int, int]] | None = None
+    ) -> Genotype | None:
+        """Exact: edge by edge, all part sums of costs that no other one beats in every respect are kept."""
+        edges = self.space.edges if edges is None else edges
+        rows = dict(zip(self.space.edges, scores, strict=True))
+        bounds = [self.most(limit) for limit in self.limits]
+        tables = [self.tables[limit.metric] for limit in self.limits]
+        least = [min(table.operators[name] for name in self.space.candidates) for table in tables]
+        partial: list[_Part] = [(0.0, tuple(table.fixed for table in tables), ())]
+        for number, edge in enumerate(edges, 1):
+            left = len(edges) - number
+            longer = dict[tuple[float, ...], _Part]()
+            for score, costs, operators in partial:
+                for name in self.space.candidates:
+                    sums = tuple(cost + table.operators[name] for cost, table in zip(costs, tables))
+                    if any(cost + left * low > most for cost, low, most in zip(sums, least, bounds)):
+                        continue
+                    total = score + rows[edge][self.space.primitives.index(name)]
+                    if sums not in longer or total > longer[sums][0]:
+                        longer[sums] = (total, sums, (*operators, name))
+            partial = _undominated(list(longer.values()))
+        for _, _, operators in sorted(partial, key=lambda part: -part[0]):
+            genotype = _genotype(self.space, edges, operators, rows)
+            if self.allows(genotype):  # sums of milliseconds may differ in their last bit
+                return genotype
+        return None
+
+    def penalty(self, weight: float = 1.0) -> Callable[[Tensor], Tensor]:
+        """The hinge of the expected costs, a function of the mixing weights (edges, primitives).
+
+        How far each expected cost is above its limit, as a share of that, summed, times `weight`. The
+        expectation is over genotypes whose operators are drawn edge by edge with the mixing weights, `none`
+        left out, as it is never derived. Exact, as costs are sums over the edges.
+        """
+        constants = dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]]()
+        columns = [column for column, name in enumerate(self.space.primitives) if name != NONE]
+        costs = [
+            [self.tables[limit.metric].operators[name] / self.most(limit) for name in self.space.candidates]
+            for limit in self.limits
+        ]
+        fixed = [self.tables[limit.metric].fixed / self.most(limit) for limit in self.limits]
+
+        def excess(mixing: Float[Tensor, "edges primitives"]) -> Float[Tensor, ""]:
+            key = mixing.device, mixing.dtype
+            if key not in constants:  # once: nothing comes from the host while a CUDA graph is recorded
+                rows = torch.zeros(len(costs), mixing.shape[1], dtype=torch.float64)
+                rows[:, columns] = torch.tensor(costs, dtype=torch.float64)
+                derived = torch.zeros(mixing.shape[1], dtype=torch.float64)
+                derived[columns] = 1.0
+                constants[key] = rows.to(mixing), derived.to(mixing)
+            rows, derived = constants[key]
+            chances = mixing * derived
+            expected = (chances / chances.sum(1, keepdim=True)).sum(0) @ rows.T
+            over = [torch.relu(cost + least - 1) for cost, least in zip(expected.unbind(), fixed)]
+            return weight * torch.stack(over).sum()
+
+        return excess
+
+    def to_values(self) -> dict[str, Any]:
+        """Limits and tables as JSON values."""
+        return {
+            "limits": [asdict(limit) for limit in self.limits],
+            "tables": {metric: asdict(table) for metric, table in self.tables.items()},
+        }
+
+    @classmethod
+    def from_values(cls, space: Space, values: Mapping[str, Any]) -> Limits:
+        """Limits from `to_values`."""
+        limits = tuple(parse(Limit, limit, "limit") for limit in values["limits"])
+        tables = {metric: parse(CostTable, values["tables"][metric], metric) for metric in values["tables"]}
+        return cls(space, limits, cast("dict[Metric, CostTable]", tables))
+
+
+_Part = tuple[float, tuple[float, ...], tuple[str, ...]]
+"""Score, costs and operators of the edges so far."""
+
+
+def _undominated(parts: list[_Part]) -> list[_Part]:
+    """The parts that no other one beats or equals in score and all costs."""
+    parts.sort(key=lambda part: (-part[0], part[1]))
+    kept = list[_Part]()
+    for part in parts:
+        if not any(all(a <= b for a, b in zip(other[1], part[1])) for other in kept):
+            kept.append(part)
+    return kept
+
+
+def _genotype(
+    space: Space,
+    edges: Sequence[tuple[int, int]],
+    operators: Sequence[str],
+    scores: Mapping[tuple[int, int], Sequence[float]],
+) -> Genotype:
+    """The genotype with these operators on these edges; those of a node by decreasing score."""
+    nodes = list[list[tuple[str, int]]]()
+    for i in range(1, space.num_nodes + 1):
+        of_node = [(name, j) for (node, j), name in zip(edges, operators) if node == i]
+        nodes.append(sorted(of_node, key=lambda pair: -scores[i, pair[1]][space.primitives.index(pair[0])]))
+    return Genotype.of(nodes, space=space.name, fuse=space.fuse)
+
+
+def amount(metric: str, value: float) -> str:
+    """A cost with its unit, exact where it is a count."""
+    return f"{value:.4g} ms" if metric == "latency" else f"{value:,.0f}"

@@ -1,0 +1,97 @@
+"""The tuner of an experiment, in a process of its own, that asks one of our searchers.
+
+NNI imports this file by itself and gives up on a tuner that is not there within ten seconds, so nothing of
+autola, which brings torch, is imported before NNI is connected.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from nni.tuner import Tuner
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def fatal(method: C) -> C:
+    """Ends the process where a method fails: NNI would wait for ever for a tuner that lives but is broken."""
+
+    @functools.wraps(method)
+    def guarded(*given: Any, **named: Any) -> Any:
+        try:
+            return method(*given, **named)
+        except Exception:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+
+    return guarded  # type: ignore[return-value]
+
+
+class ProposerTuner(Tuner):
+    """Proposes what a searcher proposes.
+
+    Args:
+        told: JSON: the searcher, the space, the limits, the seed, the history so far, and what to import.
+    """
+
+    def __init__(self, told: str) -> None:
+        self.told = json.loads(told)
+
+    @fatal
+    def update_search_space(self, search_space: Any) -> None:
+        """Starts; the space itself is ours."""
+        told = self.told
+        sys.path.extend(path for path in told["path"] if path not in sys.path)
+        for module in told["imports"]:
+            importlib.import_module(module)
+        from search_space.config import parse
+        from search_space.space import Space
+        from searchers import SEARCHERS
+        from searchers.blackbox import BlackBox
+        from searchers.candidates import Candidates, restored
+        from searchers.limits import Limits
+
+        keys = dict(told["searcher"])
+        name = keys.pop("name")
+        searcher = parse(SEARCHERS[name], keys, name)
+        assert isinstance(searcher, BlackBox)
+        self.space = parse(Space, told["space"], "space")
+        limits = None if told["limits"] is None else Limits.from_values(self.space, told["limits"])
+        self.propose = searcher.proposer(Candidates(space=self.space, limits=limits, seed=told["seed"]))
+        self.history = restored(told["history"])
+        self.places = dict[int, int]()
+
+    @fatal
+    def generate_parameters(self, parameter_id: int, **_: Any) -> dict[str, Any]:
+        """The next trial: its number and the operators of the edges."""
+        from searchers.candidates import Trial
+        from searchers.nni.experiment import TRIAL
+        from searchers.nni.tuners import name_of
+
+        genotype = self.propose(self.history)
+        place = self.places[parameter_id] = len(self.history)
+        self.history.append(Trial(genotype=genotype, score=None))
+        operators = zip(map(name_of, self.space.edges), self.space.operators(genotype))
+        return {TRIAL: place, **dict(operators)}
+
+    @fatal
+    def receive_trial_result(self, parameter_id: int, parameters: Any, value: Any, **_: Any) -> None:
+        """A score."""
+        place = self.places[parameter_id]
+        self.history[place] = replace(self.history[place], score=float(value))
+
+    @fatal
+    def trial_end(self, parameter_id: int, success: bool, **_: Any) -> None:
+        """A trial ended, with a score or without."""
+        place = self.places[parameter_id]
+        if self.history[place].score is None:
+            self.history[place] = replace(self.history[place], failed=True)

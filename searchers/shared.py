@@ -1,0 +1,196 @@
+"""Candidates judged with shared weights: a supernet is trained one random path at a time.
+
+Sources: Li and Talwalkar, "Random Search and Reproducibility for Neural Architecture Search", UAI 2019
+(arXiv:1902.07638), section 4; Guo et al., "Single Path One-Shot Neural Architecture Search with Uniform
+Sampling", ECCV 2020 (arXiv:1904.00420), whose fresh statistics of the batch norms for every candidate are
+taken too.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from evaluators.data import Batches
+from evaluators.recipe import TrainConfig
+from evaluators.seeds import seed_of
+from evaluators.tasks.classification import accuracy, cross_entropy, evaluate
+from evaluators.train import Training, share_buffers
+from search_space.genotype import Genotype
+from searchers.candidates import Candidates, History, Trial, best_of, restored, scores, stored
+from searchers.problem import Problem
+from supernet.supernet import Supernet, one_hot
+
+STATISTICS_BATCHES = 10
+"""Training batches that a candidate's statistics are taken from."""
+
+
+class SharedSearch:
+    """A search under way: steps that train the supernet, then steps that judge a candidate each.
+
+    An epoch of judging has as many steps as one of training; what the last one has too many does nothing.
+
+    Args:
+        recipe: How the supernet is trained.
+        num_trials: Candidates.
+        propose: What is tried next, given what was tried.
+        problem: What is searched, on what.
+    """
+
+    def __init__(
+        self, recipe: TrainConfig, num_trials: int, propose: Callable[[History], Genotype], problem: Problem
+    ) -> None:
+        self.num_trials, self.propose, self.problem = num_trials, propose, problem
+        self.judging_batches = problem.batches(1, recipe.batch_size, training=False)
+        self.task = PathTask(problem, recipe.batch_size)
+        self.training = Training(self.task, recipe, problem.fabric, seed_of(problem.seed, "shared"))
+        self.step = 0
+        self.steps_per_epoch = self.training.steps_per_epoch
+        judging_epochs = math.ceil(num_trials / self.steps_per_epoch)
+        self.total_steps = self.training.total_steps + judging_epochs * self.steps_per_epoch
+        self.history: list[Trial] = []
+
+    def advance(self) -> None:
+        if self.training.step < self.training.total_steps:
+            self.training.advance()
+        elif len(self.history) < self.num_trials:
+            genotype = self.propose(self.history)
+            self.history.append(Trial(genotype=genotype, score=self.judge(genotype)))
+        self.step += 1
+
+    def judge(self, genotype: Genotype) -> float:
+        """Accuracy on the second half of a candidate with the weights of the supernet."""
+        return judge(self.task.supernet, genotype, self.problem, self.task.train, self.judging_batches)
+
+    def check(self) -> None:
+        self.training.check()
+
+    def report(self) -> dict[str, float]:
+        known = scores(self.history)
+        if not known:
+            return self.training.report()
+        self.check()
+        return {"trial_accuracy": known[-1], "best_accuracy": max(known)}
+
+    def genotype(self) -> Genotype:
+        return best_of(self.history) or self.propose([])
+
+    def shares(self) -> None:
+        return None
+
+    def weights(self) -> dict[str, Tensor]:
+        return self.task.model.state_dict()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "history": stored(self.history),
+            "training": self.training.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step, self.history = state["step"], restored(state["history"])
+        self.training.load_state_dict(state["training"])
+
+
+def judge(
+    supernet: Supernet, genotype: Genotype, problem: Problem, train: Batches, judging: Batches
+) -> float:
+    """Accuracy of a genotype with the weights of a supernet; the statistics of its norms are taken anew.
+
+    Args:
+        supernet: Trained.
+        genotype: Of its space.
+        problem: What is searched, on what.
+        train: Batches that the statistics are taken from.
+        judging: Batches that the accuracy is taken on.
+    """
+    path = Path(supernet, genotype)
+    first = range(min(STATISTICS_BATCHES, len(train)))
+    renew_statistics(path, [train.batch(0, index)[0] for index in first])
+    share_buffers(path, problem.fabric)
+    return evaluate(path, judging, problem.fabric)["accuracy"]
+
+
+class PathTask:
+    """Classification by a supernet, a genotype drawn uniformly for every batch; it alone learns from that.
+
+    Args:
+        problem: What is searched, on what.
+        batch_size: Images a step.
+    """
+
+    figures: tuple[str, ...] = ("accuracy",)
+    score: str = "accuracy"
+    has_validation: bool = False
+
+    def __init__(self, problem: Problem, batch_size: int) -> None:
+        self.train = problem.batches(0, batch_size)
+        self.supernet = problem.supernet()
+        self.supernet.alphas.requires_grad_(False)  # nobody moves them
+        self.model: nn.Module = self.supernet
+        # Several processes average gradients, so each of them has to have all.
+        self.alone = problem.fabric.world_size == 1
+        self.num_batches = len(self.train)
+        self.seed = problem.seed
+        self.candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
+
+    def batch(self, epoch: int, index: int) -> Any:
+        images, labels = self.train.batch(epoch, index)
+        rng = random.Random(seed_of(self.seed, "path", epoch, index))
+        return images, labels, path_weights(self.supernet, self.candidates.sample(rng))
+
+    def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
+        images, labels, weights = batch
+        logits = model(images, weights, chosen_of(weights) if self.alone else None)
+        return cross_entropy(logits, labels), accuracy(logits, labels)
+
+    def evaluate(self, model: nn.Module, split: Any) -> dict[str, float]:
+        raise AssertionError("a supernet has no validation part; its candidates are judged")
+
+
+class Path(nn.Module):
+    """One genotype of a supernet, with the supernet's weights.
+
+    Args:
+        supernet: Where the weights are.
+        genotype: Which operators run.
+    """
+
+    def __init__(self, supernet: Supernet, genotype: Genotype) -> None:
+        super().__init__()
+        self.supernet = supernet
+        self.mixing = path_weights(supernet, genotype)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b num_classes"]:
+        return self.supernet(x, self.mixing, chosen_of(self.mixing))
+
+
+def chosen_of(mixing: Float[Tensor, "edges primitives"]) -> list[int]:
+    """The primitive of every edge that alone is computed."""
+    return mixing.argmax(1).tolist()
+
+
+def path_weights(supernet: Supernet, genotype: Genotype) -> Float[Tensor, "edges primitives"]:
+    """Mixing weights that select a genotype, where the supernet is."""
+    return one_hot(supernet.space, genotype).to(supernet.alphas)
+
+
+@torch.no_grad()
+def renew_statistics(network: nn.Module, batches: list[Float[Tensor, "b c h w"]]) -> None:
+    """Takes the statistics of all batch norms anew: the mean of those of the batches."""
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    network.train()
+    for number, images in enumerate(batches, 1):
+        for norm in norms:
+            norm.momentum = 1 / number  # makes the moving average the mean so far
+        network(images)
+    for norm, momentum in zip(norms, momenta):
+        norm.momentum = momentum

@@ -1,0 +1,78 @@
+"""Heat maps and peaks: exact where a keypoint is at a quarter of a cell, the same in a mirror."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluators.heat_maps import draw_maps, find_peaks, mirror_maps, reaches, to_cells, to_pixels
+
+SIZE = (9, 7)
+
+
+def test_a_map_is_a_gaussian_around_its_point():
+    points = torch.tensor([[[2.25, 5.0], [-1.0, 8.5]]], dtype=torch.float64)
+    maps = draw_maps(points, SIZE, 1.5)
+    assert maps.shape == (1, 2, *SIZE)
+    for k in range(2):
+        for row in range(SIZE[0]):
+            for column in range(SIZE[1]):
+                squared = (column - points[0, k, 0]) ** 2 + (row - points[0, k, 1]) ** 2
+                assert maps[0, k, row, column].item() == pytest.approx(
+                    math.exp(-squared / (2 * 1.5**2)), abs=1e-12
+                )
+
+
+@given(st.integers(4, 20), st.integers(4, 28))
+def test_a_point_at_a_quarter_of_a_cell_comes_back_exactly(column, row):
+    # Odd quarters of a cell: peaks are a quarter to one side of a centre. Inside, both neighbours exist.
+    x, y = column + column % 2 - 1, row + row % 2 - 1
+    point = torch.tensor([[[x / 4, y / 4]]], dtype=torch.float64)
+    found, score = find_peaks(draw_maps(point, SIZE, 2.0))
+    assert torch.equal(found, point)
+    assert 0.9 < score.item() <= 1
+
+
+@given(st.floats(1, 5), st.floats(1, 7))
+def test_any_point_comes_back_to_a_quarter_of_a_cell(x, y):
+    point = torch.tensor([[[x, y]]], dtype=torch.float64)
+    found, _ = find_peaks(draw_maps(point, SIZE, 2.0))
+    assert (found - point).abs().max() <= 0.25 + 1e-9
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (8, 6), (0, 3), (4, 6)])
+def test_at_the_rim_a_peak_does_not_move_outwards(row, column):
+    maps = torch.zeros(1, 1, *SIZE)
+    maps[0, 0, row, column] = 1
+    found, score = find_peaks(maps)
+    assert found.flatten().tolist() == [column, row]
+    assert score.item() == 1
+
+
+def test_the_peak_moves_towards_the_larger_neighbour():
+    maps = torch.zeros(1, 1, *SIZE)
+    maps[0, 0, 4, 3] = 1
+    maps[0, 0, 4, 2] = maps[0, 0, 5, 3] = 0.5
+    assert find_peaks(maps)[0].flatten().tolist() == [2.75, 4.25]
+
+
+def test_the_mirrored_map_is_the_map_of_the_mirrored_points():
+    width = 16  # pixels: four cells of four
+    pixels = torch.tensor([[[2.0, 7.0], [11.5, 3.25], [5.0, 5.0]]], dtype=torch.float64)
+    partners = [1, 0, 2]
+    mirrored = pixels[:, partners].clone()
+    mirrored[..., 0] = width - 1 - mirrored[..., 0]
+    maps, other = (draw_maps(to_cells(points, 4), (3, 4), 1.0) for points in (pixels, mirrored))
+    torch.testing.assert_close(mirror_maps(other, partners), maps, rtol=0, atol=1e-12)
+
+
+def test_cells_and_pixels_agree_at_their_centres():
+    assert to_cells(torch.tensor([1.5, 5.5]), 4).tolist() == [0, 1]
+    assert to_pixels(torch.tensor([0.0, 1.0]), 4).tolist() == [1.5, 5.5]
+
+
+def test_points_far_outside_teach_nothing():
+    points = torch.tensor([[[0.0, 0.0], [-6.0, 4.0], [-6.1, 4.0], [3.0, 14.0], [3.0, 14.1], [12.5, 0.0]]])
+    assert reaches(points, SIZE, 2.0).tolist() == [[True, True, False, True, False, False]]

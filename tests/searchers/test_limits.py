@@ -1,0 +1,164 @@
+"""Limits on cost: what they say, exact tables, the best genotype that keeps them, an expectation."""
+
+import itertools
+import random
+
+import pytest
+import torch
+
+from evaluators.cost import macs, params
+from evaluators.cost_table import CostTable, cost_table
+from search_space.errors import InputError
+from search_space.grammar import Term
+from search_space.space import HOGA, Space
+from searchers.candidates import Candidates
+from searchers.limits import Limit, Limits, parse_target
+from supernet.attach import attach
+from supernet.backbones import build_backbone
+
+SPACE = Space(name="hoga", primitives=("none", "skip_connect", "SE", "sep_conv_3x3"), num_nodes=2)
+MACS = CostTable(plain=100, fixed=110, operators={"skip_connect": 0, "SE": 3, "sep_conv_3x3": 10})
+LATENCY = CostTable(plain=2, fixed=3, operators={"skip_connect": 0, "SE": 1.5, "sep_conv_3x3": 0.25})
+
+
+def limits(text, params=MACS):
+    return Limits(SPACE, parse_target(text), {"macs": MACS, "latency": LATENCY, "params": params})
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("macs<=48M", Limit(metric="macs", most=48e6)),
+        ("params <= 300k", Limit(metric="params", most=300e3)),
+        ("macs<=46125896", Limit(metric="macs", most=46125896)),
+        ("macs<=1.5G", Limit(metric="macs", most=1.5e9)),
+        ("latency<=2.5x", Limit(metric="latency", most=2.5, relative=True)),
+        ("latency<=12.5ms", Limit(metric="latency", most=12.5)),
+    ],
+)
+def test_limits_are_read(text, limit):
+    assert parse_target(text) == (limit,)
+    assert parse_target(f"{text},params<=1M") == (limit, Limit(metric="params", most=1e6))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("macs<=48Q", "unknown unit 'Q' of macs; known: a bare number, k, M, G, x"),
+        ("latency<=3s", "unknown unit 's' of latency; known: ms, x"),
+        ("mac<=48M", "unknown metric 'mac'; did you mean macs"),
+        ("macs<48M", "'macs<48M' is no limit; write for example macs<=48M"),
+        ("", "'' is no limit"),
+        ("macs<=1.2.3M", "1.2.3 is no number"),
+        ("macs<=0", "has to be positive and finite"),
+        ("macs<=1e999", "has to be positive and finite"),
+    ],
+)
+def test_what_is_no_limit_is_refused(text, message):
+    with pytest.raises(InputError, match=message.replace(".", r"\.")):
+        parse_target(text)
+
+
+@pytest.mark.parametrize("num_nodes", [1, 2, 4])
+def test_tables_are_exact_for_macs_and_params(num_nodes):
+    space = Space(name="hoga", primitives=HOGA.primitives, num_nodes=num_nodes)
+
+    def backbone():
+        return build_backbone("cifar_resnet8", num_classes=3, in_channels=3, width=8)
+
+    shape = (3, 7, 5)
+    with torch.device("meta"):
+        tables = {
+            metric: cost_table(metric, space, backbone, shape, torch.device("cpu"))
+            for metric in ("macs", "params")
+        }
+        assert tables["params"].plain == params(backbone())
+        for seed in range(3):
+            genotype = space.sample(random.Random(seed))
+            network = attach(backbone(), (Term(name="hoga", genotype=genotype),))
+            assert tables["macs"].of(genotype) == macs(network, shape)
+            assert tables["params"].of(genotype) == params(network)
+
+
+def test_an_impossible_limit_is_refused_with_the_smallest_there_is():
+    with pytest.raises(InputError, match=r"no genotype has macs <= 109; the smallest has 110, 1\.1x .* 100"):
+        limits("macs<=109")
+    limits("macs<=110")
+    with pytest.raises(InputError, match=r"latency <= 2\.8 ms; the smallest has 3 ms"):
+        limits("latency<=1.4x")
+
+
+def test_limits_that_only_exclude_each_other_are_refused():
+    dear = CostTable(plain=1, fixed=1, operators={"skip_connect": 5, "SE": 0, "sep_conv_3x3": 5})
+    with pytest.raises(InputError, match="at once, though each alone can be kept"):
+        limits("macs<=110,params<=1", params=dear)
+
+
+@pytest.mark.parametrize("text", ["macs<=125", "macs<=1.2x,latency<=2.1x", "latency<=3.2ms", "macs<=110"])
+def test_the_best_genotype_under_limits_is_the_best_of_all_that_keep_them(text):
+    kept = limits(text)
+    rng = random.Random(text)
+    for _ in range(20):
+        scores = [[rng.random() for _ in SPACE.primitives] for _ in SPACE.edges]
+
+        def value(genotype, scores=scores):
+            operators = SPACE.operators(genotype)
+            return sum(row[SPACE.primitives.index(name)] for row, name in zip(scores, operators))
+
+        allowed = [genotype for genotype in SPACE.genotypes() if kept.allows(genotype)]
+        best = kept.best(scores)
+        assert kept.allows(best)
+        assert value(best) == pytest.approx(max(map(value, allowed)), abs=1e-12)
+
+
+def test_a_derived_genotype_stays_where_it_can_and_keeps_its_edges_where_it_cannot():
+    kept = limits("macs<=115")
+    weights = [[0.1, 0.1, 0.2, 0.6]] * 3
+    light = SPACE.genotype(["SE", "skip_connect", "skip_connect"])
+    assert kept.keep(light, weights) is light
+    heavy = SPACE.genotype(["sep_conv_3x3"] * 3)
+    assert kept.allows(kept.keep(heavy, weights))
+    fewer = heavy.__class__.of([[("sep_conv_3x3", 0)], [("sep_conv_3x3", 1)]])
+    found = kept.keep(fewer, weights)
+    assert kept.allows(found)
+    assert [(i, edge.index) for i, edge in found.edges()] == [(1, 0), (2, 1)]
+
+
+def test_the_penalty_is_the_excess_of_the_expected_cost_and_is_differentiable():
+    kept = limits("macs<=115,latency<=2x")
+    torch.manual_seed(0)
+    alphas = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    mixing = alphas.softmax(1)
+    chances = mixing[:, 1:] / mixing[:, 1:].sum(1, keepdim=True)  # `none` is never derived
+    expected = dict.fromkeys(kept.tables, 0.0)
+    for columns in itertools.product(range(3), repeat=3):
+        genotype = SPACE.genotype([SPACE.candidates[column] for column in columns])
+        chance = torch.stack([row[column] for row, column in zip(chances, columns)]).prod().item()
+        for metric, cost in kept.costs(genotype).items():
+            expected[metric] += chance * cost
+    above = [max(0, expected["macs"] / 115 - 1), max(0, expected["latency"] / 4 - 1)]
+    penalty = kept.penalty()(mixing)
+    assert penalty.item() == pytest.approx(sum(above), abs=1e-12)
+    assert sum(above) > 0
+    assert torch.autograd.gradcheck(lambda a: kept.penalty()(a.softmax(1)), alphas)
+    generous = limits("macs<=1000")
+    assert generous.penalty()(mixing).item() == 0
+    assert kept.penalty(3.0)(mixing).item() == pytest.approx(3 * sum(above), abs=1e-12)
+
+
+def test_draws_and_mutations_keep_limits_that_almost_nothing_keeps():
+    space = Space(name="hoga", primitives=SPACE.primitives, num_nodes=4)
+    table = CostTable(plain=1, fixed=0, operators={"skip_connect": 0, "SE": 1, "sep_conv_3x3": 2})
+    kept = Limits(space, parse_target("macs<=1"), {"macs": table})  # 11 of 59,049
+    candidates = Candidates(space=space, limits=kept, seed=0)
+    genotype = candidates.sample(random.Random(0))
+    for seed in range(10):
+        genotype = candidates.mutate(genotype, random.Random(seed))
+        assert kept.allows(genotype)
+        assert kept.allows(candidates.sample(random.Random(seed)))
+
+
+def test_limits_survive_json():
+    kept = limits("macs<=1.2x,latency<=3.3ms")
+    again = Limits.from_values(SPACE, kept.to_values())
+    assert again == kept
