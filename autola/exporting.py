@@ -119,7 +119,7 @@ def _inputs(trained: Trained, exportable: Exportable, images: Sequence[Path]) ->
 
 
 def _program(exportable: Exportable, example: Tensor) -> tuple[torch.export.ExportedProgram | None, bool]:
-    """The program, and whether it takes batches of any size: torch.export cannot always prove it."""
+    """The program, and whether it takes batches of any size, which torch.export cannot always prove."""
     if exportable.traced:
         return None, False
     if exportable.any_batch:
