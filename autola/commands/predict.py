@@ -57,4 +57,6 @@ def _text(value: Any) -> str:
         return f"{value:.3g}"
     if isinstance(value, list | tuple):
         return "[" + " ".join(map(_text, value)) + "]"
+    if isinstance(value, dict):
+        return "  ".join(f"{name} {_text(part)}" for name, part in value.items())
     return str(value)

@@ -56,13 +56,14 @@ def test_both_recipes_end_in_one_table(call, pictures, own_folder):
 def test_a_training_starts_from_another(call, pictures, own_folder):
     assert call("retrain none --preset imagenet --smoke --root pictures --out first").code == 0
     words = "retrain se --preset imagenet --smoke --root pictures --weights first/none-seed0 --identity"
-    told = call(words, "--train.learning-rate 1e-12 --train.momentum 0 --train.norm frozen --out second")
+    told = call(words, "--train.learning-rate 1e-12 --train.momentum 0 --out second")
     assert told.code == 0, told.err
     assert "starts from 122 tensors of first/none-seed0; the attention is new" in told.err
     first, second = (
         RunDirectory(own_folder / path).load_weights() for path in ("first/none-seed0", "second/se-seed0")
     )
-    assert all(torch.allclose(first[key], second[key], atol=1e-6) for key in first)
+    learnt = [key for key in first if "running" not in key and "num_batches" not in key]
+    assert all(torch.allclose(first[key], second[key], atol=1e-6) for key in learnt)
 
 
 ROOT = "--root pictures"
