@@ -9,18 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Float64, UInt8
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from evaluators.data.coco import CocoSet
 from evaluators.data.people import Person
 from evaluators.data.picture import open_rgb
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Matrix = NDArray[np.float64]
 """(2, 3): takes a place (x, y, 1) in a crop to its place in the picture; 0 is the centre of a pixel."""
@@ -75,6 +77,8 @@ def move(points: Float[Tensor, "*n 2"] | NDArray[np.floating], matrix: Matrix) -
 
 def cut_out(picture: Image.Image, matrix: Matrix, size: tuple[int, int]) -> UInt8[Tensor, "3 h w"]:
     """The pixels of a crop, interpolated between those of the picture; black beside it."""
+    from PIL import Image
+
     h, w = size
     # Pillow counts from the corner of a pixel, the matrix from its centre.
     shift = matrix[:, 2] + 0.5 - matrix[:, :2] @ (0.5, 0.5)

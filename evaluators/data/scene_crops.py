@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
-from PIL import Image
 from torch import Tensor
 
 from evaluators.data.scenes import IGNORED, Scenes
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 FILL = (124, 116, 104)
 """Colour beside a picture that is smaller than the crop: the mean that is subtracted, in bytes."""
@@ -64,6 +66,8 @@ class Crops:
         return len(self.scenes)
 
     def sample(self, index: int, seed: int) -> Scene:
+        from PIL import Image
+
         random = np.random.default_rng(seed)
         picture, labels = self.scenes.picture(index), self.scenes.labels(index)
         scale = random.uniform(*self.scales)

@@ -10,16 +10,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from evaluators.data.index import is_hidden, is_image
 from evaluators.data.picture import open_rgb
 from search_space.config import config
 from search_space.errors import InputError, shown
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +114,8 @@ class Scenes:
         Raises:
             InputError: If it cannot be decoded.
         """
+        from PIL import Image
+
         picture = open_rgb(self.pairs[index][0])
         if self.image_size is None:
             return picture
@@ -124,6 +128,8 @@ class Scenes:
         Raises:
             InputError: If the file cannot be decoded, has colours, or a value that is no class.
         """
+        from PIL import Image
+
         path = self.pairs[index][1]
         try:
             with Image.open(path) as file:
@@ -232,6 +238,8 @@ def _files(folder: Path, ending: str, what: str) -> dict[str, Path]:
 
 
 def _check_sizes(pairs: Sequence[tuple[Path, Path]], part: str) -> None:
+    from PIL import Image
+
     different = list[str]()
     for picture, labels in pairs:
         sizes = list[tuple[int, int]]()

@@ -114,23 +114,30 @@ class CocoDetection(TaskConfig):
         return Prediction(draw(image, shown, data["classes"]), shown)
 
     def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:
-        """What the layers say, before boxes are chosen: torch.export refuses what chooses them."""
+        """All of a Faster R-CNN, traced; of the others what the layers say, before boxes are chosen.
+
+        torch.export refuses what chooses boxes, and Faster R-CNN chooses in its middle.
+        """
         channels, height, width = data["input_shape"]
+        whole = self.detector.name == "faster_rcnn"
 
         def prepare(image: Image.Image) -> Tensor:
             from torchvision.transforms.v2.functional import pil_to_tensor
 
             weight = next(network.parameters())
-            picture = image.convert("RGB").resize((width, height))
+            pixels = pil_to_tensor(image.convert("RGB").resize((width, height)))
+            values = pixels.to(weight.device, weight.dtype) / 255
             transform: Any = network.transform
-            return transform.normalize(pil_to_tensor(picture).to(weight.device, weight.dtype) / 255)[None]
+            return (values if whole else transform.normalize(values))[None]
 
         return Exportable(
-            Raw(network),
+            (Whole if whole else Raw)(network).eval(),
             prepare,
             (channels, height, width),
-            note="scores and offsets of all anchors, of images resized and normalised: boxes are not chosen"
-            + ("; of regions, the layers alone" if self.detector.name == "faster_rcnn" else ""),
+            note="boxes, labels and scores of one image of this size, values in 0 to 1; traced"
+            if whole
+            else "scores and offsets of all anchors, of normalised images of this size: boxes are not chosen",
+            traced=whole,
         )
 
     def subject(self) -> str:
@@ -167,6 +174,22 @@ class Raw(nn.Module):
         network: Any = self.network
         told = [value for _, value in sorted(network.raw(images).items())]
         return tuple(part for value in told for part in (value if isinstance(value, list) else [value]))
+
+
+class Whole(nn.Module):
+    """A detector from a batch of one image to its boxes, labels and scores.
+
+    Args:
+        network: The detector.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        (found,) = self.network([images[0]])
+        return found["boxes"], found["labels"], found["scores"]
 
 
 class DetectionSetting:

@@ -3,6 +3,8 @@
 import importlib.util
 import subprocess
 import sys
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,12 @@ from PIL import Image
 
 import autola
 from autola import exporting
+from autola.exporting import TOLERANCE, _checked, _program
+from evaluators.tasks import new_network
+from evaluators.tasks.coco_detection import CocoDetection
+from search_space.grammar import parse_attention
+from tests.evaluators.tasks.test_trained_weights import DATA
+from tests.evaluators.tasks.test_trained_weights import TASKS as TRAINED
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,3 +85,27 @@ def test_a_missing_package_is_named(refused, monkeypatch, trained):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnx" else real(name))
     problem = refused(f"export {trained}/none-seed0 --onnx net.onnx")
     assert "ONNX needs onnx: pip install 'autola[export]'" in problem
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_task_exports_what_its_network_computes(name, tmp_path):
+    task = TRAINED[name]
+    if isinstance(task, CocoDetection):
+        small = replace(task.detector, min_sizes=(128,), max_size=160)
+        task = replace(task, detector=small)
+    shapes = {"keypoints": [3, 256, 192], "segmentation": [3, 65, 97], "ssd300": [3, 300, 300]}
+    data = DATA | {"input_shape": shapes.get(name, [3, 128, 160])}
+    network = new_network(task, data, parse_attention("se+hoga"), 0).eval()
+    exportable = task.exportable(network, data)
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 90, 120, 3), dtype=np.uint8)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporters, about themselves
+        inputs = [exportable.prepare(Image.fromarray(picture)) for picture in pixels]
+        program, _ = _program(exportable, inputs[0])
+        assert (program is None) == (name == "faster_rcnn")
+        kinds = [("ONNX", "f.onnx")] + ([] if program is None else [("program", "f.pt2")])
+        for kind, file in kinds:
+            done = _checked(tmp_path / file, kind, program, exportable, inputs)
+            assert done.difference <= TOLERANCE * done.scale
+            assert (tmp_path / file).is_file()
