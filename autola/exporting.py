@@ -78,6 +78,8 @@ def run_export(
     for path in (onnx, program):
         if path is not None and not path.parent.is_dir():
             raise InputError(f"no folder {path.parent} to write {path.name} to")
+        if path is not None and path.exists():
+            raise InputError(f"{path} exists already; choose another file")
     trained = open_trained(run)
     exportable = trained.task.exportable(trained.network, trained.data)
     if program is not None and exportable.traced:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -29,6 +30,9 @@ from search_space.grammar import Term, label, slug
 from supernet.blocks import speed_up
 
 log = logging.getLogger(__name__)
+
+TOLD_SECONDS = 60.0
+"""Least time between two lines about a training under way."""
 
 LONGEST_NAME = 100
 """Characters of an attention in the name of a folder."""
@@ -153,7 +157,7 @@ def _train(
         job = _start(config, setting, attention, seed, fabric)
         go_on(job, run, name)
         fabric.barrier()
-        drive(job, run, fabric, title=name)
+        drive(job, run, fabric, title=name, after_epoch=_now_and_then(name, config.train.epochs))
         return _conclude(job, run, setting, attention, fabric)
 
 
@@ -163,6 +167,22 @@ def _start(
     network = new_network(config.task, setting.describe(), attention, seed)
     speed_up(network, compile=config.compile, recompute=config.recompute)
     return Training(setting.start(network, seed), config.train, fabric, seed)
+
+
+def _now_and_then(name: str, epochs: int) -> Callable[[dict[str, Any]], None]:
+    """Tells of an epoch in a line of the log, once a minute at most."""
+    told = time.monotonic()
+
+    def tell(record: dict[str, Any]) -> None:
+        nonlocal told
+        if time.monotonic() - told >= TOLD_SECONDS:
+            told = time.monotonic()
+            losses = [
+                f"{key} {value:.4g}" for key, value in record.items() if key.endswith(("_loss", "_accuracy"))
+            ]
+            log.info("%s: epoch %d of %d  %s", name, record["epoch"], epochs, "  ".join(losses))
+
+    return tell
 
 
 def _conclude(

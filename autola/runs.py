@@ -60,7 +60,7 @@ def stored_config(run: RunDirectory, kind: type[C]) -> C:
         InputError: If the run is of the other kind, or its config is damaged.
     """
     if is_search(run) and kind is RetrainConfig:
-        raise InputError(f"{run.path} is a search, not a retraining (autola search --resume)")
+        raise InputError(f"{run.path} is a search, not a retraining (autola inspect, autola search --resume)")
     if "train" in run.json(CONFIG) and not is_search(run) and kind is SearchConfig:
         raise InputError(f"{run.path} is a retraining, not a search (autola retrain --resume)")
     return parse_json(kind, run.text(CONFIG), str(run.path / CONFIG))

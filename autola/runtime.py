@@ -47,6 +47,11 @@ def make_fabric(config: DeviceConfig, *, resumed: bool = False) -> Fabric:
     uses_gpu = config.device in ("auto", "gpu") and torch.cuda.is_available()
     if uses_gpu and devices > torch.cuda.device_count():
         raise InputError(f"{devices} devices are asked for; there are {torch.cuda.device_count()}")
+    cores = os.cpu_count() or 1
+    if not uses_gpu and config.device in ("auto", "cpu") and devices > cores:
+        raise InputError(
+            f"{devices} devices are asked for; this machine has {cores} CPU cores and no GPU in use"
+        )
     fabric = Fabric(
         accelerator=config.device, devices=devices, num_nodes=num_nodes, precision=config.precision
     )

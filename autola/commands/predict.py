@@ -45,6 +45,8 @@ def run(arguments: list[str]) -> None:
         return
     for entry in told:
         out_of_terminal(entry["image"])
+        if not entry["found"]:
+            out_of_terminal("  nothing found")
         for found in entry["found"][:SHOWN]:
             out_of_terminal("  " + "  ".join(_text(found[key]) for key in found))
         if len(entry["found"]) > SHOWN:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from evaluators.data.boxes import BoxSamples, Changes, as_list
 from evaluators.data.coco import CocoData, CocoSet, read_coco
+from evaluators.data.picture import open_rgb
 from evaluators.data.stream import Stream
 from evaluators.detection_task import SCORE, DetectionTask
 from evaluators.detections import draw, to_list
@@ -139,6 +140,13 @@ class CocoDetection(TaskConfig):
             else "scores and offsets of all anchors, of normalised images of this size: boxes are not chosen",
             traced=whole,
         )
+
+    def examples(self, number: int) -> list[Image.Image]:
+        try:
+            test = read_coco(self.data, "instances", self.data.test)
+        except InputError:
+            return []
+        return [open_rgb(test.path(index)) for index in range(min(number, len(test)))]
 
     def subject(self) -> str:
         return f"{self.name}-{self.detector.name.replace('_', '-')}"

@@ -27,6 +27,7 @@ from evaluators.data.person_crops import (
     crop_matrix,
     cut_out,
 )
+from evaluators.data.picture import open_rgb
 from evaluators.data.pixels import MEAN, STD, normalized
 from evaluators.data.stream import Stream
 from evaluators.gather import gather
@@ -114,6 +115,13 @@ class Keypoints(TaskConfig):
     def network(self, data: Mapping[str, Any], attention: tuple[Term, ...]) -> nn.Module:
         network = SimpleBaseline(self.backbone, len(data["keypoints"]))
         return attach(network, attention, identity=self.identity, input_shape=data["input_shape"])
+
+    def examples(self, number: int) -> list[Image.Image]:
+        try:
+            test = read_coco(self.data, "person_keypoints", self.data.test)
+        except InputError:
+            return []
+        return [open_rgb(test.path(index)) for index in range(min(number, len(test)))]
 
     def summary(self) -> str:
         return f"{self.name}, {self.backbone}, {self.image_size[0]}x{self.image_size[1]}"

@@ -88,6 +88,13 @@ class Segmentation(TaskConfig):
         )
         return attach(network, attention, identity=self.identity, input_shape=data["input_shape"])
 
+    def examples(self, number: int) -> list[Image.Image]:
+        try:
+            test = read_scenes(self.data, self.data.test)
+        except InputError:
+            return []
+        return [test.picture(index) for index in range(min(number, len(test)))]
+
     def summary(self) -> str:
         return f"{self.name}, {self.head} on {self.backbone}"
 

@@ -59,13 +59,17 @@ def test_onnx_agrees_on_given_pictures(own_folder, attention):
 
 
 def test_a_file_that_does_not_agree_is_not_kept(call, monkeypatch, trained, own_folder):
-    (own_folder / "net.pt2").write_text("before")
     monkeypatch.setattr(exporting, "_write_program", lambda *given: lambda x: [torch.ones(len(x), 10)])
     told = call(f"export {trained}/none-seed0 --program net.pt2")
     assert told.code == 2
     assert "differs from the network by" in told.err
+    assert not list(own_folder.glob("*.pt2*"))
+
+
+def test_a_file_that_is_there_is_not_written_over(refused, trained, own_folder):
+    (own_folder / "net.pt2").write_text("before")
+    assert "net.pt2 exists already" in refused(f"export {trained}/none-seed0 --program net.pt2")
     assert (own_folder / "net.pt2").read_text() == "before"
-    assert not list(own_folder.glob(".net*"))
 
 
 @pytest.mark.parametrize(
