@@ -220,7 +220,9 @@ def _cityscapes() -> tuple[tuple[str, ...], NDArray[np.int16]]:
 def _files(folder: Path, ending: str, what: str) -> dict[str, Path]:
     """Image files in a folder and below it, by their relative names without `ending` and suffix."""
     if not folder.is_dir():
-        raise InputError(f"no folder of {what} at {folder}")
+        raise InputError(
+            f"no folder of {what} at {folder}; is data.layout (folders, cityscapes) as it should be?"
+        )
     found = dict[str, Path]()
     for place, deeper, names in os.walk(folder, followlinks=True):
         deeper[:] = [name for name in deeper if not is_hidden(name)]
