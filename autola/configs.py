@@ -196,6 +196,12 @@ class RetrainConfig(DeviceConfig):
             raise InputError(f"a seed is given twice: {' '.join(map(str, self.seeds))}")
         if len(set(self.attentions)) != len(self.attentions):
             raise InputError("an attention is given twice")
+        processes = self.devices * self.machines
+        if self.train.part_size % processes:
+            raise InputError(
+                f"a batch of {self.train.part_size} images does not split evenly over {processes} processes; "
+                f"give train.batch_size a multiple of {processes * self.train.accumulate}"
+            )
 
     def smoke(self) -> RetrainConfig:
         """The same, small enough to see the whole path in minutes on a CPU."""
