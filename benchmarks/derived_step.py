@@ -7,7 +7,6 @@ under a leaner fuse.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,9 +14,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor, nn
 
+from benchmarks.answer import answer
 from benchmarks.measure import alternate, count_calls, median, peak_memory_mb, saved_bytes, surroundings
 from search_space.cell import FoundEdges
 from search_space.genotype import PUBLISHED, Fuse
@@ -142,18 +141,18 @@ def measure(options: Options) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Prints the figures."""
-    options = tyro.cli(Options, description=__doc__)
-    figures = measure(options)
-    if options.json:
-        print(json.dumps(figures))
-        return
+def show(figures: dict[str, Any]) -> None:
+    """Prints the figures for a person."""
     columns = list(next(iter(figures["networks"].values())))
     print(f"{figures['net']}, batch {figures['batch']}, torch {figures['torch']}, one thread")
     print(f"{'':24}" + "".join(f"{column:>20}" for column in columns))
     for name, values in figures["networks"].items():
         print(f"{name:24}" + "".join(f"{value:>20}" for value in values.values()))
+
+
+def main() -> None:
+    """Prints the figures."""
+    answer(Options, __doc__, measure, show)
 
 
 if __name__ == "__main__":

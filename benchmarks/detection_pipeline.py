@@ -7,7 +7,6 @@ pictures; ours leaves the division to the device, and it is counted here all the
 
 from __future__ import annotations
 
-import json
 import platform
 import statistics
 import time
@@ -17,12 +16,12 @@ from typing import Any, Literal
 
 import torch
 import torchvision
-import tyro
 from PIL import Image
 from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from benchmarks.answer import answer
 from evaluators.data.boxes import BoxSamples
 from evaluators.data.coco import CocoData, CocoSet, read_coco
 
@@ -107,16 +106,16 @@ def measure(options: Options) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Prints the figures."""
-    options = tyro.cli(Options, description=__doc__)
-    figures = measure(options)
-    if options.json:
-        print(json.dumps(figures))
-        return
+def show(figures: dict[str, Any]) -> None:
+    """Prints the figures for a person."""
     print(f"images a CPU second, torch {figures['torch']}, torchvision {figures['torchvision']}, one thread")
     for changes, rates in figures["images_per_cpu_second"].items():
         print(f"{changes:6} ours {rates['ours']:8} reference {rates['reference']:8} ratio {rates['ratio']}")
+
+
+def main() -> None:
+    """Prints the figures."""
+    answer(Options, __doc__, measure, show)
 
 
 if __name__ == "__main__":

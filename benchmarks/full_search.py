@@ -10,7 +10,6 @@ On a GPU, everything that is measured there:
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -18,7 +17,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +24,7 @@ from autola.configs import SearchConfig
 from autola.presets import SEARCH_PRESETS
 from autola.runtime import make_fabric, own_state
 from autola.searching import start_search
+from benchmarks.answer import answer
 from benchmarks.measure import count_calls, peak_memory_mb, surroundings
 from searchers.darts import Darts, DartsSearch
 
@@ -193,17 +192,17 @@ def _wait(search: DartsSearch) -> None:
         torch.cuda.synchronize()
 
 
-def main() -> None:
-    """Prints the figures."""
-    options = tyro.cli(Options, description=__doc__)
-    figures = measure(options)
-    if options.json:
-        print(json.dumps(figures))
-        return
+def show(figures: dict[str, Any]) -> None:
+    """Prints the figures for a person."""
     view = Table(box=None, show_header=False)
     for name, value in figures.items():
         view.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
     Console().print(view)
+
+
+def main() -> None:
+    """Prints the figures."""
+    answer(Options, __doc__, measure, show)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ candidates as `trials` for as many epochs.
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -18,12 +17,12 @@ from functools import partial
 from typing import Any
 
 import torch
-import tyro
 from lightning.fabric import Fabric
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.answer import answer
 from benchmarks.searchers import interval
 from evaluators.data import ImageSet, halves
 from search_space.operator import OPERATORS, Operator, operator
@@ -136,13 +135,8 @@ def measure(options: Options) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Prints the figures."""
-    options = tyro.cli(Options, description=__doc__)
-    figures = measure(options)
-    if options.json:
-        print(json.dumps(figures))
-        return
+def show(figures: dict[str, Any]) -> None:
+    """Prints the figures for a person."""
     view = Table(box=None, header_style="bold", pad_edge=False)
     view.add_column("searcher")
     for title in ("edges with noise %", "CPU s a search"):
@@ -151,7 +145,12 @@ def main() -> None:
         share = f"{100 * row['edges_with_noise']:.1f} ± {100 * row['half_interval_95']:.1f}"
         view.add_row(name, share, f"{row['cpu_seconds']:.1f}")
     Console().print(view)
-    print(f"mean ± half the 95 % interval over {options.seeds} seeds; chance is a third")
+    print(f"mean ± half the 95 % interval over {figures['seeds']} seeds; chance is a third")
+
+
+def main() -> None:
+    """Prints the figures."""
+    answer(Options, __doc__, measure, show)
 
 
 if __name__ == "__main__":

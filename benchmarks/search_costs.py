@@ -7,17 +7,16 @@ Alphas do not rest. Calls and seconds are means of several steps, for some searc
 
 from __future__ import annotations
 
-import json
 import platform
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import tyro
 from lightning.fabric import Fabric
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.answer import answer
 from benchmarks.measure import alternate, count_calls, saved_bytes
 from evaluators.data import ImageSet
 from search_space.space import SPACES
@@ -104,19 +103,19 @@ def measure(options: Options) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Prints the figures."""
-    options = tyro.cli(Options, description=__doc__)
-    figures = measure(options)
-    if options.json:
-        print(json.dumps(figures))
-        return
+def show(figures: dict[str, Any]) -> None:
+    """Prints the figures for a person."""
     rows = figures.pop("searchers")
     table = Table(*("searcher", *next(iter(rows.values()))), box=None)
     for name, row in rows.items():
         table.add_row(name, *(f"{value:.3g}" for value in row.values()))
     Console().print(table)
     print("  ".join(f"{key} {value}" for key, value in figures.items()))
+
+
+def main() -> None:
+    """Prints the figures."""
+    answer(Options, __doc__, measure, show)
 
 
 if __name__ == "__main__":

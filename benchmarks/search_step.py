@@ -6,16 +6,15 @@ the public step: NCHW, every primitive alone, `none` computed, the architecture 
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor
 
+from benchmarks.answer import answer
 from benchmarks.measure import alternate, count_calls, median, peak_memory_mb, saved_bytes, surroundings
 from search_space.space import SPACES
 from supernet.backbones import build_backbone
@@ -162,15 +161,15 @@ def spread(slow: list[float], fast: list[float]) -> list[float]:
     return [round(ratios[0], 2), round(ratios[-1], 2)]
 
 
-def main() -> None:
-    """Prints the figures."""
-    options = tyro.cli(Options, description=__doc__)
-    figures = measure(options)
-    if options.json:
-        print(json.dumps(figures))
-        return
+def show(figures: dict[str, Any]) -> None:
+    """Prints the figures for a person."""
     for name, value in figures.items():
         print(f"{name:32}{value}")
+
+
+def main() -> None:
+    """Prints the figures."""
+    answer(Options, __doc__, measure, show)
 
 
 if __name__ == "__main__":

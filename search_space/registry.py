@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from search_space.errors import unknown
 
 T = TypeVar("T")
+C = TypeVar("C", bound=type)
 
 
 class Registry(Generic[T]):
@@ -39,6 +40,16 @@ class Registry(Generic[T]):
         def decorate(entry: T) -> T:
             self.add(name, entry)
             return entry
+
+        return decorate
+
+    def named(self, name: str) -> Callable[[C], C]:
+        """Decorator that registers a class under `name` and notes that as `cls.name`; see `register`."""
+
+        def decorate(cls: C) -> C:
+            cls.name = name  # pyright: ignore[reportAttributeAccessIssue]
+            self.add(name, cls)  # pyright: ignore[reportArgumentType]
+            return cls
 
         return decorate
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from evaluators.job import Job
 from search_space.config import config
@@ -59,15 +59,5 @@ class SearcherConfig:
 
 SEARCHERS: Registry[type[SearcherConfig]] = Registry("searcher", "searchers")
 
-S = TypeVar("S", bound=type[SearcherConfig])
-
-
-def searcher(name: str) -> Callable[[S], S]:
-    """Registers a config class as the searcher `name`."""
-
-    def decorate(cls: S) -> S:
-        cls.name = name
-        SEARCHERS.add(name, cls)
-        return cls
-
-    return decorate
+searcher = SEARCHERS.named
+"""Decorator that registers a config class as the searcher of a name."""

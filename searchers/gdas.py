@@ -7,14 +7,13 @@ configs/search-opts/GDAS-NASNet-CIFAR.config and its search script for that spac
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from search_space.config import config
-from search_space.errors import InputError
 from searchers import searcher
 from searchers.differentiable import DifferentiableSearch
+from searchers.gumbel import check_temperatures, gumbel_softmax
 from searchers.problem import Problem
 from searchers.settings import Differentiable
 
@@ -41,11 +40,7 @@ class Gdas(Differentiable):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.temperature >= self.min_temperature > 0:
-            raise InputError(
-                f"a temperature that falls from {self.temperature} to {self.min_temperature}: "
-                "give positive ones, the second not above the first"
-            )
+        check_temperatures(self.temperature, self.min_temperature)
 
     def start(self, problem: Problem) -> GdasSearch:
         return GdasSearch(self, problem)
@@ -71,9 +66,3 @@ class GdasSearch(DifferentiableSearch[Gdas]):
 
     def forward(self, images: Tensor, mixing: Tensor) -> Tensor:
         return self.supernet(images, mixing, mixing.argmax(1).tolist())
-
-
-def gumbel_softmax(logits: Tensor, temperature: float) -> Tensor:
-    """A draw from the concrete distribution of every row (Jang et al., arXiv:1611.01144)."""
-    noise = -torch.empty_like(logits).exponential_().log()
-    return ((logits.log_softmax(-1) + noise) / temperature).softmax(-1)

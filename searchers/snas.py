@@ -10,10 +10,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from search_space.config import config
-from search_space.errors import InputError
 from searchers import searcher
 from searchers.differentiable import DifferentiableSearch
-from searchers.gdas import gumbel_softmax
+from searchers.gumbel import check_temperatures, gumbel_softmax
 from searchers.problem import Problem
 from searchers.settings import Differentiable
 
@@ -30,11 +29,7 @@ class Snas(Differentiable):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.temperature >= self.min_temperature > 0:
-            raise InputError(
-                f"a temperature that falls from {self.temperature} to {self.min_temperature}: "
-                "give positive ones, the second not above the first"
-            )
+        check_temperatures(self.temperature, self.min_temperature)
 
     def start(self, problem: Problem) -> SnasSearch:
         return SnasSearch(self, problem)

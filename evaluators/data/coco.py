@@ -13,12 +13,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import torch
 from pydantic import ConfigDict
 
+from evaluators.data.picture import open_rgb
+from evaluators.seeds import seed_of
 from search_space.config import config, parse_json
 from search_space.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 log = logging.getLogger(__name__)
 
@@ -260,6 +266,32 @@ def _present(listed: CocoSet, *, skip: bool) -> CocoSet:
         raise InputError(f"{message}; add them{', or leave them out by skip_missing' if there else ''}")
     log.warning("%s; they are left out", message)
     return listed.select(there)
+
+
+def held_out(whole: CocoSet, fraction: float) -> tuple[CocoSet, CocoSet]:
+    """Splits a set at random, the same way every time.
+
+    Returns:
+        The images to train on, and the share `fraction` of them, at least one, that is held out.
+
+    Raises:
+        InputError: If nothing would be left to train on.
+    """
+    count = max(1, round(fraction * len(whole)))
+    if count >= len(whole):
+        raise InputError(f"{len(whole)} images are too few to hold out a share of {fraction}; set it to 0")
+    generator = torch.Generator().manual_seed(seed_of(0, "held out"))
+    order = torch.randperm(len(whole), generator=generator).tolist()
+    return whole.select(sorted(order[count:])), whole.select(sorted(order[:count]))
+
+
+def first_pictures(data: CocoData, kind: Kind, number: int) -> list[Image.Image]:
+    """A few pictures of the test part; none where the data cannot be read."""
+    try:
+        test = read_coco(data, kind, data.test)
+    except InputError:
+        return []
+    return [open_rgb(test.path(index)) for index in range(min(number, len(test)))]
 
 
 def boxes_to_train(image: CocoImage, annotations: Sequence[CocoAnnotation]) -> list[CocoAnnotation]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -11,6 +11,9 @@ from torch.utils.data import DataLoader, Dataset
 from evaluators.data.shares import Shares
 from evaluators.seeds import seed_of
 from search_space.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 Place = tuple[int, int]
 """Epoch and number of a batch."""
@@ -69,6 +72,31 @@ class Stream:
         self._samples, self._collate = samples, collate
         self._seed, self._shuffle, self._num_workers = seed, shuffle, num_workers
         self._reading: tuple[Place, Iterator[Any]] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        samples: Samples,
+        batch_size: int,
+        fabric: Fabric,
+        *,
+        collate: Callable[[list[Any]], Any],
+        seed: int,
+        training: bool,
+        num_workers: int,
+    ) -> Self:
+        """A process's share: whole batches in each epoch's own order for training, else all in order."""
+        return cls(
+            samples,
+            batch_size,
+            collate=collate,
+            seed=seed,
+            shuffle=training,
+            drop_last=training,
+            rank=fabric.global_rank,
+            world_size=fabric.world_size,
+            num_workers=num_workers,
+        )
 
     def __len__(self) -> int:
         """Batches an epoch, the same for every process."""

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -201,18 +201,8 @@ class TaskConfig:
 
 TASKS: Registry[type[TaskConfig]] = Registry("task", "evaluators.tasks")
 
-T = TypeVar("T", bound=type[TaskConfig])
-
-
-def task(name: str) -> Callable[[T], T]:
-    """Registers a config class as the task `name`."""
-
-    def decorate(cls: T) -> T:
-        cls.name = name
-        TASKS.add(name, cls)
-        return cls
-
-    return decorate
+task = TASKS.named
+"""Decorator that registers a config class as the task of a name."""
 
 
 def as_task(kind: type[TaskConfig], given: TaskConfig) -> TaskConfig:

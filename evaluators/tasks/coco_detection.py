@@ -11,14 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.data.boxes import BoxSamples, Changes, as_list
-from evaluators.data.coco import CocoData, CocoSet, read_coco
-from evaluators.data.picture import open_rgb
+from evaluators.data.coco import CocoData, CocoSet, first_pictures, held_out, read_coco
 from evaluators.data.stream import Stream
 from evaluators.detection_task import SCORE, DetectionTask
 from evaluators.detections import draw, to_list
 from evaluators.metrics.coco import need_coco
 from evaluators.recipe import TrainConfig
-from evaluators.seeds import seed_of
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
 from search_space.config import config
 from search_space.errors import InputError
@@ -142,11 +140,7 @@ class CocoDetection(TaskConfig):
         )
 
     def examples(self, number: int) -> list[Image.Image]:
-        try:
-            test = read_coco(self.data, "instances", self.data.test)
-        except InputError:
-            return []
-        return [open_rgb(test.path(index)) for index in range(min(number, len(test)))]
+        return first_pictures(self.data, "instances", number)
 
     def subject(self) -> str:
         return f"{self.name}-{self.detector.name.replace('_', '-')}"
@@ -255,31 +249,12 @@ class DetectionSetting:
         )
 
     def _stream(self, samples: BoxSamples, seed: int, *, training: bool) -> Stream:
-        return Stream(
+        return Stream.of(
             samples,
             self.recipe.part_size,
+            self.fabric,
             collate=as_list,
             seed=seed,
-            shuffle=training,
-            drop_last=training,
-            rank=self.fabric.global_rank,
-            world_size=self.fabric.world_size,
+            training=training,
             num_workers=self.config.workers,
         )
-
-
-def held_out(whole: CocoSet, fraction: float) -> tuple[CocoSet, CocoSet]:
-    """Splits a set at random, the same way every time.
-
-    Returns:
-        The images to train on, and the share `fraction` of them, at least one, that is held out.
-
-    Raises:
-        InputError: If nothing would be left to train on.
-    """
-    count = max(1, round(fraction * len(whole)))
-    if count >= len(whole):
-        raise InputError(f"{len(whole)} images are too few to hold out a share of {fraction}; set it to 0")
-    generator = torch.Generator().manual_seed(seed_of(0, "held out"))
-    order = torch.randperm(len(whole), generator=generator).tolist()
-    return whole.select(sorted(order[count:])), whole.select(sorted(order[:count]))

@@ -242,15 +242,13 @@ class ImageNetSetting:
 
     def _batches(self, pictures: PictureList, seed: int, *, training: bool = False) -> PictureBatches:
         transform = self.config.random_crop() if training else self.config.centre_crop()
-        stream = Stream(
+        stream = Stream.of(
             Pictures(pictures, transform),
             self.recipe.part_size,
+            self.fabric,
             collate=collate,
             seed=seed,
-            shuffle=training,
-            drop_last=training,
-            rank=self.fabric.global_rank,
-            world_size=self.fabric.world_size,
+            training=training,
             num_workers=self.config.workers,
         )
         return PictureBatches(stream, self.fabric.device, MEAN, STD, real_dtype(self.fabric))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from evaluators.data.coco import CocoData, CocoSet, read_coco
+from evaluators.data.coco import CocoData, CocoSet, first_pictures, held_out, read_coco
 from evaluators.data.people import (
     Person,
     annotated_people,
@@ -27,7 +27,6 @@ from evaluators.data.person_crops import (
     crop_matrix,
     cut_out,
 )
-from evaluators.data.picture import open_rgb
 from evaluators.data.pixels import MEAN, STD, normalized
 from evaluators.data.stream import Stream
 from evaluators.gather import gather
@@ -37,7 +36,6 @@ from evaluators.poses import SEEN, Pose, coco_results, find_poses
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, Split, TaskConfig, task
 from evaluators.tasks.classification import real_dtype
-from evaluators.tasks.coco_detection import held_out
 from search_space.config import config
 from search_space.errors import InputError
 from search_space.grammar import Term
@@ -117,11 +115,7 @@ class Keypoints(TaskConfig):
         return attach(network, attention, identity=self.identity, input_shape=data["input_shape"])
 
     def examples(self, number: int) -> list[Image.Image]:
-        try:
-            test = read_coco(self.data, "person_keypoints", self.data.test)
-        except InputError:
-            return []
-        return [open_rgb(test.path(index)) for index in range(min(number, len(test)))]
+        return first_pictures(self.data, "person_keypoints", number)
 
     def summary(self) -> str:
         return f"{self.name}, {self.backbone}, {self.image_size[0]}x{self.image_size[1]}"
@@ -270,15 +264,13 @@ class KeypointSetting:
     def _stream(self, part: People, seed: int, jitter: Jitter | None = None) -> Stream:
         config = self.config
         crops = PersonCrops(part.coco, part.people, config.image_size, config.margin, self.partners, jitter)
-        return Stream(
+        return Stream.of(
             crops,
             self.recipe.part_size,
+            self.fabric,
             collate=collate_crops,
             seed=seed,
-            shuffle=jitter is not None,
-            drop_last=jitter is not None,
-            rank=self.fabric.global_rank,
-            world_size=self.fabric.world_size,
+            training=jitter is not None,
             num_workers=config.workers,
         )
 

@@ -228,15 +228,13 @@ class SegmentationSetting:
         return self._stream(Whole(scenes), self.fabric.world_size, seed, training=False)
 
     def _stream(self, samples: Crops | Whole, batch_size: int, seed: int, *, training: bool) -> Stream:
-        return Stream(
+        return Stream.of(
             samples,
             batch_size,
+            self.fabric,
             collate=collate_scenes,
             seed=seed,
-            shuffle=training,
-            drop_last=training,
-            rank=self.fabric.global_rank,
-            world_size=self.fabric.world_size,
+            training=training,
             num_workers=self.config.workers,
         )
 

@@ -12,6 +12,16 @@ from torch import nn
 
 from supernet.backbones import BACKBONES, fixed_width
 
+RESNETS = (
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+)
+
 
 def _build(member: str, *, num_classes: int, in_channels: int, width: int | None, name: str) -> nn.Module:
     """torchvision's, with the stride in the 3x3 convolution; 64 channels at first."""
@@ -24,13 +34,5 @@ def _build(member: str, *, num_classes: int, in_channels: int, width: int | None
     return model
 
 
-for member in (
-    "resnet18",
-    "resnet34",
-    "resnet50",
-    "resnet101",
-    "resnet152",
-    "wide_resnet50_2",
-    "wide_resnet101_2",
-):
+for member in RESNETS:
     BACKBONES.add(member, partial(_build, member))

@@ -10,17 +10,7 @@ from torch import nn
 from search_space.config import config
 from search_space.errors import InputError, unknown
 from search_space.registry import Registry
-
-RESNETS = (
-    "resnet18",
-    "resnet34",
-    "resnet50",
-    "resnet101",
-    "resnet152",
-    "wide_resnet50_2",
-    "wide_resnet101_2",
-)
-"""Backbones that detectors stand on, torchvision's."""
+from supernet.backbones.torchvision_resnet import RESNETS
 
 
 @config

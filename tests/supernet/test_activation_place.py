@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +15,7 @@ from supernet.attach import attach
 from supernet.backbones import build_backbone
 from supernet.backbones.cifar_resnet import CifarResNet
 from supernet.sites import Site, find_sites
+from tests.alone import alone
 from tests.modules import image, num_parameters, scrambled
 
 ATTENTIONS = ["ga:1111", "ga:0010", "dynamic"]
@@ -138,6 +136,7 @@ import sys
 import torch
 from supernet.attach import attach
 from supernet.backbones.cifar_resnet import CifarResNet
+from tests.supernet.compiled import check_compiled_and_exported
 
 for attention in sys.argv[1:]:
     torch.manual_seed(0)
@@ -146,17 +145,7 @@ for attention in sys.argv[1:]:
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     x = torch.randn(2, 3, 9, 7, dtype=torch.float64)
-    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
-    y = compiled(x)
-    torch.testing.assert_close(y, model(x))
-    y.sum().backward()
-    assert all(parameter.grad is not None for parameter in model.parameters()), attention
-    expected = model.eval()(x)
-    batch = torch.export.Dim("batch", min=1, max=64)
-    exported = torch.export.export(model, (x,), dynamic_shapes=({0: batch},)).module()
-    torch.testing.assert_close(exported(x), expected)
-    torch.testing.assert_close(exported(x[:1]), expected[:1])
-    assert set(exported.state_dict()) == set(model.state_dict()), attention
+    check_compiled_and_exported(model, x)
 """
 
 EVERY = [
@@ -169,9 +158,5 @@ EVERY = [
 
 @pytest.mark.slow
 def test_compiles_and_exports() -> None:
-    # In its own process: torch.compile does not trace the checks of shapes that tests put around functions.
-    root = Path(__file__).parents[2]
-    result = subprocess.run(
-        [sys.executable, "-c", COMPILED, *EVERY], cwd=root, capture_output=True, text=True
-    )
+    result = alone(COMPILED, *EVERY)
     assert result.returncode == 0, result.stderr

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import copy
 import io
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +19,7 @@ from supernet.attach import CHILD, FromIdentity, attach, convert_norms
 from supernet.backbones import build_backbone
 from supernet.backbones.cifar_resnet import CifarResNet
 from supernet.sites import NORM_OF_PLACE
+from tests.alone import alone
 from tests.modules import image, num_parameters, scrambled
 
 RESNETS = ["resnet18", "resnet34", "resnet50", "resnet101", "wide_resnet50_2"]
@@ -259,31 +257,20 @@ COMPILED = """
 import torch
 from supernet.attach import attach
 from supernet.backbones.cifar_resnet import CifarResNet
+from tests.supernet.compiled import check_compiled_and_exported
 
 torch.manual_seed(0)
 model = attach(CifarResNet((1,), 5, 3, 8), "hoga+se", identity=True).double()
 for parameter in model.parameters():
     torch.nn.init.normal_(parameter, std=0.5)
 x = torch.randn(2, 3, 9, 7, dtype=torch.float64)
-compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
-y = compiled(x)
-torch.testing.assert_close(y, model(x))
-y.sum().backward()
-assert all(parameter.grad is not None for parameter in model.parameters())
-expected = model.eval()(x)
-batch = torch.export.Dim("batch", min=1, max=64)
-exported = torch.export.export(model, (x,), dynamic_shapes=({0: batch},)).module()
-torch.testing.assert_close(exported(x), expected)
-torch.testing.assert_close(exported(x[:1]), expected[:1])
-assert set(exported.state_dict()) == set(model.state_dict())
+check_compiled_and_exported(model, x)
 """
 
 
 @pytest.mark.slow
 def test_compiles_and_exports() -> None:
-    # In its own process: torch.compile does not trace the checks of shapes that tests put around functions.
-    root = Path(__file__).parents[2]
-    result = subprocess.run([sys.executable, "-c", COMPILED], cwd=root, capture_output=True, text=True)
+    result = alone(COMPILED)
     assert result.returncode == 0, result.stderr
 
 

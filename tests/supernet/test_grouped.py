@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -24,6 +22,7 @@ from supernet.attach import attach
 from supernet.backbones import build_backbone
 from supernet.grouped import to_plain, to_stacked
 from supernet.supernet import Supernet, copy_weights, one_hot
+from tests.alone import alone
 
 TOLERANCE = 1e-10
 
@@ -265,5 +264,5 @@ for ours, theirs in zip(run(twin, torch.compile(twin, fullgraph=True)), run(cell
 
 @pytest.mark.slow
 def test_a_compiled_cell_equals_the_eager_one():
-    # In its own process: torch.compile does not trace the checks of shapes that tests put around functions.
-    subprocess.run([sys.executable, "-c", COMPILED], check=True)
+    result = alone(COMPILED)
+    assert result.returncode == 0, result.stderr

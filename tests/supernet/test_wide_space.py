@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +21,7 @@ from searchers.random import Random
 from supernet.attach import attach
 from supernet.backbones.cifar_resnet import CifarResNet
 from supernet.supernet import Supernet, copy_weights, one_hot
+from tests.alone import alone
 from tests.modules import image, scrambled
 
 WIDE = SPACES["hoga_wide"]
@@ -111,6 +110,5 @@ assert not any(name.partition(".")[0] == "timm" for name in sys.modules)
 measure("cifar_resnet8", "eca", latency=False, activation=False)
 assert "timm" in sys.modules
 """
-    root = Path(__file__).parents[2]
-    result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    result = alone(code)
     assert result.returncode == 0, result.stderr

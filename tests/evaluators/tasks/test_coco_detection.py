@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from evaluators.cost import macs
 from evaluators.data.boxes import BoxSamples
-from evaluators.data.coco import CocoData, read_coco
+from evaluators.data.coco import CocoData, held_out, read_coco
 from evaluators.metrics.coco import NAMES
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import new_network
-from evaluators.tasks.coco_detection import CocoDetection, held_out
+from evaluators.tasks.coco_detection import CocoDetection
 from evaluators.train import Training
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
