@@ -177,6 +177,7 @@ def search_problem(
         limits=limits,
         penalty=None if limits is None else limits.penalty(config.target_weight),
     )
+    config.searcher.check(problem)
     return problem, known
 
 

@@ -52,6 +52,9 @@ class SearcherConfig:
         """Whether all steps do the same on the host, so that one can be recorded as a CUDA graph."""
         return False
 
+    def check(self, problem: Problem) -> None:
+        """Raises an InputError where this searcher, as it is set, cannot search a problem."""
+
     def start(self, problem: Problem) -> Search:
         """A new search at step 0."""
         raise NotImplementedError(f"{type(self).__name__} has to define start")

@@ -14,9 +14,8 @@ from search_space.config import config
 from searchers import searcher
 from searchers.differentiable import DifferentiableSearch
 from searchers.problem import Problem
-from searchers.settings import Differentiable
+from searchers.settings import Differentiable, require_own_weights, require_second_derivatives
 from searchers.unrolled import Unrolled
-from supernet.explicit import require_second_derivatives
 
 Order = Literal["first", "second", "finite_difference"]
 
@@ -34,17 +33,19 @@ class Darts(Differentiable):
     def recordable(self) -> bool:
         return self.order == "first" and self.derive != "perturbation"
 
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
+        if self.order == "second":
+            require_second_derivatives(problem, "order=second")
+        if self.order == "finite_difference":
+            require_own_weights(problem, "order=finite_difference")
+
     def start(self, problem: Problem) -> DartsSearch:
         return DartsSearch(self, problem)
 
 
 class DartsSearch(DifferentiableSearch[Darts]):
     """Edges mix with softmax(alphas)."""
-
-    def __init__(self, config: Darts, problem: Problem) -> None:
-        if config.order == "second":
-            require_second_derivatives(problem.space, "order=second")
-        super().__init__(config, problem)
 
     def update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         if self.config.order == "first":

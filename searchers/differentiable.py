@@ -27,7 +27,7 @@ from searchers.perturbation import most_missed, order_of_edges
 from searchers.problem import Problem
 from searchers.settings import Differentiable
 from supernet.derive import RULES
-from supernet.explicit import explicit_logits, require_second_derivatives
+from supernet.explicit import explicit_logits
 from supernet.supernet import Supernet
 
 C = TypeVar("C", bound=Differentiable)
@@ -45,8 +45,7 @@ class DifferentiableSearch(Generic[C]):
     """
 
     def __init__(self, config: C, problem: Problem) -> None:
-        if config.guards.curvature_every:
-            require_second_derivatives(problem.space, "guards.curvature_every")
+        config.check(problem)
         self.config, self.problem, self.fabric = config, problem, problem.fabric
         self.weight_batches = problem.batches(0, config.batch_size)
         self.alpha_batches = problem.batches(1, config.batch_size)

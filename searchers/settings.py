@@ -9,6 +9,8 @@ from search_space.errors import InputError
 from searchers import SearcherConfig
 from searchers.guards import Guards
 from searchers.perturbation import Perturbation
+from searchers.problem import Problem
+from supernet import explicit
 from supernet.derive import Rule
 
 
@@ -61,3 +63,32 @@ class Differentiable(SearcherConfig):
                 raise InputError(f"{name}={value} is not in 0 ... 1 (1 excluded)")
         if self.nesterov and not self.momentum:
             raise InputError("nesterov needs a momentum")
+
+    def check(self, problem: Problem) -> None:
+        if self.guards.curvature_every:
+            require_second_derivatives(problem, "guards.curvature_every")
+
+
+def require_second_derivatives(problem: Problem, what: str) -> None:
+    """Refuses problems whose network cannot be differentiated twice.
+
+    Raises:
+        InputError: If it cannot; says what needs second derivatives, and what stands in the way.
+    """
+    explicit.require_second_derivatives(problem.space, what)
+    require_own_weights(problem, what)
+    if problem.compile:
+        raise InputError(f"{what} needs second derivatives, and compiled blocks have none; leave out compile")
+
+
+def require_own_weights(problem: Problem, what: str) -> None:
+    """Refuses problems whose blocks are computed again, by then with the network's own weights.
+
+    Raises:
+        InputError: If they are; says what computes with other weights.
+    """
+    if problem.recompute:
+        raise InputError(
+            f"{what} computes blocks with other weights than the network's, which cannot be computed again; "
+            "leave out recompute"
+        )

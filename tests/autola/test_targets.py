@@ -62,6 +62,11 @@ def test_impossible_targets_are_refused(target, message, refused):
     assert message in refused(f"{DRAWN} --target {target}")
 
 
+def test_a_searcher_that_cannot_search_the_problem_is_refused_before_a_front_is_made(refused):
+    for targets in ("", "--target macs<=2x params<=2x"):
+        assert "leave out recompute" in refused(f"{SEARCH} --recompute --searcher.order second {targets}")
+
+
 def test_several_targets_make_a_front_that_is_resumed(call, own_folder):
     search = f"{DRAWN} --searcher.trials 2 --target macs<=1.17x macs<=1.4x"
     told = call(search, "--out whole")
