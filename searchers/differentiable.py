@@ -20,6 +20,7 @@ from evaluators.recipe import cosine
 from evaluators.seeds import seed_of
 from evaluators.tasks.classification import accuracy, cross_entropy
 from search_space.genotype import Genotype
+from search_space.space import NONE
 from searchers import Shares
 from searchers.curvature import hessian_product, largest_eigenvalue
 from searchers.guards import Watch
@@ -119,7 +120,7 @@ class DifferentiableSearch(Generic[C]):
         searching = epoch < self.search_epochs
         eigenvalue = self.eigenvalue() if searching and self.watch.measures(epoch) else None
         self.watch.see(self.strengths(), self.relaxed(), eigenvalue)
-        if searching and self.watch.stops():
+        if searching and epoch >= self.resting_epochs and self.watch.stops():
             self.plan(epoch + 1)
         if self.config.derive == "perturbation" and epoch + 1 >= self.search_epochs:
             self.decide(epoch)
@@ -178,6 +179,8 @@ class DifferentiableSearch(Generic[C]):
     def keep(self, alive: Tensor) -> None:
         """From now on only these primitives (edges, primitives) compete."""
         self.alive &= alive
+        derived = [column for column, name in enumerate(self.problem.space.primitives) if name != NONE]
+        assert bool(self.alive[:, derived].any(1).all()), "an edge is left without a candidate"
         self.all_alive = bool(self.alive.all())
 
     def logits(self) -> Tensor:
@@ -286,13 +289,13 @@ class DifferentiableSearch(Generic[C]):
         return self.figures.means() | {"alpha_entropy": entropy, "learning_rate": rate} | self.watch.figures()
 
     def genotype(self) -> Genotype:
-        answer = self.watch.answer
-        strengths = self.strengths().detach().cpu()
-        if answer is not None:
-            strengths = self.watch.strengths[answer] * self.alive.cpu()
-        derive = self.config.derive
+        answer, derive = self.watch.answer, self.config.derive
+        if answer is None or derive == "perturbation":  # which decides with the operators of now
+            strengths = self.strengths()
+        else:
+            strengths = self.watch.strengths[answer]
         rule = RULES["argmax" if derive == "perturbation" else derive]
-        rows = strengths.tolist()
+        rows = strengths.detach().tolist()
         return self.problem.kept(rule(self.problem.space, rows), rows)
 
     def shares(self) -> Shares:

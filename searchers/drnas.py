@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from search_space.config import config
 from search_space.errors import InputError
+from search_space.space import NONE
 from searchers import searcher
 from searchers.differentiable import DifferentiableSearch
 from searchers.problem import Problem
@@ -95,8 +96,12 @@ class DrNasSearch(DifferentiableSearch[DrNas]):
     def finish_epoch(self, epoch: int) -> None:
         count = max(1, round(self.config.keep * self.supernet.alphas.shape[1]))
         if epoch + 1 == self.config.epochs // 2 and self.config.keep < 1:
-            best = self.strengths().topk(count, 1).indices
-            self.keep(torch.zeros_like(self.alive).scatter_(1, best, True))
+            strengths, primitives = self.strengths().detach(), self.problem.space.primitives
+            # `none` is never derived, so the strongest of the others stays whatever else does.
+            derived = torch.tensor([name != NONE for name in primitives], device=strengths.device)
+            best = strengths.masked_fill(~derived, -1.0).argmax(1, keepdim=True)
+            kept = strengths.scatter(1, best, torch.inf).topk(count, 1).indices
+            self.keep(torch.zeros_like(self.alive).scatter_(1, kept, True))
         super().finish_epoch(epoch)
 
     def _living(self, weights: Tensor) -> Tensor:

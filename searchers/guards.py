@@ -26,7 +26,8 @@ class Guards:
 
     most_skips: int = 0
     """Edges whose strongest operator may be skip_connect; with more, the search stops and the answer is that
-    of the epoch before. 0 for no such rule (DARTS+ stops at 2 of a cell's 8)."""
+    of the newest epoch that had no more; of the last one, without what is too many, where none had. It holds
+    once the alphas move. 0 for no such rule (DARTS+ stops at 2 of a cell's 8)."""
     curvature_every: int = 0
     """Epochs between two measurements of the largest eigenvalue of the alphas' Hessian; each costs about as
     much as twenty steps. 0 for none."""
@@ -88,7 +89,13 @@ class Watch:
         epoch = len(self.shares) - 1
         limit, count = self.config.most_skips, self.skip_edges(-1)
         if limit and count > limit:
-            self._stop(max(0, epoch - 1), f"{SKIP} leads on {count} edges, more than {limit}")
+            why = f"{SKIP} leads on {count} edges, more than {limit}"
+            good = [earlier for earlier in range(epoch) if self.skip_edges(earlier) <= limit]
+            if good:
+                self._stop(good[-1], why)
+            else:
+                self._thin(limit)
+                self._stop(epoch, why, f", with {SKIP} left on the edges it leads most on")
             return True
         growth = self.growth() if self._measured(epoch) else None
         if self.config.most_growth and growth is not None and growth > self.config.most_growth:
@@ -138,10 +145,24 @@ class Watch:
         now, before = sum(values[-size:]) / size, sum(values[-2 * size : -size]) / size
         return now / before if before > 0 else None
 
-    def _stop(self, answer: int, why: str) -> None:
+    def _thin(self, most: int) -> None:
+        """Takes skip_connect from the edges of the last epoch where it leads least, until `most` have it."""
+        skip = self.space.primitives.index(SKIP)
+        rows = self.strengths[-1]
+        others = [self.space.primitives.index(name) for name in self.space.candidates if name != SKIP]
+        if not others:
+            return
+        lead = rows[:, skip] / rows[:, others].amax(1)
+        leads = self._strongest(-1) == self.space.candidates.index(SKIP)
+        order = lead.masked_fill(~leads, -1.0).argsort(descending=True, stable=True)
+        thinned = rows.clone()
+        thinned[order[most:], skip] = 0.0
+        self.strengths[-1] = thinned
+
+    def _stop(self, answer: int, why: str, how: str = "") -> None:
         self.answer = answer
         after = len(self.shares)
-        self.stopped = f"stopped after epoch {after}: {why}; the answer is that of epoch {answer + 1}"
+        self.stopped = f"stopped after epoch {after}: {why}; the answer is that of epoch {answer + 1}{how}"
 
     def state_dict(self) -> dict[str, Any]:
         return {

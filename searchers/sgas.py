@@ -62,11 +62,12 @@ class Sgas(Differentiable):
 class SgasSearch(DifferentiableSearch[Sgas]):
     """Edges mix with softmax(alphas) until they are decided.
 
-    After an epoch in which a decision is due, the edge of the greatest product of scores, each spread over
-    0 ... 1, gets its strongest operator. Scores are importance (the weight of all but `none`), certainty (1
-    minus the normalised entropy of those), and with `stability` the mean histogram intersection with the
-    epochs before.
-    Differs from the source: all edges are kept, so all are decided; the batch does not grow; a decided edge
+    After an epoch in which a decision is due, the open edge of the greatest product of scores, each spread
+    over 0 ... 1 among the open edges, gets its strongest operator. Scores are importance (the weight of all
+    but `none`), certainty (1 minus the normalised entropy of those), and with `stability` the mean histogram
+    intersection with the epochs before.
+    Differs from the source: edges that are decided do not stretch the scores of the others; all edges are
+    kept, so all are decided; the batch does not grow; a decided edge
     still computes all its operators, times 0.
     """
 
@@ -87,23 +88,28 @@ class SgasSearch(DifferentiableSearch[Sgas]):
         candidates = [column for column, name in enumerate(self.problem.space.primitives) if name != NONE]
         importance = weights[:, candidates].sum(1)
         shares = weights[:, candidates] / importance[:, None]
-        scores = self.scores(importance, shares)
-        self.past = [*self.past, shares][-self.config.history :]
         open_edges = self.alive.sum(1) > 1
         for _ in range(self.due(epoch) - int((~open_edges).sum())):
-            row = int(scores.masked_fill(~open_edges, -torch.inf).argmax())
+            row = int(self.scores(importance, shares, open_edges).argmax())
             self.settle(row, candidates[int(shares[row].argmax())])
             open_edges[row] = False
+        self.past = [*self.past, shares][-self.config.history :]
         super().finish_epoch(epoch)
 
-    def scores(self, importance: Tensor, shares: Tensor) -> Tensor:
-        """The criterion of every edge, from the weight of its candidates and their shares in it."""
+    def scores(self, importance: Tensor, shares: Tensor, open_edges: Tensor) -> Tensor:
+        """The criterion of every edge, from the weight of its candidates and their shares in it.
+
+        Args:
+            importance: Weight of all candidates (edges).
+            shares: Of each candidate in that (edges, candidates).
+            open_edges: Which edges are not decided yet; the others neither count nor have a score.
+        """
         entropy = torch.special.entr(shares).sum(1) / math.log(max(2, shares.shape[1]))
-        score = _spread(importance) * _spread(1 - entropy)
+        scores = [importance, 1 - entropy]
         if self.config.stability and self.past:
-            common = torch.stack([torch.minimum(shares, old).sum(1) for old in self.past]).mean(0)
-            score = score * _spread(common)
-        return score
+            scores.append(torch.stack([torch.minimum(shares, old).sum(1) for old in self.past]).mean(0))
+        product = torch.stack([_spread(score[open_edges]) for score in scores]).prod(0)
+        return torch.full_like(importance, -torch.inf).masked_scatter(open_edges, product)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"past": list(self.past)}
