@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from evaluators.job import Job
 from search_space.config import config
 from search_space.genotype import Genotype
 from search_space.registry import Registry
-from searchers.problem import Problem
+
+if TYPE_CHECKING:
+    from searchers.searches.problem import Problem
 
 Shares = Mapping[tuple[int, int], Mapping[str, float]]
 """Of every edge (node, state): the share of each primitive."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from search_space.config import config
 from search_space.errors import InputError
 from searchers import SearcherConfig
 from searchers.guards import Guards
 from searchers.perturbation import Perturbation
-from searchers.problem import Problem
-from supernet import explicit
 from supernet.derive import Rule
+
+if TYPE_CHECKING:
+    from searchers.searches.problem import Problem
 
 
 @config
@@ -75,6 +76,8 @@ def require_second_derivatives(problem: Problem, what: str) -> None:
     Raises:
         InputError: If it cannot; says what needs second derivatives, and what stands in the way.
     """
+    from supernet import explicit
+
     explicit.require_second_derivatives(problem.space, what)
     require_own_weights(problem, what)
     if problem.compile:
@@ -91,4 +94,17 @@ def require_own_weights(problem: Problem, what: str) -> None:
         raise InputError(
             f"{what} computes blocks with other weights than the network's, which cannot be computed again; "
             "leave out recompute"
+        )
+
+
+def check_temperatures(first: float, last: float) -> None:
+    """Looks at the temperatures that a search begins and ends with.
+
+    Raises:
+        InputError: If they are not positive, or rise.
+    """
+    if not first >= last > 0:
+        raise InputError(
+            f"a temperature that falls from {first} to {last}: "
+            "give positive ones, the second not above the first"
         )

@@ -22,10 +22,10 @@ from evaluators.tasks.classification import accuracy, cross_entropy
 from search_space.genotype import Genotype
 from search_space.space import NONE
 from searchers import Shares
-from searchers.curvature import hessian_product, largest_eigenvalue
-from searchers.guards import Watch
-from searchers.perturbation import most_missed, order_of_edges
-from searchers.problem import Problem
+from searchers.searches.curvature import hessian_product, largest_eigenvalue
+from searchers.searches.perturbation import most_missed, order_of_edges
+from searchers.searches.problem import Problem
+from searchers.searches.watch import Watch
 from searchers.settings import Differentiable
 from supernet.derive import RULES
 from supernet.explicit import explicit_logits

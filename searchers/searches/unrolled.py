@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from evaluators.tasks.classification import accuracy, cross_entropy
-from searchers.differentiable import DifferentiableSearch
+from searchers.searches.differentiable import DifferentiableSearch
 from supernet.explicit import explicit_logits
 
 RADIUS = 1e-2

@@ -10,7 +10,7 @@ from evaluators.cost_table import CostTable
 from outputs.front import Front, Point, dominated
 from search_space.grammar import Term, genotype_at
 from search_space.space import SPACES
-from searchers.trained import TrainedSearch
+from searchers.searches.trained import TrainedSearch
 from tests.autola.runs import SEARCH, SMALL, records, stop_at
 
 DRAWN = f"search digits {SMALL} --num-nodes 2 --searcher random --searcher.batch-size 10 --searcher.epochs 1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -10,10 +11,12 @@ from torch.nn import functional as F
 
 from search_space.errors import InputError
 from search_space.space import Space
-from searchers.curvature import hessian_product, largest_eigenvalue
 from searchers.darts import Darts
 from searchers.drnas import DrNas
-from searchers.guards import Guards, Watch, kendall
+from searchers.guards import Guards
+from searchers.searches.curvature import hessian_product, largest_eigenvalue
+from searchers.searches.watch import Watch, kendall
+from searchers.settings import Differentiable
 from tests.searchers.problems import small_problem
 
 SPACE = Space(name="hoga", primitives=("none", "skip_connect", "SE"), num_nodes=2)
@@ -66,7 +69,7 @@ def test_a_collapse_stops_the_search_with_the_answer_from_before_it():
     assert other.stopped == search.stopped
 
 
-def started(guards, num_images=20, config=Darts, **settings):
+def started(guards, num_images=20, config: type[Differentiable] = Darts, **settings) -> Any:
     return config(**({"epochs": 6, "batch_size": 10, "guards": guards} | settings)).start(
         small_problem(space=SPACE, num_images=num_images)
     )

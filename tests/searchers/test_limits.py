@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from evaluators.cost import macs, params
-from evaluators.cost_table import CostTable, cost_table
+from evaluators.cost_table import METRICS, CostTable, cost_table
 from search_space.errors import InputError
 from search_space.grammar import Term
 from search_space.space import HOGA, SPACES, Space
@@ -198,12 +198,11 @@ def test_a_choice_that_is_refused_at_last_is_followed_by_the_next_one():
 def test_three_limits_on_the_wide_space_take_less_than_a_second():
     space = SPACES["hoga_wide"]
     rng = random.Random(0)
-    metrics = ("macs", "params", "latency")
     tables = {
         metric: CostTable(
             plain=100, fixed=110, operators={name: 10 * rng.random() ** 3 for name in space.candidates}
         )
-        for metric in metrics
+        for metric in METRICS
     }
     kept = Limits(space, parse_target("macs<=1.3x,params<=1.3x,latency<=1.25x"), tables)
     scores = [[rng.random() for _ in space.primitives] for _ in space.edges]

@@ -14,7 +14,7 @@ from search_space.operator import OPERATORS
 from search_space.space import Space
 from searchers.darts import Darts
 from searchers.guards import Guards
-from searchers.unrolled import Unrolled
+from searchers.searches.unrolled import Unrolled
 from supernet.backbones.cifar_resnet import CifarResNet
 from tests.searchers.problems import small_problem
 
@@ -94,9 +94,9 @@ def test_the_finite_difference_is_an_estimate_of_it(monkeypatch):
     search = begun("second")
     expected, without_second_term = literal_gradients(search)
     size = (expected - without_second_term).norm()
-    monkeypatch.setattr("searchers.unrolled.RADIUS", 1e-6)
+    monkeypatch.setattr("searchers.searches.unrolled.RADIUS", 1e-6)
     assert (gradient(search, exact=False) - expected).norm() < 1e-3 * size
-    monkeypatch.setattr("searchers.unrolled.RADIUS", 1e-2)
+    monkeypatch.setattr("searchers.searches.unrolled.RADIUS", 1e-2)
     assert (gradient(search, exact=False) - expected).norm() > 0.1 * size  # the public radius is far off here
 
 
@@ -143,7 +143,7 @@ def test_the_unrolled_step_is_the_one_that_sgd_takes(
     size = (expected - without_second_term).norm()
     assert size > 0.01 * expected.norm()
     torch.testing.assert_close(gradient(search, exact=True), expected, rtol=1e-8, atol=1e-12)
-    monkeypatch.setattr("searchers.unrolled.RADIUS", 1e-6)
+    monkeypatch.setattr("searchers.searches.unrolled.RADIUS", 1e-6)
     assert (gradient(search, exact=False) - expected).norm() < 1e-3 * size
     training, _ = batches(search)
     stepped = Unrolled(search, training, exact=False).stepped
