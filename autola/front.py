@@ -25,12 +25,12 @@ from search_space.grammar import Term, genotype_at
 from searchers import Search
 from searchers.blackbox import BlackBox
 from searchers.candidates import scores
-from searchers.differentiable import DifferentiableSearch
 from searchers.limits import parse_target
-from searchers.problem import Problem
+from searchers.searches.differentiable import DifferentiableSearch
+from searchers.searches.problem import Problem
+from searchers.searches.shared import SharedSearch, judge
+from searchers.searches.trained import TrainedSearch
 from searchers.settings import Differentiable
-from searchers.shared import SharedSearch, judge
-from searchers.trained import TrainedSearch
 
 log = logging.getLogger(__name__)
 

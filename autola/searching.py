@@ -26,7 +26,7 @@ from search_space.genotype import Genotype
 from search_space.grammar import genotype_at
 from searchers import Guarded, Search
 from searchers.limits import Limits, parse_target
-from searchers.problem import Problem
+from searchers.searches.problem import Problem
 from supernet.backbones import build_backbone
 
 log = logging.getLogger(__name__)
@@ -177,6 +177,7 @@ def search_problem(
         limits=limits,
         penalty=None if limits is None else limits.penalty(config.target_weight),
     )
+    config.searcher.check(problem)
     return problem, known
 
 

@@ -13,7 +13,7 @@ from outputs.run_directory import CONFIG
 from search_space.config import parse_json, read_text
 from searchers.blackbox import BlackBox
 from searchers.nni.experiment import report, trial_parameters
-from searchers.trained import train_candidate
+from searchers.searches.trained import train_candidate
 
 
 def main(modules: list[str]) -> None:

@@ -28,7 +28,7 @@ from search_space.genotype import Genotype
 from searchers.blackbox import BlackBox
 from searchers.candidates import Candidates, Trial, best_of, scores
 from searchers.nni.experiment import Experiment, Finished, check_port
-from searchers.problem import Problem
+from searchers.searches.problem import Problem
 
 log = logging.getLogger(__name__)
 

@@ -2,9 +2,10 @@
 
 Images of 6x5 pixels in three classes by their brightest channel; ResNet-8 of 8 channels; cells of two nodes,
 three edges; on every edge a skip connection, SE, and an operator that adds three deviations of noise. A
-search errs by the share of its edges that hold the noise; a third is chance. Differentiable searchers run
-twelve epochs with the alphas' rate at 0.03 and else with their own settings; random search trains as many
-candidates as `trials` for as many epochs.
+search errs by the share of its edges that hold the noise; a third is chance. All run twelve epochs in
+batches of 15, as there are 45 images for the weights; differentiable searchers have the alphas' rate at 0.03,
+for twelve epochs are few. Everything else is a searcher's own setting. Random search trains as many
+candidates as `trials`.
 """
 
 from __future__ import annotations
@@ -29,13 +30,17 @@ from search_space.operator import OPERATORS, Operator, operator
 from search_space.space import Space
 from search_space.state import State
 from searchers import SEARCHERS, SearcherConfig
-from searchers.problem import Problem
 from searchers.random import Random
+from searchers.searches.problem import Problem
 from searchers.settings import Differentiable
 from supernet.backbones import build_backbone
 
 NOISE = "noise"
 SPACE = Space(name="own", primitives=("skip_connect", NOISE, "SE"), num_nodes=2)
+SHORT: dict[str, Any] = {"epochs": 12, "batch_size": 15}
+"""What the problem's size asks of every searcher."""
+ALPHAS: dict[str, Any] = {"alpha_learning_rate": 0.03}
+"""What it asks of the differentiable ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +97,11 @@ class Noise(Operator):
 def configs(options: Options) -> dict[str, SearcherConfig]:
     """What is run, by the name of its row."""
     known = [name for name, kind in SEARCHERS.items() if issubclass(kind, Differentiable)]
-    told: dict[str, Any] = {"epochs": 12, "batch_size": 15, "learning_rate": 0.05}
     rows: dict[str, SearcherConfig] = {
-        f"random, {trials} candidates": Random(trials=trials, **told) for trials in options.trials
+        f"random, {trials} candidates": Random(trials=trials, **SHORT) for trials in options.trials
     }
     for name in options.searchers or known:
-        rows[name] = SEARCHERS[name](**told, alpha_learning_rate=0.03)  # pyright: ignore[reportCallIssue]
+        rows[name] = SEARCHERS[name](**SHORT, **ALPHAS)  # pyright: ignore[reportCallIssue]
     return rows
 
 
@@ -128,6 +132,7 @@ def measure(options: Options) -> dict[str, Any]:
     return {
         "problem": f"one operator of {len(SPACE.primitives)} adds noise, {len(SPACE.edges)} edges",
         "seeds": options.seeds,
+        "forced": {**SHORT, **ALPHAS},
         "searchers": rows,
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -22,8 +22,8 @@ from evaluators.data import ImageSet
 from search_space.space import SPACES
 from searchers import SEARCHERS
 from searchers.darts import Darts
-from searchers.differentiable import DifferentiableSearch
-from searchers.problem import Problem
+from searchers.searches.differentiable import DifferentiableSearch
+from searchers.searches.problem import Problem
 from searchers.settings import Differentiable
 from supernet.backbones import build_backbone
 

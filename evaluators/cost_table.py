@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-import torch
-from torch import nn
-
-from evaluators.cost import latency_ms, macs, params
 from search_space.config import config
 from search_space.genotype import Genotype
-from search_space.grammar import Term
 from search_space.space import Space
-from supernet.attach import attach
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 Metric = Literal["macs", "params", "latency"]
 """What can be limited: multiply-accumulates and weights of the network, milliseconds for one image."""
@@ -60,6 +58,9 @@ def cost_table(
         input_shape: (channels, height, width) of an image.
         device: Where latency is measured.
     """
+    import torch
+
+    from evaluators.cost import latency_ms, macs, params
 
     def of(genotype: Genotype | None) -> float:
         if metric == "latency":
@@ -88,5 +89,8 @@ def _one_edge_less(space: Space, operator: str) -> Genotype:
 
 
 def _network(backbone: Callable[[], nn.Module], genotype: Genotype | None) -> nn.Module:
+    from search_space.grammar import Term
+    from supernet.attach import attach
+
     plain = backbone()
     return plain if genotype is None else attach(plain, (Term(name="hoga", genotype=genotype),))

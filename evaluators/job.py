@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
-from torch import Tensor
-
 from search_space.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
     from lightning.fabric import Fabric
+    from torch import Tensor
 
 
 class Job(Protocol):
@@ -58,6 +57,8 @@ class NotFiniteError(InputError):
 
 def wide(device: torch.device) -> torch.dtype:
     """The widest real type of a device."""
+    import torch
+
     return torch.float32 if device.type == "mps" else torch.float64
 
 
@@ -67,6 +68,8 @@ def check_weights(parameters: Iterable[Tensor], step: int, learning_rate: float)
     Raises:
         NotFiniteError: If one is not finite; says after which step of the job.
     """
+    import torch
+
     norms = torch.stack([parameter.detach().abs().amax() for parameter in parameters if parameter.numel()])
     if not bool(norms.isfinite().all()):
         raise _not_finite("the weights are", f"after step {step}", learning_rate)
@@ -89,11 +92,15 @@ class Figures:
     """
 
     def __init__(self, names: tuple[str, ...], num_steps: int, device: torch.device) -> None:
+        import torch
+
         self.names = names
         self.values = torch.zeros(num_steps, len(names), device=device, dtype=wide(device))
 
     def record(self, index: int, *values: Tensor) -> None:
         """Keeps the figures of one step; does not wait for the device."""
+        import torch
+
         row = torch.stack([value.detach().to(self.values.dtype) for value in values])
         self.values[index] = row
 
@@ -111,6 +118,8 @@ class Figures:
 
     def gather(self, fabric: Fabric) -> None:
         """Makes every figure its mean over all processes; all of them call this at the same step."""
+        import torch
+
         if fabric.world_size > 1:
             self.values = torch.as_tensor(fabric.all_reduce(self.values, reduce_op="mean"))
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from evaluators.job import Job
 from search_space.config import config
 from search_space.genotype import Genotype
 from search_space.registry import Registry
-from searchers.problem import Problem
+
+if TYPE_CHECKING:
+    from searchers.searches.problem import Problem
 
 Shares = Mapping[tuple[int, int], Mapping[str, float]]
 """Of every edge (node, state): the share of each primitive."""
@@ -51,6 +53,9 @@ class SearcherConfig:
     def recordable(self) -> bool:
         """Whether all steps do the same on the host, so that one can be recorded as a CUDA graph."""
         return False
+
+    def check(self, problem: Problem) -> None:
+        """Raises an InputError where this searcher, as it is set, cannot search a problem."""
 
     def start(self, problem: Problem) -> Search:
         """A new search at step 0."""

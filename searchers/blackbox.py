@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from evaluators.recipe import TrainConfig
 from search_space.config import config
@@ -16,9 +16,9 @@ from search_space.errors import InputError
 from search_space.genotype import Genotype
 from searchers import Search, SearcherConfig
 from searchers.candidates import Candidates, History
-from searchers.problem import Problem
-from searchers.shared import SharedSearch
-from searchers.trained import TrainedSearch
+
+if TYPE_CHECKING:
+    from searchers.searches.problem import Problem
 
 Proposer = Callable[[History], Genotype]
 """What is tried next, given what was tried."""
@@ -84,6 +84,9 @@ class BlackBox(SearcherConfig):
         return partial(self.propose, candidates)
 
     def start(self, problem: Problem) -> Search:
+        from searchers.searches.shared import SharedSearch
+        from searchers.searches.trained import TrainedSearch
+
         candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
         search = SharedSearch if self.shared else TrainedSearch
         return search(self.recipe(), self.trials, self.proposer(candidates), problem)

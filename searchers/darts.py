@@ -6,17 +6,15 @@ settings of the public AutoLA search (train_search.py and architect.py, commit 4
 
 from __future__ import annotations
 
-from typing import Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from search_space.config import config
 from searchers import searcher
-from searchers.differentiable import DifferentiableSearch
-from searchers.problem import Problem
-from searchers.settings import Differentiable
-from searchers.unrolled import Unrolled
-from supernet.explicit import require_second_derivatives
+from searchers.settings import Differentiable, require_own_weights, require_second_derivatives
+
+if TYPE_CHECKING:
+    from searchers.searches.darts import DartsSearch
+    from searchers.searches.problem import Problem
 
 Order = Literal["first", "second", "finite_difference"]
 
@@ -34,23 +32,14 @@ class Darts(Differentiable):
     def recordable(self) -> bool:
         return self.order == "first" and self.derive != "perturbation"
 
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
+        if self.order == "second":
+            require_second_derivatives(problem, "order=second")
+        if self.order == "finite_difference":
+            require_own_weights(problem, "order=finite_difference")
+
     def start(self, problem: Problem) -> DartsSearch:
+        from searchers.searches.darts import DartsSearch
+
         return DartsSearch(self, problem)
-
-
-class DartsSearch(DifferentiableSearch[Darts]):
-    """Edges mix with softmax(alphas)."""
-
-    def __init__(self, config: Darts, problem: Problem) -> None:
-        if config.order == "second":
-            require_second_derivatives(problem.space, "order=second")
-        super().__init__(config, problem)
-
-    def update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        if self.config.order == "first":
-            return super().update_alphas(images, labels)
-        training = self.weight_batches.batch(*divmod(self.step, self.steps_per_epoch))
-        unrolled = Unrolled(self, training, exact=self.config.order == "second")
-        loss, correct = unrolled.loss(images, labels)
-        self.move_alphas(unrolled.gradients(self.with_terms(loss)))
-        return loss, correct

@@ -6,16 +6,16 @@ ECCV 2020 (arXiv:1911.12126), with the settings of the public code (xiaomi-autom
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from search_space.config import config
 from search_space.errors import InputError
 from searchers import searcher
-from searchers.differentiable import DifferentiableSearch
-from searchers.problem import Problem
 from searchers.settings import Differentiable
-from supernet.supernet import Supernet
+
+if TYPE_CHECKING:
+    from searchers.searches.fair_darts import FairDartsSearch
+    from searchers.searches.problem import Problem
 
 
 @searcher("fair_darts")
@@ -40,33 +40,6 @@ class FairDarts(Differentiable):
             raise InputError(f"zero_one={self.zero_one} is negative")
 
     def start(self, problem: Problem) -> FairDartsSearch:
+        from searchers.searches.fair_darts import FairDartsSearch
+
         return FairDartsSearch(self, problem)
-
-
-class FairDartsSearch(DifferentiableSearch[FairDarts]):
-    """Edges mix with sigmoid(alphas); the loss has - zero_one mean((sigmoid(alphas) - 1/2)^2).
-
-    Alphas start at 0, as in the public code, where that loss has no slope: from a random start it would
-    drive every weight to the end that it happens to be nearer.
-    Differs from the source: the rule of derivation is chosen apart, where the source keeps the operators
-    above a threshold; the mean is over fewer alphas than the source's 224, so each feels the loss more.
-    """
-
-    def build(self) -> Supernet:
-        supernet = super().build()
-        nn.init.zeros_(supernet.alphas)
-        return supernet
-
-    def strengths(self) -> Tensor:
-        return torch.sigmoid(self.logits())
-
-    def expected(self) -> Tensor:
-        return self.strengths()
-
-    def relaxed(self) -> Tensor:
-        weights = self.strengths()
-        return weights / weights.sum(1, keepdim=True)
-
-    def regularizer(self) -> Tensor:
-        distance = torch.sigmoid(self.supernet.alphas) - 0.5
-        return -self.config.zero_one * distance.square().mean()

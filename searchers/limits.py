@@ -6,17 +6,18 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, cast
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, cast
 
 from evaluators.cost_table import METRICS, CostTable, Metric
 from search_space.config import config, parse
 from search_space.errors import InputError, shown, unknown
 from search_space.genotype import Genotype
 from search_space.space import NONE, Space
+from searchers.knapsack import Knapsack
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
 
 COUNTS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 UNITS: dict[Metric, dict[str, float]] = {"macs": COUNTS, "params": COUNTS, "latency": {"ms": 1.0}}
@@ -98,7 +99,9 @@ class Limits:
                     f"{math.ceil(1e3 * least / table.plain) / 1e3}x the plain network's "
                     f"{amount(limit.metric, table.plain)}"
                 )
-        if self._best([[0.0] * len(self.space.primitives) for _ in self.space.edges]) is None:
+        nothing = [[0.0] * len(self.space.primitives) for _ in self.space.edges]
+        knapsack, genotype = self._knapsack(nothing, self.space.edges)
+        if not knapsack.within(lambda items: self.allows(genotype(items))):
             both = " and ".join(self.written(limit) for limit in self.limits)
             raise InputError(f"no genotype has {both} at once, though each alone can be kept; loosen one")
 
@@ -143,30 +146,29 @@ class Limits:
     def _best(
         self, scores: Sequence[Sequence[float]], edges: Sequence[tuple[int, int]] | None = None
     ) -> Genotype | None:
-        """Exact: edge by edge, all part sums of costs that no other one beats in every respect are kept."""
         edges = self.space.edges if edges is None else edges
+        knapsack, genotype = self._knapsack(scores, edges)
+        chosen = knapsack.best(lambda items: self.allows(genotype(items)))
+        return None if chosen is None else genotype(chosen)
+
+    def _knapsack(
+        self, scores: Sequence[Sequence[float]], edges: Sequence[tuple[int, int]]
+    ) -> tuple[Knapsack, Callable[[tuple[int, ...]], Genotype]]:
+        """The choice of an operator for each of these edges, and the genotype of one."""
         rows = dict(zip(self.space.edges, scores, strict=True))
-        bounds = [self.most(limit) for limit in self.limits]
+        columns = [self.space.primitives.index(name) for name in self.space.candidates]
         tables = [self.tables[limit.metric] for limit in self.limits]
-        least = [min(table.operators[name] for name in self.space.candidates) for table in tables]
-        partial: list[_Part] = [(0.0, tuple(table.fixed for table in tables), ())]
-        for number, edge in enumerate(edges, 1):
-            left = len(edges) - number
-            longer = dict[tuple[float, ...], _Part]()
-            for score, costs, operators in partial:
-                for name in self.space.candidates:
-                    sums = tuple(cost + table.operators[name] for cost, table in zip(costs, tables))
-                    if any(cost + left * low > most for cost, low, most in zip(sums, least, bounds)):
-                        continue
-                    total = score + rows[edge][self.space.primitives.index(name)]
-                    if sums not in longer or total > longer[sums][0]:
-                        longer[sums] = (total, sums, (*operators, name))
-            partial = _undominated(list(longer.values()))
-        for _, _, operators in sorted(partial, key=lambda part: -part[0]):
-            genotype = _genotype(self.space, edges, operators, rows)
-            if self.allows(genotype):  # sums of milliseconds may differ in their last bit
-                return genotype
-        return None
+        knapsack = Knapsack(
+            scores=[[rows[edge][column] for column in columns] for edge in edges],
+            costs=[tuple(float(table.operators[name]) for table in tables) for name in self.space.candidates],
+            fixed=tuple(float(table.fixed) for table in tables),
+            bounds=tuple(self.most(limit) for limit in self.limits),
+        )
+
+        def genotype(items: tuple[int, ...]) -> Genotype:
+            return _genotype(self.space, edges, [self.space.candidates[item] for item in items], rows)
+
+        return knapsack, genotype
 
     def penalty(self, weight: float = 1.0) -> Callable[[Tensor], Tensor]:
         """The hinge of the expected costs, a function of the mixing weights (edges, primitives).
@@ -175,6 +177,8 @@ class Limits:
         expectation is over genotypes whose operators are drawn edge by edge with the mixing weights, `none`
         left out, as it is never derived. Exact, as costs are sums over the edges.
         """
+        import torch
+
         constants = dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]]()
         columns = [column for column, name in enumerate(self.space.primitives) if name != NONE]
         costs = [
@@ -212,20 +216,6 @@ class Limits:
         limits = tuple(parse(Limit, limit, "limit") for limit in values["limits"])
         tables = {metric: parse(CostTable, values["tables"][metric], metric) for metric in values["tables"]}
         return cls(space, limits, cast("dict[Metric, CostTable]", tables))
-
-
-_Part = tuple[float, tuple[float, ...], tuple[str, ...]]
-"""Score, costs and operators of the edges so far."""
-
-
-def _undominated(parts: list[_Part]) -> list[_Part]:
-    """The parts that no other one beats or equals in score and all costs."""
-    parts.sort(key=lambda part: (-part[0], part[1]))
-    kept = list[_Part]()
-    for part in parts:
-        if not any(all(a <= b for a, b in zip(other[1], part[1])) for other in kept):
-            kept.append(part)
-    return kept
 
 
 def _genotype(

@@ -1,23 +1,22 @@
 """Partial channels: a quarter of the channels is mixed, and edges are weighed beside operators.
 
 Source: Xu et al., "PC-DARTS: Partial Channel Connections for Memory-Efficient Architecture Search",
-ICLR 2020, sections 3.2 and 3.3 (arXiv:1907.05737), with the
-settings of the public code (yuhuixu1993/PC-DARTS, train_search.py).
+ICLR 2020 (arXiv:1907.05737): partial channel connections and edge normalisation, with the settings of the
+public code (yuhuixu1993/PC-DARTS, train_search.py).
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
-from evaluators.seeds import seed_of
 from search_space.config import config
 from search_space.errors import InputError
 from searchers import searcher
-from searchers.differentiable import DifferentiableSearch
-from searchers.problem import Problem
 from searchers.settings import Differentiable
-from supernet.supernet import INITIAL_SCALE, Supernet
+
+if TYPE_CHECKING:
+    from searchers.searches.pc_darts import PcDartsSearch
+    from searchers.searches.problem import Problem
 
 
 @searcher("pc_darts")
@@ -46,28 +45,6 @@ class PcDarts(Differentiable):
             raise InputError(f"parts={self.parts} is not positive; 1 mixes all channels")
 
     def start(self, problem: Problem) -> PcDartsSearch:
+        from searchers.searches.pc_darts import PcDartsSearch
+
         return PcDartsSearch(self, problem)
-
-
-class PcDartsSearch(DifferentiableSearch[PcDarts]):
-    """Edges mix with softmax(alphas), times the softmax of the betas of all edges into one node."""
-
-    def build(self) -> Supernet:
-        return self.problem.supernet(parts=self.config.parts)
-
-    def build_architecture(self) -> list[Tensor]:
-        alphas = self.supernet.alphas
-        torch.manual_seed(seed_of(self.problem.seed, "betas"))
-        self.betas = nn.Parameter(INITIAL_SCALE * torch.randn(len(alphas)).to(alphas))
-        return [alphas, self.betas]
-
-    def edge_weights(self) -> Tensor:
-        """Of every edge its weight among the edges of its node, as a column."""
-        counts = range(1, self.problem.space.num_nodes + 1)
-        return torch.cat([betas.softmax(0) for betas in self.betas.split(list(counts))])[:, None]
-
-    def expected(self) -> Tensor:
-        return self.relaxed() * self.edge_weights()
-
-    def strengths(self) -> Tensor:
-        return super().strengths() * self.edge_weights()

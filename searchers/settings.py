@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from search_space.config import config
 from search_space.errors import InputError
@@ -10,6 +10,9 @@ from searchers import SearcherConfig
 from searchers.guards import Guards
 from searchers.perturbation import Perturbation
 from supernet.derive import Rule
+
+if TYPE_CHECKING:
+    from searchers.searches.problem import Problem
 
 
 @config
@@ -61,3 +64,47 @@ class Differentiable(SearcherConfig):
                 raise InputError(f"{name}={value} is not in 0 ... 1 (1 excluded)")
         if self.nesterov and not self.momentum:
             raise InputError("nesterov needs a momentum")
+
+    def check(self, problem: Problem) -> None:
+        if self.guards.curvature_every:
+            require_second_derivatives(problem, "guards.curvature_every")
+
+
+def require_second_derivatives(problem: Problem, what: str) -> None:
+    """Refuses problems whose network cannot be differentiated twice.
+
+    Raises:
+        InputError: If it cannot; says what needs second derivatives, and what stands in the way.
+    """
+    from supernet import explicit
+
+    explicit.require_second_derivatives(problem.space, what)
+    require_own_weights(problem, what)
+    if problem.compile:
+        raise InputError(f"{what} needs second derivatives, and compiled blocks have none; leave out compile")
+
+
+def require_own_weights(problem: Problem, what: str) -> None:
+    """Refuses problems whose blocks are computed again, by then with the network's own weights.
+
+    Raises:
+        InputError: If they are; says what computes with other weights.
+    """
+    if problem.recompute:
+        raise InputError(
+            f"{what} computes blocks with other weights than the network's, which cannot be computed again; "
+            "leave out recompute"
+        )
+
+
+def check_temperatures(first: float, last: float) -> None:
+    """Looks at the temperatures that a search begins and ends with.
+
+    Raises:
+        InputError: If they are not positive, or rise.
+    """
+    if not first >= last > 0:
+        raise InputError(
+            f"a temperature that falls from {first} to {last}: "
+            "give positive ones, the second not above the first"
+        )

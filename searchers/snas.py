@@ -7,14 +7,15 @@ Settings and the course of the temperature in its appendix are UNKNOWN here: tho
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from search_space.config import config
 from searchers import searcher
-from searchers.differentiable import DifferentiableSearch
-from searchers.gumbel import check_temperatures, gumbel_softmax
-from searchers.problem import Problem
-from searchers.settings import Differentiable
+from searchers.settings import Differentiable, check_temperatures
+
+if TYPE_CHECKING:
+    from searchers.searches.problem import Problem
+    from searchers.searches.snas import SnasSearch
 
 
 @searcher("snas")
@@ -32,35 +33,6 @@ class Snas(Differentiable):
         check_temperatures(self.temperature, self.min_temperature)
 
     def start(self, problem: Problem) -> SnasSearch:
+        from searchers.searches.snas import SnasSearch
+
         return SnasSearch(self, problem)
-
-
-class SnasSearch(DifferentiableSearch[Snas]):
-    """Edges mix with softmax((log softmax(alphas) + Gumbel noise) / temperature).
-
-    One level: a batch of either half moves the weights and the alphas together, so all images serve both, as
-    the paper's whole training set does.
-    """
-
-    def temperature(self) -> float:
-        """Of the present epoch."""
-        first, last = self.config.temperature, self.config.min_temperature
-        return first * (last / first) ** min(1.0, self.epoch / max(1, self.config.epochs - 1))
-
-    def mix(self) -> Tensor:
-        return gumbel_softmax(self.logits(), self.temperature())
-
-    def update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        return self._update_both(images, labels)
-
-    def update_weights(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        resting = self.epoch < self.resting_epochs
-        return super().update_weights(images, labels) if resting else self._update_both(images, labels)
-
-    def _update_both(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        loss, correct = self.loss(images, labels, self.mix())
-        gradients = self.gradients(self.with_terms(loss), [*self.architecture, *self.parameters])
-        count = len(self.architecture)
-        self.move_alphas(gradients[:count])
-        self.move_weights(gradients[count:])
-        return loss, correct

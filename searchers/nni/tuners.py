@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from evaluators.seeds import seed_of
 from search_space.config import config
 from search_space.errors import InputError
@@ -147,6 +145,8 @@ def operator_of(value: Any) -> str:
 @contextmanager
 def seeded(*purpose: int | str) -> Iterator[int]:
     """Seeds the generators that NNI shares with everyone, and leaves them as they were; gives the seed."""
+    import numpy as np
+
     seed = seed_of(*purpose) % 2**32
     states = random.getstate(), np.random.get_state()
     random.seed(seed)
@@ -188,6 +188,7 @@ class EvolutionTuner(NniTuner):
             raise InputError(f"population={self.population} is not positive")
 
     def tuner(self, candidates: Candidates) -> Any:
+        import numpy as np
         from nni.algorithms.hpo.evolution_tuner import EvolutionTuner
 
         tuner = EvolutionTuner(optimize_mode="maximize", population_size=self.population)

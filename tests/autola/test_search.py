@@ -12,7 +12,7 @@ from search_space.genotype import Genotype
 from search_space.grammar import genotype_at
 from searchers import SEARCHERS
 from searchers.darts import DartsSearch
-from searchers.trained import TrainedSearch
+from searchers.searches.trained import TrainedSearch
 from tests.autola.runs import SEARCH, records, stop_at
 
 RANDOM = (

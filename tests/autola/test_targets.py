@@ -10,7 +10,7 @@ from evaluators.cost_table import CostTable
 from outputs.front import Front, Point, dominated
 from search_space.grammar import Term, genotype_at
 from search_space.space import SPACES
-from searchers.trained import TrainedSearch
+from searchers.searches.trained import TrainedSearch
 from tests.autola.runs import SEARCH, SMALL, records, stop_at
 
 DRAWN = f"search digits {SMALL} --num-nodes 2 --searcher random --searcher.batch-size 10 --searcher.epochs 1"
@@ -60,6 +60,11 @@ def test_latency_is_measured_once_and_stored(call, own_folder, monkeypatch):
 )
 def test_impossible_targets_are_refused(target, message, refused):
     assert message in refused(f"{DRAWN} --target {target}")
+
+
+def test_a_searcher_that_cannot_search_the_problem_is_refused_before_a_front_is_made(refused):
+    for targets in ("", "--target macs<=2x params<=2x"):
+        assert "leave out recompute" in refused(f"{SEARCH} --recompute --searcher.order second {targets}")
 
 
 def test_several_targets_make_a_front_that_is_resumed(call, own_folder):

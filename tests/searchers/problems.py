@@ -7,7 +7,7 @@ from lightning.fabric import Fabric
 
 from evaluators.data import Augment, ImageSet, halves
 from search_space.space import Space
-from searchers.problem import Problem
+from searchers.searches.problem import Problem
 from supernet.backbones import build_backbone
 
 

@@ -17,8 +17,9 @@ from searchers.limits import Limits, parse_target
 from searchers.nni.tuners import TpeTuner, seeded
 from searchers.random import Random
 from searchers.random_ws import RandomWS
-from searchers.reinforce import Policy, Reinforce
-from searchers.shared import SharedSearch
+from searchers.reinforce import Reinforce
+from searchers.searches.policy import Policy
+from searchers.searches.shared import SharedSearch
 from tests.searchers.problems import small_problem
 
 SPACE = Space(name="hoga", primitives=("none", "skip_connect", "SE", "sep_conv_3x3", "CBAM"), num_nodes=3)

@@ -10,7 +10,7 @@ from benchmarks.measure import CountCalls
 from evaluators.replay import WARM_UP, Replay
 from search_space.space import Space
 from searchers.darts import Darts
-from searchers.problem import Problem
+from searchers.searches.problem import Problem
 from tests.searchers.problems import small_problem
 
 SMALL = Space(name="hoga", primitives=("none", "CBAM", "sep_conv_3x3", "sep_conv_3x3_spatial"), num_nodes=2)

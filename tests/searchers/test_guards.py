@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -10,9 +11,12 @@ from torch.nn import functional as F
 
 from search_space.errors import InputError
 from search_space.space import Space
-from searchers.curvature import hessian_product, largest_eigenvalue
 from searchers.darts import Darts
-from searchers.guards import Guards, Watch, kendall
+from searchers.drnas import DrNas
+from searchers.guards import Guards
+from searchers.searches.curvature import hessian_product, largest_eigenvalue
+from searchers.searches.watch import Watch, kendall
+from searchers.settings import Differentiable
 from tests.searchers.problems import small_problem
 
 SPACE = Space(name="hoga", primitives=("none", "skip_connect", "SE"), num_nodes=2)
@@ -63,6 +67,56 @@ def test_a_collapse_stops_the_search_with_the_answer_from_before_it():
     assert other.genotype() == before
     assert other.step == other.total_steps
     assert other.stopped == search.stopped
+
+
+def started(guards, num_images=20, config: type[Differentiable] = Darts, **settings) -> Any:
+    return config(**({"epochs": 6, "batch_size": 10, "guards": guards} | settings)).start(
+        small_problem(space=SPACE, num_images=num_images)
+    )
+
+
+def end_epoch(search, skips, epoch):
+    """Ends an epoch with alphas that prefer skip_connect on the first edges, most on the last of them."""
+    with torch.no_grad():
+        search.supernet.alphas.copy_(torch.tensor([0.0, -9.0, 1.0]).expand(3, 3))
+        search.supernet.alphas[:skips, SKIP] = 5.0 + torch.arange(float(skips))
+    search.finish_epoch(epoch)
+
+
+def test_the_first_epochs_answer_keeps_the_rule_that_it_broke():
+    search = started(Guards(most_skips=2))
+    end_epoch(search, 3, 0)
+    assert search.stopped == (
+        "stopped after epoch 1: skip_connect leads on 3 edges, more than 2; the answer is that of epoch 1, "
+        "with skip_connect left on the edges it leads most on"
+    )
+    assert SPACE.operators(search.genotype()) == ("SE", "skip_connect", "skip_connect")
+    other = started(Guards(most_skips=2))
+    other.load_state_dict(search.state_dict())
+    assert other.genotype() == search.genotype()
+
+
+def test_no_rule_holds_while_the_alphas_rest():
+    search = started(Guards(most_skips=1), alpha_warmup=0.4)
+    end_epoch(search, 3, 0)
+    end_epoch(search, 0, 1)
+    assert search.stopped is None
+    end_epoch(search, 2, 2)
+    assert search.stopped is not None
+    assert search.stopped.endswith("the answer is that of epoch 2")
+
+
+def test_the_answer_has_the_operators_that_were_alive_then():
+    search = started(Guards(most_skips=2), config=DrNas, epochs=4, keep=0.34)
+    with torch.no_grad():  # SE leads narrowly: it is pruned in the epoch that goes wrong
+        search.supernet.alphas.copy_(torch.tensor([-1.0, 0.5, 0.6]).expand(3, 3))
+    search.finish_epoch(0)
+    before = search.genotype()
+    end_epoch(search, 3, 1)
+    assert search.alive.tolist() == [[False, True, False]] * 3
+    assert search.stopped is not None
+    assert search.genotype() == before
+    assert {edge.operator for _, edge in before.edges()} == {"SE"}
 
 
 def test_without_a_rule_it_goes_on():

@@ -2,16 +2,18 @@
 
 import itertools
 import random
+import time
 
 import pytest
 import torch
 
 from evaluators.cost import macs, params
-from evaluators.cost_table import CostTable, cost_table
+from evaluators.cost_table import METRICS, CostTable, cost_table
 from search_space.errors import InputError
 from search_space.grammar import Term
-from search_space.space import HOGA, Space
+from search_space.space import HOGA, SPACES, Space
 from searchers.candidates import Candidates
+from searchers.knapsack import Knapsack
 from searchers.limits import Limit, Limits, parse_target
 from supernet.attach import attach
 from supernet.backbones import build_backbone
@@ -162,3 +164,49 @@ def test_limits_survive_json():
     kept = limits("macs<=1.2x,latency<=3.3ms")
     again = Limits.from_values(SPACE, kept.to_values())
     assert again == kept
+
+
+@pytest.mark.parametrize("budgets", [1, 2, 3])
+def test_a_knapsack_is_the_best_of_all_choices(budgets):
+    rng = random.Random(budgets)
+    outcomes = set()
+    for _ in range(25):
+        costs = [tuple(float(rng.randint(0, 9)) for _ in range(budgets)) for _ in range(4)]
+        scores = [[rng.choice([rng.random(), 0.5, -7.0]) for _ in costs] for _ in range(4)]
+        bounds = tuple(float(rng.randint(2, 30)) for _ in range(budgets))
+        knapsack = Knapsack(scores, costs, (1.0,) * budgets, bounds)
+        values = {}
+        for items in itertools.product(range(4), repeat=4):
+            spent = [1 + sum(costs[item][budget] for item in items) for budget in range(budgets)]
+            if all(cost <= most for cost, most in zip(spent, bounds)):
+                values[items] = sum(row[item] for row, item in zip(scores, items))
+        best = knapsack.best(lambda items, values=values: items in values)
+        assert knapsack.within(lambda items, values=values: items in values) == bool(values)
+        assert (best is not None) == bool(values)
+        if best is not None:
+            assert values[best] == pytest.approx(max(values.values()), abs=1e-12)
+        outcomes.add(best is None)
+    assert outcomes == {False, True}
+
+
+def test_a_choice_that_is_refused_at_last_is_followed_by_the_next_one():
+    knapsack = Knapsack([[1.0, 2.0], [1.0, 2.0]], [(0.0,), (1.0,)], (0.0,), (5.0,))
+    assert knapsack.best(lambda items: True) == (1, 1)
+    assert knapsack.best(lambda items: False) is None
+
+
+def test_three_limits_on_the_wide_space_take_less_than_a_second():
+    space = SPACES["hoga_wide"]
+    rng = random.Random(0)
+    tables = {
+        metric: CostTable(
+            plain=100, fixed=110, operators={name: 10 * rng.random() ** 3 for name in space.candidates}
+        )
+        for metric in METRICS
+    }
+    kept = Limits(space, parse_target("macs<=1.3x,params<=1.3x,latency<=1.25x"), tables)
+    scores = [[rng.random() for _ in space.primitives] for _ in space.edges]
+    started = time.process_time()
+    best = kept.best(scores)
+    assert time.process_time() - started < 1
+    assert kept.allows(best)

@@ -152,9 +152,35 @@ def test_sgas_prefers_important_certain_and_stable_edges():
     search = Sgas(batch_size=10, stability=True).start(small_problem())
     importance = torch.tensor([0.5, 0.9, 0.9, 0.9])
     shares = torch.tensor([[0.98, 0.01, 0.01], [0.9, 0.05, 0.05], [0.4, 0.3, 0.3], [0.9, 0.05, 0.05]])
-    assert search.scores(importance, shares).argmax() in (1, 3)
+    all_open = torch.ones(4, dtype=torch.bool)
+    assert search.scores(importance, shares, all_open).argmax() in (1, 3)
     search.past = [torch.tensor([[0.98, 0.01, 0.01], [0.9, 0.05, 0.05], [0.4, 0.3, 0.3], [0.1, 0.8, 0.1]])]
-    assert search.scores(importance, shares).argmax() == 1
+    assert search.scores(importance, shares, all_open).argmax() == 1
+
+
+@pytest.mark.parametrize("stability", [False, True])
+def test_sgas_scores_open_edges_as_if_there_were_no_others(stability):
+    search = Sgas(batch_size=10, stability=stability).start(small_problem())
+    generator = torch.Generator().manual_seed(0)
+    importance = torch.rand(6, generator=generator)
+    shares, past = torch.rand(2, 6, 3, generator=generator).softmax(-1)
+    decided = torch.tensor([False, True, False, False, True, False])
+    importance[decided], shares[decided], past[decided] = 1.0, torch.eye(3)[:2], torch.eye(3)[1:]
+    search.past = [past]
+    found = search.scores(importance, shares, ~decided)
+    search.past = [past[~decided]]
+    alone = search.scores(importance[~decided], shares[~decided], torch.ones(4, dtype=torch.bool))
+    torch.testing.assert_close(found[~decided], alone)
+    assert bool((found[decided] == -torch.inf).all())
+
+
+def test_drnas_never_leaves_an_edge_with_none_alone():
+    search = DrNas(epochs=4, batch_size=10, keep=0.25).start(small_problem())
+    with torch.no_grad():
+        search.supernet.alphas.copy_(torch.tensor([3.0, 0.0, 2.0, 1.0]).expand(10, 4))
+    search.finish_epoch(1)
+    assert search.alive.tolist() == [[False, False, True, False]] * 10
+    assert {edge.operator for _, edge in search.genotype().edges()} == {"SE"}
 
 
 def test_decided_edges_keep_their_alphas():

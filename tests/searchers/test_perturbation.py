@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from search_space.errors import InputError
 from search_space.space import Space
 from searchers.darts import Darts
-from searchers.perturbation import Perturbation, losses_without, most_missed, order_of_edges
+from searchers.perturbation import Perturbation
+from searchers.searches.perturbation import losses_without, most_missed, order_of_edges
 from tests.searchers.problems import small_problem
 
 SPACE = Space(name="hoga", primitives=("none", "skip_connect", "SE"), num_nodes=2)

@@ -2,7 +2,7 @@
 
 from searchers.candidates import Candidates, Trial, scores
 from searchers.random import Random
-from searchers.trained import TrainedSearch
+from searchers.searches.trained import TrainedSearch
 from tests.searchers.problems import small_problem
 
 

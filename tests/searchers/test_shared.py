@@ -6,7 +6,7 @@ import torch
 
 from search_space.cell import edge_name
 from searchers.random_ws import RandomWS
-from searchers.shared import Path, PathTask, SharedSearch, renew_statistics
+from searchers.searches.shared import Path, PathTask, SharedSearch, renew_statistics
 from supernet.supernet import copy_weights
 from tests.searchers.problems import small_problem
 

@@ -24,7 +24,7 @@ from evaluators.tasks.classification import accuracy, cross_entropy, evaluate
 from evaluators.train import Training, share_buffers
 from search_space.genotype import Genotype
 from searchers.candidates import Candidates, History, Trial, best_of, restored, scores, stored
-from searchers.problem import Problem
+from searchers.searches.problem import Problem
 from supernet.supernet import Supernet, one_hot
 
 STATISTICS_BATCHES = 10

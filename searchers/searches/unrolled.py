@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from evaluators.tasks.classification import accuracy, cross_entropy
-from searchers.differentiable import DifferentiableSearch
+from searchers.searches.differentiable import DifferentiableSearch
 from supernet.explicit import explicit_logits
 
 RADIUS = 1e-2
@@ -20,14 +20,15 @@ RADIUS = 1e-2
 
 
 class Unrolled:
-    """One virtual step of SGD: w' = w - rate (momentum b + dL_train(w, alpha)/dw + decay w), b the buffer.
+    """One virtual step of the weights: w'(g), what their optimizer would make of the gradient g.
 
-    With v = dL_held(w', alpha)/dw' the gradient of L_held(w'(alpha), alpha) is
+    With g = dL_train(w, alpha)/dw and v = dL_held(w'(g), alpha)/dg the gradient of the held loss is
 
-        dL_held(w', alpha)/dalpha - rate d2L_train(w, alpha)/dalpha dw v
+        dL_held(w', alpha)/dalpha + d2L_train(w, alpha)/dalpha dw v
 
     The product of the second term is exact by a second backward pass through the first gradient, or estimated
-    from the alphas' gradients at w + r v and w - r v. Weights, optimizer and running statistics are left
+    from the alphas' gradients at w + r v and w - r v. Differs from the source, where w' is plain descent: the
+    step is the one that SGD takes with its buffers of now. Weights, optimizer and running statistics are left
     as they are. As in the public code, the virtual step does not clip.
 
     Args:
@@ -42,13 +43,12 @@ class Unrolled:
         self.search, self.training, self.exact = search, training, exact
         named = dict(search.supernet.named_parameters())
         self.names = [name for name in named if name != "alphas"]
-        self.rate: float = search.weight_optimizer.param_groups[0]["lr"]
         loss, _ = self._at(search.parameters, *training)
         self.slopes = torch.autograd.grad(loss, search.parameters, create_graph=exact, materialize_grads=True)
-        slopes = search.averaged([slope.detach() for slope in self.slopes])
+        averaged = search.averaged([slope.detach() for slope in self.slopes])
+        self.averaged = [slope.detach().requires_grad_() for slope in averaged]
         self.stepped = [
-            self._step(parameter, slope).requires_grad_()
-            for parameter, slope in zip(search.parameters, slopes)
+            step_of_sgd(search.weight_optimizer, *pair) for pair in zip(search.parameters, self.averaged)
         ]
 
     def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,27 +62,17 @@ class Unrolled:
             loss: After the virtual step, with the searcher's terms.
         """
         search = self.search
-        direct = search.gradients(loss, [*search.architecture, *self.stepped])
+        direct = search.gradients(loss, [*search.architecture, *self.averaged])
         count = len(search.architecture)
         product = self._exact(direct[count:]) if self.exact else self._difference(direct[count:])
         product = search.averaged(product)
-        return tuple(first - self.rate * second for first, second in zip(direct, product))
+        return tuple(first + second for first, second in zip(direct, product))
 
     def _at(self, weights: Sequence[Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         search = self.search
         with search.fabric.autocast():
             logits = explicit_logits(search.supernet, images, search.mix(), dict(zip(self.names, weights)))
         return cross_entropy(logits, labels), accuracy(logits, labels)
-
-    @torch.no_grad()
-    def _step(self, parameter: Tensor, slope: Tensor) -> Tensor:
-        config = self.search.config
-        change = slope + config.weight_decay * parameter
-        buffer = self.search.weight_optimizer.state[parameter].get("momentum_buffer")
-        moved = change if buffer is None else config.momentum * buffer + change
-        if config.nesterov:
-            moved = change + config.momentum * moved
-        return parameter - self.rate * moved
 
     def _exact(self, vector: Sequence[Tensor]) -> Sequence[Tensor]:
         # Weights that the loss does not depend on have slopes without a graph.
@@ -94,7 +84,7 @@ class Unrolled:
 
     def _difference(self, vector: Sequence[Tensor]) -> Sequence[Tensor]:
         length = torch.stack([v.square().sum() for v in vector]).sum().sqrt()
-        radius = RADIUS / length
+        radius = RADIUS / length.clamp(min=torch.finfo(length.dtype).tiny)  # no way to go: no difference
         sides = list[tuple[Tensor, ...]]()
         for sign in (1, -1):
             with torch.no_grad():
@@ -102,3 +92,24 @@ class Unrolled:
             loss, _ = self._at(weights, *self.training)
             sides.append(torch.autograd.grad(loss, self.search.architecture, materialize_grads=True))
         return [(plus - minus) / (2 * radius) for plus, minus in zip(*sides)]
+
+
+def step_of_sgd(optimizer: torch.optim.SGD, weight: Tensor, gradient: Tensor) -> Tensor:
+    """Where the next step of SGD takes a weight, as a function of its gradient; nothing is changed.
+
+    Args:
+        optimizer: With the settings and buffers of now; does not maximize.
+        weight: One of its parameters.
+        gradient: Of the loss; the result is differentiable by it.
+    """
+    (group,) = optimizer.param_groups
+    at = weight.detach()
+    change = gradient + group["weight_decay"] * at
+    buffer = optimizer.state[weight].get("momentum_buffer")
+    # The first step fills the buffer, whatever the dampening.
+    buffer = change if buffer is None else group["momentum"] * buffer + (1 - group["dampening"]) * change
+    if group["nesterov"]:
+        change = change + group["momentum"] * buffer
+    elif group["momentum"]:
+        change = buffer
+    return at - group["lr"] * change

@@ -14,7 +14,7 @@ from evaluators.tasks.classification import ClassificationTask, evaluate
 from evaluators.train import Training
 from search_space.genotype import Genotype
 from searchers.candidates import History, Trial, best_of, restored, scores, stored
-from searchers.problem import Problem
+from searchers.searches.problem import Problem
 
 
 def training_of(

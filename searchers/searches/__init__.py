@@ -1,0 +1,1 @@
+"""Searches under way, which configs start: these load torch, which configs and their help do not."""

@@ -1,0 +1,153 @@
+"""What is seen of a differentiable search, and when that stops it; searchers/guards.py has the sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from search_space.space import NONE, Space
+from searchers.guards import Guards
+
+SKIP = "skip_connect"
+
+
+class Watch:
+    """What has been seen of a search, epoch by epoch.
+
+    Attributes:
+        stopped: Why the search has to stop, in a sentence; None while it may go on.
+        answer: Number of the epoch, from 0, whose alphas are the answer of a search that stopped.
+
+    Args:
+        config: Rules.
+        space: What is searched.
+    """
+
+    def __init__(self, config: Guards, space: Space) -> None:
+        self.config, self.space = config, space
+        self.strengths = list[Tensor]()
+        self.shares = list[Tensor]()
+        self.eigenvalues = list[tuple[int, float]]()
+        self.stopped: str | None = None
+        self.answer: int | None = None
+
+    def measures(self, epoch: int) -> bool:
+        """Whether the eigenvalue is due at the end of an epoch, counted from 0."""
+        every = self.config.curvature_every
+        return bool(every) and (epoch + 1) % every == 0
+
+    def see(
+        self,
+        strengths: Float[Tensor, "edges primitives"],
+        shares: Float[Tensor, "edges primitives"],
+        eigenvalue: float | None = None,
+    ) -> None:
+        """Keeps what the alphas say at the end of an epoch."""
+        self.strengths.append(strengths.detach().cpu())
+        self.shares.append(shares.detach().cpu())
+        if eigenvalue is not None:
+            self.eigenvalues.append((len(self.shares) - 1, eigenvalue))
+
+    def stops(self) -> bool:
+        """Applies the rules to the last epoch seen; whether the search has to end with it."""
+        epoch = len(self.shares) - 1
+        limit, count = self.config.most_skips, self.skip_edges(-1)
+        if limit and count > limit:
+            why = f"{SKIP} leads on {count} edges, more than {limit}"
+            good = [earlier for earlier in range(epoch) if self.skip_edges(earlier) <= limit]
+            if good:
+                self._stop(good[-1], why)
+            else:
+                self._thin(limit)
+                self._stop(epoch, why, f", with {SKIP} left on the edges it leads most on")
+            return True
+        growth = self.growth() if self._measured(epoch) else None
+        if self.config.most_growth and growth is not None and growth > self.config.most_growth:
+            before = self.eigenvalues[-1 - self.config.window][0]
+            reason = f"the largest eigenvalue of the alphas' Hessian grew {growth:.2f} times"
+            self._stop(before, f"{reason}, more than {self.config.most_growth:g}")
+            return True
+        return False
+
+    def figures(self) -> dict[str, float]:
+        """Figures of the last epoch seen."""
+        if not self.shares:
+            return {}
+        now = self.shares[-1].double()
+        figures = dict[str, float]()
+        for key, name in (("skip_share", SKIP), ("none_share", NONE)):
+            if name in self.space.primitives:
+                figures[key] = now[:, self.space.primitives.index(name)].mean().item()
+        figures["skip_edges"] = float(self.skip_edges(-1))
+        if len(self.shares) > 1:
+            changed = self._strongest(-1) != self._strongest(-2)
+            figures["changed_edges"] = float(changed.sum())
+            figures["rank_stability"] = kendall(now, self.shares[-2].double())
+        if self._measured(len(self.shares) - 1):
+            figures["alpha_eigenvalue"] = self.eigenvalues[-1][1]
+        return figures
+
+    def skip_edges(self, epoch: int) -> int:
+        """Edges whose strongest operator is skip_connect."""
+        if SKIP not in self.space.primitives:
+            return 0
+        return int((self._strongest(epoch) == self.space.candidates.index(SKIP)).sum())
+
+    def _strongest(self, epoch: int) -> Tensor:
+        columns = [self.space.primitives.index(name) for name in self.space.candidates]
+        return self.strengths[epoch][:, columns].argmax(1)
+
+    def _measured(self, epoch: int) -> bool:
+        return bool(self.eigenvalues) and self.eigenvalues[-1][0] == epoch
+
+    def growth(self) -> float | None:
+        """Of the eigenvalue's average over the last window against the one before; None where it has none."""
+        size = self.config.window
+        values = [value for _, value in self.eigenvalues]
+        if len(values) < 2 * size:
+            return None
+        now, before = sum(values[-size:]) / size, sum(values[-2 * size : -size]) / size
+        return now / before if before > 0 else None
+
+    def _thin(self, most: int) -> None:
+        """Takes skip_connect from the edges of the last epoch where it leads least, until `most` have it."""
+        skip = self.space.primitives.index(SKIP)
+        rows = self.strengths[-1]
+        others = [self.space.primitives.index(name) for name in self.space.candidates if name != SKIP]
+        if not others:
+            return
+        lead = rows[:, skip] / rows[:, others].amax(1)
+        leads = self._strongest(-1) == self.space.candidates.index(SKIP)
+        order = lead.masked_fill(~leads, -1.0).argsort(descending=True, stable=True)
+        thinned = rows.clone()
+        thinned[order[most:], skip] = 0.0
+        self.strengths[-1] = thinned
+
+    def _stop(self, answer: int, why: str, how: str = "") -> None:
+        self.answer = answer
+        after = len(self.shares)
+        self.stopped = f"stopped after epoch {after}: {why}; the answer is that of epoch {answer + 1}{how}"
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "strengths": list(self.strengths),
+            "shares": list(self.shares),
+            "eigenvalues": [list(pair) for pair in self.eigenvalues],
+            "stopped": self.stopped,
+            "answer": self.answer,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.strengths, self.shares = list(state["strengths"]), list(state["shares"])
+        self.eigenvalues = [(int(epoch), float(value)) for epoch, value in state["eigenvalues"]]
+        self.stopped, self.answer = state["stopped"], state["answer"]
+
+
+def kendall(a: Float[Tensor, "edges primitives"], b: Float[Tensor, "edges primitives"]) -> float:
+    """Kendall's rank correlation (tau-a) of the primitives on every edge, its mean over the edges."""
+    pairs = max(1, a.shape[1] * (a.shape[1] - 1))
+    signs: Sequence[Tensor] = [(x[:, :, None] - x[:, None, :]).sign() for x in (a, b)]
+    return ((signs[0] * signs[1]).sum((1, 2)) / pairs).mean().item()
