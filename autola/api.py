@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
 from torch import nn
 
 from autola.configs import AnyTask, RetrainConfig, SearchConfig
@@ -17,7 +16,7 @@ from autola.tables import Table
 from autola.trained import open_trained
 from evaluators.tasks import TASKS, as_task
 from outputs.run_directory import RunDirectory
-from search_space.config import parse
+from search_space.config import adapter, parse
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from searchers import SEARCHERS
@@ -96,11 +95,11 @@ def changed(config: C, changes: dict[str, Any]) -> C:
     Raises:
         InputError: If a setting is unknown or does not fit.
     """
-    values = TypeAdapter(type(config)).dump_python(config, mode="json")
+    values = adapter(type(config)).dump_python(config, mode="json")
     task = values.get("task", {})
     for name, value in changes.items():
         if name == "task" and isinstance(value, str) and isinstance(config, RetrainConfig):
-            values[name] = TypeAdapter(AnyTask).dump_python(as_task(TASKS[value], config.task), mode="json")
+            values[name] = adapter(AnyTask).dump_python(as_task(TASKS[value], config.task), mode="json")
         elif name == "searcher" and isinstance(value, str):
             values[name] = {"name": SEARCHERS[value].name}
         elif name in ("task", "searcher") and isinstance(value, dict):

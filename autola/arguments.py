@@ -49,8 +49,11 @@ def only_resume(arguments: Sequence[str], *, most: int = 1) -> None:
     Raises:
         InputError: If something else is there.
     """
-    flag, *runs = [word for argument in arguments for word in argument.split("=", 1)]
-    if flag != "--resume" or not 0 < len(runs) <= most or any(word.startswith("-") for word in runs):
+    first, *runs = arguments
+    flag, equals, run = first.partition("=")
+    misplaced = any(word.startswith("-") for word in runs)
+    runs = [run, *runs] if equals else runs
+    if flag != "--resume" or not 0 < len(runs) <= most or misplaced:
         raise InputError("--resume takes everything from the run; leave the other options out")
 
 

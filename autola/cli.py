@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from autola.speaking import another_failed, follows, tells
+from autola.streams import check_text, prepare
 
 COMMANDS = {
     "search": "find an attention module on your images",
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from search_space.errors import InputError, unknown
 
     try:
+        prepare()
+        check_text(rest)
         _import_extensions(rest)
         if not rest or rest[0] in ("-h", "--help", "help"):
             sys.stdout.write(HELP.format(commands=_table()))
@@ -69,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             contextlib.redirect_stdout(nowhere if follows() else sys.stdout),
         ):
             importlib.import_module(f"autola.commands.{name}").run(rest[1:])
+        sys.stdout.flush()  # a full disk is told now, not while Python ends
     except InputError as error:
         if tells():
             sys.stderr.write(f"autola: {error}\n")

@@ -2,48 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from pydantic import BeforeValidator, PlainSerializer, TypeAdapter
 
 from evaluators.data import DataConfig
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import TASKS, TaskConfig
-from search_space.config import config, parse
+from search_space.config import adapter, config, parse
 from search_space.errors import InputError
 from search_space.genotype import Fuse
 from search_space.grammar import Term
-from search_space.operator import OPERATORS
 from search_space.registry import Registry
 from search_space.space import OWN, SPACES, Space
 from searchers import SEARCHERS, SearcherConfig
-from searchers.limits import parse_target
-from supernet.supernet import Form
+from supernet.forms import Form
 
 
-def _named(registry: Registry[Any]) -> tuple[BeforeValidator, PlainSerializer]:
-    """How a registered config is read from JSON and written to it: its name, and its own keys."""
+class Named:
+    """How a registered config is read from JSON and written to it: its name, and its own keys.
 
-    def read(value: object) -> object:
+    Args:
+        registry: Knows the class of every name.
+    """
+
+    def __init__(self, registry: Registry[Any]) -> None:
+        self.registry = registry
+
+    def read(self, value: object) -> object:
+        """A config from its keys; whatever is none passes."""
         if not isinstance(value, dict):
             return value
         keys = dict(value)
         name = keys.pop("name", None)
         if not isinstance(name, str):
-            raise InputError(f"the {registry.kind} has no name")
-        return parse(registry[name], keys, name)
+            raise InputError(f"the {self.registry.kind} has no name")
+        return parse(self.registry[name], keys, name)
 
+    @staticmethod
     def write(value: Any) -> dict[str, Any]:
-        return {"name": value.name, **TypeAdapter(type(value)).dump_python(value, mode="json")}
+        """The keys of a config."""
+        return {"name": value.name, **adapter(type(value)).dump_python(value, mode="json")}
 
-    return BeforeValidator(read), PlainSerializer(write, when_used="json")
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """What pydantic asks for."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_before_validator_function(
+            self.read,
+            handler(source),
+            serialization=core_schema.plain_serializer_function_ser_schema(self.write, when_used="json"),
+        )
 
 
-AnySearcher = Annotated[SearcherConfig, *_named(SEARCHERS)]
-AnyTask = Annotated[TaskConfig, *_named(TASKS)]
+AnySearcher = Annotated[SearcherConfig, Named(SEARCHERS)]
+AnyTask = Annotated[TaskConfig, Named(TASKS)]
 
 
 @config
@@ -138,8 +154,11 @@ class SearchConfig(DeviceConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for text in self.target:
-            parse_target(text)
+        if self.target:
+            from searchers.limits import parse_target  # PyTorch comes along
+
+            for text in self.target:
+                parse_target(text)
         if len(set(self.target)) != len(self.target):
             raise InputError(f"a target is given twice: {' '.join(self.target)}")
         if not self.target_weight >= 0:
@@ -162,6 +181,8 @@ class SearchConfig(DeviceConfig):
         """
         space = SPACES[self.space]
         if self.primitives is not None:
+            from search_space.operator import OPERATORS  # likewise
+
             for name in self.primitives:
                 OPERATORS[name]  # unknown ones raise
             space = replace(space, name=OWN, primitives=self.primitives)

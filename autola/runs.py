@@ -6,17 +6,17 @@ import logging
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
-
-from lightning.fabric import Fabric
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from autola.configs import RetrainConfig, SearchConfig
-from autola.runtime import in_first
-from evaluators.job import Job
-from outputs.environment import environment
 from outputs.run_directory import CONFIG, RunDirectory
 from search_space.config import parse_json, to_json
 from search_space.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+    from evaluators.job import Job
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,9 @@ def new_run(
     Raises:
         InputError: If the folder exists already.
     """
+    from autola.runtime import in_first  # slow: Fabric, which whoever looks at a run does without
+    from outputs.environment import environment
+
     path = Path(fabric.broadcast(str(out or _next(kind))))
     known = environment(fabric.device, seed)
     run = in_first(fabric, lambda: RunDirectory.create(path, to_json(config), known, data))

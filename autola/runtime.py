@@ -12,6 +12,7 @@ import torch
 from lightning.fabric import Fabric
 
 from autola.configs import DeviceConfig
+from autola.group import in_slurm, misfit
 from outputs.run_directory import ENVIRONMENT, RunDirectory
 from search_space.errors import InputError
 
@@ -23,9 +24,6 @@ STARTERS = {
 }
 """Where they say how many processes there are, on this machine and in all."""
 
-INTERACTIVE = ("bash", "interactive")
-"""Names of Slurm jobs in which Fabric starts the processes itself."""
-
 
 def make_fabric(config: DeviceConfig, *, resumed: bool = False) -> Fabric:
     """Device, precision and processes, launched.
@@ -36,8 +34,10 @@ def make_fabric(config: DeviceConfig, *, resumed: bool = False) -> Fabric:
 
     Raises:
         InputError: If the machine has no such device, or too few of them, or torchrun or Slurm started
-            another number of processes than is asked for.
+            another number of processes than is asked for, or what they say of them does not agree.
     """
+    if problem := misfit():
+        raise InputError(problem)
     if config.device == "gpu" and not torch.cuda.is_available():
         raise InputError("no GPU that torch can use; choose --device cpu or auto")
     if config.device == "mps" and not torch.backends.mps.is_available():
@@ -94,8 +94,7 @@ def _started() -> str | None:
     """Who started this process, if not the user."""
     if torch.distributed.is_torchelastic_launched():
         return "torchrun"
-    slurm = "SLURM_NTASKS" in os.environ and os.environ.get("SLURM_JOB_NAME") not in INTERACTIVE
-    return "Slurm" if slurm else None
+    return "Slurm" if in_slurm() else None
 
 
 def device_line(fabric: Fabric) -> str:

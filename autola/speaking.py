@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
-RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-"""What torchrun, Fabric and Slurm number processes or machines by."""
+from autola.group import rank
 
 TOLD = "autola/errors"
 """Key of the shared count of errors."""
@@ -15,7 +13,7 @@ TOLD = "autola/errors"
 
 def follows() -> bool:
     """Whether this is one of several processes, and not the one that speaks."""
-    return any(os.environ.get(name, "0") not in ("", "0") for name in RANKS)
+    return rank() > 0
 
 
 def tells() -> bool:

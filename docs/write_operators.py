@@ -21,7 +21,7 @@ HEAD = """\
 Written from the code by `make docs`; edits belong in `docs/write_operators.py` and the operators' docstrings.
 
 Every operator is a module of (b, c, h, w) in and out, usable alone (`autola.OPERATORS["se"].build(64)`), in the grammar
-(`autola cost --attention 'aw+se'`), and, where it keeps channels and map, as a primitive of a search space
+(`autola cost 'aw+se'`), and, where it keeps channels and map, as a primitive of a search space
 (`autola search --primitives none skip_connect se eca`). Options and defaults are in the docstrings of
 `search_space/operators/`.
 
@@ -264,7 +264,7 @@ def _printed() -> str:
         "## The papers' tables\n",
         "Printed sizes and ours (`evaluators/published.py`; a test holds every row). G: operations in units of 10⁹, which",
         "the AW paper counts once and the AA paper twice a multiply-accumulate. Differences in bold.\n",
-        "| paper | network | `--backbone` | `--attention` | printed M | ours | printed G | ours | note |",
+        "| paper | network | `--backbone` | attention | printed M | ours | printed G | ours | note |",
         "| --- | --- | --- | --- | ---: | ---: | ---: | ---: | --- |",
     ]
     for row in PUBLISHED_SIZES:

@@ -1,17 +1,25 @@
-"""Configs: frozen, keyword-only dataclasses whose JSON refuses unknown keys."""
+"""Configs: frozen, keyword-only dataclasses whose JSON refuses unknown keys.
+
+Pydantic is imported when the first value is read or written: whoever asks for help waits for none of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, dataclass_transform, overload
-
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform, overload
 
 from search_space.errors import InputError, shown
 
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+
 T = TypeVar("T")
+
+PYDANTIC = {"extra": "forbid", "ser_json_inf_nan": "strings"}
+"""What pydantic is told of every config."""
 
 
 @overload
@@ -23,7 +31,7 @@ def config(cls: type[T] | None = None, *, frozen: bool = True) -> Any:
     """Makes a class a config: a frozen, keyword-only dataclass that refuses unknown JSON keys."""
 
     def decorate(cls: type[T]) -> type[T]:
-        cls.__pydantic_config__ = ConfigDict(extra="forbid", ser_json_inf_nan="strings")  # type: ignore[attr-defined]
+        cls.__pydantic_config__ = dict(PYDANTIC)  # type: ignore[attr-defined]
         return dataclass(frozen=frozen, kw_only=True)(cls)
 
     return decorate if cls is None else decorate(cls)
@@ -40,31 +48,22 @@ def parse(kind: type[T], value: object, where: str) -> T:
     Raises:
         InputError: If the value does not fit, with the first misfit and its place.
     """
-    try:
-        return TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        raise InputError(f"{where}: {_first_misfit(error)}") from None
+    return _read(adapter(kind).validate_python, value, where)
 
 
 def parse_json(kind: type[T], text: str | bytes, where: str) -> T:
     """The same from JSON text."""
-    try:
-        return TypeAdapter(kind).validate_json(text)
-    except ValidationError as error:
-        raise InputError(f"{where}: {_first_misfit(error)}") from None
+    return _read(adapter(kind).validate_json, text, where)
 
 
 def parse_text(kind: Any, text: str, where: str) -> Any:
     """The same from the bare text of one value: "8" for an int, "false" for a bool."""
-    try:
-        return TypeAdapter(kind).validate_strings(text)
-    except ValidationError as error:
-        raise InputError(f"{where}: {_first_misfit(error)}") from None
+    return _read(adapter(kind).validate_strings, text, where)
 
 
 def to_json(value: object) -> str:
     """JSON text of a config, indented, ending in a newline; the same value gives the same bytes."""
-    return TypeAdapter(type(value)).dump_json(value, indent=2).decode() + "\n"
+    return adapter(type(value)).dump_json(value, indent=2).decode() + "\n"
 
 
 def read_text(path: str | Path, what: str) -> str:
@@ -83,6 +82,23 @@ def read_text(path: str | Path, what: str) -> str:
         raise InputError(f"cannot read a {what} from {path}: {error.strerror}") from None
     except ValueError:
         raise InputError(f"no {what} at {shown(str(path))}: no path looks like this") from None
+
+
+@cache
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """Pydantic's reader and writer of a type, built once: that is slow."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def _read(validate: Callable[[Any], T], value: object, where: str) -> T:
+    from pydantic import ValidationError
+
+    try:
+        return validate(value)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_first_misfit(error)}") from None
 
 
 _UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")

@@ -16,16 +16,17 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
-from search_space.cell import found_cell
 from search_space.config import config
 from search_space.errors import InputError, unknown
 from search_space.genotype import PUBLISHED, Genotype
-from search_space.operator import OPERATORS, Place
 from search_space.space import OWN, SPACES, Space
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from search_space.operator import Operators, Place
 
 _TERM = re.compile(r"(?P<name>\w+)(?::(?P<argument>[^+\[\]]*))?(?:\[(?P<options>[^\]]*)\])?")
 
@@ -52,7 +53,7 @@ class Term:
 
     @property
     def place(self) -> Place:
-        return "inner" if self.genotype else OPERATORS[self.name].place
+        return "inner" if self.genotype else _operators()[self.name].place
 
     @property
     def stages(self) -> str | None:
@@ -62,12 +63,12 @@ class Term:
     @property
     def last_stages(self) -> int | None:
         """How many of a backbone's last stages get it if the user chose none; None for all."""
-        return None if self.genotype else OPERATORS[self.name].last_stages
+        return None if self.genotype else _operators()[self.name].last_stages
 
     @property
     def wants_size(self) -> bool:
         """Whether it is made for maps of one size, and none is given."""
-        sized = not self.genotype and getattr(OPERATORS[self.name].module, "sized", False)
+        sized = not self.genotype and getattr(_operators()[self.name].module, "sized", False)
         return sized and SIZE not in dict(self.options)
 
     def build(self, channels: int | nn.Conv2d, size: tuple[int, int] | None = None) -> nn.Module:
@@ -82,13 +83,22 @@ class Term:
         """
         if self.genotype:
             assert isinstance(channels, int)
+            from search_space.cell import found_cell  # PyTorch comes with the first module that is built
+
             return found_cell(channels, self.genotype)
         options: dict[str, Any] = {key: value for key, value in self.options if key != STAGES}
         if size is not None and self.wants_size:
             options[SIZE] = size
         if self.argument is not None:
             options["argument"] = self.argument
-        return OPERATORS[self.name].build(channels, **options)
+        return _operators()[self.name].build(channels, **options)
+
+
+def _operators() -> Operators:
+    """The registry of operators; PyTorch comes with the first name that is looked up."""
+    from search_space.operator import OPERATORS
+
+    return OPERATORS
 
 
 def parse_attention(text: str) -> tuple[Term, ...]:
@@ -121,7 +131,7 @@ def parse_attention(text: str) -> tuple[Term, ...]:
 def _term(match: re.Match[str], text: str) -> Term:
     name, argument = match["name"], match["argument"]
     items = [] if match["options"] is None else match["options"].split(",")
-    has_form = name in OPERATORS and FORM in OPERATORS[name].known_options
+    has_form = name in _operators() and FORM in _operators()[name].known_options
     options = [_option(item, text, has_form) for item in items]
     if name == "none":
         raise InputError(f"`none` stands alone, it does not join {text!r}")
@@ -129,9 +139,9 @@ def _term(match: re.Match[str], text: str) -> Term:
         if options:
             raise InputError(f"`hoga` has no options, its genotype says all: {text!r}")
         return Term(name=name, genotype=PUBLISHED)
-    if name not in OPERATORS:
-        raise unknown("attention", name, ["hoga", *OPERATORS])
-    recipe = OPERATORS[name]
+    if name not in _operators():
+        raise unknown("attention", name, ["hoga", *_operators()])
+    recipe = _operators()[name]
     known = recipe.known_options.keys() | {STAGES}
     if argument is not None and "argument" not in known:
         raise InputError(f"`{name}` takes no argument, but {text!r} gives it {argument!r}")
@@ -187,8 +197,8 @@ def genotype_at(path: str | Path) -> Genotype:
 def _space_of(genotype: Genotype) -> Space:
     if genotype.space != OWN:
         return SPACES[genotype.space]
-    used = {edge.operator for _, edge in genotype.edges()}
-    return Space(name=OWN, primitives=tuple({*OPERATORS, *(name for name in used if name in OPERATORS)}))
+    known, used = _operators(), {edge.operator for _, edge in genotype.edges()}
+    return Space(name=OWN, primitives=tuple({*known, *(name for name in used if name in known)}))
 
 
 def label(terms: tuple[Term, ...]) -> str:

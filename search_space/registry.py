@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from search_space.errors import unknown
+from search_space.errors import InputError, unknown
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
@@ -28,13 +29,14 @@ class Registry(Generic[T]):
         self.kind = kind
         self._package = package
         self._entries: dict[str, T] = {}
+        self._homes: dict[str, str] = {}
         self._loaded = not package
 
     def register(self, name: str) -> Callable[[T], T]:
         """Decorator that registers what it decorates under `name`.
 
         Raises:
-            ValueError: If the name is taken: two entries would hide each other.
+            InputError: If the name is taken: two entries would hide each other.
         """
 
         def decorate(entry: T) -> T:
@@ -56,8 +58,14 @@ class Registry(Generic[T]):
     def add(self, name: str, entry: T) -> None:
         """Registers `entry` under `name`; see `register`."""
         if name in self._entries:
-            raise ValueError(f"{self.kind} {name!r} is registered twice")
+            raise self._taken(name, _registering_module())
         self._entries[name] = entry
+        self._homes[name] = _registering_module()
+
+    def home(self, name: str) -> str:
+        """Name of the module that registered an entry: importing it elsewhere registers the entry there."""
+        self[name]
+        return self._homes[name]
 
     def __getitem__(self, name: str) -> T:
         self._load()
@@ -81,6 +89,13 @@ class Registry(Generic[T]):
         """Names and entries, sorted by name."""
         return [(name, self._entries[name]) for name in self]
 
+    def _taken(self, name: str, module: str) -> InputError:
+        text = f"{self.kind} {name!r} is registered twice"
+        other = self._homes[name]
+        return InputError(
+            text if other == module else f"{text}, by {other} and by {module}; give yours another name"
+        )
+
     def _load(self) -> None:
         if self._loaded:
             return
@@ -92,3 +107,14 @@ class Registry(Generic[T]):
         except BaseException:
             self._loaded = False  # the next look-up fails as well, and not for a missing entry
             raise
+
+
+def _registering_module() -> str:
+    """The module whose code registers something at this moment: the first caller outside the registries."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"] in _REGISTRIES:
+        frame = frame.f_back
+    return frame.f_globals["__name__"]
+
+
+_REGISTRIES = (__name__, "search_space.operator")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -15,12 +14,10 @@ from search_space.genotype import Genotype
 from search_space.space import Space
 from supernet.attach import CHILD, attach_cells
 from supernet.derive import argmax
+from supernet.forms import Form
 from supernet.grouped import GroupedMixedEdges, to_plain
 from supernet.mixed import Mixing, PlainMixedEdges
 from supernet.partial import PartialEdges
-
-Form = Literal["grouped", "plain"]
-"""How mixed edges are computed; every form is the same function."""
 
 FORMS: dict[Form, Callable[[Space, int, Mixing], nn.Module]] = {
     "grouped": GroupedMixedEdges,

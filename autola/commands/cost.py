@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import tyro
 
 from autola.arguments import out_of_terminal, read_arguments
-from evaluators.cost import measure
 from search_space.errors import InputError
 from search_space.grammar import short_label
-from supernet.backbones import usual_images
+
+USUAL = ("none", "se", "cbam", "hoga")
+"""What is counted where no attention is named."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
     """Counts what an attention costs in a backbone."""
 
+    attentions: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[ATTENTION ...]")
+    ] = ()
+    """What is counted: none, se, cbam, hoga:RUN, se[reduction=8]+hoga ...; none se cbam hoga if left out."""
     backbone: str = "cifar_resnet20"
     """The network; `autola list` names them."""
-    attention: tuple[str, ...] = ("none", "se", "cbam", "hoga")
-    """One or several attentions."""
     input: tuple[int, int, int] | None = None
     """Channels, height and width; if left out, 3 32 32 for the CIFAR nets and 3 224 224 for others."""
     width: int | None = None
@@ -49,9 +50,12 @@ COLUMNS = {
 
 def run(arguments: list[str]) -> None:
     """Prints the costs."""
+    if any(word.partition("=")[0] == "--attention" for word in arguments):
+        raise InputError("attentions are named without --attention: autola cost se hoga")
     given = read_arguments(Arguments, arguments, command="cost")
-    if not given.attention:
-        raise InputError("--attention needs at least one, for example: none se cbam hoga")
+    from evaluators.cost import measure  # slow: PyTorch
+    from supernet.backbones import usual_images
+
     shape = given.input or usual_images(given.backbone)[0]
     costs = [
         {"attention": attention, "backbone": given.backbone, "input": list(shape)}
@@ -66,7 +70,7 @@ def run(arguments: list[str]) -> None:
                 activation=given.latency,
             )
         )
-        for attention in given.attention
+        for attention in given.attentions or USUAL
     ]
     if given.json:
         out_of_terminal(json.dumps(costs[0] if len(costs) == 1 else {"costs": costs}))
@@ -76,6 +80,10 @@ def run(arguments: list[str]) -> None:
 
 def show(costs: list[dict[str, Any]]) -> None:
     """Prints costs as a table, ratios to the first row beside the figures."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     view = Table(box=None, header_style="bold", pad_edge=False)
     view.add_column("attention", overflow="fold")
     first = costs[0]

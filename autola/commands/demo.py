@@ -6,9 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autola.arguments import out_of_terminal, read_arguments
-from autola.commands import inspect
-from autola.commands.retrain import show
-from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from search_space.grammar import parse_attention
 
 
@@ -22,10 +19,14 @@ class Arguments:
 
 def run(arguments: list[str]) -> None:
     """Does the main job from end to end."""
+    given = read_arguments(Arguments, arguments, command="demo")
+    # Each import is slow: PyTorch, Fabric.
+    from autola.commands import inspect
+    from autola.commands.retrain import show
+    from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
     from autola.retraining import run_retraining
     from autola.searching import run_search
 
-    given = read_arguments(Arguments, arguments, command="demo")
     out_of_terminal("$ autola search digits")
     found = run_search(replace(SEARCH_PRESETS["digits"], seed=given.seed))
     out_of_terminal(f"\n$ autola inspect {found.run} --png {found.run}/cell.png")

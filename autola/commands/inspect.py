@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from rich.console import Console
 
 from autola.arguments import out_of_terminal, read_arguments
 from autola.commands.cost import show
-from autola.configs import SearchConfig
-from autola.describe import next_retraining
-from autola.runs import stored_config
-from evaluators.cost import measure
-from outputs.draw import margin, save, terminal
-from outputs.run_directory import CONFIG, DATA, RunDirectory
 from search_space.errors import InputError
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.grammar import Term, genotype_at
+
+if TYPE_CHECKING:
+    from outputs.run_directory import RunDirectory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +42,14 @@ def run(arguments: list[str]) -> None:
     for target, suffix in ((given.svg, ".svg"), (given.png, ".png")):
         if target is not None and target.suffix != suffix:
             raise InputError(f"{target} does not end in {suffix}")
+        if target is not None and target.is_dir():
+            raise InputError(f"{target} is a folder; name a file to draw into")
+    # Each import is slow: PyTorch.
+    from autola.describe import next_retraining
+    from evaluators.cost import measure
+    from outputs.draw import save, terminal
+    from outputs.run_directory import CONFIG, RunDirectory
+
     path = Path(given.target)
     is_run = (path / CONFIG).is_file()
     run = RunDirectory.open(path) if is_run else None
@@ -56,7 +61,9 @@ def run(arguments: list[str]) -> None:
         | asdict(measure(attention=attention, latency=given.latency, activation=given.latency, **setting))
         for name, attention in _beside(given.target, genotype)
     ]
-    following = next_retraining(run) if run else f"autola retrain none se cbam {_name(given.target)}"
+    following = (
+        next_retraining(run) if run else f"autola retrain none se cbam {shlex.quote(_name(given.target))}"
+    )
     for target in (given.svg, given.png):
         if target is not None:
             save(genotype, target, shares)
@@ -71,6 +78,8 @@ def run(arguments: list[str]) -> None:
         }
         out_of_terminal(json.dumps(found))
         return
+    from rich.console import Console
+
     Console().print(terminal(genotype, shares))
     out_of_terminal("")
     show(costs)
@@ -91,6 +100,10 @@ def _setting(run: RunDirectory | None) -> dict[str, Any]:
     """The network that costs are counted in: the run's, or ResNet-20 on CIFAR-10."""
     if run is None:
         return {"backbone": "cifar_resnet20", "input_shape": (3, 32, 32), "width": None, "num_classes": 10}
+    from autola.configs import SearchConfig
+    from autola.runs import stored_config
+    from outputs.run_directory import DATA
+
     config, data = stored_config(run, SearchConfig), run.json(DATA)
     return {
         "backbone": config.backbone,
@@ -105,6 +118,8 @@ def _is_full(genotype: Genotype) -> bool:
 
 
 def _edges(genotype: Genotype, shares: Any) -> list[dict[str, Any]]:
+    from outputs.draw import margin
+
     rows = list[dict[str, Any]]()
     for node, edge in genotype.edges():
         row: dict[str, Any] = {"node": f"h{node}", "source": edge.source, "operator": edge.operator}

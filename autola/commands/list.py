@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from dataclasses import dataclass
 
 from autola.arguments import out_of_terminal, read_arguments
-from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
-from evaluators.data import READERS
-from evaluators.tasks import TASKS
-from search_space.operator import OPERATORS
-from search_space.space import SPACES
-from searchers import SEARCHERS
-from supernet.backbones import BACKBONES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +34,15 @@ def run(arguments: list[str]) -> None:
 
 def everything() -> dict[str, dict[str, str]]:
     """Kind to name to one line."""
+    # Each import is slow: PyTorch.
+    from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+    from evaluators.data import READERS
+    from evaluators.tasks import TASKS
+    from search_space.operator import OPERATORS
+    from search_space.space import SPACES
+    from searchers import SEARCHERS
+    from supernet.backbones import BACKBONES
+
     return {
         "search_presets": {
             name: f"{preset.searcher.name} on {preset.data.name}, {preset.backbone}"
@@ -66,4 +69,6 @@ def everything() -> dict[str, dict[str, str]]:
 
 
 def _summary(entry: object) -> str:
+    if sys.flags.optimize > 1:  # Python left the docstrings out; what dataclasses write instead says nothing
+        return ""
     return (inspect.getdoc(entry) or "").partition("\n")[0]

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
 
 from autola.arguments import only_resume, option, out_of_terminal, read_arguments, without
 from autola.commands.cost import mega
@@ -18,9 +15,11 @@ from autola.configs import RetrainConfig
 from autola.presets import RETRAIN_PRESETS
 from autola.tables import Table
 from evaluators.tasks import TASKS, as_task
-from outputs.run_directory import RunDirectory
 from search_space.errors import InputError
 from search_space.grammar import parse_attention, short_label
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 DEFAULT = "digits"
 
@@ -66,6 +65,7 @@ def run(arguments: list[str]) -> None:
     configs = {recipe: _whole(each) for recipe, each in read.items()}
     # Each import is slow: Fabric.
     from autola.retraining import check_retraining, resume_retraining, run_retraining
+    from outputs.run_directory import RunDirectory
 
     if given.resume:
         only_resume(without(arguments, "devices"), most=len(given.resume))
@@ -125,6 +125,9 @@ def show(tables: Mapping[str, Table]) -> None:
     Args:
         tables: By the name of the recipe, or run, which is told where there are several.
     """
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
     first = next(iter(tables.values()))
     scores = {table.score for table in tables.values()}
     view = RichTable(box=None, header_style="bold", pad_edge=False)
@@ -148,6 +151,8 @@ def show(tables: Mapping[str, Table]) -> None:
 
 
 def _rows(table: Table) -> Iterator[list[str | Text]]:
+    from rich.text import Text
+
     plain = next((row for row in table.rows if row.attention == "none"), None)
     for row in table.rows:
         spread = f" ± {100 * row.spread:.2f}" if row.spread is not None else ""

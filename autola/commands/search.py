@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from autola.arguments import only_resume, option, out_of_terminal, read_arguments
 from autola.configs import SearchConfig
-from autola.describe import next_retraining
 from autola.presets import SEARCH_PRESETS
-from outputs.front import PICTURE
-from outputs.run_directory import RunDirectory
 from search_space.errors import InputError
-from searchers import SEARCHERS
-from searchers.blackbox import BlackBox
-from searchers.limits import amount
+from searchers import SEARCHERS, SearcherConfig
 
 if TYPE_CHECKING:
     from autola.searching import Found
@@ -57,10 +50,7 @@ def run(arguments: list[str]) -> None:
     name = option(arguments, "searcher")
     if name is not None and name != config.searcher.name:
         kind = SEARCHERS[name]
-        if option(arguments, "engine") == "nni" and issubclass(kind, BlackBox):
-            config = replace(config, searcher=kind.of_trainings())
-        else:
-            config = replace(config, searcher=kind())
+        config = replace(config, searcher=_usual(kind, option(arguments, "engine")))
     default = Arguments(preset=preset, searcher=config.searcher.name, config=config)
     given = read_arguments(Arguments, arguments, command="search", default=default)
     if given.preset != preset:
@@ -68,7 +58,10 @@ def run(arguments: list[str]) -> None:
     if given.searcher != config.searcher.name:
         raise InputError(f"two searchers are given: {config.searcher.name} and {given.searcher}")
     config = given.config if given.trials is None else _with_trials(given.config, given.trials)
-    from autola.searching import resume_search, run_search  # slow: Fabric
+    # Each import is slow: PyTorch, Fabric.
+    from autola.describe import next_retraining
+    from autola.searching import resume_search, run_search
+    from outputs.run_directory import RunDirectory
 
     if given.resume is not None:
         only_resume(arguments)
@@ -79,12 +72,24 @@ def run(arguments: list[str]) -> None:
         show_front(found)
     out_of_terminal(f"found  {found.genotype}")
     out_of_terminal(f"run    {found.run}")
-    out_of_terminal(f"look   autola inspect {found.run}")
+    out_of_terminal(f"look   autola inspect {shlex.quote(str(found.run))}")
     members = [point.run for point in found.front if point.on_front]
     out_of_terminal(f"next   {next_retraining(RunDirectory.open(found.run), members)}")
 
 
+def _usual(kind: type[SearcherConfig], engine: str | None) -> SearcherConfig:
+    """A searcher as it is set where nothing is said."""
+    if engine == "nni":
+        from searchers.blackbox import BlackBox
+
+        if issubclass(kind, BlackBox):
+            return kind.of_trainings()
+    return kind()
+
+
 def _with_trials(config: SearchConfig, trials: int) -> SearchConfig:
+    from searchers.blackbox import BlackBox
+
     if not isinstance(config.searcher, BlackBox):
         raise InputError(f"{config.searcher.name} has no trials; --trials is for black-box searchers")
     return replace(config, searcher=replace(config.searcher, trials=trials))
@@ -92,6 +97,13 @@ def _with_trials(config: SearchConfig, trials: int) -> SearchConfig:
 
 def show_front(found: Found) -> None:
     """Prints what was found for every target; a star marks the Pareto front."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from outputs.front import PICTURE
+    from searchers.limits import amount
+
     view = Table(box=None, header_style="bold", pad_edge=False)
     view.add_column("target", overflow="fold")
     metrics = list(found.front[0].costs)

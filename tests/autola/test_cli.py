@@ -111,10 +111,10 @@ def test_the_module_ends_with_the_code_of_the_command():
         ("inspect hoga --no-latency --svg cell.png", "cell.png does not end in .svg"),
         ("inspect hoga --no-latency --svg a.svg --png b.svg", "b.svg does not end in .png"),
         ("inspect hoga --no-latency --svg none/a.svg", "none"),
-        ("cost --attention", "--attention needs at least one"),
+        ("cost --attention se", "attentions are named without --attention: autola cost se hoga"),
         ("cost --input 3 32", "--input"),
         ("cost --input 3 0 32", "input shape '3 0 32'"),
-        ("cost --attention hoga --width 6", "6 channels do not split"),
+        ("cost hoga --width 6", "6 channels do not split"),
         ("cost --json --backbone resnet19", "unknown backbone 'resnet19'"),
         ("list --jso", "--jso"),
         ("list extra", "extra"),
@@ -265,11 +265,25 @@ def test_our_own_mistakes_keep_their_traceback(monkeypatch):
 
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK"])
 def test_of_several_processes_one_speaks(call, monkeypatch, name):
-    monkeypatch.setenv(name, "1")
+    group = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
+    if name == "LOCAL_RANK":
+        del group["RANK"]
+    for variable, value in (group | {name: "1"}).items():
+        monkeypatch.setenv(variable, value)
     assert call("list") == (0, "", "")
     assert call("search nothing") == (2, "", "")
     monkeypatch.setenv(name, "0")
     assert call("list").out
+
+
+@pytest.mark.parametrize(
+    "left_over", [{"RANK": "1"}, {"LOCAL_RANK": "1"}, {"SLURM_NTASKS": "x"}, {"TORCHELASTIC_RUN_ID": "x"}]
+)
+def test_a_variable_left_over_from_a_group_silences_nothing(call, monkeypatch, left_over):
+    for name, value in left_over.items():
+        monkeypatch.setenv(name, value)
+    assert call("list").out
+    assert call("search nothing").err.startswith("autola: unknown search preset 'nothing'")
 
 
 def test_errors_read_the_same_without_unicode(own_folder):

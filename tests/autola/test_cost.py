@@ -8,16 +8,16 @@ import pytest
 @pytest.mark.parametrize(
     ("words", "params"),
     [
-        ("--backbone cifar_resnet20 --attention hoga", 333_731),
-        ("--backbone cifar_resnet32 --attention hoga", 569_001),
-        ("--backbone cifar_resnet56 --attention hoga", 1_039_541),
-        ("--backbone cifar_resnet20 --attention hoga --width 64 --num-classes 100", 5_193_644),
-        ("--backbone cifar_resnet20 --attention none", 272_474),
-        ("--backbone cifar_resnet20 --attention se[bias=false]", 274_490),
-        ("--backbone cifar_resnet20 --attention se", 274_847),
-        ("--backbone cifar_resnet20 --attention cbam", 275_747),
-        ("--backbone resnet50 --attention aw", 25_722_240),
-        ("--backbone mobilenet_v1 --attention aw+se", 5_520_858),
+        ("hoga --backbone cifar_resnet20", 333_731),
+        ("hoga --backbone cifar_resnet32", 569_001),
+        ("hoga --backbone cifar_resnet56", 1_039_541),
+        ("hoga --backbone cifar_resnet20 --width 64 --num-classes 100", 5_193_644),
+        ("none --backbone cifar_resnet20", 272_474),
+        ("se[bias=false] --backbone cifar_resnet20", 274_490),
+        ("se --backbone cifar_resnet20", 274_847),
+        ("cbam --backbone cifar_resnet20", 275_747),
+        ("aw --backbone resnet50", 25_722_240),
+        ("aw+se --backbone mobilenet_v1", 5_520_858),
     ],
 )
 def test_parameters_are_those_of_the_papers(call, words, params):
@@ -30,9 +30,9 @@ def test_parameters_are_those_of_the_papers(call, words, params):
 @pytest.mark.parametrize(
     ("words", "macs"),
     [
-        ("--backbone cifar_resnet56 --attention none", 125.7e6),
-        ("--backbone cifar_resnet56 --attention hoga", 152.6e6),
-        ("--backbone cifar_resnet20 --attention hoga --width 64 --num-classes 100", 761.5e6),
+        ("none --backbone cifar_resnet56", 125.7e6),
+        ("hoga --backbone cifar_resnet56", 152.6e6),
+        ("hoga --backbone cifar_resnet20 --width 64 --num-classes 100", 761.5e6),
     ],
 )
 def test_multiply_accumulates_are_within_half_a_percent_of_the_papers(call, words, macs):
@@ -41,12 +41,12 @@ def test_multiply_accumulates_are_within_half_a_percent_of_the_papers(call, word
 
 
 def test_several_attentions_are_a_list(call):
-    found = json.loads(call("cost --attention none se --json --no-latency").out)
+    found = json.loads(call("cost none se --json --no-latency").out)
     assert [cost["attention"] for cost in found["costs"]] == ["none", "se"]
 
 
 def test_memory_and_latency_are_measured_unless_told_otherwise(call):
-    words = "cost --backbone cifar_resnet8 --width 8 --input 3 8 8 --attention se --json"
+    words = "cost se --backbone cifar_resnet8 --width 8 --input 3 8 8 --json"
     measured, counted = json.loads(call(words).out), json.loads(call(f"{words} --no-latency").out)
     assert measured["latency_ms"] > 0
     assert measured["activation_bytes"] > 0
@@ -54,7 +54,7 @@ def test_memory_and_latency_are_measured_unless_told_otherwise(call):
 
 
 def test_a_person_sees_a_table_with_ratios(call):
-    told = call("cost --backbone cifar_resnet8 --attention none hoga --no-latency")
+    told = call("cost none hoga --backbone cifar_resnet8 --no-latency")
     assert (told.code, told.err) == (0, "")
     assert told.out.splitlines()[0].split() == ["attention", "params", "MACs"]
     assert "(x1." in told.out.splitlines()[2]

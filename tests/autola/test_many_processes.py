@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from autola import speaking
+from autola import group, speaking
 from autola.configs import DeviceConfig
 from autola.runtime import make_fabric, started_processes
 from outputs.run_directory import RunDirectory
@@ -172,25 +172,65 @@ def test_more_processes_than_devices_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(InputError, match="2 devices are asked for; there are 1"):
         make_fabric(DeviceConfig(device="gpu", devices=2))
+    monkeypatch.setenv("SLURM_PROCID", "0")
     monkeypatch.setenv("SLURM_NTASKS", "4")
     monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "4")
     with pytest.raises(InputError, match="4 devices are asked for; there are 1"):
         make_fabric(DeviceConfig(device="gpu"))
 
 
+TORCHRUN = {"WORLD_SIZE": "8", "LOCAL_RANK": "0", "MASTER_ADDR": "host"}
+
+
+@pytest.mark.parametrize(
+    ("known", "line"),
+    [
+        ({"RANK": "1"}, "RANK without WORLD_SIZE"),
+        (
+            {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"},
+            "RANK and WORLD_SIZE and LOCAL_RANK without MA",
+        ),
+        ({"LOCAL_RANK": "1"}, "LOCAL_RANK without MASTER_ADDR"),
+        ({"TORCHELASTIC_RUN_ID": "x"}, "TORCHELASTIC_RUN_ID without RANK"),
+        ({"SLURM_NTASKS": "x", "SLURM_PROCID": "0"}, "SLURM_NTASKS='x' is no number"),
+        ({"SLURM_NTASKS": "2"}, "SLURM_NTASKS without SLURM_PROCID"),
+        (
+            {"SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_NTASKS_PER_NODE": "0"},
+            "PER_NODE='0' is no number",
+        ),
+        ({**TORCHRUN, "RANK": "-1"}, "RANK='-1' is no number"),
+        ({**TORCHRUN, "RANK": "8"}, "RANK=8 is not below WORLD_SIZE=8"),
+        ({**TORCHRUN, "RANK": "0", "MASTER_PORT": "x"}, "MASTER_PORT='x' is no number"),
+    ],
+)
+def test_variables_that_make_no_group_are_named(monkeypatch, known, line):
+    for name, value in known.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=line):
+        make_fabric(DeviceConfig(device="cpu"))
+
+
 @pytest.mark.parametrize(
     ("known", "follows"),
     [
         ({}, False),
-        ({"RANK": "0", "LOCAL_RANK": "0"}, False),
-        ({"RANK": "4", "LOCAL_RANK": "0"}, True),
-        ({"LOCAL_RANK": "1"}, True),
-        ({"NODE_RANK": "1"}, True),
-        ({"SLURM_PROCID": "3"}, True),
+        ({**TORCHRUN, "RANK": "0"}, False),
+        ({**TORCHRUN, "RANK": "4"}, True),
+        ({"LOCAL_RANK": "1", "NODE_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "host"}, True),
+        ({"NODE_RANK": "1", "MASTER_ADDR": "host"}, True),
+        ({"SLURM_PROCID": "3", "SLURM_NTASKS": "4"}, True),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, False),
+        # Left over or malformed: no group, so this process speaks.
+        ({"RANK": "1"}, False),
+        ({"LOCAL_RANK": "1"}, False),
+        ({"NODE_RANK": "1"}, False),
+        ({"SLURM_PROCID": "3"}, False),
+        ({"SLURM_PROCID": "3", "SLURM_NTASKS": "x"}, False),
+        ({**TORCHRUN, "RANK": "8"}, False),
     ],
 )
 def test_the_first_process_of_the_first_machine_speaks(monkeypatch, known, follows):
-    for name in speaking.RANKS:
+    for name in (*group.TORCHRUN, *group.SLURM, *group.BY_HAND, "TORCHELASTIC_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in known.items():
         monkeypatch.setenv(name, value)
