@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup check format test test-slow test-all demo docs lock clean
+.PHONY: setup check format test test-processors test-slow test-all demo docs lock clean
 
 setup: $(READY)  ## install into $(VENV) with the locked versions
 
@@ -28,6 +28,9 @@ format: setup  ## let ruff put the code in order
 
 test: setup  ## the default tests: minutes
 	$(BIN)/python -m pytest -n auto
+
+test-processors: setup  ## the tests that compare numbers, as on three kinds of processors
+	$(BIN)/python -m tests.processors
 
 test-slow: setup  ## the long tests: real CIFAR-10 where AUTOLA_TEST_DATA points at it, kill -9, digits accuracy
 	$(BIN)/python -m pytest -m slow

@@ -14,6 +14,7 @@ from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from supernet.attach import attach
 from supernet.backbones import build_backbone
+from tests.equality import assert_equal
 
 IMAGES = torch.randn(2, 3, 9, 7, generator=torch.Generator().manual_seed(0)).double()
 
@@ -52,7 +53,7 @@ def test_as_the_identity_attention_leaves_a_trained_network_unharmed(file, atten
     path, whole = file
     other = network(attention, identity=True)
     told = start_from(other, plain(), path)
-    torch.testing.assert_close(other(IMAGES), whole(IMAGES), rtol=0, atol=1e-10)
+    assert_equal(other(IMAGES), whole(IMAGES), through=other)
     assert "the attention is new" in told
     bare = network(attention)
     start_from(bare, plain(), path)

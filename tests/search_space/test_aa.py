@@ -77,13 +77,13 @@ def test_equals_all_logits(name: str, batch: int, size: tuple[int, int]) -> None
     m = aa(**CASES[name])
     x = image(batch, 8, *size).requires_grad_()
     expected = explicit(m, x)
-    torch.testing.assert_close(m(x), expected, rtol=0, atol=1e-12)
+    assert_equal(m(x), expected)
     cotangent = image(*expected.shape, seed=1)
     weights = [x, *m.parameters()]
     ours = torch.autograd.grad((m(x) * cotangent).sum(), weights)
     theirs = torch.autograd.grad((expected * cotangent).sum(), weights)
     for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-11)
+        assert_equal(one, other)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_stands_for_any_convolution_that_keeps_the_map(conv: nn.Conv2d) -> None:
     m = aa(conv, size=(4, 4))
     x = image(2, 4, 7, 9)
     assert m(x).shape == conv.double()(x).shape
-    torch.testing.assert_close(m(x), explicit(m, x), rtol=0, atol=1e-12)
+    assert_equal(m(x), explicit(m, x))
 
 
 @pytest.mark.parametrize("upsilon", [0.5, 1.0])
@@ -155,6 +155,7 @@ import resource, sys
 import torch
 from search_space.operator import OPERATORS
 from tests.search_space.test_aa import explicit
+from tests.equality import assert_equal
 
 module = OPERATORS["aa"].build(64, kappa=0.25, upsilon=0.25, heads=8, size=56)
 x = torch.randn(8, 64, 56, 56, requires_grad=True)
@@ -191,7 +192,7 @@ def test_does_not_depend_on_where_things_are() -> None:
     moved = torch.roll(x, (2, -3), (2, 3))
     expected = torch.roll(m(x), (2, -3), (2, 3))
     inside = (..., slice(4, -2), slice(2, -5))
-    torch.testing.assert_close(m(moved)[inside], expected[inside], rtol=0, atol=1e-12)
+    assert_equal(m(moved)[inside], expected[inside])
     assert not torch.allclose(m(moved)[..., :2, :], expected[..., :2, :])
 
 
@@ -202,7 +203,7 @@ def test_positions_matter() -> None:
     attended = slice(4, 8)
     assert not torch.allclose(turned[:, attended], m(x)[:, attended])
     nn.init.zeros_(m.columns)
-    torch.testing.assert_close(m(x.flip(3)).flip(3)[:, attended], m(x)[:, attended], rtol=0, atol=1e-12)
+    assert_equal(m(x.flip(3)).flip(3)[:, attended], m(x)[:, attended])
 
 
 def test_large_maps_are_averaged() -> None:
@@ -217,7 +218,7 @@ def test_large_maps_are_averaged() -> None:
         2,
     )
     attended = F.interpolate(explicit(m, pooled)[:, 4:], (7, 9), mode="bilinear")
-    torch.testing.assert_close(m(x), torch.cat((m.conv(x), attended), 1), rtol=0, atol=1e-12)
+    assert_equal(m(x), torch.cat((m.conv(x), attended), 1))
     assert torch.equal(aa(size=(4, 4), largest=4)(x[..., :4, :4]), aa(size=(4, 4))(x[..., :4, :4]))
 
 

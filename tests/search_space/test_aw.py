@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from search_space.operator import OPERATORS
+from tests.equality import assert_equal
 from tests.modules import image, num_parameters, scrambled
 from tests.search_space import literal
 
@@ -84,13 +85,13 @@ def test_equals_a_kernel_an_image(name: str, batch: int, training: bool) -> None
     x = image(batch, 4, 7, 9)
     expected = by_images(m, x, plain)
     got = m(x)
-    torch.testing.assert_close(got, expected, rtol=0, atol=1e-10)
+    assert_equal(got, expected)
     weights = [x.requires_grad_(), *m.parameters()]
     cotangent = image(*got.shape, seed=1)
     ours = torch.autograd.grad((m(x) * cotangent).sum(), weights)
     theirs = torch.autograd.grad((by_images(m, x, plain) * cotangent).sum(), weights)
     for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+        assert_equal(one, other)
 
 
 def test_equals_the_grouped_trick() -> None:
@@ -98,7 +99,7 @@ def test_equals_the_grouped_trick() -> None:
     x = image(3, 4, 5, 7)
     kernel = kernels(m, x).flatten(0, 1)
     expected = F.conv2d(x.reshape(1, 12, 5, 7), kernel, padding=1, groups=3).view(3, 6, 5, 7)
-    torch.testing.assert_close(m(x), expected, rtol=0, atol=1e-10)
+    assert_equal(m(x), expected)
 
 
 def test_kernels_are_between_one_and_two_times_the_plain_one() -> None:
@@ -182,12 +183,12 @@ def test_other_convolutions_are_refused() -> None:
 def test_cut_down_cbams_equal_their_formulas(training: bool) -> None:
     x = image(2, 8, 5, 7)
     m: Any = scrambled(parse_attention("cbam[maxpool,reduction=2]")[0].build(8)).train(training)
-    torch.testing.assert_close(m(x), literal.se_a_m(m.channel, x), rtol=0, atol=1e-10)
+    assert_equal(m(x), literal.se_a_m(m.channel, x))
     m = scrambled(parse_attention("cbam[spatial,reduction=2]")[0].build(8)).train(training)
     y = literal.se(m.channel, x)
     z = literal.norm(m.spatial.norm, F.conv2d(literal.channel_pool(y), m.spatial.conv.weight, padding=3))
-    torch.testing.assert_close(m(x), y * torch.sigmoid(z), rtol=0, atol=1e-10)
-    torch.testing.assert_close(m(x), x * m.gate(_state(x)), rtol=0, atol=1e-10)
+    assert_equal(m(x), y * torch.sigmoid(z))
+    assert_equal(m(x), x * m.gate(_state(x)))
 
 
 def _state(x: Tensor) -> Any:

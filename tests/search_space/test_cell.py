@@ -13,6 +13,7 @@ from search_space.errors import InputError
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.grammar import parse_attention
 from search_space.state import State
+from tests.equality import assert_equal
 from tests.modules import image, num_parameters, scrambled
 from tests.search_space import literal
 from tests.strategies import genotypes
@@ -25,14 +26,14 @@ def test_equals_the_formula(genotype: Genotype, width: int, training: bool, seed
     cell = scrambled(found_cell(channels, genotype), seed).train(training)
     x = image(2, channels, 5, 7, seed=seed)
     expected = literal.hoga(cell, genotype, x)
-    torch.testing.assert_close(cell(x), expected, rtol=0, atol=1e-9)
+    assert_equal(cell(x), expected, through=cell)
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 def test_the_published_cell_equals_the_formula(training: bool) -> None:
     cell = scrambled(found_cell(16, PUBLISHED)).train(training)
     x = image(2, 16, 5, 7)
-    torch.testing.assert_close(cell(x), literal.hoga(cell, PUBLISHED, x), rtol=0, atol=1e-10)
+    assert_equal(cell(x), literal.hoga(cell, PUBLISHED, x), through=cell)
 
 
 @pytest.mark.parametrize(("channels", "expected"), [(16, 1405 + 8), (32, 4262), (64, 14_744)])
@@ -61,7 +62,7 @@ def test_memory_formats_agree(training: bool) -> None:
     x = image(2, 16, 5, 7)
     expected = cell(x)
     got = cell(x.contiguous(memory_format=torch.channels_last))
-    torch.testing.assert_close(got, expected, rtol=0, atol=1e-11)
+    assert_equal(got, expected, through=cell)
 
 
 def test_leaves_its_input_alone() -> None:

@@ -14,6 +14,7 @@ from search_space.convolution import margins, output_size
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from search_space.operator import OPERATORS
+from tests.equality import assert_equal
 from tests.modules import image, scrambled
 from tests.search_space.test_aw import CONVOLUTIONS
 
@@ -66,7 +67,7 @@ def test_equals_the_sum_over_taps(name: str, modulated: bool, groups: int) -> No
     scrambled(m)
     x = image(1, 4, 5, 7)
     with torch.no_grad():
-        torch.testing.assert_close(m(x), literal(m, x, modulated, groups), rtol=0, atol=1e-10)
+        assert_equal(m(x), literal(m, x, modulated, groups))
 
 
 @pytest.mark.parametrize("modulated", [False, True])
@@ -74,7 +75,7 @@ def test_equals_the_sum_over_taps(name: str, modulated: bool, groups: int) -> No
 def test_begins_as_the_convolution(name: str, modulated: bool) -> None:
     m, conv = built(CONVOLUTIONS[name], modulated=modulated)
     x = image(2, 4, 7, 9)
-    torch.testing.assert_close(m(x), conv(x), rtol=0, atol=1e-12)
+    assert_equal(m(x), conv(x))
     assert {key for key in m.state_dict() if not key.startswith("offset.")} == set(conv.state_dict())
 
 

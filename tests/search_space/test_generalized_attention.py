@@ -18,6 +18,7 @@ from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from search_space.operators.dynamic_convolution import DynamicConvolution
 from search_space.operators.generalized_attention import GeneralizedAttention
+from tests.equality import assert_equal
 from tests.modules import image, num_parameters, scrambled
 
 BITS = ["".join(bits) for bits in product("01", repeat=4)]
@@ -98,7 +99,7 @@ def test_equals_the_terms(bits: str, options: dict[str, Any]) -> None:
     shapes = ((2, 8, 3, 5), (1, 8, 5, 2)) if options else ((2, 8, 5, 7), (1, 8, 6, 3))  # pairs are slow
     for shape in shapes:
         x = image(*shape)
-        torch.testing.assert_close(module(x), literal(module, bits, x, **options), rtol=0, atol=1e-11)
+        assert_equal(module(x), literal(module, bits, x, **options))
 
 
 @pytest.mark.parametrize("bits", BITS)
@@ -133,9 +134,9 @@ def weights(module: GeneralizedAttention, x: Tensor) -> Tensor:
     value = torch.eye(i * j, dtype=x.dtype).unflatten(0, (i, j)).expand(b, module.heads, i, j, -1)
     seen = module._attended(x, giving, value)
     if module.bits == (False, False, False, True):
-        torch.testing.assert_close(module._placed(x, value), seen, rtol=0, atol=1e-12)
+        assert_equal(module._placed(x, value), seen)
     if module.bits == (False, False, True, False):
-        torch.testing.assert_close(module._salient(giving, value).expand_as(seen), seen, rtol=0, atol=1e-12)
+        assert_equal(module._salient(giving, value).expand_as(seen), seen)
     return seen
 
 
@@ -151,7 +152,7 @@ def test_energies_add_up(bits: str) -> None:
         return energy - energy.mean(-1, keepdim=True)
 
     apart = [energies(term) for term in TERMS if int(term, 2) & int(bits, 2)]
-    torch.testing.assert_close(energies(bits), sum(apart), rtol=0, atol=1e-10)
+    assert_equal(energies(bits), sum(apart))
 
 
 @pytest.mark.parametrize(("channels", "heads"), [(256, 8), (64, 8), (12, 4), (6, 2), (7, 1), (1, 1)])

@@ -13,6 +13,7 @@ from search_space.errors import InputError
 from search_space.operator import OPERATORS, Gate, Operator, Place, hidden_units, read
 from search_space.space import HOGA
 from search_space.state import State
+from tests.equality import assert_equal
 from tests.modules import image, num_parameters, scrambled
 from tests.search_space import literal
 
@@ -89,7 +90,7 @@ def test_gates_multiply(operator: nn.Module) -> None:
     x = image(2, 8, 5, 7)
     gate = operator.gate(State(x))
     assert all(size in (1, full) for size, full in zip(gate.shape, x.shape, strict=True))
-    torch.testing.assert_close(operator(x), x * gate, rtol=0, atol=1e-12)
+    assert_equal(operator(x), x * gate)
 
 
 @pytest.mark.parametrize("training", MODES)
@@ -99,14 +100,14 @@ def test_memory_formats_agree(operator: nn.Module, training: bool) -> None:
     expected = operator(x)
     operator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     got = operator(x.contiguous(memory_format=torch.channels_last))
-    torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
+    assert_equal(got, expected)
 
 
 def test_samples_do_not_mix_in_evaluation(operator: nn.Module) -> None:
     x = image(3, 8, 5, 7)
     operator.eval()
     apart = torch.cat([operator(sample) for sample in x.split(1)])
-    torch.testing.assert_close(operator(x), apart, rtol=0, atol=1e-12)
+    assert_equal(operator(x), apart)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -176,7 +177,7 @@ def test_equals_the_formula(name: str, searched: bool, channels: int, training: 
     module = scrambled(built).train(training)
     x = image(2, channels, 5, 7)
     expected = literal.OPERATORS[name](module, x)
-    torch.testing.assert_close(module(x), expected, rtol=0, atol=1e-10)
+    assert_equal(module(x), expected)
 
 
 @pytest.mark.parametrize(("name", "momentum"), [("sep_conv_3x3", 0.1), ("CBAM", 0.01), ("cbam", 0.01)])
@@ -189,7 +190,7 @@ def test_norms_follow_with_their_momentum(name: str, momentum: float) -> None:
     before = norm.running_mean.clone()
     module.train()(image(2, 4, 5, 7))
     expected = (1 - momentum) * before + momentum * seen[0].mean((0, 2, 3))
-    torch.testing.assert_close(norm.running_mean, expected, rtol=0, atol=1e-12)
+    assert_equal(norm.running_mean, expected)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from search_space.space import HOGA
 from searchers.darts import Darts
+from tests.equality import assert_equal
 from tests.searchers.problems import small_problem
 
 
@@ -31,8 +32,7 @@ def test_a_step_is_adam_on_the_alphas_then_sgd_on_the_weights():
         nn.utils.clip_grad_norm_(weights, 0.5)
         sgd.step()
         search.advance()
-    for (name, ours), theirs in zip(search.supernet.state_dict().items(), literal.state_dict().values()):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10, msg=name)
+    assert_equal(search.supernet.state_dict(), literal.state_dict(), through=literal)
 
 
 def test_the_rate_is_half_a_cosine_by_epochs():
@@ -54,5 +54,5 @@ def test_the_forms_of_the_supernet_find_the_same_genotype():
     for search in (plain, grouped):
         while search.step < search.total_steps:
             search.advance()
-    torch.testing.assert_close(grouped.supernet.alphas, plain.supernet.alphas, rtol=0, atol=1e-10)
+    assert_equal(grouped.supernet.alphas, plain.supernet.alphas, through=plain.supernet)
     assert grouped.genotype() == plain.genotype()

@@ -11,6 +11,7 @@ from evaluators.replay import WARM_UP, Replay
 from search_space.space import Space
 from searchers.darts import Darts
 from searchers.searches.problem import Problem
+from tests.equality import assert_equal
 from tests.searchers.problems import small_problem
 
 SMALL = Space(name="hoga", primitives=("none", "CBAM", "sep_conv_3x3", "sep_conv_3x3_spatial"), num_nodes=2)
@@ -46,9 +47,8 @@ def test_a_recorded_search_is_the_ordinary_one():
     for _ in range(plain.total_steps):
         plain.advance()
         recorded.advance()
-        torch.testing.assert_close(recorded.figures.values, plain.figures.values, rtol=0, atol=1e-10)
-    for ours, theirs in zip(recorded.supernet.state_dict().values(), plain.supernet.state_dict().values()):
-        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+        assert_equal(recorded.figures.values, plain.figures.values, through=plain.supernet)
+    assert_equal(recorded.supernet.state_dict(), plain.supernet.state_dict(), through=plain.supernet)
 
 
 WAITS = {"_local_scalar_dense", "item", "nonzero", "equal", "is_nonzero", "masked_select"}
@@ -104,5 +104,5 @@ def test_recomputing_changes_no_search(form):
     for search in (plain, again):
         search.advance()
         search.advance()
-    for ours, theirs in zip(again.supernet.state_dict().values(), plain.supernet.state_dict().values()):
-        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    states = again.supernet.state_dict(), plain.supernet.state_dict()
+    assert_equal(*(list(state.values()) for state in states), through=plain.supernet)

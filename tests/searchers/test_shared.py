@@ -8,6 +8,7 @@ from search_space.cell import edge_name
 from searchers.random_ws import RandomWS
 from searchers.searches.shared import Path, PathTask, SharedSearch, renew_statistics
 from supernet.supernet import copy_weights
+from tests.equality import assert_equal
 from tests.searchers.problems import small_problem
 
 
@@ -19,7 +20,7 @@ def test_a_path_is_the_network_of_its_genotype():
     copy_weights(task.supernet, found, genotype)
     images = torch.randn(2, 3, 6, 5, dtype=torch.float64)
     path = Path(task.supernet, genotype).eval()
-    torch.testing.assert_close(path(images), found.eval()(images), rtol=0, atol=1e-10)
+    assert_equal(path(images), found.eval()(images), through=found)
 
 
 def test_batches_train_different_paths_and_each_is_a_function_of_its_place():
@@ -59,6 +60,6 @@ def test_renewed_statistics_are_the_means_of_those_of_the_batches():
     renew_statistics(norm, batches)
     means = torch.stack([batch.mean((0, 2, 3)) for batch in batches]).mean(0)
     variances = torch.stack([batch.var((0, 2, 3)) for batch in batches]).mean(0)
-    torch.testing.assert_close(norm.running_mean, means, rtol=0, atol=1e-12)
-    torch.testing.assert_close(norm.running_var, variances, rtol=0, atol=1e-12)
+    assert_equal(norm.running_mean, means)
+    assert_equal(norm.running_var, variances)
     assert norm.momentum == 0.1

@@ -60,7 +60,7 @@ def test_it_reads_what_the_relu_gives(bottleneck: type[nn.Module], attention: st
     y = plain.bn1(plain.conv1(x)).relu()
     y = own(plain.bn2(plain.conv2(y)).relu())
     y = plain.bn3(plain.conv3(y))
-    torch.testing.assert_close(model(x), (y + x).relu(), rtol=1e-10, atol=1e-10)
+    assert_equal(model(x), (y + x).relu(), through=model)
     assert torch.equal(x, before)
 
 
@@ -137,6 +137,7 @@ import torch
 from supernet.attach import attach
 from supernet.backbones.cifar_resnet import CifarResNet
 from tests.supernet.compiled import check_compiled_and_exported
+from tests.equality import assert_equal
 
 for attention in sys.argv[1:]:
     torch.manual_seed(0)

@@ -141,7 +141,7 @@ def test_in_a_basic_block_it_follows_the_last_norm() -> None:
         block.bn2.bias,
     )
     expected = (attention(inner) + block.downsample(x)).relu()
-    torch.testing.assert_close(block(x), expected, rtol=0, atol=1e-10)
+    assert_equal(block(x), expected, through=block)
 
 
 @pytest.mark.parametrize("bottleneck", [Bottleneck, timm.models.resnet.Bottleneck])
@@ -157,7 +157,7 @@ def test_in_a_bottleneck_hoga_is_inside_and_se_at_the_end(bottleneck: type[nn.Mo
     y = plain.bn1(plain.conv1(x)).relu()
     y = hoga(plain.bn2(plain.conv2(y))).relu()
     y = se(plain.bn3(plain.conv3(y)))
-    torch.testing.assert_close(model(x), (y + x).relu(), rtol=0, atol=1e-10)
+    assert_equal(model(x), (y + x).relu(), through=model)
 
 
 def test_terms_run_in_their_order() -> None:
@@ -168,7 +168,7 @@ def test_terms_run_in_their_order() -> None:
     first, second = model.get_submodule("layer1.0.bn1.attention")
     assert [type(first).__name__, type(second).__name__] == ["SqueezeExcite", "CBAM"]
     expected = second(first(plain.get_submodule("layer1.0.bn1")(x)))
-    torch.testing.assert_close(model.get_submodule("layer1.0.bn1")(x), expected, rtol=0, atol=1e-12)
+    assert_equal(model.get_submodule("layer1.0.bn1")(x), expected)
 
 
 @pytest.mark.parametrize("name", AFTER_MODULES)
@@ -179,7 +179,7 @@ def test_a_users_module_takes_every_operator(name: str) -> None:
     x = image(2, 3, 11, 9)
     expected = model.stem.attention(plain.stem(x)) * 0.5
     expected = model.pool.attention(plain.pool(expected))
-    torch.testing.assert_close(model(x, scale=0.5), expected, rtol=0, atol=1e-12)
+    assert_equal(model(x, scale=0.5), expected, through=model)
 
 
 def test_parsed_terms_will_do() -> None:
@@ -258,6 +258,7 @@ import torch
 from supernet.attach import attach
 from supernet.backbones.cifar_resnet import CifarResNet
 from tests.supernet.compiled import check_compiled_and_exported
+from tests.equality import assert_equal
 
 torch.manual_seed(0)
 model = attach(CifarResNet((1,), 5, 3, 8), "hoga+se", identity=True).double()

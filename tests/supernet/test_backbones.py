@@ -12,6 +12,7 @@ from supernet.backbones import BACKBONES, build_backbone
 from supernet.backbones.cifar_resnet import BasicBlock, CifarResNet
 from supernet.backbones.mobilenet import MobileNet, SeparableBlock
 from supernet.backbones.wide_resnet import WideBlock, WideResNet
+from tests.equality import assert_equal
 from tests.modules import image, num_parameters, scrambled
 
 NAMES = [name for name in BACKBONES if not name.endswith(":")]
@@ -84,7 +85,7 @@ def test_a_cifar_net_equals_its_formula() -> None:
     shortcut = second.downsample(y)
     y = (second.bn2(second.conv2(second.bn1(second.conv1(y)).relu())) + shortcut).relu()
     assert y.shape == (2, 8, 4, 5)
-    torch.testing.assert_close(model(x), model.fc(y.mean((2, 3))), rtol=0, atol=1e-10)
+    assert_equal(model(x), model.fc(y.mean((2, 3))), through=model)
 
 
 def test_the_first_version_strides_in_the_first_convolution() -> None:
@@ -109,7 +110,7 @@ def test_a_mobilenet_equals_its_formula() -> None:
         assert block.conv1.groups == block.conv1.in_channels
         y = block.bn2(block.conv2(block.bn1(block.conv1(y)).relu())).relu()
     assert y.shape == (2, 64, 2, 2)
-    torch.testing.assert_close(model(x), model.fc(y.mean((2, 3))), rtol=1e-10, atol=1e-10)
+    assert_equal(model(x), model.fc(y.mean((2, 3))), through=model)
 
 
 def test_a_wide_resnet_equals_its_formula() -> None:
@@ -122,7 +123,7 @@ def test_a_wide_resnet_equals_its_formula() -> None:
         shortcut = torch.zeros_like(y).repeat(1, 5, 1, 1)[:, :channels, ::stride, ::stride].clone()
         shortcut[:, : y.shape[1]] = y[:, :, ::stride, ::stride]
         y = block.conv2(block.bn2(block.conv1(block.bn1(y).relu())).relu()) + shortcut
-    torch.testing.assert_close(model(x), model.fc(model.bn1(y).relu().mean((2, 3))), rtol=1e-10, atol=1e-10)
+    assert_equal(model(x), model.fc(model.bn1(y).relu().mean((2, 3))), through=model)
 
 
 def test_mnasnet_is_unchanged() -> None:

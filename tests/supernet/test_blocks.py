@@ -18,8 +18,7 @@ from supernet.attach import attach
 from supernet.backbones import build_backbone
 from supernet.blocks import blocks, compile_blocks, recompute_blocks
 from supernet.supernet import Form, Supernet
-
-TOLERANCE = 1e-10
+from tests.equality import assert_equal
 
 
 def images_of(*shape: int) -> Tensor:
@@ -59,11 +58,10 @@ def test_blocks_computed_again_give_the_same_step(name, training):
     network, twin = twins(name)
     images = images_of(3, 3, 12, 8)
     for _ in range(2):
-        for ours, theirs in zip(step(twin.train(training), images), step(network.train(training), images)):
-            torch.testing.assert_close(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE)
+        ours, theirs = (step(each.train(training), images) for each in (twin, network))
+        assert_equal(ours, theirs, through=network)
     assert list(twin.state_dict()) == list(network.state_dict())
-    for key, value in network.state_dict().items():
-        torch.testing.assert_close(twin.state_dict()[key], value, rtol=TOLERANCE, atol=TOLERANCE, msg=key)
+    assert_equal(twin.state_dict(), network.state_dict(), through=network)
 
 
 def test_the_mixing_weights_of_the_step_are_used_again():
@@ -77,7 +75,7 @@ def test_the_mixing_weights_of_the_step_are_used_again():
             supernet.alphas.fill_(1.0)  # before the backward pass
             supernet(images)
         gradients.append(torch.autograd.grad(loss, [supernet.alphas])[0])
-    torch.testing.assert_close(*gradients, rtol=TOLERANCE, atol=TOLERANCE)
+    assert_equal(*gradients, through=network)
 
 
 def test_stochastic_depth_is_drawn_the_same_again():
@@ -87,8 +85,7 @@ def test_stochastic_depth_is_drawn_the_same_again():
     drop_paths(network, 0.5)
     drop_paths(twin, 0.5)
     images = images_of(8, 3, 8, 8)
-    for ours, theirs in zip(step(twin, images), step(network, images)):
-        torch.testing.assert_close(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE)
+    assert_equal(step(twin, images), step(network, images), through=network)
 
 
 def test_less_is_kept():

@@ -14,8 +14,8 @@ from search_space.space import HOGA, Space
 from supernet.backbones import build_backbone
 from supernet.grouped import to_plain, to_stacked
 from supernet.supernet import Supernet, one_hot
+from tests.equality import assert_equal
 
-TOLERANCE = 1e-10
 UNGROUPED = Space(name="own", primitives=("none", "triplet", "ga:0010", "SE"), num_nodes=2)
 
 
@@ -49,9 +49,7 @@ def test_the_forms_agree(space: Space, parts: int, seed: int) -> None:
     chosen = weights.argmax(1).tolist()
     weights = (weights * 0.7).requires_grad_()
     expected, ours = step(plain, weights, chosen), step(grouped, weights, chosen)
-    assert ours.keys() == expected.keys()
-    for name, value in ours.items():
-        torch.testing.assert_close(value, expected[name], rtol=TOLERANCE, atol=TOLERANCE, msg=name)
+    assert_equal(ours, expected, through=plain)
 
 
 @pytest.mark.parametrize("form", [0, 1])
@@ -61,10 +59,8 @@ def test_it_is_the_mixture_of_one_hot_weights(form: int) -> None:
     chosen = weights.argmax(1).tolist()
     rows = list(range(len(chosen)))
     alone, mixed = step(supernet, weights, chosen), step(supernet, weights, None)
-    torch.testing.assert_close(alone["logits"], mixed["logits"], rtol=TOLERANCE, atol=TOLERANCE)
-    torch.testing.assert_close(
-        alone["weights"][rows, chosen], mixed["weights"][rows, chosen], rtol=1e-8, atol=TOLERANCE
-    )
+    assert_equal(alone["logits"], mixed["logits"], through=supernet)
+    assert_equal(alone["weights"][rows, chosen], mixed["weights"][rows, chosen], through=supernet)
     assert alone["weights"].count_nonzero() <= len(rows)
 
 

@@ -158,7 +158,7 @@ def test_the_convolution_comes_first_and_the_scale_learns(attention: str, traini
     model: Any = attach(copy.deepcopy(plain), attention, identity=True)
     assert not model.load_state_dict(plain.state_dict(), strict=False).unexpected_keys
     x = image(2, *SHAPE)
-    torch.testing.assert_close(model(x), plain(x), rtol=0, atol=1e-9)
+    assert_equal(model(x), plain(x), through=model)
     model(x).square().sum().backward()
     assert all(model.get_submodule(name).scale.grad != 0 for name in replaced(model))
 
@@ -177,7 +177,7 @@ def test_at_scale_one_it_is_the_operator(attention: str) -> None:
     for name in replaced(eased):
         nn.init.ones_(eased.get_submodule(name).scale)
     x = image(2, *SHAPE)
-    torch.testing.assert_close(eased(x), whole(x), rtol=0, atol=1e-9)
+    assert_equal(eased(x), whole(x), through=eased)
 
 
 def test_the_block_uses_it() -> None:
@@ -185,7 +185,7 @@ def test_the_block_uses_it() -> None:
     block = model.layer1[0]
     x = image(2, 8, 5, 7)
     y = block.bn1(block.conv1.read(_state(x))).relu()
-    torch.testing.assert_close(block(x), (block.bn2(block.conv2(y)) + x).relu(), rtol=0, atol=1e-10)
+    assert_equal(block(x), (block.bn2(block.conv2(y)) + x).relu(), through=block)
 
 
 def test_what_follows_a_convolution_follows_its_stand_in() -> None:
@@ -193,7 +193,7 @@ def test_what_follows_a_convolution_follows_its_stand_in() -> None:
     conv = model.layer1[0].conv1
     assert type(conv).__name__ == "AttendedAWConvolution"
     x = image(2, 8, 5, 7)
-    torch.testing.assert_close(conv(x), conv.attention(conv.read(_state(x))), rtol=0, atol=1e-12)
+    assert_equal(conv(x), conv.attention(conv.read(_state(x))))
     alone = attach(small(), "aw", ["layer1.0.conv1"])
     se = num_parameters(OPERATORS["se"].build(8, bias=False))
     assert macs(model, SHAPE) - macs(alone, SHAPE) == se, "the attention behind it is counted"
@@ -240,6 +240,7 @@ import torch
 from supernet.attach import attach
 from supernet.backbones.cifar_resnet import CifarResNet
 from tests.supernet.compiled import check_compiled_and_exported
+from tests.equality import assert_equal
 
 for attention, options in (("aw+se", {"identity": True}), ("aa", {"input_shape": (3, 9, 7)})):
     torch.manual_seed(0)

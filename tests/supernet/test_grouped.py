@@ -24,8 +24,6 @@ from supernet.grouped import to_plain, to_stacked
 from supernet.supernet import Supernet, copy_weights, one_hot
 from tests.alone import alone
 
-TOLERANCE = 1e-10
-
 
 def build(form, net: str, space: Space, **options) -> Supernet:
     return Supernet(build_backbone(net, **options), space, form).double()
@@ -49,20 +47,12 @@ def step(supernet: Supernet, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]
     return logits, to_plain(dict(zip(parameters, gradients)), supernet)
 
 
-def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
-    assert ours.keys() == theirs.keys()
-    for name, value in ours.items():
-        torch.testing.assert_close(
-            value, theirs[name], rtol=TOLERANCE, atol=TOLERANCE, msg=lambda text, name=name: f"{name}: {text}"
-        )
-
-
 def assert_equal_forms(plain: Supernet, grouped: Supernet, images: Tensor) -> None:
     logits, gradients = step(plain, images)
     fast_logits, fast_gradients = step(grouped, images)
-    torch.testing.assert_close(fast_logits, logits, rtol=TOLERANCE, atol=TOLERANCE)
-    assert_same(fast_gradients, gradients)
-    assert_same(to_plain(grouped.state_dict(), grouped), plain.state_dict())
+    assert_equal(fast_logits, logits, through=plain)
+    assert_equal(fast_gradients, gradients, through=plain)
+    assert_equal(to_plain(grouped.state_dict(), grouped), plain.state_dict(), through=plain)
 
 
 def images_of(*shape: int) -> Tensor:
@@ -182,7 +172,7 @@ def test_one_hot_weights_are_the_found_network(form):
     copy_weights(supernet, found, PUBLISHED)
     images = images_of(2, 3, 9, 7)
     selected = supernet(images, one_hot(HOGA, PUBLISHED).double())
-    torch.testing.assert_close(found(images), selected, rtol=TOLERANCE, atol=TOLERANCE)
+    assert_equal(found(images), selected, through=supernet)
 
 
 def test_second_derivatives_equal_the_plain_form():
@@ -197,7 +187,7 @@ def test_second_derivatives_equal_the_plain_form():
     plain, grouped = both_forms("cifar_resnet8", replace(HOGA, num_nodes=2), width=4)
     images = images_of(2, 3, 9, 7)
     expected = hessian_times_alphas(plain, images)
-    torch.testing.assert_close(hessian_times_alphas(grouped, images), expected, rtol=1e-8, atol=TOLERANCE)
+    assert_equal(hessian_times_alphas(grouped, images), expected, through=plain)
 
 
 def test_the_architecture_step_needs_the_alphas_alone():
@@ -207,7 +197,7 @@ def test_the_architecture_step_needs_the_alphas_alone():
     with grouped.frozen_weights():
         loss = F.cross_entropy(grouped(images), labels)
         (alone,) = torch.autograd.grad(loss, [grouped.alphas])
-    torch.testing.assert_close(alone, whole, rtol=TOLERANCE, atol=TOLERANCE)
+    assert_equal(alone, whole, through=grouped)
     assert all(weight.requires_grad for weight in grouped.weights())
 
 
@@ -243,6 +233,7 @@ from search_space.cell import Cell
 from search_space.space import HOGA
 from supernet.grouped import GroupedMixedEdges
 from supernet.mixed import Mixing
+from tests.equality import assert_equal
 
 torch.manual_seed(0)
 mixing, space = Mixing(), replace(HOGA, num_nodes=2)
@@ -257,8 +248,7 @@ def run(module, call):
     gradients = torch.autograd.grad(features.square().sum(), [alphas, *module.parameters()])
     return features, *gradients, *module.buffers()
 
-for ours, theirs in zip(run(twin, torch.compile(twin, fullgraph=True)), run(cell, cell), strict=True):
-    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+assert_equal(run(twin, torch.compile(twin, fullgraph=True)), run(cell, cell), through=cell)
 """
 
 

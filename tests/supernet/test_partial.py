@@ -15,6 +15,7 @@ from supernet.grouped import to_plain, to_stacked
 from supernet.mixed import Mixing, PlainMixedEdges
 from supernet.partial import PartialEdges
 from supernet.supernet import Supernet
+from tests.equality import assert_equal
 
 SPACE = Space(name="hoga", primitives=("none", "skip_connect", "SE", "sep_conv_3x3"), num_nodes=2)
 
@@ -35,7 +36,7 @@ def test_a_part_is_mixed_and_the_rest_passes(width: int, mixed: int) -> None:
         operators = inner.operators[f"x{node}_h{node}"].children()
         total = sum(w * read(operator, State(own[:, :mixed])) for w, operator in zip(weights[row], operators))
         expected = torch.cat((weights[row].sum() * own[:, mixed:], torch.as_tensor(total)), 1)
-        torch.testing.assert_close(features, expected, rtol=1e-10, atol=1e-10)
+        assert_equal(features, expected)
 
 
 def test_the_forms_agree() -> None:
@@ -54,8 +55,7 @@ def test_the_forms_agree() -> None:
         gradients = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
         values = to_plain(dict(zip(parameters, gradients)), supernet)
         results.append({"loss": loss} | values | to_plain(supernet.state_dict(), supernet))
-    for name, value in results[0].items():
-        torch.testing.assert_close(results[1][name], value, rtol=1e-10, atol=1e-10, msg=name)
+    assert_equal(results[1], results[0], through=supernet)
 
 
 @pytest.mark.parametrize("name", HOGA.candidates)

@@ -12,6 +12,7 @@ from search_space.errors import InputError
 from search_space.operators.squeeze_excite import SqueezeExcite
 from supernet.attach import INPUT_CHILD, attach
 from supernet.sites import find_sites
+from tests.equality import assert_equal
 from tests.modules import image, num_parameters, scrambled
 
 NAMES = [f"{kind}.{level}.0" for kind in ("inner_blocks", "layer_blocks") for level in range(2)]
@@ -45,8 +46,8 @@ def test_gates_stand_right_before_the_convolutions() -> None:
     top = lateral(1, x["1"])
     below = lateral(0, x["0"]) + nn.functional.interpolate(top, size=(10, 14), mode="nearest")
     found = attended(x)
-    torch.testing.assert_close(found["1"], output(1, top), rtol=0, atol=1e-10)
-    torch.testing.assert_close(found["0"], output(0, below), rtol=0, atol=1e-10)
+    assert_equal(found["1"], output(1, top))
+    assert_equal(found["0"], output(0, below))
 
 
 @pytest.mark.parametrize("gate", ["se", "cbam"])

@@ -21,6 +21,7 @@ from supernet.attach import attach
 from supernet.backbones import build_backbone
 from supernet.backbones.cifar_resnet import CifarResNet
 from supernet.supernet import FORMS, Supernet, copy_weights, one_hot
+from tests.equality import assert_equal
 from tests.modules import image, num_parameters, scrambled
 from tests.strategies import genotypes
 
@@ -52,11 +53,11 @@ def test_one_hot_equals_the_network_found(genotype: Genotype, training: bool, se
     copy_weights(supernet, found, genotype)
     weights = one_hot(space, genotype).double()
     x = image(3, 3, 7, 5, seed=seed)
-    torch.testing.assert_close(supernet(x, weights), found(x), rtol=1e-9, atol=1e-9)
+    assert_equal(supernet(x, weights), found(x), through=supernet)
     # The statistics of the norms moved alike.
     supernet.eval()
     found.eval()
-    torch.testing.assert_close(supernet(x, weights), found(x), rtol=1e-9, atol=1e-9)
+    assert_equal(supernet(x, weights), found(x), through=supernet)
 
 
 @settings(max_examples=10)
@@ -68,7 +69,7 @@ def test_one_hot_of_fewer_edges_leaves_the_others_out(genotype: Genotype) -> Non
     copy_weights(supernet, found, genotype)
     x = image(1, 3, 5, 7)
     expected = supernet(x, one_hot(space, genotype).double())
-    torch.testing.assert_close(found(x), expected, rtol=1e-9, atol=1e-9)
+    assert_equal(found(x), expected, through=supernet)
 
 
 def test_copied_norms_lose_what_the_supernet_has_not() -> None:
@@ -77,7 +78,7 @@ def test_copied_norms_lose_what_the_supernet_has_not() -> None:
     copy_weights(supernet, found, PUBLISHED)
     x = image(1, 3, 5, 7)
     expected = supernet(x, one_hot(HOGA, PUBLISHED).double())
-    torch.testing.assert_close(found(x), expected, rtol=1e-9, atol=1e-9)
+    assert_equal(found(x), expected, through=supernet)
 
 
 def test_copying_leaves_the_supernet_alone() -> None:
@@ -110,7 +111,7 @@ def test_mixing_is_a_weighted_sum(form: str) -> None:
         supernet(x, row[None])
     none, skip, gated, mixed = seen
     torch.testing.assert_close(none, torch.zeros_like(none))
-    torch.testing.assert_close(mixed, 0.3 * skip + 0.5 * gated, rtol=0, atol=1e-12)
+    assert_equal(mixed, 0.3 * skip + 0.5 * gated)
 
 
 class BasicBlock(nn.Module):
@@ -128,8 +129,8 @@ def test_softmax_of_the_alphas_is_the_default() -> None:
     supernet = scrambled(Supernet(backbone(8), HOGA)).eval()
     x = image(1, 3, 5, 7)
     weights = torch.exp(supernet.alphas) / torch.exp(supernet.alphas).sum(1, keepdim=True)
-    torch.testing.assert_close(supernet.mixing_weights(), weights, rtol=0, atol=1e-12)
-    torch.testing.assert_close(supernet(x), supernet(x, weights), rtol=1e-12, atol=1e-10)
+    assert_equal(supernet.mixing_weights(), weights)
+    assert_equal(supernet(x), supernet(x, weights), through=supernet)
 
 
 def test_one_alpha_matrix_learns_from_all_cells() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 from torch import nn
 
 from autola.configs import SearchConfig
@@ -42,7 +41,7 @@ def test_one_hot_equals_the_network_found() -> None:
     found = attach(backbone(), (Term(name="hoga", genotype=genotype),)).double()
     copy_weights(supernet, found, genotype)
     x = image(3, 3, 7, 5)
-    torch.testing.assert_close(supernet(x, one_hot(WIDE, genotype).double()), found(x), rtol=1e-9, atol=1e-9)
+    assert_equal(supernet(x, one_hot(WIDE, genotype).double()), found(x), through=supernet)
 
 
 def test_both_forms_learn_in_the_wide_space() -> None:
@@ -104,6 +103,7 @@ def test_timm_is_imported_by_those_who_need_it() -> None:
 import sys
 from autola.commands.list import everything
 from evaluators.cost import measure
+from tests.equality import assert_equal
 everything()
 measure("cifar_resnet8", "se+simam+ga:0010", latency=False, activation=False)
 assert not any(name.partition(".")[0] == "timm" for name in sys.modules)

@@ -29,6 +29,7 @@ from evaluators.tasks.keypoints import Keypoints
 from evaluators.tasks.segmentation import Segmentation
 from evaluators.train import Training
 from search_space.grammar import parse_attention
+from tests.equality import assert_equal
 
 def told(truth, results, kind):
     return {"AP": len(results), "sum": sum(sum(each["keypoints"]) + each["score"] for each in results)}
@@ -84,9 +85,7 @@ def test_two_processes_are_one(tmp_path, task):
         weights.append(torch.load(out / "weights.pt", weights_only=True))
         scores.append(json.loads((out / "scores.json").read_text()))
     one, two = weights
-    assert one.keys() == two.keys()
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-10, msg=name)
+    assert_equal(two, one)
     assert scores[1][0] == pytest.approx(scores[0][0], abs=1e-10)
     assert scores[1][1] == pytest.approx(scores[0][1], rel=1e-9)
     assert scores[0][1]["test_AP" if task == "keypoints" else "test_mIoU"] > 0

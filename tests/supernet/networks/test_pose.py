@@ -9,6 +9,7 @@ from evaluators.cost import macs, params
 from search_space.errors import InputError
 from supernet.attach import attach
 from supernet.networks.pose import STRIDE, SimpleBaseline
+from tests.equality import assert_equal
 
 
 def test_size_is_that_of_its_layers():
@@ -43,7 +44,7 @@ def test_it_is_the_stages_then_the_head_as_written():
         y = nn.functional.conv_transpose2d(y, deconvolution.weight, stride=2, padding=1)
         y = torch.relu((y - norm.running_mean[:, None, None]) / (1 + norm.eps) ** 0.5)  # type: ignore[index]
     y = torch.einsum("bchw,kc->bkhw", y, network.head.weight[:, :, 0, 0])
-    torch.testing.assert_close(network(x), y, rtol=0, atol=1e-10)
+    assert_equal(network(x), y, through=network)
     assert network.head.weight.std() < 0.002
 
 

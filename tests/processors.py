@@ -1,0 +1,61 @@
+"""Runs the tests that compare numbers as on three kinds of processors.
+
+torch and oneDNN choose their kernels by what the processor can do, and add up in another order in each; so
+does another number of threads. `make test-processors`, or with pytest's own arguments behind it:
+
+    python -m tests.processors -x
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from tests.alone import ROOT
+
+KINDS = {
+    "default": ("SSE41", 1),
+    "avx2": ("AVX2", 2),
+    "avx512": ("AVX512_CORE", 1),
+}
+"""ATen's name of a kind, to oneDNN's and the number of threads that the tests then use."""
+
+
+def numeric_tests() -> list[str]:
+    """Files of the tests that use the one rule of equality."""
+    return sorted(
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if "import assert_equal" in path.read_text(encoding="utf-8")
+    )
+
+
+def has(kind: str) -> bool:
+    """Whether this processor can run the kernels of a kind; torch itself does not look."""
+    import torch
+
+    return kind == "default" or getattr(torch.cpu, f"_is_{kind}_supported")()
+
+
+def main(arguments: list[str]) -> int:
+    """Runs all kinds, and returns the first exit code that is not 0."""
+    failed = 0
+    for kind, (onednn, threads) in KINDS.items():
+        if not has(kind):
+            print(f"{kind}: left out, this processor does not have it", flush=True)
+            continue
+        print(f"{kind}, {threads} thread(s)", flush=True)
+        environment = os.environ | {
+            "ATEN_CPU_CAPABILITY": kind,
+            "ONEDNN_MAX_CPU_ISA": onednn,
+            "OMP_NUM_THREADS": str(threads),
+        }
+        workers = max(1, (os.cpu_count() or 1) // threads)
+        command = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), *numeric_tests(), *arguments]
+        failed = failed or subprocess.run(command, cwd=ROOT, env=environment).returncode
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
