@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -28,6 +29,7 @@ class Registry(Generic[T]):
         self.kind = kind
         self._package = package
         self._entries: dict[str, T] = {}
+        self._homes: dict[str, str] = {}
         self._loaded = not package
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -58,6 +60,12 @@ class Registry(Generic[T]):
         if name in self._entries:
             raise ValueError(f"{self.kind} {name!r} is registered twice")
         self._entries[name] = entry
+        self._homes[name] = _registering_module()
+
+    def home(self, name: str) -> str:
+        """Name of the module that registered an entry: importing it elsewhere registers the entry there."""
+        self[name]
+        return self._homes[name]
 
     def __getitem__(self, name: str) -> T:
         self._load()
@@ -92,3 +100,11 @@ class Registry(Generic[T]):
         except BaseException:
             self._loaded = False  # the next look-up fails as well, and not for a missing entry
             raise
+
+
+def _registering_module() -> str:
+    """The module whose import registers something at this moment: the innermost one whose body is running."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return "__main__" if frame is None else frame.f_globals["__name__"]
