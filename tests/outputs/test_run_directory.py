@@ -7,7 +7,7 @@ import pickle
 import pytest
 import torch
 
-from outputs import run_directory
+from outputs import run_directory, tensorboard
 from outputs.run_directory import RunDirectory, load_weights
 from outputs.tensorboard import TensorBoardLog
 from search_space.errors import InputError
@@ -149,3 +149,34 @@ def test_tensorboard_events_hold_metrics_and_shares(run):
     events = EventAccumulator(str(run.path / "tensorboard")).Reload()
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [(8, 0.5)]
     assert [event.value for event in events.Scalars("shares/h1_h2/SE")] == [0.75]
+
+
+def logged(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    return [event.step for event in EventAccumulator(str(folder / "tensorboard")).Reload().Scalars("loss")]
+
+
+@pytest.mark.parametrize(
+    "stops", [[(0, 6), (6, 9)], [(0, 6), (0, 9)], [(0, 6), (3, 6), (3, 9)], [(0, 6), (4, 9)]]
+)
+def test_tensorboard_hides_what_a_resumed_run_does_again_and_nothing_else(tmp_path, monkeypatch, stops):
+    """Each start goes on after a step and ends at another; an epoch has three."""
+    seconds = iter(range(100, 200))
+    monkeypatch.setattr(tensorboard.time, "time", lambda: float(next(seconds)))
+    for begin, end in stops:
+        board = TensorBoardLog(tmp_path, begin)
+        for step in range(3, end + 1, 3):
+            if step > begin:
+                board.log(step, {"loss": 0.5})
+        board.close()
+    assert logged(tmp_path) == [3, 6, 9]
+
+
+def test_a_full_disk_while_events_are_written_is_one_line(tmp_path):
+    board = TensorBoardLog(tmp_path)
+    board.close()
+    board._file = open("/dev/full", "ab")  # noqa: SIM115, closed by the log
+    with pytest.raises(InputError, match="no space left"):
+        board.log(1, {"loss": 0.5})
+    board.close()
