@@ -60,7 +60,7 @@ def resume_trials(config: SearchConfig, run: RunDirectory) -> Found:
     with own_state(config, resumed=run), run:
         run.lock()
         fabric = make_fabric(config)
-        problem, _ = search_problem(config, fabric, run.json(DATA).get(COSTS))
+        problem, _ = search_problem(config, fabric, run.keys(DATA).get(COSTS))
         return _go_on(config, searcher, problem, run, fabric)
 
 

@@ -33,10 +33,11 @@ class TensorBoardLog:
     """
 
     def __init__(self, run: Path, resumed_at: int = 0) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.compat.proto import event_pb2, summary_pb2
 
-        self._event, self._summary = Event, Summary
+        events: Any = event_pb2
+        summaries: Any = summary_pb2
+        self._event, self._summary = events.Event, summaries.Summary
         folder = run / FOLDER
         own = f"{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"
         self._path = folder / f"events.out.tfevents.{int(time.time()):010d}.{own}"
@@ -45,7 +46,7 @@ class TensorBoardLog:
             self._file = self._path.open("ab")
             self._write(file_version="brain.Event:2")
             # Hides the step that it names, too.
-            self._write(step=resumed_at + 1, session_log=SessionLog(status=SessionLog.START))
+            self._write(step=resumed_at + 1, session_log=events.SessionLog(status=events.SessionLog.START))
         except OSError as error:
             raise self._told(error) from None
 
