@@ -40,7 +40,7 @@ def drive(
     Raises:
         InputError: If a loss is not finite (the last good state stays on the disk), or the disk is full.
     """
-    board = TensorBoardLog(run.path, job.step or None) if fabric.is_global_zero else None
+    board = TensorBoardLog(run.path, job.step) if fabric.is_global_zero else None
 
     def record(figures: dict[str, float], seconds: float) -> None:
         assert board is not None

@@ -89,7 +89,7 @@ def _search(config: SearchConfig, target: str, whole: RunDirectory, fabric: Fabr
     """One of the searches, in a run folder of its own; only what is not done yet."""
     name = member_name(target)
     single = replace(config, target=(target,))
-    data = whole.json(DATA)
+    data = whole.keys(DATA)
     path = whole.path / name
 
     def make() -> None:
@@ -99,7 +99,7 @@ def _search(config: SearchConfig, target: str, whole: RunDirectory, fabric: Fabr
     in_first(fabric, make)
     with RunDirectory.open(path) as run:
         in_first(fabric, run.lock)
-        if run.has(RESULT):
+        if run.complete():
             run.drop_checkpoints()
         else:
             problem, _ = search_problem(single, fabric, data[COSTS])
@@ -108,7 +108,7 @@ def _search(config: SearchConfig, target: str, whole: RunDirectory, fabric: Fabr
             announce(single, run, fabric)
             fabric.barrier()
             finish(job, run, fabric, lambda: {"score": _score(job, problem)})
-        result = run.json(RESULT)
+        result = run.keys(RESULT)
         genotype = genotype_at(path)
     counted = measure(
         config.backbone,

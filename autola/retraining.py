@@ -151,9 +151,9 @@ def _train(
     in_first(fabric, make)
     with RunDirectory.open(path) as run:
         in_first(fabric, run.lock)
-        if run.has(RESULT):
+        if run.complete():
             run.drop_checkpoints()
-            return run.json(RESULT)
+            return run.keys(RESULT)
         job = _start(config, setting, attention, seed, fabric)
         go_on(job, run, name)
         fabric.barrier()

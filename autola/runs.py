@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from autola.configs import RetrainConfig, SearchConfig
-from outputs.run_directory import CONFIG, RunDirectory
+from outputs.run_directory import CONFIG, RunDirectory, TakenError
 from search_space.config import parse_json, to_json
 from search_space.errors import InputError
 
@@ -50,9 +50,21 @@ def new_run(
     from autola.runtime import in_first  # slow: Fabric, which whoever looks at a run does without
     from outputs.environment import environment
 
-    path = Path(fabric.broadcast(str(out or _next(kind))))
     known = environment(fabric.device, seed)
-    run = in_first(fabric, lambda: RunDirectory.create(path, to_json(config), known, data))
+
+    def make() -> RunDirectory:
+        for number in count(1):
+            path = out or RUNS / f"{kind}-{number}"
+            try:
+                if out or not path.exists():
+                    return RunDirectory.create(path, to_json(config), known, data)
+            except TakenError:
+                if out:
+                    raise
+        raise AssertionError("numbers do not end")
+
+    run = in_first(fabric, make)
+    path = Path(fabric.broadcast(str(run.path if run else "")))
     return run or RunDirectory(path)
 
 
@@ -92,13 +104,13 @@ def go_on(job: Job, run: RunDirectory, name: str) -> None:
         return
     try:
         job.load_state_dict(state)
-    except (KeyError, IndexError, TypeError, ValueError, RuntimeError):
+    except Exception:  # whatever a job and torch raise at a state that is not theirs
         raise InputError(
             f"the checkpoint of {run.path} does not fit its {CONFIG}; was that edited? start again"
         ) from None
+    if not 0 < job.step <= job.total_steps:
+        raise InputError(
+            f"the checkpoint of {run.path} is of step {job.step}, and the job has {job.total_steps}; "
+            "start again"
+        )
     log.info("%s: going on at step %d of %d", name, job.step, job.total_steps)
-
-
-def _next(kind: str) -> Path:
-    """The first of kind-1, kind-2 ... under ./outputs/runs that is not taken."""
-    return next(path for number in count(1) if not (path := RUNS / f"{kind}-{number}").exists())

@@ -14,7 +14,7 @@ from lightning.fabric import Fabric
 from autola.configs import DeviceConfig
 from autola.group import in_slurm, misfit
 from outputs.run_directory import ENVIRONMENT, RunDirectory
-from search_space.errors import InputError
+from search_space.errors import InputError, shown
 
 T = TypeVar("T")
 
@@ -23,6 +23,9 @@ STARTERS = {
     "Slurm": ("SLURM_NTASKS_PER_NODE", "SLURM_NTASKS"),
 }
 """Where they say how many processes there are, on this machine and in all."""
+
+MOST_THREADS = 4096
+"""Threads that a run may ask for: beyond any machine of today."""
 
 
 def make_fabric(config: DeviceConfig, *, resumed: bool = False) -> Fabric:
@@ -130,7 +133,9 @@ def own_state(config: DeviceConfig, resumed: RunDirectory | None = None) -> Iter
 
     A run that goes on computes with as many threads as it began with: sums depend on it in their last bits.
     """
-    threads = resumed.json(ENVIRONMENT).get("num_threads") if resumed else config.threads
+    threads = resumed.keys(ENVIRONMENT).get("num_threads") if resumed else config.threads
+    if threads is not None and (not isinstance(threads, int) or not 0 < threads <= MOST_THREADS):
+        raise InputError(f"num_threads is {shown(threads)}; give a number from 1 to {MOST_THREADS}")
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:

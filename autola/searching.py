@@ -88,7 +88,7 @@ def resume_search(run: RunDirectory) -> Found:
         InputError: If the run is no search, its records do not fit, or another process is writing to it.
     """
     config = stored_config(run, SearchConfig)
-    if config.engine == "nni" and not run.has(RESULT):
+    if config.engine == "nni" and not run.complete():
         from autola.trials import resume_trials
 
         return resume_trials(config, run)
@@ -99,11 +99,11 @@ def resume_search(run: RunDirectory) -> Found:
     with own_state(config, resumed=run), run:
         fabric = make_fabric(config, resumed=True)
         in_first(fabric, run.lock)
-        if run.has(RESULT):
+        if run.complete():
             run.drop_checkpoints()
             log.info("%s is complete", run.path)
             return Found(run=run.path, genotype=genotype_at(run.path), metrics=_last(run))
-        job, _ = start_search(config, fabric, run.json(DATA).get(COSTS))
+        job, _ = start_search(config, fabric, run.keys(DATA).get(COSTS))
         go_on(job, run, "search")
         announce(config, run, fabric)
         fabric.barrier()

@@ -44,8 +44,11 @@ def open_trained(path: str | Path) -> Trained:
     config = stored_config(run, RetrainConfig)
     if len(config.attentions) * len(config.seeds) != 1 and not run.has(WEIGHTS):
         raise InputError(f"{path} holds several trainings; load one of the folders in it")
-    weights, data = run.load_weights(), run.json(DATA)
-    network = config.task.network(data, config.attentions[0])
+    weights, data = run.load_weights(), run.keys(DATA)
+    try:
+        network = config.task.network(data, config.attentions[0])
+    except (KeyError, TypeError, AttributeError):
+        raise InputError(f"{run.path / DATA} does not say what the network needs; was it edited?") from None
     if config.precision == "64-true":
         network.double()
     try:

@@ -7,7 +7,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from autola.cli import IMPORTED
 from autola.configs import SearchConfig
+from autola.extensions import modules_of
 from autola.runs import new_run
 from autola.runtime import device_line, make_fabric, own_state
 from autola.searching import COSTS, Found, search_problem
@@ -27,7 +28,7 @@ from search_space.errors import InputError
 from search_space.genotype import Genotype
 from searchers.blackbox import BlackBox
 from searchers.candidates import Candidates, Trial, best_of, scores
-from searchers.nni.experiment import Experiment, Finished, check_port
+from searchers.nni.experiment import Experiment, Finished, wait_for_port
 from searchers.searches.problem import Problem
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def resume_trials(config: SearchConfig, run: RunDirectory) -> Found:
     with own_state(config, resumed=run), run:
         run.lock()
         fabric = make_fabric(config)
-        problem, _ = search_problem(config, fabric, run.json(DATA).get(COSTS))
+        problem, _ = search_problem(config, fabric, run.keys(DATA).get(COSTS))
         return _go_on(config, searcher, problem, run, fabric)
 
 
@@ -80,7 +81,8 @@ def _checked(config: SearchConfig) -> BlackBox:
         raise InputError("--engine nni takes one --target; join limits that hold together by commas")
     if config.devices > 1:
         raise InputError("--engine nni runs every trial on one device; use --concurrency")
-    check_port(config.experiment.portal_port)
+    modules_of(config, IMPORTED)  # refuses what no trial could import
+    wait_for_port(config.experiment.portal_port)
     _service(config.experiment.training_service)
     return searcher
 
@@ -117,13 +119,13 @@ def _run(
     # A trial needs no limits: what it is given keeps them.
     write_text(code / CONFIG, to_json(replace(config, target=())))
     keys = TypeAdapter(SearchConfig).dump_python(config, mode="json")["searcher"]
-    options = config.experiment
+    options, modules = config.experiment, modules_of(config, IMPORTED)
     experiment = Experiment(
         searcher=keys,
         candidates=Candidates(space=problem.space, limits=problem.limits, seed=problem.seed),
         history=list(history),
         num_trials=searcher.trials - len(history),
-        command=_command(remote=options.training_service is not None),
+        command=_command(modules, remote=options.training_service is not None),
         code=code,
         folder=run.path / NNI,
         concurrency=options.concurrency,
@@ -131,19 +133,20 @@ def _run(
         trial_seconds=max(1, round(60 * options.trial_minutes)),
         service=_service(options.training_service),
         uses_gpu=problem.fabric.device.type == "cuda",
-        imports=IMPORTED,
+        imports=modules,
     )
     with experiment:
         log.info("portal %s", experiment.portal)
         yield from experiment.finished()
 
 
-def _command(*, remote: bool) -> str:
+def _command(modules: Sequence[str], *, remote: bool) -> str:
     """Starts a trial: where autola and the user's modules are to be found is known on this machine alone."""
-    words = ["python3" if remote else sys.executable, "-m", "autola.trial", *IMPORTED]
+    words = ["python3" if remote else sys.executable, "-m", "autola.trial", *modules]
     if remote:
         return shlex.join(words)
-    paths = os.pathsep.join([str(Path(__file__).parents[1]), os.getcwd()])
+    found_here = (path for path in sys.path if path and not path.startswith((sys.base_prefix, sys.prefix)))
+    paths = os.pathsep.join(dict.fromkeys([str(Path(__file__).parents[1]), os.getcwd(), *found_here]))
     return f"PYTHONPATH={shlex.quote(paths)} {shlex.join(words)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import pickle
 import zipfile
@@ -37,20 +38,32 @@ def load(folder: Path) -> dict[str, Any] | None:
     A file that is cut short or damaged is passed over with a warning, for the one before it.
 
     Raises:
-        InputError: If a file holds anything but tensors and plain values: it may carry code.
+        InputError: If a file holds anything but tensors and plain values (it may carry code), or cannot be
+            read, or no file is whole.
     """
-    for path in _by_age(folder):
+    paths = _by_age(folder)
+    for path, before in itertools.zip_longest(paths, paths[1:]):
         problem = _damage(path)
         if problem is None:
             try:
-                return torch.load(path, map_location="cpu", weights_only=True)
+                state = torch.load(path, map_location="cpu", weights_only=True)
             except pickle.UnpicklingError:
                 raise InputError(
                     f"{path} carries code and is refused; delete it if you do not know where it comes from"
                 ) from None
-            except (RuntimeError, OSError, EOFError):  # a container, but none of torch's
+            except Exception:  # whatever damage makes torch, zipfile and pickle raise
                 problem = "damaged"
-        log.warning("%s is %s; using the checkpoint before it", path, problem)
+            else:
+                if isinstance(state, dict):
+                    return state
+                problem = "damaged"
+        if before is not None:
+            log.warning("%s is %s; using the checkpoint before it", path, problem)
+            continue
+        raise InputError(
+            f"{path} is {problem}{', like the one after it' if len(paths) > 1 else ''}, and there is none "
+            f"before it; delete {folder} to begin at step 0"
+        )
     return None
 
 
@@ -60,8 +73,11 @@ def _by_age(folder: Path) -> list[Path]:
 
 def _damage(path: Path) -> str | None:
     """What is wrong with the container, if anything; refuses other containers than torch's own."""
-    with path.open("rb") as file:
-        start = file.read(2)
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
     if start[:1] == b"\x80":
         raise InputError(f"{path} is a bare pickle, which can carry code, and is refused")
     try:
@@ -69,3 +85,5 @@ def _damage(path: Path) -> str | None:
             return "damaged" if archive.testzip() else None
     except zipfile.BadZipFile:
         return "cut short"
+    except Exception:  # flipped bits make zipfile ask for other methods, passwords, offsets
+        return "damaged"

@@ -22,7 +22,12 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         InputError: If the disk is full or the folder cannot be written; nothing is left behind.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        if out_of_space(error):
+            raise no_space(path) from None
+        raise
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -45,10 +50,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 def out_of_space(error: BaseException) -> bool:
-    """Whether a full disk or quota is behind an error, torch's and safetensors' included."""
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return "No space left on device" in str(error) or "os error 28" in str(error)
+    """Whether a full disk or quota is behind an error, torch's and safetensors' included.
+
+    torch's writer of archives raises an error of its own while it ends the file that could not be written.
+    """
+    at: BaseException | None = error
+    while at is not None:
+        if isinstance(at, OSError) and at.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if "No space left on device" in str(at) or "os error 28" in str(at):
+            return True
+        at = at.__cause__ or at.__context__
+    return False
 
 
 def no_space(path: Path) -> InputError:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import platform
 import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,12 @@ CHECKPOINTS = "checkpoints"
 
 _PARTIAL = re.compile(r"\.(step-\d+\.pt|\w+\.(json|safetensors))\.[a-z0-9_]{8}\.(pt|json|safetensors)")
 """Names of files that were being written."""
+_UNBORN = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)\.[a-z0-9_]{8}")
+"""Names of run folders that were being made, with the machine and process that made them."""
+
+
+class TakenError(InputError):
+    """A run folder exists already."""
 
 
 class RunDirectory:
@@ -49,13 +58,17 @@ class RunDirectory:
         """Makes a new run folder, complete with its config or not at all, and locks it.
 
         Raises:
-            InputError: If the path exists already, or cannot be written.
+            TakenError: If the path exists already; of several processes that make one, the first has it.
+            InputError: If it cannot be written.
         """
+        taken = TakenError(f"{path} exists already; choose another --out, or go on with --resume {path}")
         if path.exists():
-            raise InputError(f"{path} exists already; choose another --out, or go on with --resume {path}")
+            raise taken
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            _clear(path.parent)
+            prefix = f".{path.name}.{_machine()}-{os.getpid()}."
+            partial = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
             try:
                 partial.chmod(0o755)
                 write_text(partial / CONFIG, config)
@@ -66,6 +79,8 @@ class RunDirectory:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
         except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and path.exists():
+                raise taken from None
             raise InputError(f"cannot make the run folder {path}: {error.strerror}") from None
         return cls(path).lock()
 
@@ -87,7 +102,7 @@ class RunDirectory:
         """Makes a run inside this one, which is locked: what a process that was killed left of it goes."""
         assert self._lock is not None, "lock the whole run first"
         for left in self.path.iterdir():
-            if re.fullmatch(rf"\.{re.escape(name)}\.[a-z0-9_]{{8}}", left.name):
+            if _UNBORN.fullmatch(left.name):
                 shutil.rmtree(left)
         self.create(self.path / name, config, environment, data).unlock()
 
@@ -127,8 +142,8 @@ class RunDirectory:
             InputError: If the run has none of that name.
         """
         try:
-            return (self.path / name).read_text(encoding="utf-8")
-        except (FileNotFoundError, UnicodeDecodeError):
+            return (self.path / name).read_text(encoding="utf-8-sig")  # some editors begin with a mark
+        except (OSError, UnicodeDecodeError):
             raise InputError(f"{self.path} has no readable {name}") from None
 
     def json(self, name: str) -> Any:
@@ -141,6 +156,33 @@ class RunDirectory:
             return json.loads(self.text(name))
         except json.JSONDecodeError as error:
             raise InputError(f"{self.path / name} is cut short or not JSON ({error})") from None
+        except RecursionError:
+            raise InputError(f"{self.path / name} is nested too deeply to be one of autola's") from None
+
+    def keys(self, name: str) -> dict[str, Any]:
+        """A JSON record that is an object.
+
+        Raises:
+            InputError: If the run has none of that name, or it is cut short or of another shape.
+        """
+        value = self.json(name)
+        if not isinstance(value, dict):
+            raise InputError(f"{self.path / name} holds no JSON object; was it edited?")
+        return value
+
+    def complete(self) -> bool:
+        """Whether the job has ended, with a result that can be read.
+
+        Raises:
+            InputError: If there is a result, and it is damaged: nothing is worked out again unasked.
+        """
+        if not self.has(RESULT):
+            return False
+        try:
+            self.keys(RESULT)
+        except InputError as error:
+            raise InputError(f"{error}; delete it to go on from the newest checkpoint") from None
+        return True
 
     def has(self, name: str) -> bool:
         """Whether a record is there."""
@@ -191,36 +233,66 @@ class RunDirectory:
         """
         if not self.has(METRICS):
             return []
-        lines = [line for line in self.text(METRICS).splitlines(keepends=True) if line.endswith("\n")]
-        try:
-            return [json.loads(line) for line in lines]
-        except json.JSONDecodeError as error:
-            raise InputError(f"{self.path / METRICS} is damaged ({error})") from None
+        records = list[dict[str, Any]]()
+        for number, line in enumerate(self.text(METRICS).split("\n")[:-1], 1):
+            try:
+                record = json.loads(line)
+            except (json.JSONDecodeError, RecursionError) as error:
+                raise InputError(f"{self.path / METRICS} is damaged in line {number} ({error})") from None
+            if not isinstance(record, dict):
+                raise InputError(f"{self.path / METRICS}: line {number} holds no JSON object")
+            records.append(record)
+        return records
 
     def seconds(self) -> float:
-        """Seconds of all epochs, stops in between left out."""
-        return round(sum(record["epoch_seconds"] for record in self.metrics()), 2)
+        """Seconds of all epochs, stops in between left out.
+
+        Raises:
+            InputError: If a line of metrics.jsonl lacks its `epoch_seconds`.
+        """
+        each = [record.get("epoch_seconds") for record in self.metrics()]
+        for number, value in enumerate(each, 1):
+            if not isinstance(value, int | float):
+                raise InputError(f"{self.path / METRICS}: line {number} has no number as epoch_seconds")
+        return round(sum(value for value in each if value is not None), 2)
 
     def save_checkpoint(self, state: dict[str, Any], step: int) -> None:
         """Writes the state of the job, with how much was logged by then."""
         path = self.path / METRICS
-        logged = path.stat().st_size if path.exists() else 0
-        checkpoint.save(self.path / CHECKPOINTS, {"job": state, "logged": logged}, step)
+        content = path.read_bytes() if path.exists() else b""
+        logged = {"logged": len(content), "lines": content.count(b"\n")}
+        checkpoint.save(self.path / CHECKPOINTS, {"job": state, **logged}, step)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The newest complete state of the job; whoever holds the lock sets the log back to that moment.
 
         Raises:
-            InputError: If a checkpoint carries code.
+            InputError: If a checkpoint carries code, none is whole, or the log lacks lines of before it.
         """
         state = checkpoint.load(self.path / CHECKPOINTS)
         if state is not None and not {"job", "logged"} <= state.keys():
             raise InputError(f"the checkpoints of {self.path} are of another kind; start again")
-        path = self.path / METRICS
-        if self._lock is not None and path.exists():
-            logged = path.read_bytes()[: state["logged"] if state else 0]
-            os.truncate(path, logged.rfind(b"\n") + 1)
+        if self._lock is not None:
+            self._set_log_back(state or {"logged": 0})
         return state["job"] if state else None
+
+    def _set_log_back(self, state: Mapping[str, Any]) -> None:
+        """Takes from metrics.jsonl what was written after a checkpoint.
+
+        Lines are counted: an editor may have changed their ends.
+        """
+        path = self.path / METRICS
+        content = path.read_bytes() if path.exists() else b""
+        lines = state.get("lines", content[: state["logged"]].count(b"\n"))
+        kept = b"".join(content.splitlines(keepends=True)[:lines])
+        if kept.count(b"\n") < lines or ("lines" not in state and len(content) < state["logged"]):
+            raise InputError(
+                f"{path} lacks lines: the newest checkpoint was written after {lines}; "
+                "put them back, or start again"
+            )
+        if len(kept) < len(content):
+            os.truncate(path, len(kept))
+        self.seconds()  # refuses damaged lines before more work is done
 
     def drop_checkpoints(self) -> None:
         """Removes the checkpoints of a job that is complete."""
@@ -246,6 +318,28 @@ class RunDirectory:
         return load_weights(self.path / WEIGHTS)
 
 
+def _machine() -> str:
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+def _clear(folder: Path) -> None:
+    """Removes run folders that a process of this machine was making when it was killed."""
+    for left in folder.iterdir():
+        made = _UNBORN.fullmatch(left.name)
+        if made and made["host"] == _machine() and not _alive(int(made["process"])):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
 def load_weights(path: Path) -> dict[str, Tensor]:
     """Reads a safetensors file.
 
@@ -259,6 +353,8 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except FileNotFoundError:
         raise InputError(f"no weights at {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read weights from {path}: {error.strerror or error}") from None
     except SafetensorError as error:
         raise InputError(
             f"{path} is cut short or not a safetensors file ({error}); "

@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import socket
+import time
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
+from typing import Any
 
+from outputs.files import no_space, out_of_space
 from search_space.cell import edge_name
 
 FOLDER = "tensorboard"
 
+_numbers = count()
+
 
 class TensorBoardLog:
-    """Writes events under a run folder.
+    """Writes events under a run folder, in the thread that calls it: a full disk is its error, not another's.
 
     Args:
         run: The run folder.
-        resumed_at: Events from this step on, left by a process that was stopped, are hidden.
+        resumed_at: Step after which the job goes on: events of later steps, left by a process that was
+            stopped, are hidden.
+
+    Raises:
+        InputError: If the disk is full.
     """
 
-    def __init__(self, run: Path, resumed_at: int | None = None) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+    def __init__(self, run: Path, resumed_at: int = 0) -> None:
+        from tensorboard.compat.proto import event_pb2, summary_pb2
 
-        self._writer = SummaryWriter(str(run / FOLDER), purge_step=resumed_at)
+        events: Any = event_pb2
+        summaries: Any = summary_pb2
+        self._event, self._summary = events.Event, summaries.Summary
+        folder = run / FOLDER
+        own = f"{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"
+        self._path = folder / f"events.out.tfevents.{int(time.time()):010d}.{own}"
+        try:
+            folder.mkdir(exist_ok=True)
+            self._file = self._path.open("ab")
+            self._write(file_version="brain.Event:2")
+            # Hides the step that it names, too.
+            self._write(step=resumed_at + 1, session_log=events.SessionLog(status=events.SessionLog.START))
+        except OSError as error:
+            raise self._told(error) from None
 
     def log(
         self,
@@ -29,14 +56,32 @@ class TensorBoardLog:
         metrics: Mapping[str, float],
         shares: Mapping[tuple[int, int], Mapping[str, float]] | None = None,
     ) -> None:
-        """Writes one value a metric, and one a primitive of each edge."""
-        for name, value in metrics.items():
-            self._writer.add_scalar(name, value, step)
+        """Writes one value a metric, and one a primitive of each edge.
+
+        Raises:
+            InputError: If the disk is full.
+        """
+        values = dict(metrics)
         for edge, row in (shares or {}).items():
-            for operator, share in row.items():
-                self._writer.add_scalar(f"shares/{edge_name(*edge)}/{operator}", share, step)
-        self._writer.flush()
+            values |= {f"shares/{edge_name(*edge)}/{operator}": share for operator, share in row.items()}
+        one = self._summary.Value
+        points = [one(tag=re.sub(r"[^-/\w.]", "_", tag), simple_value=value) for tag, value in values.items()]
+        try:
+            self._write(step=step, summary=self._summary(value=points))
+        except OSError as error:
+            raise self._told(error) from None
 
     def close(self) -> None:
-        """Writes what is left."""
-        self._writer.close()
+        """Ends the file, which holds all events already."""
+        with contextlib.suppress(OSError):  # what a full disk did not take, `log` has told
+            self._file.close()
+
+    def _write(self, **fields: Any) -> None:
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        event = self._event(wall_time=time.time(), **fields)
+        RecordWriter(self._file).write(event.SerializeToString())
+        self._file.flush()
+
+    def _told(self, error: OSError) -> Exception:
+        return no_space(self._path) if out_of_space(error) else error

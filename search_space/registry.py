@@ -110,11 +110,8 @@ class Registry(Generic[T]):
 
 
 def _registering_module() -> str:
-    """The module whose code registers something at this moment: the first caller outside the registries."""
+    """The module whose import registers something at this moment: the innermost one whose body is running."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals["__name__"] in _REGISTRIES:
+    while frame is not None and frame.f_code.co_name != "<module>":
         frame = frame.f_back
-    return frame.f_globals["__name__"]
-
-
-_REGISTRIES = (__name__, "search_space.operator")
+    return "__main__" if frame is None else frame.f_globals["__name__"]

@@ -6,7 +6,10 @@ which takes it by `trial_parameters` and tells its score by `report`. No record 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
+import os
 import socket
 import sys
 import time
@@ -15,13 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search_space.errors import InputError
+from search_space.errors import InputError, shown
 from search_space.genotype import Genotype
 from search_space.space import Space
 from searchers.candidates import Candidates, History, Trial, stored
 from searchers.nni.tuners import choices, name_of
 
+log = logging.getLogger(__name__)
+
 POLL_SECONDS = 1.0
+PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds of waiting before a port is looked at again, and before NNI's manager is started again."""
+LOOPBACK = Path(__file__).with_name("loopback.js")
+"""Loaded into NNI's manager: it would listen on all addresses of the machine."""
 ATTEMPTS = 4
 """Starts of an experiment: NNI gives up on a tuner that is not there within ten seconds, or does not answer
 in time later on, as happens on a machine that is very busy."""
@@ -96,7 +105,7 @@ class Experiment:
         from nni.experiment.config.utils.internal import load_training_service_config
         from nni.runtime.log import silence_stdout
 
-        check_port(port)
+        wait_for_port(port)
         silence_stdout()
         self.candidates, self.port = candidates, port
         self.num_trials, self.trial_seconds = num_trials, trial_seconds
@@ -117,6 +126,7 @@ class Experiment:
             here: Any = config.training_service
             here.use_active_gpu, here.max_trial_number_per_gpu = True, concurrency
         self.config: Any = config
+        self.loopback = service is None  # trials elsewhere have to reach the manager
         try:
             if service is not None:
                 config.training_service = load_training_service_config(dict(service))
@@ -129,13 +139,28 @@ class Experiment:
         return self
 
     def _start(self) -> None:
+        """Starts the manager, once more after each pause where it fails: a busy machine is slow to answer."""
         from nni.experiment import Experiment
 
-        self.experiment = Experiment(self.config)
-        try:
-            self.experiment.start(self.port)
-        except Exception as error:  # whatever NNI raises where its manager does not start
-            raise InputError(f"NNI's manager does not start: {error}") from None
+        for pause in (*PAUSES, None):
+            wait_for_port(self.port)
+            self.experiment = Experiment(self.config)
+            try:
+                with _node_options(f'--require "{LOOPBACK}"' if self.loopback else ""):
+                    self.experiment.start(self.port)
+            except Exception as error:  # whatever NNI raises where its manager does not start
+                with contextlib.suppress(Exception):
+                    self.experiment.stop()
+                if pause is None:
+                    told = " ".join(str(error).split()) or type(error).__name__
+                    raise InputError(
+                        f"NNI's manager does not start, tried {len(PAUSES) + 1} times: {shown(told)}; "
+                        f"see {self.config.experiment_working_directory}, then --resume"
+                    ) from None
+                log.warning("NNI's manager does not start; trying again in %g s", pause)
+                time.sleep(pause)
+            else:
+                return
 
     def _start_again(self, num_done: int) -> None:
         """For the trials that are left; those under way begin again."""
@@ -224,13 +249,42 @@ class Experiment:
         )
 
 
-def check_port(port: int) -> None:
-    """Raises an InputError if something listens on a port, or it is none."""
+def wait_for_port(port: int) -> None:
+    """Waits until nothing listens on a port: the manager of the experiment before may be about to end.
+
+    Raises:
+        InputError: If something still listens after all pauses, or the number is no port for this.
+    """
     if not 1024 <= port < 65535:
         raise InputError(f"portal port {port} is not in 1024 ... 65534")
+    for pause in (*PAUSES, None):
+        if not _in_use(port):
+            return
+        if pause is not None:
+            time.sleep(pause)
+    raise InputError(
+        f"portal port {port} is in use; choose another one: --portal-port {port + 1}, or end the experiment "
+        "that holds it: nnictl stop --all"
+    )
+
+
+def _in_use(port: int) -> bool:
     with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise InputError(f"portal port {port} is in use; choose another one: --portal-port {port + 1}")
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextlib.contextmanager
+def _node_options(more: str) -> Iterator[None]:
+    """Adds to what Node is told by its environment, and leaves that as it was."""
+    before = os.environ.get("NODE_OPTIONS")
+    os.environ["NODE_OPTIONS"] = f"{before or ''} {more}".strip()
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["NODE_OPTIONS"]
+        else:
+            os.environ["NODE_OPTIONS"] = before
 
 
 def _told(

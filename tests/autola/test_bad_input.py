@@ -16,6 +16,7 @@ from PIL import Image
 from autola import drive
 from evaluators.train import Training
 from outputs import files
+from outputs.run_directory import RunDirectory
 from searchers.darts import DartsSearch
 from tests.autola.conftest import everything
 from tests.autola.runs import RETRAIN, SEARCH, records, stop_at
@@ -181,6 +182,45 @@ def test_a_checkpoint_of_another_network(call, monkeypatch, own_folder, refused)
     config = own_folder / "run" / "config.json"
     config.write_text(config.read_text().replace('"width": 8', '"width": 16'))
     assert "the checkpoint of run does not fit its config.json" in refused("search --resume run")
+
+
+@pytest.mark.parametrize("step", [10**9, -1, 0])
+def test_a_checkpoint_of_an_impossible_step(call, monkeypatch, own_folder, refused, step):
+    _, checkpoints = stopped(call, monkeypatch, own_folder, "retrain", 2)
+    newest = checkpoints / "step-000000002.pt"
+    state = torch.load(newest, weights_only=True)
+    state["job"]["step"] = step
+    torch.save(state, newest)
+    assert f"is of step {step}, and the job has 6; start again" in refused("retrain --resume run")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("environment.json", "[1]", "environment.json holds no JSON object"),
+        ("environment.json", '{"num_threads": "two"}', "num_threads is 'two'; give a number from 1"),
+        ("data.json", '"no"', "data.json holds no JSON object"),
+        ("result.json", '{"gen', "result.json is cut short or not JSON"),
+    ],
+)
+def test_a_record_of_another_shape(call, monkeypatch, own_folder, refused, name, content, message):
+    run, checkpoints = stopped(call, monkeypatch, own_folder, "search", 2)
+    (run / name).write_text(content)
+    assert message in refused("search --resume run")
+    assert list(checkpoints.iterdir())
+
+
+def test_runs_that_start_at_once_take_the_next_free_number(call, monkeypatch, own_folder):
+    real = RunDirectory.create.__func__
+
+    def create(cls, path, *given):
+        if path.name.endswith("-1"):
+            path.mkdir(parents=True)  # another process was faster by a moment
+        return real(cls, path, *given)
+
+    monkeypatch.setattr(RunDirectory, "create", classmethod(create))
+    assert call(SEARCH).code == 0
+    assert (own_folder / "outputs/runs/search-digits-2/result.json").exists()
 
 
 def test_a_config_with_an_unknown_key(found, trained, refused):

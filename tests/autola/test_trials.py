@@ -1,13 +1,22 @@
 """A search as an NNI experiment: a process for every trial, whatever becomes of it."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
+import autola
 from autola import trials
+from search_space.errors import InputError
 from search_space.grammar import genotype_at
+from searchers.nni import experiment
 from searchers.nni.tuners import name_of
 from tests.autola.runs import SMALL
 
@@ -30,13 +39,183 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def test_a_port_in_use_is_refused(refused):
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(experiment, "PAUSES", (0.01, 0.01))
+
+
+def test_a_port_in_use_is_refused(refused, quick):
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         told = refused(f"{SEARCH} --searcher random --portal-port {port}")
     assert f"portal port {port} is in use; choose another one: --portal-port {port + 1}" in told
+
+
+def test_a_port_that_the_last_experiment_still_holds_is_waited_for(quick, monkeypatch):
+    answers = iter([True, True, False])
+    monkeypatch.setattr(experiment, "_in_use", lambda port: next(answers))
+    experiment.wait_for_port(8080)
+    assert next(answers, None) is None
+
+
+class Manager:
+    """Stands for NNI's: it fails to start a number of times."""
+
+    failures: int
+    log: list[str]
+
+    def __init__(self, config):
+        self.log.append("made")
+
+    def start(self, port):
+        self.log.append(os.environ["NODE_OPTIONS"])
+        if self.log.count("made") <= self.failures:
+            raise RuntimeError("Cannot connect\nto localhost")
+
+    def stop(self):
+        self.log.append("stopped")
+
+
+@pytest.fixture
+def started(quick, monkeypatch):
+    """Starts an experiment whose manager fails at first; returns what was done."""
+    monkeypatch.setattr(experiment, "_in_use", lambda port: False)
+    module = ModuleType("nni.experiment")
+    module.Experiment = type("Failing", (Manager,), {})  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setitem(sys.modules, "nni", ModuleType("nni"))
+    monkeypatch.setitem(sys.modules, "nni.experiment", module)
+
+    def start(failures):
+        manager = module.Experiment  # pyright: ignore[reportAttributeAccessIssue]
+        manager.failures, manager.log = failures, []
+        run = object.__new__(experiment.Experiment)
+        run.port, run.loopback = 8080, True
+        run.config = SimpleNamespace(experiment_working_directory="run/nni")
+        with run:
+            return manager.log
+
+    return start
+
+
+def test_a_manager_that_does_not_start_is_started_again(started, monkeypatch):
+    monkeypatch.delenv("NODE_OPTIONS", raising=False)
+    assert started(2).count("made") == 3
+    assert "NODE_OPTIONS" not in os.environ
+
+
+def test_a_manager_that_never_starts_is_one_line(started):
+    with pytest.raises(InputError) as error:
+        started(9)
+    assert str(error.value) == (
+        "NNI's manager does not start, tried 3 times: 'Cannot connect to localhost'; "
+        "see run/nni, then --resume"
+    )
+
+
+LISTEN = """
+require("http").createServer().listen(%s function () {
+    console.log(this.address().address);
+    process.exit();
+});
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("0,", "127.0.0.1"),
+        ("'0', undefined,", "127.0.0.1"),
+        ("{port: 0},", "127.0.0.1"),
+        ("0, '0.0.0.0',", "0.0.0.0"),
+    ],
+)
+def test_the_portal_listens_on_the_loopback_unless_told_otherwise(started, given, address):
+    (options,) = {entry for entry in started(0) if entry.startswith("--require")}
+    spec = find_spec("nni_node")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    node = Path(spec.submodule_search_locations[0]) / "node"
+    told = subprocess.run(
+        [str(node), "-e", LISTEN % given],
+        env=os.environ | {"NODE_OPTIONS": options},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == f"{address}\n"
+
+
+OWN = """
+import autola
+from torch import nn
+
+@autola.operator("{name}")
+class Own(nn.Identity):
+    def __init__(self, channels):
+        super().__init__()
+"""
+
+
+@pytest.fixture
+def own_operator(monkeypatch):
+    """Registers an operator for this test alone, from a file or from the program itself."""
+
+    def register(module):
+        for entries in ("_entries", "_homes"):
+            monkeypatch.setattr(autola.OPERATORS, entries, dict(getattr(autola.OPERATORS, entries)))
+        code = OWN.format(name="own_one")
+        if module == "__main__":
+            exec(code, {"__name__": "__main__"})
+        else:
+            Path(f"{module}.py").write_text(code)
+            monkeypatch.syspath_prepend(os.getcwd())
+            monkeypatch.delitem(sys.modules, module, raising=False)
+            __import__(module)
+
+    return register
+
+
+def searched(**changes):
+    return autola.search(
+        "digits",
+        engine="nni",
+        searcher={"name": "random", "batch_size": 10},
+        data={"limit": 60},
+        width=8,
+        primitives=("none", "skip_connect", "own_one"),
+        experiment={"portal_port": free_port()},
+        **changes,
+    )
+
+
+def test_what_the_program_itself_registered_is_refused_from_python(own_operator, own_folder, monkeypatch):
+    own_operator("__main__")
+    monkeypatch.setattr(trials, "Experiment", None)
+    with pytest.raises(InputError, match=r"operator 'own_one' was registered in __main__, .*--import MODULE"):
+        searched(out="run")
+    assert not (own_folder / "run").exists()
+
+
+def test_what_a_module_registered_is_imported_by_every_trial(own_operator, monkeypatch):
+    own_operator("mine")
+    seen = []
+
+    class SeenError(Exception):
+        pass
+
+    def see(**given):
+        seen.append(given)
+        raise SeenError
+
+    monkeypatch.setattr(trials, "Experiment", see)
+    with pytest.raises(SeenError):
+        searched(out="run")
+    (given,) = seen
+    assert given["imports"] == ["mine"]
+    assert given["command"].endswith(" -m autola.trial mine")
+    assert str(Path.cwd()) in given["command"]
 
 
 @pytest.mark.parametrize(

@@ -80,3 +80,35 @@ def test_a_checkpoint_that_carries_code_is_refused_and_the_code_is_not_run(tmp_p
     with pytest.raises(InputError, match="code"):
         checkpoint.load(tmp_path)
     assert not target.exists()
+
+
+def test_damage_anywhere_falls_back_or_does_not_matter(tmp_path, caplog):
+    states(tmp_path, 1, 2)
+    newest = tmp_path / "step-000000002.pt"
+    content = newest.read_bytes()
+    for at in range(2, len(content), 5):
+        damaged = bytearray(content)
+        damaged[at] ^= 1 << at % 8
+        newest.write_bytes(damaged)
+        try:
+            state = checkpoint.load(tmp_path)
+        except InputError:  # it looks as if it carried code
+            continue
+        assert state is not None
+        assert torch.equal(state["weights"], torch.full((3,), float(state["step"]))), at
+
+
+def test_where_no_checkpoint_is_whole_that_is_said(tmp_path):
+    states(tmp_path, 1, 2)
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(
+        InputError, match=r"step-000000001\.pt is cut short, like the one after it, .*at step 0"
+    ):
+        checkpoint.load(tmp_path)
+
+
+def test_a_folder_in_the_place_of_a_checkpoint_is_one_line(tmp_path):
+    (tmp_path / "step-000000002.pt").mkdir()
+    with pytest.raises(InputError, match=r"cannot read .*Is a directory"):
+        checkpoint.load(tmp_path)

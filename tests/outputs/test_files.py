@@ -43,3 +43,14 @@ def test_a_full_disk_is_one_line_and_the_old_file_stays(tmp_path, monkeypatch, c
         write_text(tmp_path / "a.json", "new")
     assert (tmp_path / "a.json").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_full_disk_behind_the_error_of_a_library_is_seen(tmp_path):
+    def full(path):
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            raise RuntimeError("[enforce fail at inline_container.cc:664] unexpected pos 64 vs 0")
+
+    with pytest.raises(InputError, match="no space left"):
+        write_atomically(tmp_path / "a.pt", full)

@@ -7,8 +7,8 @@ import pickle
 import pytest
 import torch
 
-from outputs import run_directory
-from outputs.run_directory import RunDirectory, load_weights
+from outputs import run_directory, tensorboard
+from outputs.run_directory import RunDirectory, TakenError, load_weights
 from outputs.tensorboard import TensorBoardLog
 from search_space.errors import InputError
 from search_space.genotype import PUBLISHED
@@ -149,3 +149,114 @@ def test_tensorboard_events_hold_metrics_and_shares(run):
     events = EventAccumulator(str(run.path / "tensorboard")).Reload()
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [(8, 0.5)]
     assert [event.value for event in events.Scalars("shares/h1_h2/SE")] == [0.75]
+
+
+def logged(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    return [event.step for event in EventAccumulator(str(folder / "tensorboard")).Reload().Scalars("loss")]
+
+
+@pytest.mark.parametrize(
+    "stops", [[(0, 6), (6, 9)], [(0, 6), (0, 9)], [(0, 6), (3, 6), (3, 9)], [(0, 6), (4, 9)]]
+)
+def test_tensorboard_hides_what_a_resumed_run_does_again_and_nothing_else(tmp_path, monkeypatch, stops):
+    """Each start goes on after a step and ends at another; an epoch has three."""
+    seconds = iter(range(100, 200))
+    monkeypatch.setattr(tensorboard.time, "time", lambda: float(next(seconds)))
+    for begin, end in stops:
+        board = TensorBoardLog(tmp_path, begin)
+        for step in range(3, end + 1, 3):
+            if step > begin:
+                board.log(step, {"loss": 0.5})
+        board.close()
+    assert logged(tmp_path) == [3, 6, 9]
+
+
+def test_a_full_disk_while_events_are_written_is_one_line(tmp_path):
+    board = TensorBoardLog(tmp_path)
+    board.close()
+    board._file = open("/dev/full", "ab")  # noqa: SIM115, closed by the log
+    with pytest.raises(InputError, match="no space left"):
+        board.log(1, {"loss": 0.5})
+    board.close()
+
+
+def test_a_log_with_other_line_ends_and_a_mark_goes_on_with_all_its_lines(run):
+    for epoch in (1, 2):
+        run.log({"epoch": epoch, "epoch_seconds": 1.5})
+    run.save_checkpoint({"step": 2}, 2)
+    log = run.path / "metrics.jsonl"
+    log.write_bytes(b"\xef\xbb\xbf" + log.read_bytes().replace(b"\n", b"\r\n"))
+    run.log({"epoch": 3, "epoch_seconds": 1.5})
+    assert run.load_checkpoint() == {"step": 2}
+    assert [record["epoch"] for record in run.metrics()] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"epoch_seconds": 1}\n', "lacks lines: the newest checkpoint was written after 2"),
+        ("", "lacks lines"),
+        ('{"epo\n{"epoch_seconds": 1}\n', "metrics.jsonl is damaged in line 1"),
+        ('{"epoch_seconds": 1}\n{"epoch": 2}\n', "line 2 has no number as epoch_seconds"),
+        ("[1]\n[2]\n", "line 1 holds no JSON object"),
+        ("[" * 100_000 + "\n\n", "metrics.jsonl is damaged in line 1"),
+    ],
+)
+def test_a_damaged_log_is_refused_before_any_work(run, content, message):
+    for epoch in (1, 2):
+        run.log({"epoch": epoch, "epoch_seconds": 1.5})
+    run.save_checkpoint({"step": 2}, 2)
+    (run.path / "metrics.jsonl").write_text(content)
+    with pytest.raises(InputError, match=message):
+        run.load_checkpoint()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"sco', "cut short or not JSON .*; delete it to go on from the newest checkpoint"),
+        ("[1]", "holds no JSON object"),
+        ("[" * 100_000, "nested too deeply"),
+        (b"\xff\xfe", "no readable result.json"),
+    ],
+)
+def test_a_damaged_result_does_not_make_a_run_complete(run, content, message):
+    assert not run.complete()
+    content = content if isinstance(content, bytes) else content.encode()
+    (run.path / "result.json").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        run.complete()
+    (run.path / "result.json").write_bytes(b"\xef\xbb\xbf{}")
+    assert run.complete()
+
+
+def test_what_a_killed_process_was_making_is_removed_and_what_a_live_one_makes_is_not(tmp_path):
+    host = run_directory._machine()
+    for owner in (f"{host}-{2**22 + 1}", f"{host}-1", "00000000-7"):
+        (tmp_path / f".one.{owner}.abcdefgh").mkdir()
+    (tmp_path / ".my.notes").mkdir()
+    RunDirectory.create(tmp_path / "two", "{}", {}, {}).unlock()
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f".one.{host}-1.abcdefgh",
+        ".one.00000000-7.abcdefgh",
+        ".my.notes",
+        "two",
+    }
+
+
+def test_of_two_that_make_one_folder_at_once_the_second_is_told(tmp_path, monkeypatch):
+    path = tmp_path / "one"
+    real = run_directory.write_text
+
+    def first(target, text):
+        monkeypatch.setattr(run_directory, "write_text", real)
+        RunDirectory.create(path, "first", {}, {}).unlock()
+        real(target, text)
+
+    monkeypatch.setattr(run_directory, "write_text", first)
+    with pytest.raises(TakenError, match="exists already"):
+        RunDirectory.create(path, "second", {}, {})
+    assert [entry.name for entry in tmp_path.iterdir()] == ["one"]
+    assert RunDirectory(path).text("config.json") == "first"
