@@ -1,4 +1,4 @@
-"""Attention beside the module that it follows: copies, files, lost hooks, shared modules, and taken out again."""
+"""Attention beside the module that it follows: copies, files, lost hooks, shared modules, taken out again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from search_space.errors import InputError
 from supernet.attach import attach, attached, convert_norms, detach
@@ -131,7 +132,7 @@ def test_hooks_of_a_convolution_stay_and_computed_weights_are_refused() -> None:
     model(torch.ones(2, 3, 8, 8))
     assert seen == [1]
     model = small()
-    nn.utils.prune.l1_unstructured(model.conv1, "weight", 0.5)
+    prune.l1_unstructured(model.conv1, "weight", 0.5)
     with pytest.raises(InputError, match="the weight of 'conv1' is computed"):
         attach(model, "aw", ["conv1"])
 
