@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from search_space.genotype import PUBLISHED, Genotype
     from search_space.operator import OPERATORS, Gate, Operator, operator
     from search_space.space import SPACES, Space
-    from supernet.attach import attach
+    from supernet.attach import attach, attached, convert_norms, detach
     from supernet.backbones import build_backbone
+    from supernet.families import register_blocks
     from supernet.supernet import Supernet
 
 _HOMES = {
@@ -45,6 +46,10 @@ _HOMES = {
     "SPACES": "search_space.space",
     "Space": "search_space.space",
     "attach": "supernet.attach",
+    "attached": "supernet.attach",
+    "convert_norms": "supernet.attach",
+    "detach": "supernet.attach",
+    "register_blocks": "supernet.families",
     "build_backbone": "supernet.backbones",
     "Supernet": "supernet.supernet",
 }
@@ -60,11 +65,15 @@ __all__ = [
     "Space",
     "Supernet",
     "attach",
+    "attached",
     "benchmark",
     "build_backbone",
+    "convert_norms",
     "cost",
+    "detach",
     "load",
     "operator",
+    "register_blocks",
     "resume",
     "retrain",
     "search",

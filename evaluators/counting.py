@@ -13,7 +13,7 @@ from search_space.cell import Cell
 from search_space.convolution import ConvolutionOperator
 from search_space.errors import InputError
 from search_space.operator import Operator
-from supernet.attach import CHILD, INPUT_CHILD
+from supernet.hooks import CHILD, INPUT_CHILD
 from supernet.map_sizes import meta_copy, refused_images
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.fx import Proxy
 
 from search_space.errors import InputError
-from search_space.operator import Operator, Place
+from search_space.operator import Operator, Place, traced
 from search_space.state import State
 
 
@@ -27,9 +28,11 @@ class ConvolutionOperator(Operator):
     place: ClassVar[Place] = "conv"
     keeps_weight: ClassVar[bool] = False
     """Whether the convolution's own weight lives on, so that it can start as the plain convolution itself."""
+    text: str = ""
+    """The attention in the grammar where `attach` put it, empty elsewhere."""
 
     def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h2 w2"]:
-        return self.read(State(x))
+        return traced(self, x) if isinstance(x, Proxy) else self.read(State(x))
 
     def start_plain(self) -> None:
         """Scales what the operator adds to the convolution by a new weight `scale`, zero at first.
@@ -63,6 +66,35 @@ class FromConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[report
         """Both the convolution's and the operator's."""
         own = convolution_macs(self, shape[0], output_size(self, shape[2:]))
         return own + self.operator.macs(shape)  # pyright: ignore[reportCallIssue]
+
+
+HOOKS = (
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_is_full_backward_hook",
+)
+"""What a module keeps of the hooks that users hang on it."""
+
+
+def move_hooks(source: nn.Module, target: nn.Module) -> None:
+    """Hangs all forward and backward hooks of one module on another; their handles stay good."""
+    for name in HOOKS:
+        setattr(target, name, getattr(source, name))
+
+
+def plain_convolution(operator: ConvolutionOperator) -> nn.Conv2d | None:
+    """The convolution that an operator stands for, with its weight; None where the weight is gone."""
+    if not isinstance(operator, nn.Conv2d) or not operator.keeps_weight:
+        return None
+    conv = nn.Conv2d(**arguments_of(operator), device="meta").train(operator.training)
+    conv.weight, conv.bias = operator.weight, operator.bias
+    move_hooks(operator, conv)
+    return conv
 
 
 def arguments_of(conv: nn.Conv2d) -> dict[str, Any]:

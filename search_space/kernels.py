@@ -24,8 +24,31 @@ def pool_channels(
         planes: Groups of channels, each plane contiguous; one group serves all edges of the gate.
         gate: Factors of the channels for every edge; None for one edge a group and no factors.
     """
+    if steps_aside(planes, gate):
+        return _pooled(planes if gate is None else planes * gate[..., None])[0]
     pooled: Tensor = _PoolChannels.apply(planes, gate)
     return pooled
+
+
+def steps_aside(*values: Tensor | None) -> bool:
+    """Whether a backward of our own has no use: nothing is differentiated, or a tracer or transform of torch
+    works, which sees torch's own operators alone.
+    """
+    return (
+        torch.jit.is_tracing()
+        or torch.compiler.is_exporting()
+        or (not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None)
+        or not torch.is_grad_enabled()
+        or not any(value is not None and value.requires_grad for value in values)
+    )
+
+
+def _pooled(scaled: Float[Tensor, "b e c n"]) -> tuple[Float[Tensor, "b e 2 n"], Tensor]:
+    """Maximum and mean over the channels, and where the maximum is."""
+    b, e, c, n = scaled.shape
+    rows = scaled.reshape(b * e, c, 1, n).permute(0, 3, 1, 2)
+    maximum, index = F.max_pool2d_with_indices(rows, (c, 1))
+    return torch.cat((maximum.view(b, e, 1, n), scaled.mean(2, keepdim=True)), 2), index
 
 
 class _PoolChannels(torch.autograd.Function):
@@ -36,14 +59,13 @@ class _PoolChannels(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, planes: Tensor, gate: Tensor | None) -> Tensor:
         scaled = planes if gate is None else planes * gate[..., None]
-        b, e, c, n = scaled.shape
-        rows = scaled.reshape(b * e, c, 1, n).permute(0, 3, 1, 2)
-        maximum, index = F.max_pool2d_with_indices(rows, (c, 1))
+        pooled, index = _pooled(scaled)
+        c = scaled.shape[2]
         if c <= 256:
             index = index.to(torch.uint8)  # kept for backward: an eighth of the memory
         ctx.save_for_backward(planes if gate is not None else None, gate, index)
         ctx.channels = c
-        return torch.cat((maximum.view(b, e, 1, n), scaled.mean(2, keepdim=True)), 2)
+        return pooled
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -73,6 +95,9 @@ def separable(
     dilation: int = 1,
 ) -> Float[Tensor, "b o h w"]:
     """A depthwise convolution that keeps the size, then a 1x1 convolution in groups of i channels."""
+    if steps_aside(x, depthwise, pointwise):
+        between = _same_convolution(x, depthwise, dilation)
+        return F.conv2d(between, pointwise, groups=between.shape[1] // pointwise.shape[1])
     y: Tensor = _Separable.apply(*_as_autocast(x, depthwise, pointwise), dilation)
     return y
 

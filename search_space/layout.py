@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from search_space.kernels import steps_aside
+
 
 def is_channels_last(x: Float[Tensor, "b c h w"]) -> bool:
     """Whether the channels of a position lie side by side."""
@@ -16,12 +18,14 @@ def is_channels_last(x: Float[Tensor, "b c h w"]) -> bool:
 
 def to_planes(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """The map with each plane contiguous; its gradient comes back in the layout that the map has."""
-    planes: Tensor = _ToPlanes.apply(x) if is_channels_last(x) else x.contiguous()
+    planes: Tensor = _ToPlanes.apply(x) if is_channels_last(x) and not steps_aside(x) else x.contiguous()
     return planes
 
 
 def to_channels_last(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """The map with its channels side by side; its gradient comes back as planes."""
+    if steps_aside(x):
+        return x.contiguous(memory_format=torch.channels_last)
     last: Tensor = _ToChannelsLast.apply(x)
     return last
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.fx import Proxy
 
 from search_space.config import parse_text
 from search_space.errors import InputError, unknown
@@ -44,7 +45,12 @@ class Operator(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has to define read")
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return self.read(State(x))
+        return traced(self, x) if isinstance(x, Proxy) else self.read(State(x))
+
+
+def traced(module: nn.Module, x: Proxy) -> Any:
+    """An operator in a graph of `torch.fx`: one call of the module, as torch's own layers are."""
+    return x.tracer.create_proxy("call_module", x.tracer.path_of_module(module), (x,), {})  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Gate(Operator):

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from search_space.convolution import ConvolutionOperator, FromConvolution
+from search_space.convolution import ConvolutionOperator, FromConvolution, move_hooks, plain_convolution
 from search_space.errors import InputError
 from search_space.grammar import Term, label, parse_attention
+from supernet.hooks import CHILD, INPUT_CHILD, hang, hooks_on, listed, take_off
 from supernet.map_sizes import map_sizes
 from supernet.sites import Site, convolution_at, find_sites, named_sites
 
 M = TypeVar("M", bound=nn.Module)
-
-CHILD = "attention"
-"""Name of the child that holds the attention of a place."""
-
-INPUT_CHILD = "input_attention"
-"""The same where it transforms the module's input; one module may have both."""
 
 
 def attach(
@@ -36,14 +31,15 @@ def attach(
 ) -> M:
     """Inserts attention into a model, in place, and returns the model.
 
-    The module at each place keeps its name and its keys, so weights of the plain model load under their
-    original names; it gains a child `attention`, through which its output passes, or `input_attention` for
-    its input, between an activation and the convolution that reads it. An operator that stands for a
-    convolution takes its place: one that changes it (`aw`) has its weight under its key, one that does
-    something else (`aa`) has keys of its own, unless `identity` keeps the convolution beside it. State dicts
-    round-trip, and `torch.compile` and `torch.export` work on the result. Whatever replaces modules of the
-    backbone has to run before: it would leave the attention behind, unused. For torch's
-    `SyncBatchNorm.convert_sync_batchnorm` there is `convert_norms`.
+    The module at each place keeps its class, its name and its keys, so weights of the plain model load under
+    their original names. Its attention stands beside it, as `bn2_attention`, or `conv2_input_attention` where
+    it transforms the input, and is run by a hook of the module. An operator that stands for a convolution
+    takes its place under all of its names: one that changes it (`aw`) has its weight under its key, one that
+    does something else (`aa`) has keys of its own, unless `identity` keeps the convolution beside it.
+    State dicts round-trip, those of version 0.1 load, the model can be copied and pickled, and
+    `torch.compile`, `torch.export` and torch's tracers work on it. What rebuilds modules drops their hooks:
+    do that before, or the next forward pass says that attention is lost. `convert_norms` makes
+    `SyncBatchNorm`s that keep it. `detach` takes all of it out again.
 
     Args:
         model: A ResNet of autola, torchvision or timm; or any module, with `sites`.
@@ -62,7 +58,8 @@ def attach(
     terms = parse_attention(attention) if isinstance(attention, str) else attention
     placed = [(term, _sites(model, term, sites)) for term in terms]
     sizes = _sizes(model, placed, input_shape)
-    by_site, standing = dict[Site, list[nn.Module]](), dict[str, tuple[Term, ConvolutionOperator]]()
+    by_site = dict[Site, list[tuple[Term, nn.Module]]]()
+    standing = dict[str, tuple[Term, ConvolutionOperator]]()
     for term, places in placed:
         for site in places:
             if term.place == "conv":
@@ -74,13 +71,82 @@ def attach(
                 standing[site.name] = term, _stand_in(model, site, term, sizes.get(site.name), identity)
             else:
                 built = term.build(site.channels, sizes.get(site.name))
-                by_site.setdefault(site, []).append(FromIdentity(built) if identity else built)
+                by_site.setdefault(site, []).append((term, FromIdentity(built) if identity else built))
     _check_free(model, [site.name for site in by_site])
-    for name, (_, operator) in standing.items():
-        model.set_submodule(name, operator)
-    for site, modules in by_site.items():
-        insert(model, site, modules[0] if len(modules) == 1 else nn.Sequential(*modules))
+    for name, (term, operator) in standing.items():
+        operator.text = label((term,))
+        _replace(model, model.get_submodule(name), operator)
+    for site, pairs in by_site.items():
+        modules = [module for _, module in pairs]
+        text = label(tuple(term for term, _ in pairs))
+        insert(model, site, modules[0] if len(modules) == 1 else nn.Sequential(*modules), text)
     return model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attached:
+    """Attention at one place of a model.
+
+    Attributes:
+        place: Name of the module that it follows, or the convolution that it stands for.
+        attention: What it is, in the grammar.
+        position: Whether it transforms what the module gives or is given, or stands instead of it.
+        module: The attention.
+    """
+
+    place: str
+    attention: str
+    position: Literal["after", "before", "instead"]
+    module: nn.Module
+
+
+def attached(model: nn.Module) -> list[Attached]:
+    """What `attach` put into a model, in the order of its modules; empty for a plain model."""
+    found = list[Attached]()
+    for name, module in model.named_modules():
+        if isinstance(module, ConvolutionOperator) and module.text:
+            found.append(Attached(place=name, attention=module.text, position="instead", module=module))
+        for hook in hooks_on(module):
+            position = "before" if hook.before else "after"
+            found.append(Attached(place=name, attention=hook.text, position=position, module=hook.attention))
+    return found
+
+
+def detach(model: M) -> M:
+    """Takes all attention out of a model, in place, and returns the plain model.
+
+    Convolutions that `aw` and `dcn` changed keep their weights. Attention that a conversion of norms lost is
+    taken out too.
+
+    Raises:
+        InputError: If the weight of a convolution is gone, as where `aa` stands for it without `identity`.
+            The model is unchanged then.
+    """
+    standing = [place for place in attached(model) if place.position == "instead"]
+    gone = [
+        place.place
+        for place in standing
+        if not isinstance(place.module, nn.Conv2d) or not getattr(place.module, "keeps_weight", False)
+    ]
+    if gone:
+        raise InputError(
+            f"{listed(gone)}: the convolution that attention stands for there is gone; attach with "
+            "identity=True keeps it, or build the plain model anew"
+        )
+    take_off(model)
+    for place in standing:
+        assert isinstance(place.module, ConvolutionOperator)
+        conv = plain_convolution(place.module)
+        assert conv is not None, "an operator that keeps the weight has a convolution"
+        _replace(model, place.module, conv)
+    return model
+
+
+def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    """Puts a module where another is, under all of its names."""
+    names = [name for name, module in model.named_modules(remove_duplicate=False) if module is old]
+    for name in names:
+        model.set_submodule(name, new)
 
 
 def _sites(model: nn.Module, term: Term, names: Sequence[str] | Mapping[str, int] | None) -> list[Site]:
@@ -115,12 +181,18 @@ def _stand_in(
     """What stands for the convolution at a place, on its device, of its dtype and mode."""
     _check_free(model, [site.name])
     conv = convolution_at(model, site, term.name)
+    if conv._parameters.get("weight") is None:
+        raise InputError(
+            f"the weight of {site.name!r} is computed in each pass (weight norm, pruning), so {term.name} "
+            "cannot stand for it; make it a plain weight first: remove_weight_norm, prune.remove"
+        )
     operator = term.build(conv, size)
     assert isinstance(operator, ConvolutionOperator)
     if identity and operator.keeps_weight:
         operator.start_plain()
     elif identity:
         operator = FromConvolution(conv, operator)
+    move_hooks(conv, operator)
     return operator.to(device=conv.weight.device, dtype=conv.weight.dtype).train(conv.training)
 
 
@@ -133,28 +205,39 @@ def attach_cells(model: M, build: Callable[[Site], nn.Module]) -> M:
     return model
 
 
-def insert(model: nn.Module, site: Site, attention: nn.Module) -> None:
-    """Passes what a module gives, or is given, through `attention`, which becomes its child."""
-    module = model.get_submodule(site.name)
+def insert(model: nn.Module, site: Site, attention: nn.Module, text: str = "cell") -> None:
+    """Passes what a module gives, or is given, through `attention`, which becomes part of the model."""
+    name = _last(model, site)
+    module = model.get_submodule(name)
     parameter = next(chain(module.parameters(), model.parameters()), None)
     if parameter is not None:
         attention.to(device=parameter.device, dtype=parameter.dtype)
-    module.__class__ = _attended(type(module), site.before)
-    module.add_module(INPUT_CHILD if site.before else CHILD, attention.train(module.training))
+    hang(model, name, attention.train(module.training), text, before=site.before)
+
+
+def _last(model: nn.Module, site: Site) -> str:
+    """The module whose output is that of a place: the last one of a Sequential, unless others use it too."""
+    name, module = site.name, model.get_submodule(site.name)
+    while type(module).forward is nn.Sequential.forward and module._modules and not site.before:
+        last = next(reversed(module._modules))
+        child = module.get_submodule(last)
+        if sum(other is child for _, other in model.named_modules(remove_duplicate=False)) > 1:
+            break
+        name, module = f"{name}.{last}", child
+    return name
 
 
 def convert_norms(model: nn.Module) -> None:
     """Makes every batch norm a `SyncBatchNorm`, in place; attention stays, unlike with torch's own."""
-    attended = {
-        name: INPUT_CHILD in module._modules
-        for name, module in model.named_modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm)
-        and {CHILD, INPUT_CHILD} & module._modules.keys()
-    }
+    attended = [
+        (name, module, hooks_on(module)) for name, module in model.named_modules(remove_duplicate=False)
+    ]
     nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    for name, before in attended.items():
-        module = model.get_submodule(name)
-        module.__class__ = _attended(type(module), before)
+    for name, before, hooks in attended:
+        module = model.get_submodule(name) if hooks else before
+        if module is not before:
+            for hook in hooks:
+                hook.hang_on(module)
 
 
 class FromIdentity(nn.Module):
@@ -176,19 +259,19 @@ class FromIdentity(nn.Module):
 def _check_free(model: nn.Module, names: Iterable[str]) -> None:
     for name in names:
         module = model.get_submodule(name)
-        if hasattr(module, CHILD) or hasattr(module, INPUT_CHILD) or isinstance(module, ConvolutionOperator):
+        if hooks_on(module) or isinstance(module, ConvolutionOperator):
             raise InputError(f"{name!r} has attention already; attach to the plain model")
 
 
-@cache
-def _attended(module: type[nn.Module], before: bool) -> type[nn.Module]:
-    """A subclass whose output, or input, passes through its attention, as torch's parametrizations do it."""
-
-    class Attended(module):
-        def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-            if before:
-                return super().forward(self.get_submodule(INPUT_CHILD)(args[0]), *args[1:], **kwargs)
-            return self.get_submodule(CHILD)(super().forward(*args, **kwargs))
-
-    Attended.__name__ = Attended.__qualname__ = f"Attended{module.__name__}"
-    return Attended
+__all__ = [
+    "CHILD",
+    "INPUT_CHILD",
+    "Attached",
+    "FromIdentity",
+    "attach",
+    "attach_cells",
+    "attached",
+    "convert_norms",
+    "detach",
+    "insert",
+]

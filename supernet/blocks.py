@@ -13,8 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from search_space.errors import InputError
+from supernet.families import FAMILIES, family_of
 from supernet.mixed import MixedEdges
-from supernet.sites import NORM_OF_PLACE
 
 GRAPHS = 64
 """Most graphs that are compiled of one block's code: a few widths, with and without gradients of the
@@ -27,11 +27,13 @@ def blocks(model: nn.Module) -> list[nn.Module]:
     Raises:
         InputError: If there are none.
     """
-    found = [module for module in model.modules() if type(module).__name__ in NORM_OF_PLACE]
+    known = ((module, family_of(module)) for module in model.modules())
+    found = [module for module, family in known if family is not None and not family.is_pyramid]
     if not found:
+        names = sorted(name for name, family in FAMILIES.items() if not family.is_pyramid)
         raise InputError(
             f"{type(model).__name__} has no block that autola knows, to compile or to compute again; "
-            f"known are {', '.join(NORM_OF_PLACE)}"
+            f"known are {', '.join(names)}"
         )
     return found
 
@@ -89,6 +91,8 @@ class Recomputed:
 @cache
 def _recomputed(module: type[nn.Module]) -> type[nn.Module]:
     class RecomputedBlock(Recomputed, module):
+        wraps_forward = True
+
         def forward(self, *args: Any) -> Tensor:
             if not torch.is_grad_enabled():
                 return super().forward(*args)

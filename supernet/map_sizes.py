@@ -30,7 +30,9 @@ def map_sizes(
     twin = meta_copy(model).eval()
     sizes = dict[str, tuple[int, int]]()
 
-    def record(name: str, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+    def record(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if not isinstance(output, Tensor):
+            raise InputError(f"{name!r} gives a {type(output).__name__}, which has no height and width")
         h, w = output.shape[-2:]
         before = sizes.get(name, (0, 0))
         sizes[name] = (max(h, before[0]), max(w, before[1]))

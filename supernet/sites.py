@@ -13,6 +13,7 @@ from search_space.convolution import ConvolutionOperator
 from search_space.errors import InputError, unknown
 from search_space.grammar import FPN
 from search_space.operator import Place
+from supernet.families import BlockFamily, family_of, namesakes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,42 +29,6 @@ class Site:
     name: str
     channels: int
     before: bool = False
-
-
-PYRAMID = "FeaturePyramidNetwork"
-"""Class of torchvision's feature pyramids."""
-
-NORM_OF_PLACE: Mapping[str, Mapping[Place, str | tuple[str, ...]]] = {
-    "BasicBlock": {"block": "bn2", "inner": "bn2"},
-    "Bottleneck": {"block": "bn3", "inner": "bn2"},
-    "WideBlock": {"block": "conv2", "inner": "conv2"},
-    "SeparableBlock": {"block": ("bn1", "bn2"), "inner": "bn2"},
-    "_InvertedResidual": {"block": "layers.7", "inner": "layers.4"},
-}
-"""Blocks by class name (ours, torchvision's and timm's agree): the norm each place follows, or what ends a
-block that has its norms before its convolutions. SE-MobileNet's size asks for a module after both norms.
-Where attention goes in MnasNet is our reading: no source that we have says it."""
-
-CONVOLUTION_OF_BLOCK: Mapping[str, tuple[str, ...]] = {
-    "BasicBlock": ("conv1",),
-    "Bottleneck": ("conv2",),
-    "WideBlock": ("conv1",),
-    "SeparableBlock": ("conv2",),
-    "_InvertedResidual": ("layers.6",),
-    PYRAMID: ("inner_blocks", "layer_blocks"),
-}
-"""The convolution of a block that operators at the place "conv" stand for, or the modules that hold it:
-the first 3x3 of a residual block, the pointwise one of MobileNet's, the one that ends MnasNet's, a pyramid's
-lateral and output ones."""
-
-READER_OF_ACTIVATION: Mapping[str, str] = {
-    "BasicBlock": "conv2",
-    "Bottleneck": "conv3",
-    "WideBlock": "conv2",
-    "SeparableBlock": "conv2",
-    "_InvertedResidual": "layers.6",
-}
-"""The convolution that reads the activation of a block's (first) 3x3 convolution: the place "activation"."""
 
 
 def find_sites(
@@ -83,11 +48,16 @@ def find_sites(
         InputError: If the backbone has no block of a known family, or no such stage.
     """
     sites = _all_sites(model, place)
-    if not sites:
+    others = namesakes(model)
+    if others or not sites:
+        kind, verb = ("convolutions", "stand for") if place == "conv" else ("modules", "follow")
+        lacks, own = "has no residual block that autola knows", ""
+        if others:
+            lacks = f"has blocks of {others[0]}, which autola does not know"
+            own = f", or say where they take it: autola.register_blocks({others[0].rpartition('.')[2]}, ...)"
         raise InputError(
-            f"{type(model).__name__} has no residual block that autola knows; "
-            f"in Python, name the {'convolutions' if place == 'conv' else 'modules'} that attention should "
-            f"{'stand for' if place == 'conv' else 'follow'}: attach(model, attention, sites=[...])"
+            f"{type(model).__name__} {lacks}; in Python, name the {kind} that attention should {verb}: "
+            f"attach(model, attention, sites=[...]){own}"
         )
     stage_of = _stages(model, sites)
     known = sorted({stage for stage in stage_of.values() if stage not in ("", FPN)})
@@ -98,6 +68,14 @@ def find_sites(
             raise InputError(f"{type(model).__name__} has no stage {missing[0]} to attach to; it has: {has}")
         return [site for site in sites if stage_of[site] in wanted]
     dropped = set(known[:-last_stages] if last_stages else ())
+    if last_stages and known and "" in stage_of.values():
+        if len(known) < last_stages:
+            lost = next(site.name for site in sites if not stage_of[site])
+            raise InputError(
+                f"{type(model).__name__} has no last {last_stages} stages: {lost!r} is in none, and the "
+                f"others are called {', '.join(known)}; give [stages=...] or sites=[...]"
+            )
+        dropped.add("")
     if set(stage_of.values()) != {FPN}:
         dropped.add(FPN)
     return [site for site in sites if stage_of[site] not in dropped]
@@ -106,35 +84,29 @@ def find_sites(
 def _all_sites(model: nn.Module, place: Place) -> list[Site]:
     sites = list[Site]()
     for name, module in model.named_modules():
-        kind = type(module).__name__
-        if place == "activation":
-            reader = READER_OF_ACTIVATION.get(kind, "")
-            channels = getattr(_child(module, reader), "in_channels", None)
+        family = family_of(module)
+        if family is None:
+            continue
+        prefix = f"{name}." if name else ""
+        if place == "block" and family.is_pyramid:
+            sites += _before_convolutions(module, name, family)
+        elif place == "activation":
+            channels = getattr(_child(module, family.activation), "in_channels", None)
             if isinstance(channels, int):
-                sites.append(
-                    Site(name=f"{name}.{reader}" if name else reader, channels=channels, before=True)
-                )
-            continue
-        if place == "block" and kind == PYRAMID:
-            sites += _before_convolutions(module, name)
-            continue
-        if place == "conv":
-            found = _convolutions_of_block(module)
+                sites.append(Site(name=prefix + family.activation, channels=channels, before=True))
         else:
-            norms = NORM_OF_PLACE.get(kind, {}).get(place, ())
-            found = [norms] if isinstance(norms, str) else norms
-        for inner in found:
-            child = _child(module, inner)
-            channels = None if child is None else _channels(child)
-            if channels is not None:
-                sites.append(Site(name=f"{name}.{inner}" if name else inner, channels=channels))
+            parts = _convolutions_of_block(module, family) if place == "conv" else family.followed(place)
+            for part in parts:
+                child = _child(module, part)
+                channels = None if child is None else _channels(child)
+                if channels is not None:
+                    sites.append(Site(name=prefix + part, channels=channels))
     return sites
 
 
-def _convolutions_of_block(module: nn.Module) -> list[str]:
+def _convolutions_of_block(module: nn.Module, family: BlockFamily) -> list[str]:
     """Names of the convolutions of a block that the place "conv" is about."""
-    held = CONVOLUTION_OF_BLOCK.get(type(module).__name__, ())
-    return [inner for name in held if _child(module, name) for inner in _convolutions(module, name)]
+    return [inner for name in family.conv if _child(module, name) for inner in _convolutions(module, name)]
 
 
 def _child(module: nn.Module, name: str) -> nn.Module | None:
@@ -147,7 +119,7 @@ def _child(module: nn.Module, name: str) -> nn.Module | None:
     return module
 
 
-def _before_convolutions(pyramid: nn.Module, name: str) -> list[Site]:
+def _before_convolutions(pyramid: nn.Module, name: str, family: BlockFamily) -> list[Site]:
     """Right before every lateral and output convolution of a feature pyramid.
 
     Source: Zhu et al., "An Attention Module for Convolutional Neural Networks", ICANN 2021, where SE and CBAM
@@ -159,7 +131,7 @@ def _before_convolutions(pyramid: nn.Module, name: str) -> list[Site]:
             channels=int(pyramid.get_submodule(inner).in_channels),  # pyright: ignore[reportArgumentType]
             before=True,
         )
-        for inner in _convolutions_of_block(pyramid)
+        for inner in _convolutions_of_block(pyramid, family)
     ]
 
 
@@ -186,10 +158,10 @@ def _stages(model: nn.Module, sites: Sequence[Site]) -> dict[Site, str]:
 
 def _stage(name: str) -> str:
     parts = name.split(".")
-    if FPN in parts or parts[0] in CONVOLUTION_OF_BLOCK[PYRAMID]:
+    if FPN in parts or parts[0] in ("inner_blocks", "layer_blocks"):
         return FPN
-    stage = next((re.fullmatch(r"layer(\d)", part) for part in parts if part.startswith("layer")), None)
-    return stage[1] if stage else ""
+    stages = (re.fullmatch(r"(?:layer|stage)(\d)", part) for part in parts)
+    return next((stage[1] for stage in stages if stage), "")
 
 
 def convolution_at(model: nn.Module, site: Site, operator: str) -> nn.Conv2d:
@@ -222,13 +194,14 @@ def named_sites(model: nn.Module, names: Sequence[str] | Mapping[str, int]) -> l
     """
     if isinstance(names, str):
         raise InputError(f"sites is a list of names: sites=[{names!r}]")
-    modules = dict(model.named_modules())
+    modules = dict(model.named_modules(remove_duplicate=False))
     sites = list[Site]()
     for name in names:
         if name not in modules or not name:
             raise unknown("place", name, [known for known in modules if known])
-        if any(name == site.name for site in sites):
-            raise InputError(f"place {name!r} is named twice; chain attentions as in 'se+hoga' instead")
+        if twice := next((site.name for site in sites if modules[site.name] is modules[name]), None):
+            also = "" if name == twice else f", also as {twice!r}"
+            raise InputError(f"place {name!r} is named twice{also}; chain attentions as in 'se+hoga' instead")
         if isinstance(modules[name], nn.Linear):
             raise InputError(f"{name!r} is a Linear: it gives no map that attention could transform")
         channels = names[name] if isinstance(names, Mapping) else _channels(modules[name])
@@ -248,12 +221,29 @@ def named_sites(model: nn.Module, names: Sequence[str] | Mapping[str, int]) -> l
     return sites
 
 
+RESHAPING = (nn.Flatten, nn.Unflatten, nn.PixelShuffle, nn.PixelUnshuffle, nn.Fold, nn.Unfold)
+"""Modules without weights after which the channels are others."""
+
+
 def _channels(module: nn.Module) -> int | None:
-    if isinstance(module, nn.Sequential) and len(module):
-        return _channels(module[-1])
     for attribute in ("out_channels", "num_features", "num_channels"):
         value = getattr(module, attribute, None)
         if isinstance(value, int):
             return value
     mean = getattr(module, "running_mean", None)  # all that torchvision's frozen norms have
-    return len(mean) if isinstance(mean, Tensor) else None
+    if isinstance(mean, Tensor):
+        return len(mean)
+    family = family_of(module)
+    if family is not None and family.block:
+        last = _child(module, family.block[-1])
+        return None if last is None else _channels(last)
+    if isinstance(module, nn.Sequential):
+        for child in reversed(module):
+            channels = _channels(child)
+            if (
+                channels is not None
+                or isinstance(child, RESHAPING)
+                or next(child.parameters(), None) is not None
+            ):
+                return channels
+    return None

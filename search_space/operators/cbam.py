@@ -25,15 +25,20 @@ class SpatialGate(Gate):
     """Scales each position by a gate computed from the maximum and mean over its channels.
 
     x * sigmoid(BN(conv 7x7([max; mean]))), the momentum of the norm 0.01 as in the authors' code.
+
+    Args:
+        mean_only: Whether the convolution reads the mean alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mean_only: bool = False) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
+        self.mean_only = mean_only
+        self.conv = nn.Conv2d(1 if mean_only else 2, 1, 7, padding=3, bias=False)
         self.norm = nn.BatchNorm2d(1, momentum=0.01)
 
     def gate(self, state: State) -> Float[Tensor, "b 1 h w"]:
-        return torch.sigmoid(self.norm(self.conv(state.channel_pool)))
+        pooled = state.x.mean(1, keepdim=True) if self.mean_only else state.channel_pool
+        return torch.sigmoid(self.norm(self.conv(pooled)))
 
 
 @operator("cbam")
@@ -43,9 +48,9 @@ class CBAM(Gate):
 
     y = x * channel(x), out = y * spatial(y); the channel gate is an MLP with biases shared by mean and
     maximum. `CBAM` is the primitive of the public AutoLA space (reduction 4).
-    Two forms cost less: `cbam[maxpool]` has no spatial gate, `cbam[spatial]` has it after a channel gate from
-    the mean alone (a reading: Zhu et al., "An Attention Module for Convolutional Neural Networks", ICANN
-    2021, name them and say no more).
+    Two forms cost less, those of Zhu et al., "An Attention Module for Convolutional Neural Networks", ICANN
+    2021: `cbam[maxpool]` has no spatial gate, and `cbam[spatial]` has no maximum in either gate, so that its
+    spatial gate reads the mean over the channels alone.
     Differs from the source: the hidden layer has at least one unit; weights start as PyTorch's defaults
     (the authors' code starts the norm's weight at 0).
 
@@ -62,7 +67,7 @@ class CBAM(Gate):
         super().__init__()
         pooled = SqueezeExcite if form == "spatial" else AverageMaxExcite
         self.channel = pooled(channels, reduction=reduction, bias=True)
-        self.spatial = None if form == "maxpool" else SpatialGate()
+        self.spatial = None if form == "maxpool" else SpatialGate(mean_only=form == "spatial")
 
     def gate(self, state: State) -> Float[Tensor, "b c h_or_1 w_or_1"]:
         channel = self.channel.gate(state)

@@ -39,6 +39,9 @@ class SimAM(Gate):
         self.regularization = regularization
 
     def gate(self, state: State) -> Float[Tensor, "b c h w"]:
+        if state.x.dtype == torch.float16 or state.x.dtype == torch.bfloat16:
+            # A sum of squares over the map overflows in half precision.
+            return self.gate(state.like(state.x.float())).to(state.x.dtype)
         x = state.x
         apart = (x - state.spatial_mean[:, :, None, None]).square()
         variance = apart.sum((2, 3), keepdim=True) / max(1, x.shape[2] * x.shape[3] - 1)

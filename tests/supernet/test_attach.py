@@ -15,10 +15,10 @@ from torchvision.models.resnet import Bottleneck
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from search_space.operator import OPERATORS
-from supernet.attach import CHILD, FromIdentity, attach, convert_norms
+from supernet.attach import CHILD, FromIdentity, attach, attached, convert_norms
 from supernet.backbones import build_backbone
 from supernet.backbones.cifar_resnet import CifarResNet
-from supernet.sites import NORM_OF_PLACE
+from supernet.families import family_of
 from tests.alone import alone
 from tests.modules import image, num_parameters, scrambled
 
@@ -68,9 +68,9 @@ def test_every_block_of_every_family_gets_it(name: str, attention: str) -> None:
     attended_shapes = {key: tensor.shape for key, tensor in model.state_dict().items()}
     assert {key: attended_shapes.get(key) for key in shapes} == shapes
     added = set(attended_shapes) - set(shapes)
-    assert all(f".{CHILD}." in key for key in added)
-    attended = {key.partition(f".{CHILD}.")[0] for key in added}
-    num_blocks = sum(type(module).__name__ in NORM_OF_PLACE for module in plain.modules())
+    assert all(f"_{CHILD}." in key for key in added)
+    attended = {key.partition(f"_{CHILD}.")[0] for key in added}
+    num_blocks = sum(family_of(module) is not None for module in plain.modules())
     per_block = 2 if attention == "cbam+hoga" and "layer1.0.bn3" in attended else 1
     assert len(attended) == num_blocks * per_block
     assert model.eval()(torch.empty(2, 3, 64, 64, device="meta")).shape == (2, 10)
@@ -83,7 +83,7 @@ def test_weights_of_the_plain_model_load(name: str) -> None:
     result = model.load_state_dict(plain.state_dict(), strict=False)
     assert not result.unexpected_keys
     assert result.missing_keys
-    assert all(f".{CHILD}." in key for key in result.missing_keys)
+    assert all(f"_{CHILD}." in key for key in result.missing_keys)
     x = torch.ones(1, 3, 33, 35)
     assert torch.equal(model.eval()(x), plain.eval()(x))
 
@@ -132,7 +132,7 @@ def test_in_a_basic_block_it_follows_the_last_norm() -> None:
     model = scrambled(attach(small(), "hoga")).eval()
     block: Any = model.get_submodule("layer2.0")
     x = image(2, 8, 5, 7)
-    attention = block.bn2.attention
+    attention = block.bn2_attention
     inner = nn.functional.batch_norm(
         block.conv2(block.bn1(block.conv1(x)).relu()),
         block.bn2.running_mean,
@@ -149,9 +149,9 @@ def test_in_a_bottleneck_hoga_is_inside_and_se_at_the_end(bottleneck: type[nn.Mo
     model: Any = scrambled(nn.Sequential(bottleneck(32, 8))).eval()
     plain = copy.deepcopy(model)[0]
     attach(model, "hoga+se[reduction=4]")
-    scrambled(model[0].bn2.attention, 1)
-    scrambled(model[0].bn3.attention, 2)
-    hoga, se = model[0].bn2.attention, model[0].bn3.attention
+    scrambled(model[0].bn2_attention, 1)
+    scrambled(model[0].bn3_attention, 2)
+    hoga, se = model[0].bn2_attention, model[0].bn3_attention
     assert [type(hoga).__name__, type(se).__name__] == ["Cell", "SqueezeExcite"]
     x = image(2, 32, 5, 7)
     y = plain.bn1(plain.conv1(x)).relu()
@@ -165,7 +165,7 @@ def test_terms_run_in_their_order() -> None:
     plain = small().double().eval()
     plain.load_state_dict(model.state_dict(), strict=False)
     x = image(2, 8, 5, 7)
-    first, second = model.get_submodule("layer1.0.bn1.attention")
+    first, second = model.get_submodule("layer1.0.bn1_attention")
     assert [type(first).__name__, type(second).__name__] == ["SqueezeExcite", "CBAM"]
     expected = second(first(plain.get_submodule("layer1.0.bn1")(x)))
     assert_equal(model.get_submodule("layer1.0.bn1")(x), expected)
@@ -177,14 +177,14 @@ def test_a_users_module_takes_every_operator(name: str) -> None:
     plain = Users().double()
     plain.load_state_dict(model.state_dict(), strict=False)
     x = image(2, 3, 11, 9)
-    expected = model.stem.attention(plain.stem(x)) * 0.5
-    expected = model.pool.attention(plain.pool(expected))
+    expected = model.stem_attention(plain.stem(x)) * 0.5
+    expected = model.pool_attention(plain.pool(expected))
     assert_equal(model(x, scale=0.5), expected, through=model)
 
 
 def test_parsed_terms_will_do() -> None:
     model = attach(Users(), parse_attention("se"), ["stem"])
-    assert type(model.get_submodule("stem.attention")) is type(OPERATORS["se"].build(8))
+    assert type(model.get_submodule("stem_attention")) is type(OPERATORS["se"].build(8))
 
 
 def test_none_changes_nothing() -> None:
@@ -198,8 +198,7 @@ def test_attended_modules_stay_what_they_were() -> None:
     model = attach(small(), "se")
     norm = model.get_submodule("layer1.0.bn2")
     assert isinstance(norm, nn.BatchNorm2d)
-    assert type(norm).__name__ == "AttendedBatchNorm2d"
-    assert type(norm) is type(model.get_submodule("layer2.0.bn2"))
+    assert type(norm) is nn.BatchNorm2d
 
 
 # Kind, device and mode of the backbone.
@@ -208,7 +207,7 @@ def test_attended_modules_stay_what_they_were() -> None:
 @pytest.mark.parametrize("place", ["stem", "pool"])
 def test_attention_has_the_kind_of_the_backbone(place: str) -> None:
     model = attach(Users().double().eval(), "hoga", {place: 8})
-    attention = model.get_submodule(f"{place}.attention")
+    attention = model.get_submodule(f"{place}_attention")
     assert {parameter.dtype for parameter in attention.parameters()} == {torch.float64}
     assert not any(module.training for module in attention.modules())
     assert model(image(1, 3, 7, 9)).dtype == torch.float64
@@ -240,7 +239,7 @@ def test_copies_are_independent() -> None:
     before = model(x)
     twin = copy.deepcopy(model)
     assert torch.equal(twin(x), before)
-    scrambled(twin.get_submodule("layer1.0.bn2.attention"), 1)
+    scrambled(twin.get_submodule("layer1.0.bn2_attention"), 1)
     assert torch.equal(model(x), before)
     assert not torch.equal(twin(x), before)
 
@@ -250,7 +249,7 @@ def test_training_reaches_the_attention() -> None:
     model(image(2, 3, 9, 7)).square().sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
     model.eval()
-    assert not model.get_submodule("layer1.0.bn2.attention").training
+    assert not model.get_submodule("layer1.0.bn2_attention").training
 
 
 COMPILED = """
@@ -352,7 +351,7 @@ def test_a_model_half_attended_is_refused_whole() -> None:
     model = attach(small(), "se", ["layer2.0.bn2"])
     with pytest.raises(InputError, match=r"'layer2\.0\.bn2' has attention already"):
         attach(model, "se")
-    assert not hasattr(model.get_submodule("layer1.0.bn2"), CHILD)
+    assert [place.place for place in attached(model)] == ["layer2.0.bn2"]
 
 
 def test_unknown_families_ask_for_places() -> None:

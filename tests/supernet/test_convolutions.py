@@ -191,9 +191,9 @@ def test_the_block_uses_it() -> None:
 def test_what_follows_a_convolution_follows_its_stand_in() -> None:
     model = scrambled(attach(small(), "aw+se", ["layer1.0.conv1"])).eval()
     conv = model.layer1[0].conv1
-    assert type(conv).__name__ == "AttendedAWConvolution"
+    assert type(conv).__name__ == "AWConvolution"
     x = image(2, 8, 5, 7)
-    assert_equal(conv(x), conv.attention(conv.read(_state(x))))
+    assert_equal(conv(x), model.layer1[0].conv1_attention(conv.read(_state(x))))
     alone = attach(small(), "aw", ["layer1.0.conv1"])
     se = num_parameters(OPERATORS["se"].build(8, bias=False))
     assert macs(model, SHAPE) - macs(alone, SHAPE) == se, "the attention behind it is counted"

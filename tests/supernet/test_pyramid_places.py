@@ -30,9 +30,9 @@ def test_gates_stand_right_before_the_convolutions() -> None:
     plain = scrambled(pyramid())
     attended = attach(pyramid(), "se[reduction=4]")
     gated = [name for name, module in attended.named_modules() if isinstance(module, SqueezeExcite)]
-    assert gated == [f"{name}.{INPUT_CHILD}" for name in NAMES]
+    assert gated == [f"{name.replace('.', '_')}_{INPUT_CHILD}" for name in NAMES]
     scrambled(attended).load_state_dict(plain.state_dict(), strict=False)
-    gates = {name: attended.get_submodule(f"{name}.{INPUT_CHILD}") for name in NAMES}
+    gates = {name: attended.get_submodule(f"{name.replace('.', '_')}_{INPUT_CHILD}") for name in NAMES}
     widths = [gate.squeeze.in_features for gate in gates.values() if isinstance(gate, SqueezeExcite)]
     assert widths == [8, 16, 32, 32]
 

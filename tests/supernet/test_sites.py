@@ -8,7 +8,8 @@ from torch import nn
 
 from search_space.errors import InputError
 from supernet.backbones import build_backbone
-from supernet.sites import NORM_OF_PLACE, Site, find_sites, named_sites
+from supernet.families import FAMILIES
+from supernet.sites import Site, find_sites, named_sites
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_bottlenecks_differ_by_place() -> None:
 def test_models_without_known_blocks_are_refused(place) -> None:
     with pytest.raises(InputError, match=r"^Sequential has no residual block .* sites=\[\.\.\.\]\)$"):
         find_sites(nn.Sequential(nn.Conv2d(3, 4, 1)), place)
-    assert all(set(norms) == {"block", "inner"} for norms in NORM_OF_PLACE.values())
+    assert all(family.is_pyramid or (family.block and family.inner) for family in FAMILIES.values())
 
 
 def user_model() -> nn.Module:

@@ -20,6 +20,7 @@ from search_space.space import HOGA, Space
 from supernet.attach import attach
 from supernet.backbones import build_backbone
 from supernet.backbones.cifar_resnet import CifarResNet
+from supernet.families import register_blocks
 from supernet.supernet import FORMS, Supernet, copy_weights, one_hot
 from tests.equality import assert_equal
 from tests.modules import image, num_parameters, scrambled
@@ -123,6 +124,9 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.bn2(x).mean((2, 3))
+
+
+register_blocks(BasicBlock, block="bn2")
 
 
 def test_softmax_of_the_alphas_is_the_default() -> None:
