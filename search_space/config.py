@@ -67,13 +67,13 @@ def to_json(value: object) -> str:
 
 
 def read_text(path: str | Path, what: str) -> str:
-    """Reads a user's text file.
+    """Reads a user's text file; a byte order mark, which some editors write first, is dropped.
 
     Raises:
         InputError: If there is no such file, it cannot be read, or it is not UTF-8 text.
     """
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"no {what} at {path}") from None
     except UnicodeDecodeError:

@@ -179,3 +179,10 @@ def test_unknown_names_fill_one_line(name: str, num_known: int) -> None:
     text = str(unknown("dish", name, (f"{i:_>30}" for i in range(num_known))))
     assert len(text.splitlines()) == 1
     assert len(text) < MOST_SHOWN + 32 * MOST_NAMED + 60
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
+def test_text_with_a_byte_order_mark_is_read_as_without(tmp_path: Path, ending: bytes) -> None:
+    path = tmp_path / "marked.json"
+    path.write_bytes(b"\xef\xbb\xbf" + b"[1," + ending + b"2]" + ending)
+    assert read_text(path, "list") == "[1,\n2]\n"
