@@ -16,6 +16,7 @@ from supernet.backbones import build_backbone
 from supernet.backbones.cifar_resnet import CifarResNet
 from supernet.sites import Site, find_sites
 from tests.alone import alone
+from tests.equality import assert_equal
 from tests.modules import image, num_parameters, scrambled
 
 ATTENTIONS = ["ga:1111", "ga:0010", "dynamic"]

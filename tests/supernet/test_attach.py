@@ -20,6 +20,7 @@ from supernet.backbones import build_backbone
 from supernet.backbones.cifar_resnet import CifarResNet
 from supernet.families import family_of
 from tests.alone import alone
+from tests.equality import assert_equal
 from tests.modules import image, num_parameters, scrambled
 
 RESNETS = ["resnet18", "resnet34", "resnet50", "resnet101", "wide_resnet50_2"]

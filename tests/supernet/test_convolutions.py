@@ -21,6 +21,7 @@ from supernet.backbones import build_backbone
 from supernet.backbones.cifar_resnet import CifarResNet
 from supernet.sites import find_sites, named_sites
 from tests.alone import alone
+from tests.equality import assert_equal
 from tests.modules import image, num_parameters, scrambled
 
 NAMES = [name for name, recipe in OPERATORS.items() if recipe.place == "conv"]

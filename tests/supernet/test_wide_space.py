@@ -21,6 +21,7 @@ from supernet.attach import attach
 from supernet.backbones.cifar_resnet import CifarResNet
 from supernet.supernet import Supernet, copy_weights, one_hot
 from tests.alone import alone
+from tests.equality import assert_equal
 from tests.modules import image, scrambled
 
 WIDE = SPACES["hoga_wide"]
