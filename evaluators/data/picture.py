@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evaluators.data.decode import as_rgb
 from search_space.errors import InputError
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def open_rgb(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
-    """Decodes a picture; grey, CMYK, palette and 16-bit ones become RGB, as by Pillow's `convert`.
+    """Decodes a picture; grey, CMYK, palette and 16-bit ones become RGB, as by `as_rgb`.
 
     A turn that the camera noted (EXIF) is not applied: COCO's annotations are made for the pixels as stored.
 
@@ -27,7 +28,7 @@ def open_rgb(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
 
     try:
         with Image.open(path) as file:
-            picture = file.convert("RGB")
+            picture = as_rgb(file)
     except FileNotFoundError:
         raise InputError(f"no picture at {path}") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
