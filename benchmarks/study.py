@@ -30,6 +30,7 @@ import torch
 import tyro
 
 import autola
+from autola.tables import Table
 from outputs.files import write_text
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.space import SPACES
@@ -129,6 +130,7 @@ def train(item: Item, options: Options) -> dict[str, Any]:
             width=item.width,
             train={"epochs": item.epochs, "batch_size": 128, "validation_fraction": 0.0, "select": "last"},
         )
+    assert isinstance(table, Table)
     (row,) = table.rows
     genotype = cells(options).get(item.name)
     return {

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 
 convolution_backward = torch.ops.aten.convolution_backward
 
@@ -35,9 +36,9 @@ def steps_aside(*values: Tensor | None) -> bool:
     works, which sees torch's own operators alone.
     """
     return (
-        torch.jit.is_tracing()
+        torch._C._is_tracing()
         or torch.compiler.is_exporting()
-        or (not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None)
+        or (not torch.compiler.is_compiling() and _functorch.peek_interpreter_stack() is not None)
         or not torch.is_grad_enabled()
         or not any(value is not None and value.requires_grad for value in values)
     )

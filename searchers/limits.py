@@ -179,7 +179,7 @@ class Limits:
         """
         import torch
 
-        constants = dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]]()
+        constants: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
         columns = [column for column, name in enumerate(self.space.primitives) if name != NONE]
         costs = [
             [self.tables[limit.metric].operators[name] / self.most(limit) for name in self.space.candidates]

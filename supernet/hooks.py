@@ -106,7 +106,7 @@ class Watch:
         self.handle = model.register_forward_hook(self)
 
     def __call__(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if torch.compiler.is_compiling() or torch.jit.is_tracing() or _is_fx_tracing():
+        if torch.compiler.is_compiling() or torch._C._is_tracing() or _is_fx_tracing():
             return
         missed = [hook for hook in self.hooks if not hook.ran]
         for hook in self.hooks:

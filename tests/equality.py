@@ -6,9 +6,10 @@ Numerical Algorithms", section 4.2), and each term may itself be such a sum. So 
 
     SAFETY x eps x numbers x largest
 
-at most, where `numbers` counts what the longest chain of sums adds up: the entries of the reference and,
-where they went through a network, its weights and what each of its layers gives; and `largest` is the
-largest entry of the reference as a whole: among the gradients of one network some are 0 but for rounding.
+at most, where `numbers` is what the longest chain of sums adds up: the entries of the reference, or,
+where they went through a network, the inputs of its widest layer times its number of layers; and
+`largest` is the largest entry of the reference as a whole: among the gradients of one network some are 0
+but for rounding.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ SAFETY = 4.0
 SHORTEST = 512
 """Numbers behind any result at least: small references come from longer sums."""
 
+LOOSEST = 1e-6
+"""A relative bound above this would pass over a changed constant."""
+
 Tensors = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
 
@@ -37,13 +41,15 @@ def bound(theirs: Tensors, through: nn.Module | None = None) -> float:
     values = list(_named(theirs).values())
     numbers = sum(value.numel() for value in values)
     if through is not None:
-        leaves = sum(1 for module in through.modules() if not any(module.children()))
-        numbers += sum(parameter.numel() for parameter in through.parameters())
-        numbers += leaves * max(value.numel() for value in values)
+        layers = sum(1 for module in through.modules() if not any(module.children()))
+        widest = max((weight[0].numel() for weight in through.parameters() if weight.dim() > 1), default=1)
+        numbers = layers * widest
     real = [value for value in values if value.is_floating_point()]
     largest = max((value.abs().max().item() for value in real if value.numel()), default=0.0)
     eps = max((torch.finfo(value.dtype).eps for value in real), default=0.0)
-    return SAFETY * eps * max(numbers, SHORTEST) * largest
+    relative = SAFETY * eps * max(numbers, SHORTEST)
+    assert relative < LOOSEST, f"a bound of {relative:.1e} would pass over real faults; compare in float64"
+    return relative * largest
 
 
 def assert_equal(ours: Tensors, theirs: Tensors, *, through: nn.Module | None = None) -> None:

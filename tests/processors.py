@@ -27,7 +27,7 @@ def numeric_tests() -> list[str]:
     return sorted(
         str(path.relative_to(ROOT))
         for path in (ROOT / "tests").rglob("test_*.py")
-        if "import assert_equal" in path.read_text(encoding="utf-8")
+        if "from tests.equality import" in path.read_text(encoding="utf-8")
     )
 
 
@@ -53,7 +53,8 @@ def main(arguments: list[str]) -> int:
         }
         workers = max(1, (os.cpu_count() or 1) // threads)
         command = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), *numeric_tests(), *arguments]
-        failed = failed or subprocess.run(command, cwd=ROOT, env=environment).returncode
+        code = subprocess.run(command, cwd=ROOT, env=environment).returncode
+        failed = failed or code
     return failed
 
 

@@ -15,6 +15,7 @@ from autola.configs import DeviceConfig
 from autola.runtime import make_fabric, started_processes
 from outputs.run_directory import RunDirectory
 from search_space.errors import InputError
+from tests.equality import assert_equal
 from tests.evaluators.pictures import write_pictures
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,6 @@ import sys
 from autola import drive
 from autola.cli import main
 from evaluators.train import Training
-from tests.equality import assert_equal
 real = Training.advance
 def advance(self):
     if self.step == 7:

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from evaluators.cost import activation_bytes
 from search_space.errors import InputError
 from search_space.operator import OPERATORS
+from tests.equality import assert_equal
 from tests.modules import image, num_parameters, scrambled
 
 SMALL: dict[str, Any] = {"heads": 2, "kappa": 0.75, "upsilon": 0.5, "least": 3, "size": (5, 7)}
@@ -155,7 +156,6 @@ import resource, sys
 import torch
 from search_space.operator import OPERATORS
 from tests.search_space.test_aa import explicit
-from tests.equality import assert_equal
 
 module = OPERATORS["aa"].build(64, kappa=0.25, upsilon=0.25, heads=8, size=56)
 x = torch.randn(8, 64, 56, 56, requires_grad=True)

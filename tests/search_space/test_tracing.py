@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ def test_transforms_and_traces_see_torchs_own_operators(name: str) -> None:
     gate(x).square().sum().backward()
     for key, weight in gate.named_parameters():
         torch.testing.assert_close(found[key], weight.grad)
-    traced = torch.jit.trace(gate, x, check_trace=False)
+    traced: Any = torch.jit.trace(gate, x, check_trace=False)
     torch.jit.save(traced, io.BytesIO())
     torch.testing.assert_close(traced(x), gate(x))
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.equality import assert_equal
+
 ROOT = Path(__file__).parents[2]
 
 # Norms use their running statistics: with those of a batch, each process would use its own share's.
@@ -20,7 +22,6 @@ from lightning.fabric import Fabric
 from searchers.darts import Darts
 from search_space.space import HOGA
 from tests.searchers.problems import small_problem
-from tests.equality import assert_equal
 
 processes, place = int(sys.argv[1]), sys.argv[2]
 fabric = Fabric(accelerator="cpu", devices=processes, precision="64-true")

@@ -138,7 +138,6 @@ import torch
 from supernet.attach import attach
 from supernet.backbones.cifar_resnet import CifarResNet
 from tests.supernet.compiled import check_compiled_and_exported
-from tests.equality import assert_equal
 
 for attention in sys.argv[1:]:
     torch.manual_seed(0)

@@ -258,7 +258,6 @@ import torch
 from supernet.attach import attach
 from supernet.backbones.cifar_resnet import CifarResNet
 from tests.supernet.compiled import check_compiled_and_exported
-from tests.equality import assert_equal
 
 torch.manual_seed(0)
 model = attach(CifarResNet((1,), 5, 3, 8), "hoga+se", identity=True).double()

@@ -241,7 +241,6 @@ import torch
 from supernet.attach import attach
 from supernet.backbones.cifar_resnet import CifarResNet
 from tests.supernet.compiled import check_compiled_and_exported
-from tests.equality import assert_equal
 
 for attention, options in (("aw+se", {"identity": True}), ("aa", {"input_shape": (3, 9, 7)})):
     torch.manual_seed(0)

@@ -104,7 +104,6 @@ def test_timm_is_imported_by_those_who_need_it() -> None:
 import sys
 from autola.commands.list import everything
 from evaluators.cost import measure
-from tests.equality import assert_equal
 everything()
 measure("cifar_resnet8", "se+simam+ga:0010", latency=False, activation=False)
 assert not any(name.partition(".")[0] == "timm" for name in sys.modules)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.equality import assert_equal
 from tests.evaluators.dense import write_people, write_scenes
 
 pytestmark = pytest.mark.slow
@@ -29,7 +30,6 @@ from evaluators.tasks.keypoints import Keypoints
 from evaluators.tasks.segmentation import Segmentation
 from evaluators.train import Training
 from search_space.grammar import parse_attention
-from tests.equality import assert_equal
 
 def told(truth, results, kind):
     return {"AP": len(results), "sum": sum(sum(each["keypoints"]) + each["score"] for each in results)}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.equality import assert_equal
 from tests.evaluators.coco_squares import write_squares
 
 ROOT = Path(__file__).parents[3]
@@ -28,7 +29,6 @@ from evaluators.tasks.coco_detection import CocoDetection
 from evaluators.train import Training
 from search_space.grammar import parse_attention
 from supernet.networks.detectors import DetectorConfig
-from tests.equality import assert_equal
 
 root, out, processes = sys.argv[1], sys.argv[2], int(sys.argv[3])
 torch.set_num_threads(1)
