@@ -74,7 +74,8 @@ class DeviceConfig:
     machines: int = 1
     """Machines, where autola is started on each by hand; torchrun and Slurm say it themselves."""
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """Of the arithmetic; mixed keeps weights, alphas, statistics and losses in float32."""
+    """Number format of the arithmetic; the mixed ones compute in half precision and keep weights, alphas,
+    statistics and losses in float32."""
     compile: bool = False
     """Compile the network block by block by torch.compile: faster steps after minutes of compiling."""
     recompute: bool = False
@@ -139,13 +140,14 @@ class SearchConfig(DeviceConfig):
     cuda_graph: bool = False
     """Record a step as CUDA graphs and replay it: no launches of single kernels. On one GPU alone."""
     seed: int = 0
-    """Of everything drawn."""
+    """Seed of everything drawn: weights, order of the images, crops, operators."""
     target: tuple[str, ...] = ()
     """What the network may cost at most: macs<=48M, params<=300k, latency<=2.5x (times the plain network,
     measured on this device), joined by commas where they hold together. Each one given is a search of its
     own; several give a Pareto front."""
     target_weight: float = 1.0
-    """Of the expected cost's excess over a limit, as a share of that, in the loss of the alphas."""
+    """Weight, in the loss of the alphas, of how far the expected cost exceeds a limit, relative to the limit;
+    higher keeps to the limit sooner and looks less at the images."""
     engine: Literal["process", "nni"] = "process"
     """Where a search runs: in this process, or as an NNI experiment, every candidate in a process of its own;
     that is for black-box searchers."""
@@ -225,5 +227,5 @@ class RetrainConfig(DeviceConfig):
             )
 
     def smoke(self) -> RetrainConfig:
-        """The same, small enough to see the whole path in minutes on a CPU."""
+        """A copy small enough to see the whole path in minutes on a CPU."""
         return replace(self, task=self.task.smoke(), train=self.train.smoke(), seeds=self.seeds[:1])

@@ -24,7 +24,7 @@ class Row:
     scores: tuple[float, ...]
     """Test score of each seed."""
     seconds: float
-    """Of training, a seed, on this machine."""
+    """Seconds of training, averaged over seeds, on the machine that trained."""
 
     @property
     def mean(self) -> float:

@@ -51,7 +51,7 @@ class Options:
     form: Literal["plain", "grouped"] = "grouped"
     """How the supernet is computed."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    """Of the arithmetic."""
+    """Number format of the arithmetic."""
     compile: bool = False
     """Compile block by block; the time it takes is in `first_steps_s`."""
     cuda_graph: bool = False

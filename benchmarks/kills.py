@@ -37,7 +37,7 @@ class Options:
     """What to kill, and how often."""
 
     commands: tuple[str, ...] = tuple(COMMANDS)
-    """Of search, retrain and front."""
+    """Commands to kill: search, retrain, front."""
     kills: int = 20
     """Kills a command."""
     seed: int = 0

@@ -42,7 +42,7 @@ class Options:
     """Makes a tabular benchmark."""
 
     name: str = "digits"
-    """Of the table."""
+    """Name of the table."""
     preset: str = "digits"
     """Recipe and data: a preset of `autola retrain`."""
     root: str | None = None
@@ -50,7 +50,7 @@ class Options:
     limit: int | None = None
     """Training images; the preset's own if left out."""
     epochs: int | None = None
-    """Of every training; the preset's own if left out."""
+    """Epochs of every training; the preset's own if left out."""
     space: str = HOGA_SMALL.name
     """A registered space of a few hundred genotypes."""
     genotypes: int = 20

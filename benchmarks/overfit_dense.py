@@ -38,7 +38,7 @@ class Options:
     task: Literal["coco-keypoints", "segmentation"] = "coco-keypoints"
     """What is learned."""
     head: Literal["fcn", "deeplabv3"] = "fcn"
-    """Of segmentation."""
+    """Network on top of the backbone where the task is segmentation."""
     backbone: str = "resnet18"
     """Its ResNet."""
     attentions: tuple[str, ...] = ("none", "se", "hoga")
@@ -48,13 +48,13 @@ class Options:
     crop: int | None = None
     """Side of the squares of a picture that are trained on; its height if left out."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    """Of the arithmetic."""
+    """Number format of the arithmetic."""
     steps: int = 300
     """Steps of all persons or pictures."""
     learning_rate: float = 1e-3
-    """Of Adam."""
+    """Learning rate of Adam."""
     seed: int = 0
-    """Of weights and order."""
+    """Seed of the weights and of the order of the images."""
 
 
 def few_people(setting: KeypointSetting) -> KeypointSetting:

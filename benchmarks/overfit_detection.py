@@ -53,9 +53,9 @@ class Options:
     report: int = 50
     """Steps between two lines about the loss, on standard error."""
     learning_rate: float = 5e-4
-    """Of Adam."""
+    """Learning rate of Adam."""
     seed: int = 0
-    """Of weights and order."""
+    """Seed of the weights and of the order of the images."""
 
 
 def overfit(options: Options, attention: str) -> dict[str, Any]:

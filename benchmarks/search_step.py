@@ -41,7 +41,7 @@ class Options:
     recompute: bool = False
     """Also time the grouped form whose blocks are computed again in the backward pass."""
     seed: int = 0
-    """Of weights and images."""
+    """Seed of the weights and of the images."""
     json: bool = False
     """Print one JSON object alone."""
 

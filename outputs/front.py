@@ -24,7 +24,7 @@ class Point:
     score: float
     """Accuracy on the second half: of the candidate's training, or with the supernet's weights."""
     costs: dict[str, float]
-    """Of the network: macs, params, and latency in ms where that was limited."""
+    """Costs of the network: macs, params, and latency in ms where that was limited."""
     on_front: bool = False
     """Whether no other one is as good in everything, and better in something."""
 

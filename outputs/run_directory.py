@@ -204,7 +204,7 @@ class RunDirectory:
             self.write_json(SHARES, rows)
 
     def shares(self) -> dict[tuple[int, int], dict[str, float]] | None:
-        """Of every edge (node, state): the share of each primitive; None where the searcher has none."""
+        """Share of each primitive on every edge (node, state); None where the searcher has none."""
         if not self.has(SHARES):
             return None
         try:

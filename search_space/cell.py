@@ -19,7 +19,7 @@ from search_space.operators.squeeze_excite import SqueezeExcite
 from search_space.state import State, add_all
 
 REDUCTION = 8
-"""Of the cell's own two channel gates: the public evaluation network's, in search as well."""
+"""Reduction of the cell's own two channel gates: the public evaluation network's, in search as well."""
 
 
 class Edges(Protocol):

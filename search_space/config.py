@@ -52,12 +52,12 @@ def parse(kind: type[T], value: object, where: str) -> T:
 
 
 def parse_json(kind: type[T], text: str | bytes, where: str) -> T:
-    """The same from JSON text."""
+    """Builds a `kind` from JSON text; see `parse`."""
     return _read(adapter(kind).validate_json, text, where)
 
 
 def parse_text(kind: Any, text: str, where: str) -> Any:
-    """The same from the bare text of one value: "8" for an int, "false" for a bool."""
+    """Builds a `kind` from the bare text of one value: "8" for an int, "false" for a bool; see `parse`."""
     return _read(adapter(kind).validate_strings, text, where)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from searchers.searches.problem import Problem
 
 Shares = Mapping[tuple[int, int], Mapping[str, float]]
-"""Of every edge (node, state): the share of each primitive."""
+"""Share of each primitive on every edge (node, state)."""
 
 
 class Search(Job, Protocol):

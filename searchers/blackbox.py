@@ -45,7 +45,7 @@ class BlackBox(SearcherConfig):
     min_learning_rate: float = 0.0
     """At the end of the cosine."""
     weight_decay: float = 5e-4
-    """Of the weights."""
+    """Weight decay of the weights; higher keeps them smaller."""
     clip: float = 5.0
     """Largest norm of the gradient; 0 for no clipping."""
 
@@ -80,7 +80,7 @@ class BlackBox(SearcherConfig):
         raise NotImplementedError(f"{type(self).__name__} has to define propose")
 
     def proposer(self, candidates: Candidates) -> Proposer:
-        """The same with the candidates given; it may keep what it worked out of the history so far."""
+        """A proposal rule for the given candidates; it may keep what it worked out of the history so far."""
         return partial(self.propose, candidates)
 
     def start(self, problem: Problem) -> Search:

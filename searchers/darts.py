@@ -25,8 +25,9 @@ class Darts(Differentiable):
     """DARTS: a step of the alphas on one half, then a step of the weights on the other."""
 
     order: Order = "first"
-    """Of the alphas' gradient: at the present weights ("first", train_search.py:43), or through one step
-    of them ("second", eq. 7): exactly, or estimated as in the paper's code ("finite_difference", eq. 8)."""
+    """Order of the alphas' gradient: at the present weights ("first", train_search.py:43), or through one
+    step of them ("second", eq. 7): exactly, or estimated as in the paper's code ("finite_difference", eq.
+    8)."""
 
     @property
     def recordable(self) -> bool:

@@ -25,7 +25,8 @@ class Evolution(BlackBox):
     population: int = 100
     """Trials that are alive: the youngest (appendix A: P = 100); the first ones are drawn uniformly."""
     sample: int = 25
-    """Of them drawn, with replacement; the best is the parent (appendix A: S = 25)."""
+    """Members of the population drawn, with replacement; the best is the parent, so higher is greedier
+    (appendix A: S = 25)."""
     shared: bool = True
     """Whether one supernet judges all candidates; without it each is trained."""
     epochs: int = 50

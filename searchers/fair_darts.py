@@ -24,13 +24,15 @@ class FairDarts(Differentiable):
     """Fair DARTS: every operator has a weight of its own in 0 ... 1, and a loss that asks it to decide."""
 
     learning_rate: float = 0.005
-    """Of the weights' SGD at first (train_search.py)."""
+    """Learning rate of the weights' SGD at the first step; higher trains faster and less stably
+    (train_search.py)."""
     min_learning_rate: float = 1e-3
     """At the end of the cosine (train_search.py)."""
     weight_decay: float = 3e-4
-    """Of the weights (train_search.py)."""
+    """Weight decay of the weights; higher keeps them smaller (train_search.py)."""
     alpha_betas: tuple[float, float] = (0.9, 0.999)
-    """Of the alphas' Adam (train_search.py; 3e-3 and 1e-3 as well)."""
+    """Decay rates of the averages in the alphas' Adam; higher remembers longer (train_search.py; 3e-3 and
+    1e-3 as well)."""
     zero_one: float = 10.0
     """Factor of the zero-one loss (train_search.py: aux_loss_weight)."""
 

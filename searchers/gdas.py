@@ -32,9 +32,11 @@ class Gdas(Differentiable):
     nesterov: bool = True
     """Whether the weights' momentum is Nesterov's (the same; decay 5e-4 as well)."""
     alpha_learning_rate: float = 3e-4
-    """Of the alphas' Adam (the search script; betas and decay as well)."""
+    """Learning rate of the alphas' Adam; higher settles sooner and less surely (the search script; betas and
+    decay as well)."""
     temperature: float = 10.0
-    """Of the softmax at first (the search script: tau_max)."""
+    """Temperature of the softmax at the first epoch; higher draws more evenly (the search script:
+    tau_max)."""
     min_temperature: float = 0.1
     """In the last epoch, reached along a line (the search script: tau_min)."""
 

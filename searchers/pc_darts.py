@@ -27,13 +27,14 @@ class PcDarts(Differentiable):
     batch_size: int = 256
     """Images a step, from each half (train_search.py)."""
     learning_rate: float = 0.1
-    """Of the weights' SGD at first (train_search.py)."""
+    """Learning rate of the weights' SGD at the first step; higher trains faster and less stably
+    (train_search.py)."""
     min_learning_rate: float = 1e-3
     """At the end of the cosine (train_search.py)."""
     weight_decay: float = 3e-4
-    """Of the weights (train_search.py)."""
+    """Weight decay of the weights; higher keeps them smaller (train_search.py)."""
     alpha_learning_rate: float = 6e-4
-    """Of the alphas' Adam (train_search.py)."""
+    """Learning rate of the alphas' Adam; higher settles sooner and less surely (train_search.py)."""
     alpha_warmup: float = 0.3
     """Share of the epochs, at first, in which the alphas rest (train_search.py: 15 of 50)."""
     parts: int = 4

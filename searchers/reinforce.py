@@ -22,9 +22,11 @@ class Reinforce(BlackBox):
     trials: int = 1000
     """Candidates."""
     policy_learning_rate: float = 0.01
-    """Of Adam on the logits (NATS-Bench, reinforce.py:5)."""
+    """Learning rate of Adam on the logits; higher settles sooner and less surely (NATS-Bench,
+    reinforce.py:5)."""
     baseline_momentum: float = 0.9
-    """Of the moving average of scores that is the baseline (NATS-Bench, reinforce.py:233)."""
+    """Momentum of the moving average of scores that is the baseline; higher remembers longer (NATS-Bench,
+    reinforce.py:233)."""
     shared: bool = True
     """Whether one supernet judges all candidates; without it each is trained."""
     epochs: int = 50

@@ -24,23 +24,24 @@ class Differentiable(SearcherConfig):
     batch_size: int = 128
     """Images a step, from each half (train_search.py:25)."""
     learning_rate: float = 0.025
-    """Of the weights' SGD at first (train_search.py:26)."""
+    """Learning rate of the weights' SGD at the first step; higher trains faster and less stably
+    (train_search.py:26)."""
     min_learning_rate: float = 1e-4
     """At the end of the cosine (train_search.py:27)."""
     momentum: float = 0.9
-    """Of the weights' SGD (train_search.py:28)."""
+    """Momentum of the weights' SGD; higher averages gradients over more steps (train_search.py:28)."""
     nesterov: bool = False
     """Whether that momentum is Nesterov's."""
     weight_decay: float = 5e-4
-    """Of the weights (train_search.py:29)."""
+    """Weight decay of the weights; higher keeps them smaller (train_search.py:29)."""
     clip: float = 5.0
     """Largest norm of the weights' gradient; 0 for no clipping (train_search.py:41)."""
     alpha_learning_rate: float = 3e-3
-    """Of the alphas' Adam (train_search.py:44)."""
+    """Learning rate of the alphas' Adam; higher settles sooner and less surely (train_search.py:44)."""
     alpha_betas: tuple[float, float] = (0.5, 0.999)
-    """Of the alphas' Adam (architect.py:18)."""
+    """Decay rates of the averages in the alphas' Adam; higher remembers longer (architect.py:18)."""
     alpha_weight_decay: float = 1e-3
-    """Of the alphas (train_search.py:45)."""
+    """Weight decay of the alphas; higher keeps the operators closer together (train_search.py:45)."""
     alpha_warmup: float = 0.0
     """Share of the epochs, at first, in which the alphas rest."""
     derive: Literal[Rule, "perturbation"] = "argmax"

@@ -28,9 +28,9 @@ class Sgas(Differentiable):
     min_learning_rate: float = 1e-3
     """At the end of the cosine (train_search.py; 0.025 at first as well)."""
     weight_decay: float = 3e-4
-    """Of the weights (train_search.py)."""
+    """Weight decay of the weights; higher keeps them smaller (train_search.py)."""
     alpha_learning_rate: float = 3e-4
-    """Of the alphas' Adam (train_search.py)."""
+    """Learning rate of the alphas' Adam; higher settles sooner and less surely (train_search.py)."""
     before: float = 0.18
     """Share of the epochs before the first decision (train_search.py: 9 of 50)."""
     after: float = 0.1

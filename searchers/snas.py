@@ -24,7 +24,7 @@ class Snas(Differentiable):
     """SNAS: mixtures drawn from a concrete distribution; one loss trains weights and alphas at once."""
 
     temperature: float = 1.0
-    """Of the softmax at first (chosen here)."""
+    """Temperature of the softmax at the first epoch; higher draws more evenly (chosen here)."""
     min_temperature: float = 0.1
     """In the last epoch, reached by equal factors (chosen here)."""
 

@@ -107,7 +107,7 @@ class _Group(nn.Module):
 
     @property
     def edge_names(self) -> list[str]:
-        """Of every edge, as in the state dict of the plain form."""
+        """Name of every edge, as in the state dict of the plain form."""
         return [edge_name(node, self.source) for node in self.nodes]
 
     def mix(self, state: State, columns: Sequence[Tensor]) -> list[tuple[int, Tensor]]:

@@ -16,7 +16,7 @@ CHILD = "attention"
 """End of the name of a module that holds the attention of a place."""
 
 INPUT_CHILD = "input_attention"
-"""The same where it transforms the module's input; one module may have both."""
+"""Ending of the name where attention transforms the module's input; one module may have both."""
 
 _is_fx_tracing = getattr(_symbolic_trace, "is_fx_symbolic_tracing", _symbolic_trace.is_fx_tracing)
 

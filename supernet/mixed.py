@@ -24,7 +24,7 @@ class Mixing:
         self._weights: Tensor | None = None
         self._columns: dict[tuple[int, ...], tuple[Tensor, ...]] = {}
         self.chosen: Sequence[int] | None = None
-        """Of every edge the column that alone is computed; None where all are."""
+        """Column that alone is computed on every edge; None where all are."""
 
     def select(self, rows: tuple[int, ...]) -> None:
         """Announces some edges, whose weights are then selected once a forward pass, for all cells."""

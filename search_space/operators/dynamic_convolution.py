@@ -73,6 +73,6 @@ class DynamicConvolution(Operator):
         return x + self.gamma * y.flatten(1, 2)
 
     def macs(self, shape: torch.Size) -> int:
-        """Of the linear map that gives the taps, and of the taps."""
+        """Multiply-accumulates of the linear map that gives the taps, and of the taps."""
         b, c, h, w = shape
         return b * h * w * c * self.kernel_size**2 * (self.heads + 1)

@@ -55,7 +55,7 @@ class TimmOperator(Operator):
         return self.module(state.x)
 
     def macs(self, shape: torch.Size) -> int:
-        """Of its convolutions, linear layers and matrix products."""
+        """Multiply-accumulates of its convolutions, linear layers and matrix products."""
         parameter = next(self.parameters(), torch.empty(0))
         x = torch.empty(shape, device=parameter.device, dtype=parameter.dtype)
         with FlopCounterMode(display=False) as counter:

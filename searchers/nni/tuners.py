@@ -234,7 +234,8 @@ class RegularizedTuner(NniTuner):
     population: int = 100
     """Trials that are alive (NNI's default, the paper's)."""
     sample: int = 25
-    """Of them drawn, with replacement; the best is the parent (NNI's default, the paper's)."""
+    """Members of the population drawn, with replacement; the best is the parent, so higher is greedier (NNI's
+    default, the paper's)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

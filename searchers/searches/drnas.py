@@ -24,7 +24,7 @@ class DrNasSearch(DifferentiableSearch[DrNas]):
     """
 
     def concentrations(self) -> Tensor:
-        """Of the Dirichlet distribution of every edge."""
+        """Concentrations of the Dirichlet distribution of every edge."""
         return (F.elu(self.supernet.alphas) + 1).clamp(min=LEAST)
 
     def relaxed(self) -> Tensor:

@@ -19,7 +19,7 @@ class GdasSearch(DifferentiableSearch[Gdas]):
     """
 
     def temperature(self) -> float:
-        """Of the present epoch."""
+        """Temperature of the present epoch."""
         first, last = self.config.temperature, self.config.min_temperature
         return first + (last - first) * min(1.0, self.epoch / max(1, self.config.epochs - 1))
 

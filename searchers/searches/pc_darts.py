@@ -24,7 +24,7 @@ class PcDartsSearch(DifferentiableSearch[PcDarts]):
         return [alphas, self.betas]
 
     def edge_weights(self) -> Tensor:
-        """Of every edge its weight among the edges of its node, as a column."""
+        """Weight of every edge among the edges of its node, as a column."""
         counts = range(1, self.problem.space.num_nodes + 1)
         return torch.cat([betas.softmax(0) for betas in self.betas.split(list(counts))])[:, None]
 

@@ -104,7 +104,7 @@ class Watch:
         return bool(self.eigenvalues) and self.eigenvalues[-1][0] == epoch
 
     def growth(self) -> float | None:
-        """Of the eigenvalue's average over the last window against the one before; None where it has none."""
+        """Growth of the eigenvalue's average over the last two windows; None where there are not two."""
         size = self.config.window
         values = [value for _, value in self.eigenvalues]
         if len(values) < 2 * size:

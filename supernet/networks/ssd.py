@@ -34,7 +34,7 @@ BLOCKS = ((256, 512, 2), (256, 512, 2), (128, 256, 2), (128, 256, 1), (128, 256,
 """Hidden channels, channels and stride of each block after the backbone."""
 
 IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet, which the backbone's trained weights expect."""
+"""Mean and deviation of ImageNet's channels, which the backbone's trained weights expect."""
 
 
 class ShortResNet(nn.Module):
