@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -167,3 +168,14 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_pages_name_no_machine(page: Path) -> None:
     assert not re.search(r"(?<![\w.~])/(work|home|root|tmp|Users)/", page.read_text(encoding="utf-8"))
+
+
+def test_the_map_names_files_and_contracts_that_are_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z_]+/[a-z_/.]*)`", page)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    layers = contracts["contracts"][0]["layers"]
+    drawing = next(block.text for block in blocks(ROOT / "docs" / "architecture.md"))
+    assert sorted(layers, key=drawing.index) == layers, "from the top floor down"
