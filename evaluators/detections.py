@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.data.coco import CocoSet
+from evaluators.evaluating import evaluating
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,7 +47,6 @@ def _plain(output: Mapping[str, Tensor]) -> list[tuple[list[float], int, float]]
     return list(zip(sides.tolist(), output["labels"].tolist(), output["scores"].double().tolist()))
 
 
-@torch.no_grad()
 def to_list(
     network: nn.Module, picture: Image.Image, classes: Sequence[str], first_label: int
 ) -> list[dict[str, Any]]:
@@ -60,9 +60,8 @@ def to_list(
     """
     parameter = next(network.parameters())
     pixels = torch.from_numpy(np.asarray(picture.convert("RGB")).transpose(2, 0, 1).copy())
-    training = network.training
-    (output,) = network.eval()([pixels.to(parameter.device, parameter.dtype) / 255])
-    network.train(training)
+    with evaluating(network) as ask:
+        (output,) = ask([pixels.to(parameter.device, parameter.dtype) / 255])
     found = [
         {
             "class": classes[label - first_label],

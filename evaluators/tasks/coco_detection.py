@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from evaluators.data.boxes import BoxSamples, Changes, as_list
@@ -44,6 +43,7 @@ class CocoDetection(TaskConfig):
     """Boxes around the objects of COCO, or of any data in its layout."""
 
     preset = "coco-faster-rcnn"
+    unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "is not part of the losses of detectors"}
 
     data: CocoData = CocoData()
     """Images and annotations."""
@@ -96,7 +96,6 @@ class CocoDetection(TaskConfig):
             return weights
         return fit_published(weights, self.detector, network, data["category_ids"])
 
-    @torch.no_grad()
     def predict(
         self, network: nn.Module, data: Mapping[str, Any], image: Image.Image, *, least: float = 0.5
     ) -> Prediction:
@@ -210,6 +209,7 @@ class DetectionSetting:
 
     def __init__(self, config: CocoDetection, train: TrainConfig, fabric: Fabric) -> None:
         need_coco()
+        config.refuse_unused(train)
         self.config, self.recipe, self.fabric = config, train, fabric
         self.input_shape = config.image_shape()
         self.train = read_coco(config.data, "instances", config.data.train)
