@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.data.coco import CocoSet
+from evaluators.data.picture import as_rgb
 from evaluators.evaluating import evaluating
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def to_list(
         first_label: Label of the first class.
     """
     parameter = next(network.parameters())
-    pixels = torch.from_numpy(np.asarray(picture.convert("RGB")).transpose(2, 0, 1).copy())
+    pixels = torch.from_numpy(np.asarray(as_rgb(picture)).transpose(2, 0, 1).copy())
     with evaluating(network) as ask:
         (output,) = ask([pixels.to(parameter.device, parameter.dtype) / 255])
     found = [
@@ -79,7 +80,7 @@ def draw(picture: Image.Image, found: Sequence[Mapping[str, Any]], classes: Sequ
     from PIL import Image
     from torchvision.utils import draw_bounding_boxes
 
-    pixels = torch.from_numpy(np.asarray(picture.convert("RGB")).transpose(2, 0, 1).copy())
+    pixels = torch.from_numpy(np.asarray(as_rgb(picture)).transpose(2, 0, 1).copy())
     if not found:
         return Image.fromarray(pixels.permute(1, 2, 0).numpy())
     corners = torch.tensor([[x, y, x + w, y + h] for x, y, w, h in (each["box"] for each in found)])

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluators.data import Augment, Batches, DataConfig, ImageSet, hold_out, normalization, read
-from evaluators.data.decode import as_rgb, fit
+from evaluators.data.decode import fit
+from evaluators.data.picture import as_rgb
 from evaluators.data.pictures import Normalise
 from evaluators.evaluating import evaluating
 from evaluators.job import wide

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from evaluators.data.boxes import BoxSamples, Changes, as_list
 from evaluators.data.coco import CocoData, CocoSet, first_pictures, held_out, read_coco
+from evaluators.data.picture import as_rgb
 from evaluators.data.stream import Stream
 from evaluators.detection_task import SCORE, DetectionTask
 from evaluators.detections import draw, to_list
@@ -123,7 +124,7 @@ class CocoDetection(TaskConfig):
             from torchvision.transforms.v2.functional import pil_to_tensor
 
             weight = next(network.parameters())
-            pixels = pil_to_tensor(image.convert("RGB").resize((width, height)))
+            pixels = pil_to_tensor(as_rgb(image).resize((width, height)))
             values = pixels.to(weight.device, weight.dtype) / 255
             transform: Any = network.transform
             return (values if whole else transform.normalize(values))[None]

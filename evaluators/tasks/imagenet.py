@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
-from evaluators.data.decode import as_rgb
+from evaluators.data.picture import as_rgb
 from evaluators.data.pictures import (
     Normalise,
     PictureBatches,

@@ -27,6 +27,7 @@ from evaluators.data.person_crops import (
     crop_matrix,
     cut_out,
 )
+from evaluators.data.picture import as_rgb
 from evaluators.data.pixels import MEAN, STD, normalized
 from evaluators.data.stream import Stream
 from evaluators.evaluating import evaluating
@@ -146,7 +147,7 @@ class Keypoints(TaskConfig):
         from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
         from torchvision.utils import draw_keypoints
 
-        picture = image.convert("RGB")
+        picture = as_rgb(image)
         people = [tuple(map(float, box)) for box in boxes] or [(0.0, 0.0, *map(float, picture.size))]
         matrices = np.stack([crop_matrix(box, self.image_size, margin=self.margin) for box in people])
         crops = torch.stack([cut_out(picture, matrix, self.image_size) for matrix in matrices])
@@ -182,7 +183,7 @@ class Keypoints(TaskConfig):
 
     def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:
         def prepare(image: Image.Image) -> Tensor:
-            picture = image.convert("RGB")
+            picture = as_rgb(image)
             whole = crop_matrix((0.0, 0.0, *map(float, picture.size)), self.image_size, margin=self.margin)
             weight = next(network.parameters())
             return normalized(cut_out(picture, whole, self.image_size)[None], weight.device, weight.dtype)

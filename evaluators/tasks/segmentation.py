@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluators.data.even_split import split_evenly
+from evaluators.data.picture import as_rgb
 from evaluators.data.pixels import MEAN, STD, normalized
 from evaluators.data.scene_crops import Crops, Scene, Whole, collate_scenes
 from evaluators.data.scenes import IGNORED, SceneData, Scenes, read_scenes
@@ -109,7 +110,7 @@ class Segmentation(TaskConfig):
         from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
         from torchvision.utils import draw_segmentation_masks
 
-        pixels = pil_to_tensor(image.convert("RGB"))
+        pixels = pil_to_tensor(as_rgb(image))
         weight, names = next(network.parameters()), data["classes"]
         inputs = normalized(pixels[None], weight.device, weight.dtype)
         if self.data.image_size is not None:
@@ -132,7 +133,7 @@ class Segmentation(TaskConfig):
         def prepare(image: Image.Image) -> Tensor:
             from torchvision.transforms.v2.functional import pil_to_tensor
 
-            pixels = pil_to_tensor(image.convert("RGB").resize((width, height)))
+            pixels = pil_to_tensor(as_rgb(image).resize((width, height)))
             weight = next(network.parameters())
             return normalized(pixels[None], weight.device, weight.dtype)
 
