@@ -37,8 +37,8 @@ class Watched(nn.Module):
         raise KeyboardInterrupt
 
 
-def _task(kind: type, **values: Any) -> Any:
-    task = kind.__new__(kind)
+def _task(kind: type[Any], **values: Any) -> Any:
+    task: Any = object.__new__(kind)
     vars(task).update(fabric=MIXED, **values)
     return task
 
