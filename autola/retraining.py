@@ -70,6 +70,7 @@ def check_retraining(config: RetrainConfig) -> None:
 
 
 def _checked(config: RetrainConfig, fabric: Fabric) -> Setting:
+    config.task.refuse_unused(config.train)
     setting = config.task.read(config.train, fabric)
     for attention in config.attentions:  # whatever is wrong shows before anything is written
         _start(config, setting, attention, config.seeds[0], fabric)

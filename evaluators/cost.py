@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.counting import check_shape, macs, params
+from evaluators.evaluating import modes_kept
 from search_space.config import config
 from search_space.errors import InputError
 from search_space.grammar import Term
@@ -183,15 +184,12 @@ def _saved_bytes(model: nn.Module, images: Tensor) -> int:
 @contextmanager
 def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
     """Training or evaluation mode for a while; modes, statistics and random numbers come back after it."""
-    modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()] if training else []
-    model.train(training)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with modes_kept(model), torch.random.fork_rng(devices=[]):
+            model.train(training)
             yield
     finally:
-        for module, was_training in modes:
-            module.training = was_training
         with torch.no_grad():
             for buffer, value in buffers:
                 buffer.copy_(value)

@@ -12,6 +12,7 @@ from evaluators.data.boxes import BoxSample
 from evaluators.data.coco import CocoSet
 from evaluators.data.stream import Stream
 from evaluators.detections import as_records
+from evaluators.evaluating import evaluating
 from evaluators.gather import gather
 from evaluators.metrics.coco import coco_metrics
 from evaluators.tasks import Split
@@ -74,17 +75,13 @@ class DetectionTask:
         parts = [losses[name] for name in self.figures]
         return torch.stack(parts).sum(), *parts
 
-    @torch.no_grad()
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         found, whole = list[dict[str, Any]](), self.sets[split]
-        training = model.training
-        model.eval()
-        for samples in self.streams[split]:
-            with self.fabric.autocast():
-                outputs = model([self._seen(sample) for sample in samples])
-            for sample, output in zip(samples, outputs):
-                found += as_records(output, whole, sample.number, self.kind.first_label)
-        model.train(training)
+        with evaluating(model, self.fabric) as ask:
+            for samples in self.streams[split]:
+                outputs = ask([self._seen(sample) for sample in samples])
+                for sample, output in zip(samples, outputs):
+                    found += as_records(output, whole, sample.number, self.kind.first_label)
         return coco_metrics(whole.truth(), gather(self.fabric, found), "bbox")
 
     def _seen(self, sample: BoxSample) -> Tensor:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.data.coco import CocoSet
+from evaluators.data.picture import as_rgb
+from evaluators.evaluating import evaluating
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,7 +48,6 @@ def _plain(output: Mapping[str, Tensor]) -> list[tuple[list[float], int, float]]
     return list(zip(sides.tolist(), output["labels"].tolist(), output["scores"].double().tolist()))
 
 
-@torch.no_grad()
 def to_list(
     network: nn.Module, picture: Image.Image, classes: Sequence[str], first_label: int
 ) -> list[dict[str, Any]]:
@@ -59,10 +60,9 @@ def to_list(
         first_label: Label of the first class.
     """
     parameter = next(network.parameters())
-    pixels = torch.from_numpy(np.asarray(picture.convert("RGB")).transpose(2, 0, 1).copy())
-    training = network.training
-    (output,) = network.eval()([pixels.to(parameter.device, parameter.dtype) / 255])
-    network.train(training)
+    pixels = torch.from_numpy(np.asarray(as_rgb(picture)).transpose(2, 0, 1).copy())
+    with evaluating(network) as ask:
+        (output,) = ask([pixels.to(parameter.device, parameter.dtype) / 255])
     found = [
         {
             "class": classes[label - first_label],
@@ -80,7 +80,7 @@ def draw(picture: Image.Image, found: Sequence[Mapping[str, Any]], classes: Sequ
     from PIL import Image
     from torchvision.utils import draw_bounding_boxes
 
-    pixels = torch.from_numpy(np.asarray(picture.convert("RGB")).transpose(2, 0, 1).copy())
+    pixels = torch.from_numpy(np.asarray(as_rgb(picture)).transpose(2, 0, 1).copy())
     if not found:
         return Image.fromarray(pixels.permute(1, 2, 0).numpy())
     corners = torch.tensor([[x, y, x + w, y + h] for x, y, w, h in (each["box"] for each in found)])

@@ -7,13 +7,13 @@ the two thresholds are those of the authors' code.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from evaluators.data.coco import CocoSet
 from evaluators.data.people import Person
@@ -53,7 +53,7 @@ class Pose:
 
 
 def find_poses(
-    model: nn.Module,
+    model: Callable[[Tensor], Tensor],
     images: Tensor,
     matrices: NDArray[np.float64],
     numbers: Sequence[int],
@@ -62,7 +62,7 @@ def find_poses(
     """The poses of some crops.
 
     Args:
-        model: In eval mode.
+        model: Images to heat maps, in eval mode.
         images: Crops, normalised, (b, 3, h, w).
         matrices: Where they lie in their pictures, (b, 2, 3); see `crop_matrix`.
         numbers: Of the persons.

@@ -27,11 +27,12 @@ class Arguments:
     backbone: str = "cifar_resnet20"
     """The network; `autola list` names them."""
     input: tuple[int, int, int] | None = None
-    """Channels, height and width; if left out, 3 32 32 for the CIFAR nets and 3 224 224 for others."""
+    """Channels, height and width; if left out, what the backbone was made for: 3 32 32 for
+    the networks of CIFAR, 3 224 224 for others."""
     width: int | None = None
     """Channels of the backbone's first stage; its own if left out."""
     num_classes: int | None = None
-    """Outputs of the classifier; 10 for the CIFAR nets, 1000 for others if left out."""
+    """Outputs of the classifier; if left out, 10 for the networks of CIFAR and 1000 for others."""
     latency: bool = True
     """Whether to measure latency and activation memory, on the CPU; --no-latency only counts."""
     json: bool = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import time
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from evaluators.data.index import Index, Source
 from evaluators.data.memory import check_fits
+from evaluators.data.picture import opened
 from evaluators.data.progress import tracked
 from search_space.errors import InputError
 
@@ -70,33 +70,8 @@ def decode(source: Source, index: Index, image_size: int | None) -> UInt8[Tensor
 
 def pixels_of(file: bytes | Path, image_size: int | None) -> _Pixels:
     """Decodes one image to RGB, shape (h, w, 3); with `image_size`, resized at the short side and cropped."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
-        image = as_rgb(image)
-        if image_size is not None:
-            image = fit(image, image_size)
-        return np.asarray(image)
-
-
-def as_rgb(image: Image) -> Image:
-    """An image of any mode in RGB.
-
-    Transparency is dropped, 16-bit grey keeps its upper byte, of several frames the first counts.
-
-    Raises:
-        ValueError: If the range of its pixels is not known.
-        OSError: If it is damaged.
-    """
-    from PIL import Image
-
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        raise ValueError("its pixels have 32 bits of unknown range; store it with 8 bits")
-    elif image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return image.convert("RGB")
+    image = opened(file, upright=True)
+    return np.asarray(image if image_size is None else fit(image, image_size))
 
 
 def fit(image: Image, side: int) -> Image:

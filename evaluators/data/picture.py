@@ -1,21 +1,70 @@
-"""One picture file to RGB."""
+"""One picture file to RGB: every task reads its pictures through here."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evaluators.data.decode import as_rgb
+import numpy as np
+
 from search_space.errors import InputError
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
-def open_rgb(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
-    """Decodes a picture; grey, CMYK, palette and 16-bit ones become RGB, as by `as_rgb`.
+def opened(file: bytes | str | Path, *, upright: bool) -> Image.Image:
+    """Decodes a picture of any mode to RGB, as by `as_rgb`.
 
-    A turn that the camera noted (EXIF) is not applied: COCO's annotations are made for the pixels as stored.
+    Args:
+        file: Its bytes, or where it lies.
+        upright: Whether to apply the turn or mirroring that the camera noted (EXIF). Where annotations name
+            places in the picture they are made for the pixels as stored, and it is not applied.
+
+    Raises:
+        ValueError: If the range of its pixels is not known.
+        OSError: If there is no such file, or it is damaged; Pillow raises other errors as well.
+    """
+    from PIL import Image, ImageOps
+
+    with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+        turned = (
+            upright and image.getexif().get(ORIENTATION, 1) != 1
+        )  # else exif_transpose copies for nothing
+        return as_rgb(ImageOps.exif_transpose(image) if turned else image, image.format)
+
+
+ORIENTATION = 0x0112
+"""EXIF's number for the turn."""
+
+
+def as_rgb(image: Image.Image, kind: str | None = None) -> Image.Image:
+    """An image of any mode in RGB.
+
+    Transparency is dropped, 16-bit grey keeps its upper byte, of several frames the first counts.
+
+    Args:
+        image: The image.
+        kind: Format of its file; PNG and PPM hold 16 bits at most, in whatever mode they are read.
+
+    Raises:
+        ValueError: If the range of its pixels is not known.
+        OSError: If it is damaged.
+    """
+    from PIL import Image
+
+    if image.mode.startswith("I;16") or (image.mode == "I" and kind in ("PNG", "PPM")):
+        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise ValueError("its pixels have 32 bits of unknown range; store it with 8 bits")
+    elif image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def open_rgb(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
+    """Decodes a picture that has annotations; see `opened`, not `upright`.
 
     Args:
         path: The file.
@@ -24,11 +73,8 @@ def open_rgb(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
     Raises:
         InputError: If there is no such file, it is no picture, cut short or of another size.
     """
-    from PIL import Image
-
     try:
-        with Image.open(path) as file:
-            picture = as_rgb(file)
+        picture = opened(path, upright=False)
     except FileNotFoundError:
         raise InputError(f"no picture at {path}") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes

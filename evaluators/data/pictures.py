@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from evaluators.data.decode import as_rgb
 from evaluators.data.directory import Directory
+from evaluators.data.picture import opened
 from evaluators.data.stream import Stream
 from search_space.errors import InputError
 
@@ -102,16 +102,13 @@ class Pictures:
 
 
 def open_picture(path: str | Path) -> Image:
-    """A picture in RGB, decoded.
+    """A picture in RGB, decoded, upright; see `opened`.
 
     Raises:
         InputError: If there is none, or it is damaged or cut short.
     """
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
-            return as_rgb(image)
+        return opened(path, upright=True)
     except FileNotFoundError:
         raise InputError(f"no picture at {path}") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes

@@ -121,12 +121,25 @@ class TaskConfig:
     name: ClassVar[str]
     preset: ClassVar[str] = "digits"
     """Preset that `--task NAME` starts from."""
+    unused: ClassVar[Mapping[str, str]] = {}
+    """Settings of the recipe that the task does nothing with and therefore refuses, and why."""
 
     weights: str | None = None
     """Weights to start from: a file (.pth, .safetensors), the folder of a training of ours, or a published
     name: torchvision's (IMAGENET1K_V2, DEFAULT), or `pretrained` for torchvision's or timm's own choice."""
     identity: bool = False
     """Whether attention starts as the identity, so that it leaves weights to start from unharmed."""
+
+    def refuse_unused(self, train: TrainConfig) -> None:
+        """Checks that the recipe asks for nothing that the task would pass over in silence.
+
+        Raises:
+            InputError: If a setting of `unused` has another value than the usual one.
+        """
+        usual = TrainConfig()
+        for name, why in self.unused.items():
+            if getattr(train, name) != getattr(usual, name):
+                raise InputError(f"{name} {why}; leave it out for the task {self.name}")
 
     def read(self, train: TrainConfig, fabric: Fabric) -> Setting:
         """Reads the data.

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluators.data import Augment, Batches, DataConfig, ImageSet, hold_out, normalization, read
-from evaluators.data.decode import as_rgb, fit
+from evaluators.data.decode import fit
+from evaluators.data.picture import as_rgb
 from evaluators.data.pictures import Normalise
+from evaluators.evaluating import evaluating
 from evaluators.job import wide
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, Split, TaskConfig, task
@@ -125,8 +127,8 @@ class Classification(TaskConfig):
 
     def predict(self, network: nn.Module, data: Mapping[str, Any], image: Image) -> Prediction:
         picture = as_rgb(image)
-        with torch.inference_mode():
-            logits = network(_prepared(data, picture, network))[0]
+        with evaluating(network) as ask:
+            logits = ask(_prepared(data, picture, network))[0]
         return top_classes(logits, data["classes"], picture)
 
     def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:
@@ -251,22 +253,19 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits.argmax(1) == target).to(wide(logits.device)).mean()
 
 
-@torch.no_grad()
 def evaluate(
     model: nn.Module, batches: LabelledBatches, fabric: Fabric, *, top5: bool = False
 ) -> dict[str, float]:
     """Mean cross-entropy, top-1 and perhaps top-5 accuracy over all images of all processes, in eval mode."""
-    training = model.training
-    model.eval()
     real = wide(fabric.device)
     sums = torch.zeros(4, dtype=real, device=fabric.device)
-    for images, labels in batches:
-        logits = model(images)
-        loss = F.cross_entropy(logits.to(real), labels, reduction="sum")
-        first = (logits.argmax(1) == labels).sum()
-        five = (logits.topk(min(5, logits.shape[1])).indices == labels[:, None]).sum()
-        sums += torch.stack((loss, first.to(real), five.to(real), torch.full_like(loss, len(labels))))
-    model.train(training)
+    with evaluating(model, fabric) as ask:
+        for images, labels in batches:
+            logits = ask(images)
+            loss = F.cross_entropy(logits.to(real), labels, reduction="sum")
+            first = (logits.argmax(1) == labels).sum()
+            five = (logits.topk(min(5, logits.shape[1])).indices == labels[:, None]).sum()
+            sums += torch.stack((loss, first.to(real), five.to(real), torch.full_like(loss, len(labels))))
     loss, first, five, count = torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum")).tolist()
     metrics = {"loss": loss / count, "accuracy": first / count}
     return metrics | {"top5_accuracy": five / count} if top5 else metrics

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from evaluators.data.boxes import BoxSamples, Changes, as_list
 from evaluators.data.coco import CocoData, CocoSet, first_pictures, held_out, read_coco
+from evaluators.data.picture import as_rgb
 from evaluators.data.stream import Stream
 from evaluators.detection_task import SCORE, DetectionTask
 from evaluators.detections import draw, to_list
@@ -44,6 +44,7 @@ class CocoDetection(TaskConfig):
     """Boxes around the objects of COCO, or of any data in its layout."""
 
     preset = "coco-faster-rcnn"
+    unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "is not part of the losses of detectors"}
 
     data: CocoData = CocoData()
     """Images and annotations."""
@@ -96,7 +97,6 @@ class CocoDetection(TaskConfig):
             return weights
         return fit_published(weights, self.detector, network, data["category_ids"])
 
-    @torch.no_grad()
     def predict(
         self, network: nn.Module, data: Mapping[str, Any], image: Image.Image, *, least: float = 0.5
     ) -> Prediction:
@@ -124,7 +124,7 @@ class CocoDetection(TaskConfig):
             from torchvision.transforms.v2.functional import pil_to_tensor
 
             weight = next(network.parameters())
-            pixels = pil_to_tensor(image.convert("RGB").resize((width, height)))
+            pixels = pil_to_tensor(as_rgb(image).resize((width, height)))
             values = pixels.to(weight.device, weight.dtype) / 255
             transform: Any = network.transform
             return (values if whole else transform.normalize(values))[None]
@@ -210,6 +210,7 @@ class DetectionSetting:
 
     def __init__(self, config: CocoDetection, train: TrainConfig, fabric: Fabric) -> None:
         need_coco()
+        config.refuse_unused(train)
         self.config, self.recipe, self.fabric = config, train, fabric
         self.input_shape = config.image_shape()
         self.train = read_coco(config.data, "instances", config.data.train)

@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
-from evaluators.data.decode import as_rgb
+from evaluators.data.picture import as_rgb
 from evaluators.data.pictures import (
     Normalise,
     PictureBatches,
@@ -22,6 +21,7 @@ from evaluators.data.pictures import (
 )
 from evaluators.data.stratify import held_out
 from evaluators.data.stream import Stream
+from evaluators.evaluating import evaluating
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
 from evaluators.tasks.classification import SCORE, ClassificationTask, real_dtype
@@ -113,8 +113,8 @@ class ImageNet(TaskConfig):
 
     def predict(self, network: nn.Module, data: Mapping[str, Any], image: Image) -> Prediction:
         picture = as_rgb(image)
-        with torch.inference_mode():
-            logits = network(self._prepared(data, picture, network))[0]
+        with evaluating(network) as ask:
+            logits = ask(self._prepared(data, picture, network))[0]
         return top_classes(logits, data["classes"], picture)
 
     def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:

@@ -27,8 +27,10 @@ from evaluators.data.person_crops import (
     crop_matrix,
     cut_out,
 )
+from evaluators.data.picture import as_rgb
 from evaluators.data.pixels import MEAN, STD, normalized
 from evaluators.data.stream import Stream
+from evaluators.evaluating import evaluating
 from evaluators.gather import gather
 from evaluators.heat_maps import draw_maps, reaches, to_cells
 from evaluators.metrics.coco import coco_metrics, need_coco
@@ -63,6 +65,7 @@ class Keypoints(TaskConfig):
     """
 
     preset: ClassVar[str] = "coco-keypoints"
+    unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "is for classes, and heat maps have none"}
 
     data: CocoData = CocoData()
     """The pictures, with `person_keypoints` annotations."""
@@ -124,7 +127,6 @@ class Keypoints(TaskConfig):
         data = replace(self.data, limit=min(self.data.limit or SMOKE, SMOKE))
         return replace(self, data=data, backbone="resnet18", weights=None, image_size=(128, 96), workers=0)
 
-    @torch.no_grad()
     def predict(
         self,
         network: nn.Module,
@@ -145,7 +147,7 @@ class Keypoints(TaskConfig):
         from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
         from torchvision.utils import draw_keypoints
 
-        picture = image.convert("RGB")
+        picture = as_rgb(image)
         people = [tuple(map(float, box)) for box in boxes] or [(0.0, 0.0, *map(float, picture.size))]
         matrices = np.stack([crop_matrix(box, self.image_size, margin=self.margin) for box in people])
         crops = torch.stack([cut_out(picture, matrix, self.image_size) for matrix in matrices])
@@ -153,7 +155,8 @@ class Keypoints(TaskConfig):
         inputs = normalized(crops, weight.device, weight.dtype)
         names = data["keypoints"]
         partners = mirror_partners(names) if self.flip_test else None
-        poses = find_poses(network.eval(), inputs, matrices, range(len(people)), partners)
+        with evaluating(network) as ask:
+            poses = find_poses(ask, inputs, matrices, range(len(people)), partners)
         drawn = draw_keypoints(
             pil_to_tensor(picture),
             torch.from_numpy(np.stack([pose.points for pose in poses])),
@@ -180,7 +183,7 @@ class Keypoints(TaskConfig):
 
     def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:
         def prepare(image: Image.Image) -> Tensor:
-            picture = image.convert("RGB")
+            picture = as_rgb(image)
             whole = crop_matrix((0.0, 0.0, *map(float, picture.size)), self.image_size, margin=self.margin)
             weight = next(network.parameters())
             return normalized(cut_out(picture, whole, self.image_size)[None], weight.device, weight.dtype)
@@ -214,8 +217,7 @@ class KeypointSetting:
 
     def __init__(self, config: Keypoints, train: TrainConfig, fabric: Fabric) -> None:
         need_coco()
-        if train.label_smoothing:
-            raise InputError("label_smoothing is for classes; heat maps have none: leave it out")
+        config.refuse_unused(train)
         self.config, self.recipe, self.fabric = config, train, fabric
         self.input_shape: tuple[int, int, int] = (3, *config.image_size)
         data = config.data
@@ -338,19 +340,15 @@ class KeypointTask:
         difference = (maps - targets) * weights[..., None, None]
         return (difference.square().mean() / 2,)
 
-    @torch.no_grad()
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         part = self.parts[split]
         assert part is not None, f"the task has no {split} part"
         people, crops = part
-        training = model.training
-        model.eval()
         found = list[Pose]()
-        for crop in crops:
-            images = normalized(crop.picture, self.fabric.device, real_dtype(self.fabric))
-            partners = self.partners if self.flip_test else None
-            with self.fabric.autocast():
-                found += find_poses(model, images, crop.matrix.numpy(), crop.number.tolist(), partners)
-        model.train(training)
+        partners = self.partners if self.flip_test else None
+        with evaluating(model, self.fabric) as ask:
+            for crop in crops:
+                images = normalized(crop.picture, self.fabric.device, real_dtype(self.fabric))
+                found += find_poses(ask, images, crop.matrix.numpy(), crop.number.tolist(), partners)
         results = coco_results(gather(self.fabric, found), people.people, people.coco, self.category)
         return coco_metrics(people.coco.truth(), results, "keypoints")

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluators.data.even_split import split_evenly
+from evaluators.data.picture import as_rgb
 from evaluators.data.pixels import MEAN, STD, normalized
 from evaluators.data.scene_crops import Crops, Scene, Whole, collate_scenes
 from evaluators.data.scenes import IGNORED, SceneData, Scenes, read_scenes
 from evaluators.data.stream import Stream
+from evaluators.evaluating import evaluating
 from evaluators.metrics.confusion import confusion_matrix, segmentation_scores
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, Split, TaskConfig, task
@@ -103,18 +105,18 @@ class Segmentation(TaskConfig):
         data = replace(self.data, limit=min(self.data.limit or SMOKE, SMOKE), image_size=(120, 160))
         return replace(self, data=data, backbone="resnet18", weights=None, crop=97, workers=0)
 
-    @torch.no_grad()
     def predict(self, network: nn.Module, data: Mapping[str, Any], image: Image.Image) -> Prediction:
         """Colours the classes that a network sees, and tells the share of the pixels of each."""
         from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
         from torchvision.utils import draw_segmentation_masks
 
-        pixels = pil_to_tensor(image.convert("RGB"))
+        pixels = pil_to_tensor(as_rgb(image))
         weight, names = next(network.parameters()), data["classes"]
         inputs = normalized(pixels[None], weight.device, weight.dtype)
         if self.data.image_size is not None:
             inputs = F.interpolate(inputs, self.data.image_size, mode="bilinear", antialias=True)
-        logits = F.interpolate(network.eval()(inputs)["out"], pixels.shape[1:], mode="bilinear")
+        with evaluating(network) as ask:
+            logits = F.interpolate(ask(inputs)["out"], pixels.shape[1:], mode="bilinear")
         classes = logits[0].argmax(0).cpu()
         masks = classes == torch.arange(len(names))[:, None, None]
         drawn = draw_segmentation_masks(pixels, masks, alpha=0.6, colors=[*palette(len(names))])
@@ -131,7 +133,7 @@ class Segmentation(TaskConfig):
         def prepare(image: Image.Image) -> Tensor:
             from torchvision.transforms.v2.functional import pil_to_tensor
 
-            pixels = pil_to_tensor(image.convert("RGB").resize((width, height)))
+            pixels = pil_to_tensor(as_rgb(image).resize((width, height)))
             weight = next(network.parameters())
             return normalized(pixels[None], weight.device, weight.dtype)
 
@@ -300,20 +302,15 @@ class SegmentationTask:
             real, labels, ignore_index=IGNORED, reduction="sum", label_smoothing=self.label_smoothing
         )
 
-    @torch.no_grad()
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         pictures = self.splits[split]
         assert pictures is not None, f"the task has no {split} part"
-        training = model.training
-        model.eval()
         count = len(self.classes)
         matrix = torch.zeros(count, count, dtype=torch.int64, device=self.fabric.device)
-        for scene in pictures:
-            images, labels = self._on_device(scene)
-            with self.fabric.autocast():
-                logits = model(images)["out"]
-            matrix += confusion_matrix(labels, logits.argmax(1), count)
-        model.train(training)
+        with evaluating(model, self.fabric) as ask:
+            for scene in pictures:
+                images, labels = self._on_device(scene)
+                matrix += confusion_matrix(labels, ask(images)["out"].argmax(1), count)
         whole = torch.as_tensor(self.fabric.all_reduce(matrix, reduce_op="sum"))
         return segmentation_scores(whole.cpu(), self.classes)
 

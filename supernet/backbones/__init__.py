@@ -6,7 +6,7 @@ A backbone is a function `(num_classes, in_channels, width) -> nn.Module`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -14,13 +14,45 @@ from search_space.errors import InputError
 from search_space.registry import Registry
 
 
+@runtime_checkable
 class Backbone(Protocol):
     """Builds a classifier from (b, in_channels, h, w) to (b, num_classes)."""
 
     def __call__(self, *, num_classes: int, in_channels: int, width: int | None, name: str) -> nn.Module: ...
 
 
-BACKBONES: Registry[Backbone] = Registry("backbone", "supernet.backbones")
+Usual = tuple[tuple[int, int, int], int]
+"""What a backbone was made for: (channels, height, width) of an image, and the number of classes."""
+
+CIFAR: Usual = ((3, 32, 32), 10)
+IMAGENET: Usual = ((3, 224, 224), 1000)
+
+
+class Backbones(Registry[Backbone]):
+    """Maps names to backbones, and knows the images that each is usually given."""
+
+    def __init__(self) -> None:
+        super().__init__("backbone", "supernet.backbones")
+        self._usual: dict[str, Usual] = {}
+
+    def register(self, name: str, *, usual: Usual = IMAGENET) -> Callable[[Backbone], Backbone]:
+        def decorate(entry: Backbone) -> Backbone:
+            self.add(name, entry, usual=usual)
+            return entry
+
+        return decorate
+
+    def add(self, name: str, entry: Backbone, *, usual: Usual = IMAGENET) -> None:
+        super().add(name, entry)
+        self._usual[name] = usual
+
+    def usual(self, name: str) -> Usual:
+        """Shape of the images and number of the classes that a backbone was made for."""
+        self[name]  # loads all, and refuses a name that is none
+        return self._usual.get(name, IMAGENET)
+
+
+BACKBONES = Backbones()
 
 
 def build_backbone(
@@ -47,11 +79,14 @@ def build_backbone(
     return build(num_classes=num_classes, in_channels=in_channels, width=width, name=member or name)
 
 
-def usual_images(name: str) -> tuple[tuple[int, int, int], int]:
-    """What a backbone was made for: (channels, height, width) of an image, and the number of classes."""
-    if name.startswith(("cifar_", "wide_resnet28_")):
-        return (3, 32, 32), 10
-    return (3, 224, 224), 1000
+def usual_images(name: str) -> Usual:
+    """What a backbone was made for, as it was registered.
+
+    Raises:
+        InputError: If the name is unknown.
+    """
+    family, colon, _ = name.partition(":")
+    return BACKBONES.usual(family + colon)
 
 
 def fixed_width(name: str, width: int | None) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from supernet.backbones import BACKBONES
+from supernet.backbones import BACKBONES, CIFAR
 
 
 class BasicBlock(nn.Module):
@@ -93,7 +93,7 @@ def _build(
 
 
 for depth in (8, 14, 20, 32, 44, 56, 110):
-    BACKBONES.add(f"cifar_resnet{depth}", partial(_build, [(depth - 2) // 6] * 3))
+    BACKBONES.add(f"cifar_resnet{depth}", partial(_build, [(depth - 2) // 6] * 3), usual=CIFAR)
 
 # The net that the public search script really builds: four stages, 16 to 128 channels.
-BACKBONES.add("cifar_resnet34", partial(_build, [3, 4, 6, 3]))
+BACKBONES.add("cifar_resnet34", partial(_build, [3, 4, 6, 3]), usual=CIFAR)

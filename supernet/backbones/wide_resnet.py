@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from supernet.backbones import BACKBONES
+from supernet.backbones import BACKBONES, CIFAR
 
 
 class WideBlock(nn.Module):
@@ -81,4 +81,4 @@ def _build(
 
 
 for depth, factor in ((16, 4), (28, 10)):
-    BACKBONES.add(f"wide_resnet{depth}_{factor}", partial(_build, depth, factor))
+    BACKBONES.add(f"wide_resnet{depth}_{factor}", partial(_build, depth, factor), usual=CIFAR)

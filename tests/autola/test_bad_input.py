@@ -17,7 +17,7 @@ from autola import drive
 from evaluators.train import Training
 from outputs import files
 from outputs.run_directory import RunDirectory
-from searchers.darts import DartsSearch
+from searchers.searches.darts import DartsSearch
 from tests.autola.conftest import everything
 from tests.autola.runs import RETRAIN, SEARCH, records, stop_at
 
@@ -70,6 +70,11 @@ def images(own_folder):
 
 
 FOLDER = "retrain none --data.name folder --data.root images"
+
+
+@pytest.mark.parametrize("preset", ["coco-faster-rcnn", "coco-keypoints"])
+def test_a_setting_of_the_recipe_that_the_task_does_not_use(preset, refused):
+    assert "label_smoothing is " in refused(f"retrain none --preset {preset} --train.label-smoothing 0.1")
 
 
 def test_a_data_folder_that_is_missing(refused):

@@ -11,7 +11,7 @@ from outputs.run_directory import RunDirectory
 from search_space.genotype import Genotype
 from search_space.grammar import genotype_at
 from searchers import SEARCHERS
-from searchers.darts import DartsSearch
+from searchers.searches.darts import DartsSearch
 from searchers.searches.trained import TrainedSearch
 from tests.autola.runs import SEARCH, records, stop_at
 

@@ -50,7 +50,7 @@ def counted(act, after):
 
 if where == "step":
     from evaluators.train import Training
-    from searchers.darts import DartsSearch
+    from searchers.searches.darts import DartsSearch
     for job in (Training, DartsSearch):
         job.advance = counted(job.advance, False)
 elif where == "inside a file":

@@ -84,6 +84,14 @@ def test_counts_of_the_paper_on_imagenet(backbone: str, weights: int, giga_macs:
     assert cost.macs == pytest.approx(1e9 * giga_macs, rel=0.005)
 
 
+def test_any_network_of_cifar_is_counted_on_its_images() -> None:
+    found = measure("wide_resnet16_4", "none", latency=False, activation=False)
+    given = measure(
+        "wide_resnet16_4", "none", input_shape=(3, 32, 32), num_classes=10, latency=False, activation=False
+    )
+    assert (found.params, found.macs) == (given.params, given.macs)
+
+
 def test_counts_of_the_supernet() -> None:
     assert macs(Supernet(build_backbone("cifar_resnet20"), HOGA, "plain"), (3, 32, 32)) == pytest.approx(
         62.8e6, rel=0.005

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision import models
 
 from search_space.errors import InputError
-from supernet.backbones import BACKBONES, build_backbone
+from supernet.backbones import BACKBONES, CIFAR, IMAGENET, build_backbone, usual_images
 from supernet.backbones.cifar_resnet import BasicBlock, CifarResNet
 from supernet.backbones.mobilenet import MobileNet, SeparableBlock
 from supernet.backbones.wide_resnet import WideBlock, WideResNet
@@ -51,6 +51,16 @@ def test_classifies(name: str) -> None:
 )
 def test_has_the_published_size(name: str, options: dict[str, int], expected: int) -> None:
     assert num_parameters(on_meta(name, **options)) == expected
+
+
+def test_a_backbone_says_what_images_it_is_for() -> None:
+    small = {name for name in NAMES if usual_images(name) == CIFAR}
+    made = {name for name in NAMES if type(on_meta(name)) in (CifarResNet, WideResNet)}
+    assert small == made
+    assert "wide_resnet16_4" in small
+    assert {usual_images(name) for name in {*NAMES, "timm:resnet18"} - small} == {IMAGENET}
+    with pytest.raises(InputError, match="unknown backbone"):
+        usual_images("cifar_resnet21")
 
 
 @pytest.mark.parametrize("depth", [8, 14, 20, 32, 44, 56, 110])

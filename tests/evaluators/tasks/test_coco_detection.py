@@ -251,6 +251,11 @@ def test_configs_that_cannot_be_are_refused(root: Path, changes: dict[str, Any],
         CocoDetection(**changes)
 
 
+def test_a_recipe_with_smoothed_labels_is_refused(root: Path) -> None:
+    with pytest.raises(InputError, match="label_smoothing is not part of the losses of detectors"):
+        setting(config(root), label_smoothing=0.1)
+
+
 def test_parts_have_the_same_categories(tmp_path: Path) -> None:
     write_squares(tmp_path)
     file = tmp_path / "annotations" / "instances_val2017.json"
