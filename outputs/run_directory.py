@@ -29,8 +29,9 @@ CHECKPOINTS = "checkpoints"
 
 _PARTIAL = re.compile(r"\.(step-\d+\.pt|\w+\.(json|safetensors))\.[a-z0-9_]{8}\.(pt|json|safetensors)")
 """Names of files that were being written."""
-_UNBORN = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)\.[a-z0-9_]{8}")
-"""Names of run folders that were being made, with the machine and process that made them."""
+_UNBORN = re.compile(r"\.(?P<name>.+?)\.((?P<host>[0-9a-f]{8})-(?P<process>\d+)\.)?[a-z0-9_]{8}")
+"""Names of run folders that were being made, with the machine and process that made them; version 0.1 did not
+say who."""
 
 
 class TakenError(InputError):

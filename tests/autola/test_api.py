@@ -20,8 +20,9 @@ from search_space.config import parse_json, to_json
 from search_space.errors import InputError
 from search_space.grammar import Term, parse_attention
 from searchers import SEARCHERS
-from searchers.darts import Darts, DartsSearch
+from searchers.darts import Darts
 from searchers.random import Random
+from searchers.searches.darts import DartsSearch
 from tests.autola.runs import records, stop_at
 from tests.strategies import genotypes
 

@@ -157,9 +157,9 @@ def test_state_dicts_convert_both_ways():
 
 def test_both_forms_start_from_the_same_distribution():
     torch.manual_seed(0)
-    plain = Supernet(build_backbone("cifar_resnet8"), HOGA, "plain")
+    plain = Supernet(build_backbone("cifar_resnet8"), HOGA, "plain").double()
     torch.manual_seed(0)
-    grouped = Supernet(build_backbone("cifar_resnet8"), HOGA)
+    grouped = Supernet(build_backbone("cifar_resnet8"), HOGA).double()
     assert_equal(to_plain(grouped.state_dict(), grouped), plain.state_dict())
 
 
