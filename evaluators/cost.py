@@ -6,7 +6,7 @@ import copy
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from search_space.errors import InputError
 from search_space.grammar import Term
 from supernet.attach import attach
 from supernet.backbones import build_backbone, usual_images
+from supernet.map_sizes import is_small
 
 WARM_UP = 3
 """Forward passes before the first that is timed."""
@@ -83,14 +84,17 @@ def measure(
         return attach(model, attention, input_shape=input_shape)
 
     device = _checked_device(device)
-    with torch.device("meta"):
-        outline = build()
-    counted = {"params": params(outline), "macs": macs(outline, input_shape)}
     saved = milliseconds = None
-    if latency or activation:
-        with torch.random.fork_rng(devices=[]):
-            model = build().to(device)
-        with _threads(threads):
+    with _threads(threads):
+        with (
+            torch.random.fork_rng(devices=[]),
+            nullcontext() if is_small(input_shape) else torch.device("meta"),
+        ):
+            outline = build()
+        counted = {"params": params(outline), "macs": macs(outline, input_shape)}
+        if latency or activation:
+            with torch.random.fork_rng(devices=[]):
+                model = build().to(device)
             saved = activation_bytes(model, input_shape) if activation else None
             if latency:
                 milliseconds = latency_ms(model, input_shape, device=device, repeats=repeats)

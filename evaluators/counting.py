@@ -1,4 +1,4 @@
-"""Parameters and multiply-accumulates, counted from what a network is, without running it."""
+"""Parameters and multiply-accumulates, counted from what a network is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search_space.convolution import ConvolutionOperator
 from search_space.errors import InputError
 from search_space.operator import Operator
 from supernet.hooks import CHILD, INPUT_CHILD
-from supernet.map_sizes import meta_copy, refused_images
+from supernet.map_sizes import image_for, outline, refused_images
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -30,8 +30,8 @@ def macs(model: nn.Module, input_shape: Sequence[int]) -> int:
 
     Counted at the modules and not at the kernels that run (torch's FlopCounterMode, which agrees as
     long as every layer runs by itself): a cell that batches its operators, or a fused kernel, costs
-    what its definition says. A copy on the meta device is passed through, so nothing is allocated or
-    computed and the model stays as it is. Norms, activations and other multiplications do not count.
+    what its definition says. An outline of the model is passed through (see `map_sizes.outline`), and the
+    model stays as it is. Norms, activations and other multiplications do not count.
 
     A module that does not compute through its `Conv2d` and `Linear` children, or has matrix products
     besides them, tells what it costs by a method
@@ -53,9 +53,9 @@ def macs(model: nn.Module, input_shape: Sequence[int]) -> int:
         TypeError: If an operator has layers that it does not call and has no method `macs`.
     """
     shape = torch.Size((1, *check_shape(input_shape)))
-    on_meta = meta_copy(model).eval()
+    twin = outline(model, input_shape)
     with torch.inference_mode(), refused_images(model, input_shape):
-        return _count(on_meta, shape)
+        return _count(twin, shape)
 
 
 def check_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
@@ -99,9 +99,8 @@ def _count(module: nn.Module, shape: torch.Size) -> int:
             layer.forward = partial(instead, layer)
         else:
             handles.append(layer.register_forward_hook(after))
-    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.get_default_dtype())
     run = getattr(module, "raw", module)
-    run(torch.empty(shape, dtype=dtype, device="meta"))
+    run(image_for(module, shape[1:]))
     for handle in handles:
         handle.remove()
     for layer, owner in watched:

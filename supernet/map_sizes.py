@@ -1,4 +1,4 @@
-"""How large the maps of a network are, found without computing anything."""
+"""How large the maps of a network are, found by passing an outline of it through."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ from torch import Tensor, nn
 
 from search_space.errors import InputError
 
+MOST_PIXELS = 64 * 64
+"""Pixels of an image up to which a network is passed through with its weights."""
+
+MOST_WEIGHTS = 8_000_000
+"""The same limit on its weights."""
+
 
 def map_sizes(
     model: nn.Module, names: Collection[str], input_shape: Sequence[int]
@@ -20,14 +26,14 @@ def map_sizes(
     """Height and width of the outputs of some modules; the largest where one is called several times.
 
     Args:
-        model: Takes a batch of images; a copy on the meta device is passed through.
+        model: Takes a batch of images; an outline of it is passed through.
         names: Dotted names of modules with maps (b, c, h, w) as outputs.
         input_shape: (channels, height, width) of an image.
 
     Raises:
         InputError: If the network cannot take such an image, or does not use a module.
     """
-    twin = meta_copy(model).eval()
+    twin = outline(model, input_shape)
     sizes = dict[str, tuple[int, int]]()
 
     def record(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
@@ -39,9 +45,8 @@ def map_sizes(
 
     for name in names:
         twin.get_submodule(name).register_forward_hook(partial(record, name))
-    dtype = next((p.dtype for p in twin.parameters() if p.is_floating_point()), torch.get_default_dtype())
     with torch.inference_mode(), refused_images(model, input_shape):
-        twin(torch.empty((1, *input_shape), dtype=dtype, device="meta"))
+        twin(image_for(twin, input_shape))
     if missing := [name for name in names if name not in sizes]:
         raise InputError(f"{type(model).__name__} does not use {missing[0]!r}, so its map has no size")
     return sizes
@@ -63,8 +68,34 @@ def refused_images(model: nn.Module, input_shape: Sequence[int]) -> Iterator[Non
         raise InputError(f"{type(model).__name__} cannot take images of {sizes}: {reason}") from error
 
 
-def meta_copy(model: nn.Module) -> nn.Module:
-    """A copy without the weights: parameters and buffers are of the meta device."""
+def is_small(input_shape: Sequence[int]) -> bool:
+    """Whether images are so small that computing them is sooner done than loading what spares it."""
+    _, height, width = input_shape
+    return height * width <= MOST_PIXELS
+
+
+def outline(model: nn.Module, input_shape: Sequence[int]) -> nn.Module:
+    """A copy in evaluation mode to pass an image through for what it says of shapes alone.
+
+    Its weights are left out, and nothing is computed; but what torch loads first for that, the decompositions
+    of its compiler, takes seconds. A small network on the CPU keeps its weights and is done in milliseconds.
+    """
+    weights = list(model.parameters())
+    on_cpu = all(weight.device.type == "cpu" for weight in weights)
+    few = sum(weight.numel() for weight in weights) <= MOST_WEIGHTS
+    small = is_small(input_shape) and on_cpu and few
+    return (copy.deepcopy(model) if small else _without_weights(model)).eval()
+
+
+def image_for(twin: nn.Module, input_shape: Sequence[int]) -> Tensor:
+    """One image of zeros, of the type and on the device of an outline's weights."""
+    weight = next((weight for weight in twin.parameters() if weight.is_floating_point()), None)
+    like = torch.empty(0, device="meta") if weight is None else weight
+    return torch.zeros((1, *input_shape), dtype=like.dtype, device=like.device)
+
+
+def _without_weights(model: nn.Module) -> nn.Module:
+    """A copy whose parameters and buffers are of the meta device."""
     memo = dict[int, Any]()
     for parameter in model.parameters():
         memo[id(parameter)] = nn.Parameter(

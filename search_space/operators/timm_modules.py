@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from search_space.errors import InputError
 from search_space.operator import Operator, operator
@@ -58,6 +57,8 @@ class TimmOperator(Operator):
         """Multiply-accumulates of its convolutions, linear layers and matrix products."""
         parameter = next(self.parameters(), torch.empty(0))
         x = torch.empty(shape, device=parameter.device, dtype=parameter.dtype)
+        from torch.utils.flop_counter import FlopCounterMode  # slow: Triton
+
         with FlopCounterMode(display=False) as counter:
             self.read(State(x))
         return counter.get_total_flops() // 2

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 TORCH = ("torch", "torchvision", "timm", "lightning", "jaxtyping")
 RECORDS = ("tensorboard", "nni", "sklearn", "matplotlib", "onnx")
+COMPILER = ("torch._dynamo", "torch._inductor", "sympy", "triton")
 READS = ("pydantic", "rich.table", "PIL")
 
 HELP_WITH_SETTINGS = ("search", "retrain")
@@ -22,7 +23,7 @@ HELP_WITH_SETTINGS = ("search", "retrain")
 UNUSED = {
     **{f"{name} --help": (*TORCH, *RECORDS, *READS) for name in COMMANDS if name not in HELP_WITH_SETTINGS},
     "list": ("torchvision", "timm", "lightning", "sklearn", "tensorboard", "nni", "matplotlib"),
-    "cost none se hoga --no-latency": ("torchvision", "timm", "lightning", *RECORDS),
+    "cost none se hoga --no-latency": (*COMPILER, "torchvision", "timm", "lightning", *RECORDS),
     "inspect hoga --no-latency": ("torchvision", "timm", "lightning", "tensorboard", "nni", "sklearn"),
     "inspect hoga --svg .png": (*TORCH, *RECORDS, "pydantic"),
     "export nowhere": ("nni", "tensorboard"),
