@@ -142,7 +142,10 @@ def test_there_is_a_genotype_after_every_epoch(call, own_folder):
 def test_a_search_that_a_guard_stops_says_so(call, own_folder):
     told = call(SEARCH, "--primitives skip_connect --searcher.guards.most-skips 2 --out run")
     assert told.code == 0
-    why = "stopped after epoch 1: skip_connect leads on 3 edges, more than 2; the answer is that of epoch 1"
+    why = (
+        "stopped after epoch 1: skip_connect leads on 3 edges, more than 2; the answer is that of epoch 1, "
+        "with skip_connect left on the edges it leads most on"
+    )
     assert told.err.count(f"the search {why}") == 1
     assert json.loads((own_folder / "run/result.json").read_text())["stopped"] == why
     lines = (own_folder / "run/metrics.jsonl").read_text().splitlines()
