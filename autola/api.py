@@ -45,6 +45,7 @@ def retrain(
     *attentions: str,
     preset: str | RetrainConfig = "digits",
     out: str | Path | None = None,
+    jobs: int = 1,
     **changes: Any,
 ) -> Table:
     """Trains networks with attention modules under one recipe.
@@ -53,6 +54,7 @@ def retrain(
         *attentions: In the grammar: "none", "se", "hoga:RUN" ...
         preset: Name of a preset, or a whole config.
         out: The run folder to make; None for a new one under ./outputs/runs.
+        jobs: Trainings side by side, each in a process of its own; changes no result.
         **changes: Settings that differ from the preset: `seeds=(0, 1, 2)`, `train={"epochs": 10}`; those of
             the task under their own names: `data={"root": "images"}`, `backbone="cifar_resnet56"`.
 
@@ -62,17 +64,21 @@ def retrain(
     config = RETRAIN_PRESETS[preset] if isinstance(preset, str) else preset
     if attentions:
         changes["attentions"] = tuple(parse_attention(text) for text in attentions)
-    return run_retraining(changed(config, changes), None if out is None else Path(out))
+    return run_retraining(changed(config, changes), None if out is None else Path(out), jobs=jobs)
 
 
-def resume(run: str | Path) -> Found | Table:
+def resume(run: str | Path, *, jobs: int = 1) -> Found | Table:
     """Goes on with a search or retraining that was stopped.
+
+    Args:
+        run: Its folder.
+        jobs: Trainings of a retraining side by side; a search is one job.
 
     Raises:
         InputError: If the folder is no run, or another process is writing to it.
     """
     directory = RunDirectory.open(run)
-    return resume_search(directory) if is_search(directory) else resume_retraining(directory)
+    return resume_search(directory) if is_search(directory) else resume_retraining(directory, jobs=jobs)
 
 
 def load(run: str | Path) -> nn.Module:

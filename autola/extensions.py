@@ -1,4 +1,4 @@
-"""What a search uses of the caller's own: the modules that its other processes have to import."""
+"""What a job uses of the caller's own: the modules that its other processes have to import."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 
-from autola.configs import SearchConfig
+from autola.configs import RetrainConfig, SearchConfig
 from evaluators.data.reader import READERS
+from evaluators.tasks import TASKS
 from search_space.errors import InputError
 from search_space.operator import OPERATORS
 from search_space.registry import Registry
@@ -18,43 +19,61 @@ from supernet.backbones import BACKBONES
 OURS = ("autola", "search_space", "supernet", "evaluators", "searchers", "outputs")
 
 
-def modules_of(config: SearchConfig, imported: Sequence[str]) -> list[str]:
-    """Modules that registered what a search uses, in the order to import them.
+def modules_of(
+    config: SearchConfig | RetrainConfig, imported: Sequence[str], asked: str = "--engine nni"
+) -> list[str]:
+    """Modules that registered what a search or retraining uses, in the order to import them.
 
     Args:
-        config: The search.
+        config: The search, or the retraining.
         imported: Modules that were imported for the user already; they come first.
+        asked: The option that asks for other processes, for the message.
 
     Raises:
         InputError: If something was registered where no other process can import it: in the script that
             runs, in a notebook, or in a function called by one.
     """
     modules = list(imported)
-    for kind, name, module in _registered(config):
+    used = _of_search(config) if isinstance(config, SearchConfig) else _of_retraining(config)
+    for registry, name in used:
+        kind, module = registry.kind, registry.home(name)
         if module.partition(".")[0] in OURS or module in modules:
             continue
         if not _importable(module):
             raise InputError(
-                f"{kind} {name!r} was registered in {module}, which the processes of --engine nni cannot "
+                f"{kind} {name!r} was registered in {module}, which the processes of {asked} cannot "
                 "import; put it into a module and import that (on the command line: --import MODULE)"
             )
         modules.append(module)
     return modules
 
 
-def _registered(config: SearchConfig) -> Iterator[tuple[str, str, str]]:
-    """What a search looks up by name: kind, name, module."""
+def _of_search(config: SearchConfig) -> Iterator[tuple[Registry, str]]:
+    """What a search looks up by name."""
     family, colon, _ = config.backbone.partition(":")
-    used: list[tuple[Registry, str]] = [
-        (SEARCHERS, config.searcher.name),
-        (READERS, config.data.name),
-        (BACKBONES, family + colon),
-        (SPACES, config.space),
-    ]
+    yield SEARCHERS, config.searcher.name
+    yield READERS, config.data.name
+    yield BACKBONES, family + colon
+    yield SPACES, config.space
     primitives = (name.partition(":")[0] for name in config.resolved_space().candidates)
-    used += [(OPERATORS, name) for name in primitives if name in OPERATORS]
-    for registry, name in used:
-        yield registry.kind, name, registry.home(name)
+    yield from ((OPERATORS, name) for name in primitives if name in OPERATORS)
+
+
+def _of_retraining(config: RetrainConfig) -> Iterator[tuple[Registry, str]]:
+    """What a retraining looks up by name, as far as it is known by then."""
+    yield TASKS, config.task.name
+    reader = getattr(getattr(config.task, "data", None), "name", None)
+    if isinstance(reader, str) and reader in READERS:
+        yield READERS, reader
+    family, colon, _ = str(getattr(config.task, "backbone", "")).partition(":")
+    if family + colon in BACKBONES:
+        yield BACKBONES, family + colon
+    for term in (term for attention in config.attentions for term in attention):
+        names = [term.name]
+        if term.genotype:
+            edges = (edge for node in term.genotype.nodes for edge in node.edges)
+            names = [edge.operator.partition(":")[0] for edge in edges]
+        yield from ((OPERATORS, name) for name in names if name in OPERATORS)
 
 
 def _importable(module: str) -> bool:

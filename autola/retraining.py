@@ -14,11 +14,14 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
+from autola.cli import IMPORTED
 from autola.configs import RetrainConfig
 from autola.drive import drive
+from autola.extensions import modules_of
 from autola.runs import go_on, is_search, new_run, stored_config
 from autola.runtime import device_line, in_first, make_fabric, own_state
 from autola.tables import TABLE, Row, Table
+from autola.workers import Member, check_jobs, train_in_workers
 from evaluators.cost import macs, params
 from evaluators.tasks import Setting, new_network
 from evaluators.train import Training
@@ -38,25 +41,27 @@ LONGEST_NAME = 100
 """Characters of an attention in the name of a folder."""
 
 
-def run_retraining(config: RetrainConfig, out: Path | None = None) -> Table:
+def run_retraining(config: RetrainConfig, out: Path | None = None, *, jobs: int = 1) -> Table:
     """Trains every attention with every seed, and keeps the records in a new run folder.
 
     Args:
         config: What to compare, on what, how.
         out: The run folder; None for a new one under ./outputs/runs.
+        jobs: Trainings side by side, each in a process of its own; the results do not depend on it.
 
     Raises:
         InputError: If the config or the data is wrong; nothing is written then.
     """
     if not config.attentions:
         raise InputError("name at least one attention, for example: none se cbam hoga")
+    modules = _modules(config, jobs)
     with own_state(config):
         fabric = make_fabric(config)
         setting = _checked(config, fabric)
         data, seed = setting.describe(), config.seeds[0]
         kind = f"retrain-{config.task.subject()}"
         with new_run(config, data, kind=kind, seed=seed, out=out, fabric=fabric) as run:
-            return _finish(config, setting, run, fabric)
+            return _finish(config, setting, run, fabric, jobs, modules)
 
 
 def check_retraining(config: RetrainConfig) -> None:
@@ -77,7 +82,7 @@ def _checked(config: RetrainConfig, fabric: Fabric) -> Setting:
     return setting
 
 
-def resume_retraining(run: RunDirectory, devices: int | None = None) -> Table:
+def resume_retraining(run: RunDirectory, devices: int | None = None, *, jobs: int = 1) -> Table:
     """Goes on with a retraining that was stopped: on the CPU, to the weights it would have ended with.
 
     A retraining that is complete is left as it is.
@@ -85,6 +90,7 @@ def resume_retraining(run: RunDirectory, devices: int | None = None) -> Table:
     Args:
         run: What was stopped.
         devices: Devices of each machine, where they are others than it began with.
+        jobs: Trainings side by side; see `run_retraining`.
 
     Raises:
         InputError: If the run is no retraining, its records do not fit, or another process is writing to it.
@@ -93,6 +99,7 @@ def resume_retraining(run: RunDirectory, devices: int | None = None) -> Table:
     _refuse_member(run)
     if devices is not None:
         config = replace(config, devices=devices)
+    modules = _modules(config, jobs)
     with own_state(config, resumed=run), run:
         fabric = make_fabric(config, resumed=devices is None)
         in_first(fabric, run.lock)
@@ -100,7 +107,7 @@ def resume_retraining(run: RunDirectory, devices: int | None = None) -> Table:
             log.info("%s is complete", run.path)
             table = parse_json(Table, run.text(TABLE), str(run.path / TABLE))
             return replace(table, run=str(run.path))
-        return _finish(config, config.task.read(config.train, fabric), run, fabric)
+        return _finish(config, config.task.read(config.train, fabric), run, fabric, jobs, modules)
 
 
 def _refuse_member(run: RunDirectory) -> None:
@@ -113,11 +120,52 @@ def _refuse_member(run: RunDirectory) -> None:
         raise InputError(f"{run.path} is one training of a retraining; go on with --resume {whole}")
 
 
-def _finish(config: RetrainConfig, setting: Setting, run: RunDirectory, fabric: Fabric) -> Table:
+def _modules(config: RetrainConfig, jobs: int) -> list[str]:
+    """Modules of the user's for processes that train side by side; refuses jobs that are impossible."""
+    check_jobs(jobs, config)
+    return modules_of(config, IMPORTED, "--jobs") if jobs > 1 else []
+
+
+def _train_side_by_side(
+    config: RetrainConfig, setting: Setting, run: RunDirectory, fabric: Fabric, jobs: int, modules: list[str]
+) -> None:
+    """Trains what is not complete, in processes of their own; what these leave is read by `_finish`."""
+    names = member_names(config.attentions)
+    members = [
+        Member(number, seed, f"{name}-seed{seed}")
+        for number, name in enumerate(names)
+        for seed in config.seeds
+    ]
+    left = [member for member in members if not RunDirectory(run.path / member.name).complete()]
+    jobs = min(jobs, len(left))
+    if jobs < 2:  # no other process is needed
+        return
+    for member in left:  # here: they must not take each other's half-made folders for what was left
+        _make_member(config, member, setting, run, fabric)
+    log.info("%d trainings, %d side by side", len(left), jobs)
+    train_in_workers(
+        run.path.resolve(), left, config.train.epochs, jobs, modules, gpus=fabric.device.type == "cuda"
+    )
+
+
+def _make_member(
+    config: RetrainConfig, member: Member, setting: Setting, whole: RunDirectory, fabric: Fabric
+) -> None:
+    if not (whole.path / member.name).exists():
+        single = replace(config, attentions=(config.attentions[member.number],), seeds=(member.seed,))
+        known = environment(fabric.device, member.seed)
+        whole.create_member(member.name, to_json(single), known, setting.describe())
+
+
+def _finish(
+    config: RetrainConfig, setting: Setting, run: RunDirectory, fabric: Fabric, jobs: int, modules: list[str]
+) -> Table:
     log.info("%s  seeds %s  %s", run.path, " ".join(map(str, config.seeds)), device_line(fabric))
+    if jobs > 1:
+        _train_side_by_side(config, setting, run, fabric, jobs, modules)
     rows = list[Row]()
     for number, attention in enumerate(config.attentions):
-        results = [_train(config, number, seed, setting, run, fabric) for seed in config.seeds]
+        results = [train_member(config, number, seed, setting, run, fabric) for seed in config.seeds]
         with torch.device("meta"):
             network = config.task.network(setting.describe(), attention)
         rows.append(
@@ -135,22 +183,33 @@ def _finish(config: RetrainConfig, setting: Setting, run: RunDirectory, fabric: 
     return table
 
 
-def _train(
-    config: RetrainConfig, number: int, seed: int, setting: Setting, whole: RunDirectory, fabric: Fabric
+def train_member(
+    config: RetrainConfig,
+    number: int,
+    seed: int,
+    setting: Setting,
+    whole: RunDirectory,
+    fabric: Fabric,
+    after_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
 ) -> dict[str, Any]:
-    """Trains one attention with one seed, in a run folder of its own; only what is not done yet."""
+    """Trains one attention with one seed, in a run folder of its own; only what is not done yet.
+
+    Args:
+        config: Of the whole retraining.
+        number: Place of the attention in the config.
+        seed: The seed.
+        setting: The task, its data read.
+        whole: The run folder of the retraining.
+        fabric: Device and processes.
+        after_epoch: Called with the record of each epoch.
+
+    Returns:
+        What its result.json holds.
+    """
     attention = config.attentions[number]
     name = f"{member_names(config.attentions)[number]}-seed{seed}"
-    path = whole.path / name
-
-    def make() -> None:
-        if not path.exists():
-            single = replace(config, attentions=(attention,), seeds=(seed,))
-            known = environment(fabric.device, seed)
-            whole.create_member(name, to_json(single), known, setting.describe())
-
-    in_first(fabric, make)
-    with RunDirectory.open(path) as run:
+    in_first(fabric, lambda: _make_member(config, Member(number, seed, name), setting, whole, fabric))
+    with RunDirectory.open(whole.path / name) as run:
         in_first(fabric, run.lock)
         if run.complete():
             run.drop_checkpoints()
@@ -158,7 +217,13 @@ def _train(
         job = _start(config, setting, attention, seed, fabric)
         go_on(job, run, name)
         fabric.barrier()
-        drive(job, run, fabric, title=name, after_epoch=_now_and_then(name, config.train.epochs))
+        now_and_then = _now_and_then(name, config.train.epochs)
+
+        def tell(record: dict[str, Any]) -> None:
+            now_and_then(record)
+            after_epoch(record)
+
+        drive(job, run, fabric, title=name, after_epoch=tell)
         return _conclude(job, run, setting, attention, fabric)
 
 

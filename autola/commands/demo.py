@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def run(arguments: list[str]) -> None:
     out_of_terminal(f"\n$ autola inspect {found.run} --png {found.run}/cell.png")
     inspect.run([str(found.run), "--png", str(Path(found.run) / "cell.png")])
     attentions = ("none", "se", "cbam", f"hoga:{found.run}")
-    out_of_terminal(f"\n$ autola retrain {' '.join(attentions)} --preset digits")
+    jobs = 2 if (os.cpu_count() or 1) > 1 else 1
+    aside = f" --jobs {jobs}" if jobs > 1 else ""
+    out_of_terminal(f"\n$ autola retrain {' '.join(attentions)} --preset digits{aside}")
     terms = tuple(parse_attention(text) for text in attentions)
-    show({"digits": run_retraining(replace(RETRAIN_PRESETS["digits"], attentions=terms))})
+    show({"digits": run_retraining(replace(RETRAIN_PRESETS["digits"], attentions=terms), jobs=jobs)})

@@ -43,12 +43,15 @@ class Arguments:
     """Two short epochs on few small images: the whole path in minutes on a CPU."""
     out: Path | None = None
     """Run folder to make; a new one under ./outputs/runs if left out."""
+    jobs: int = 1
+    """Trainings side by side, each in a process of its own on this machine: more is faster where there are
+    cores or GPUs for them, and changes no result."""
     recipe: Literal["paper", "modern", "both"] = "paper"
     """The preset as it is, the one of today's habits that is named PRESET-modern, or one after the other:
     two runs, OUT-paper and OUT-modern, and one table."""
     resume: tuple[Path, ...] = ()
     """Run folder of a retraining that was stopped, to go on with, or several for one table; no other option
-    than --devices goes with it."""
+    than --devices and --jobs goes with it."""
     config: Annotated[RetrainConfig, tyro.conf.arg(name="")]
     """Settings."""
 
@@ -68,19 +71,19 @@ def run(arguments: list[str]) -> None:
     from outputs.run_directory import RunDirectory
 
     if given.resume:
-        only_resume(without(arguments, "devices"), most=len(given.resume))
+        only_resume(without(without(arguments, "devices"), "jobs"), most=len(given.resume))
         runs = [RunDirectory.open(path) for path in given.resume]
         devices = given.config.devices if option(arguments, "devices") else None
-        show({run.path.name: resume_retraining(run, devices) for run in runs})
+        show({run.path.name: resume_retraining(run, devices, jobs=given.jobs) for run in runs})
     elif len(configs) == 1:
-        show({name: run_retraining(config, given.out) for name, config in configs.items()})
+        show({name: run_retraining(config, given.out, jobs=given.jobs) for name, config in configs.items()})
     else:
         outs = {name: given.out and given.out.with_name(f"{given.out.name}-{name}") for name in configs}
         for name, config in configs.items():  # the second run must not fail when the first has ended
             check_retraining(config)
             if (out := outs[name]) and out.exists():
                 raise InputError(f"{out} exists already; choose another --out, or go on with --resume")
-        show({name: run_retraining(config, outs[name]) for name, config in configs.items()})
+        show({name: run_retraining(config, outs[name], jobs=given.jobs) for name, config in configs.items()})
 
 
 def _recipes(preset: str, recipe: str | None) -> dict[str, str]:
