@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from autola.configs import RetrainConfig
 from autola.detection_presets import PRETRAINED
-from evaluators.data.scenes import SceneData
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.keypoints import Keypoints
 from evaluators.tasks.segmentation import Segmentation
+from evaluators.tasks.segmentation.data import SceneData
 
 # 8 GPUs x 1 picture, 60k iterations: Cityscapes has 2,975 training pictures, 371 steps an epoch; 162 epochs
 # are 60,102 steps. Rate 0.005 with poly power 0.9, momentum 0.9, decay 1e-4.

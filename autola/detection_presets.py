@@ -11,7 +11,7 @@ from dataclasses import replace
 from autola.configs import RetrainConfig
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.coco_detection import CocoDetection
-from supernet.networks.detectors import DetectorConfig
+from supernet.networks.config import DetectorConfig
 
 PRETRAINED = "IMAGENET1K_V1"
 

@@ -17,7 +17,7 @@ from autola.runs import go_on, new_run, stored_config
 from autola.runtime import device_line, in_first, make_fabric, own_state
 from evaluators.cost_table import CostTable, Metric, cost_table
 from evaluators.data import Augment, halves, normalization, read
-from evaluators.tasks.classification import describe
+from evaluators.tasks.classification.setting import describe
 from outputs.front import Point
 from outputs.run_directory import DATA, RESULT, RunDirectory
 from search_space.config import parse

@@ -22,8 +22,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from benchmarks.answer import answer
-from evaluators.data.boxes import BoxSamples
 from evaluators.data.coco import CocoData, CocoSet, read_coco
+from evaluators.tasks.coco_detection.boxes import BoxSamples
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,10 +18,11 @@ from lightning.fabric import Fabric
 
 from autola.dense_presets import CAMVID
 from evaluators.data.coco import CocoData
-from evaluators.data.people import annotated_people
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Setting, TaskConfig, new_network
-from evaluators.tasks.keypoints import Keypoints, KeypointSetting, People
+from evaluators.tasks.keypoints import Keypoints
+from evaluators.tasks.keypoints.people import People, annotated_people
+from evaluators.tasks.keypoints.setting import KeypointSetting
 from evaluators.tasks.segmentation import Segmentation
 from evaluators.train import Training
 from search_space.grammar import parse_attention

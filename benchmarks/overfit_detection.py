@@ -21,7 +21,7 @@ from evaluators.tasks import new_network
 from evaluators.tasks.coco_detection import CocoDetection
 from evaluators.train import Training
 from search_space.grammar import parse_attention
-from supernet.networks.detectors import DetectorConfig
+from supernet.networks.config import DetectorConfig
 
 
 @dataclass(frozen=True, kw_only=True)

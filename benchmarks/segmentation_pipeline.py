@@ -23,8 +23,9 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from autola.dense_presets import CAMVID
-from evaluators.data.scene_crops import Crops
-from evaluators.data.scenes import IGNORED, Scenes, read_scenes
+from evaluators.tasks.segmentation.data import IGNORED
+from evaluators.tasks.segmentation.scene_crops import Crops
+from evaluators.tasks.segmentation.scenes import Scenes, read_scenes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,13 @@ def test_data_needs_no_torch(module: str) -> None:
 def test_files_stay_readable(path: Path) -> None:
     lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 400, "split it by idea"
+
+
+def test_every_package_is_shipped() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    there = {
+        ".".join(path.parent.parts)
+        for path in MODULES
+        if path.name == "__init__.py" and path.parts[0] not in ("tests", "benchmarks")
+    }
+    assert set(listed["packages"]) == there

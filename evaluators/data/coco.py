@@ -15,10 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from pydantic import ConfigDict
-
-from evaluators.data.picture import open_rgb
 from evaluators.seeds import seed_of
 from search_space.config import config, parse_json
 from search_space.errors import InputError
@@ -31,7 +27,7 @@ log = logging.getLogger(__name__)
 Kind = Literal["instances", "person_keypoints"]
 """What an annotation file holds, as the official files are named."""
 
-_TOLERANT = ConfigDict(extra="ignore", allow_inf_nan=False)  # files of others have keys of their own
+_TOLERANT = {"extra": "ignore", "allow_inf_nan": False}  # files of others have keys of their own
 
 
 @config
@@ -277,6 +273,8 @@ def held_out(whole: CocoSet, fraction: float) -> tuple[CocoSet, CocoSet]:
     Raises:
         InputError: If nothing would be left to train on.
     """
+    import torch
+
     count = max(1, round(fraction * len(whole)))
     if count >= len(whole):
         raise InputError(f"{len(whole)} images are too few to hold out a share of {fraction}; set it to 0")
@@ -287,6 +285,8 @@ def held_out(whole: CocoSet, fraction: float) -> tuple[CocoSet, CocoSet]:
 
 def first_pictures(data: CocoData, kind: Kind, number: int) -> list[Image.Image]:
     """A few pictures of the test part; none where the data cannot be read."""
+    from evaluators.data.picture import open_rgb
+
     try:
         test = read_coco(data, kind, data.test)
     except InputError:

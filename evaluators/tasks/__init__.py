@@ -1,4 +1,7 @@
-"""What a network is trained for, one task a file; a new file here is found by itself."""
+"""What a network is trained for, one task a folder or a file; a new one here is found by itself.
+
+Configs load no PyTorch: their methods import what reads, trains and draws.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,8 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-import torch
-from torch import Tensor, nn
-
 from evaluators.recipe import TrainConfig
 from evaluators.seeds import seed_of
-from evaluators.starting_weights import start_from
-from evaluators.weight_sources import read_weights
 from search_space.config import config
 from search_space.errors import InputError
 from search_space.grammar import Term
@@ -23,6 +21,7 @@ from search_space.registry import Registry
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
     from PIL.Image import Image
+    from torch import Tensor, nn
 
 log = logging.getLogger(__name__)
 
@@ -234,6 +233,11 @@ def new_network(
     Raises:
         InputError: If the attention does not fit, or the weights to start from.
     """
+    import torch
+
+    from evaluators.starting_weights import start_from
+    from evaluators.weight_sources import read_weights
+
     torch.manual_seed(seed_of(seed, "network"))
     network = config.network(data, attention)
     if config.weights is not None:

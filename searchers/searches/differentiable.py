@@ -18,7 +18,7 @@ from evaluators.job import Figures, check_weights
 from evaluators.processes import mean_over_processes
 from evaluators.recipe import cosine
 from evaluators.seeds import seed_of
-from evaluators.tasks.classification import accuracy, cross_entropy
+from evaluators.tasks.classification.loss import accuracy, cross_entropy
 from search_space.genotype import Genotype
 from search_space.space import NONE
 from searchers import Shares

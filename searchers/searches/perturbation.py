@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from evaluators.seeds import seed_of
-from evaluators.tasks.classification import cross_entropy
+from evaluators.tasks.classification.loss import cross_entropy
 from search_space.space import NONE
 from supernet.explicit import explicit_logits
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evaluators.tasks.classification import accuracy, cross_entropy
+from evaluators.tasks.classification.loss import accuracy, cross_entropy
 from searchers.searches.differentiable import DifferentiableSearch
 from supernet.explicit import explicit_logits
 

@@ -11,16 +11,7 @@ from functools import partial
 from torch import nn
 
 from supernet.backbones import BACKBONES, fixed_width
-
-RESNETS = (
-    "resnet18",
-    "resnet34",
-    "resnet50",
-    "resnet101",
-    "resnet152",
-    "wide_resnet50_2",
-    "wide_resnet101_2",
-)
+from supernet.resnets import RESNETS
 
 
 def _build(member: str, *, num_classes: int, in_channels: int, width: int | None, name: str) -> nn.Module:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from supernet.networks.detectors import DETECTORS, DetectorConfig
+from supernet.networks.config import DetectorConfig
+from supernet.networks.detectors import DETECTORS
 
 WHOLE_NAMES = ("COCO_V1", "DEFAULT", "pretrained")
 """Names of weights that are a whole detector's, where torchvision has them."""

@@ -7,45 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from search_space.config import config
-from search_space.errors import InputError, unknown
 from search_space.registry import Registry
-from supernet.backbones.torchvision_resnet import RESNETS
-
-
-@config
-class DetectorConfig:
-    """A detector."""
-
-    name: str = "faster_rcnn"
-    """Detector: faster_rcnn or retinanet, both with a feature pyramid, or ssd300."""
-    backbone: str = "resnet50"
-    """ResNet that it stands on: resnet18, 34, 50, 101 or 152, or a wide one."""
-    trainable_stages: int = 5
-    """Parts of the backbone that learn, counted from its end, 4 stages and the stem: 3 keeps the stem and the
-    first stage as they come. Attention learns everywhere."""
-    min_sizes: tuple[int, ...] = (800,)
-    """Shorter side of an image in pixels: one of these is drawn for each training image, the last one is
-    taken in evaluation. ssd300 has a size of its own."""
-    max_size: int = 1333
-    """Longest side of an image in pixels; the shorter one gives way."""
-    regions: int = 512
-    """Regions of an image that the second part of faster_rcnn learns from, a quarter of them objects."""
-
-    def __post_init__(self) -> None:
-        if self.regions < 4:
-            raise InputError(f"regions={self.regions}: give at least 4, a quarter of which are objects")
-        if self.backbone not in RESNETS:
-            raise unknown("backbone of a detector", self.backbone, RESNETS)
-        if not 0 <= self.trainable_stages <= 5:
-            raise InputError(f"trainable_stages={self.trainable_stages} is not in 0 ... 5")
-        sizes = ", ".join(map(str, self.min_sizes))
-        if not self.min_sizes or min(self.min_sizes) < 32 or self.max_size < max(self.min_sizes):
-            raise InputError(
-                f"min_sizes {sizes or 'none'} and max_size {self.max_size}: give sizes from 32 up, the "
-                "longest side not below the shorter ones"
-            )
-
+from supernet.networks.config import DetectorConfig
 
 BuildDetector = Callable[[DetectorConfig, int], nn.Module]
 """Builds a detector with random weights for so many classes, the background not counted."""

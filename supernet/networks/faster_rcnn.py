@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
-from supernet.networks.detectors import DETECTORS, Detector, DetectorConfig
+from supernet.networks.config import DetectorConfig
+from supernet.networks.detectors import DETECTORS, Detector
 
 REGIONS = 1000
 """Regions that are looked at in evaluation, at most: costs are counted with so many."""

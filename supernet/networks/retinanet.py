@@ -14,7 +14,8 @@ from torchvision.models.detection import RetinaNet
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from supernet.networks.detectors import DETECTORS, Detector, DetectorConfig
+from supernet.networks.config import DetectorConfig
+from supernet.networks.detectors import DETECTORS, Detector
 
 WIDTH = 256
 """Channels of the pyramid."""

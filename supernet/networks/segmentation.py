@@ -7,13 +7,10 @@ Differs from torchvision: basic blocks (resnet18, resnet34) are dilated too.
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import nn
 
+from supernet.networks.config import Head
 from supernet.networks.trunk import trunk
-
-Head = Literal["fcn", "deeplabv3"]
 
 HEADS = ("classifier", "aux_classifier")
 """Names of what reads the stages."""

@@ -20,7 +20,8 @@ from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD
 
 from search_space.errors import InputError
-from supernet.networks.detectors import DETECTORS, Detector, DetectorConfig
+from supernet.networks.config import DetectorConfig
+from supernet.networks.detectors import DETECTORS, Detector
 
 SIZE = 300
 """Height and width of an image; each side is stretched to it."""

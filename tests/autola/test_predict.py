@@ -9,7 +9,7 @@ from PIL import Image
 
 import autola
 from autola import predicting
-from evaluators.tasks.top_classes import SMALLEST
+from evaluators.tasks.classification.pictures import SMALLEST
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from PIL import Image
 from torch import nn
 
 from evaluators.recipe import TrainConfig
-from evaluators.tasks import TaskConfig, keypoints, new_network
+from evaluators.tasks import TaskConfig, new_network
 from evaluators.train import Training
 from search_space.grammar import parse_attention
 from supernet.backbones import BACKBONES
-from supernet.networks.pose import SimpleBaseline
+from supernet.networks import pose
 
 SIDED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 KEYPOINTS = ("nose", *(f"{side}_{part}" for part in SIDED for side in ("left", "right")))
@@ -44,7 +44,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> str:
 
     BACKBONES._load()
     monkeypatch.setitem(BACKBONES._entries, TINY, build)
-    monkeypatch.setattr(keypoints, "SimpleBaseline", partial(SimpleBaseline, channels=8))
+    monkeypatch.setattr(pose, "SimpleBaseline", partial(pose.SimpleBaseline, channels=8))
     return TINY
 
 

@@ -10,13 +10,13 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from evaluators.detection_task import DetectionTask
 from evaluators.evaluating import evaluating
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import TASKS, TaskConfig
-from evaluators.tasks.classification import ClassificationTask
-from evaluators.tasks.keypoints import KeypointTask
-from evaluators.tasks.segmentation import SegmentationTask
+from evaluators.tasks.classification.training import ClassificationTask
+from evaluators.tasks.coco_detection.training import DetectionTask
+from evaluators.tasks.keypoints.training import KeypointTask
+from evaluators.tasks.segmentation.training import SegmentationTask
 from search_space.errors import InputError
 
 MIXED = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")

@@ -7,7 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluators.heat_maps import draw_maps, find_peaks, mirror_maps, reaches, to_cells, to_pixels
+from evaluators.tasks.keypoints.heat_maps import (
+    draw_maps,
+    find_peaks,
+    mirror_maps,
+    reaches,
+    to_cells,
+    to_pixels,
+)
 from tests.equality import assert_equal
 
 SIZE = (9, 7)

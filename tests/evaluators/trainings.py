@@ -8,8 +8,9 @@ from lightning.fabric import Fabric
 
 from evaluators.data import DataConfig, Splits
 from evaluators.recipe import TrainConfig
-from evaluators.tasks import classification, new_network
+from evaluators.tasks import new_network
 from evaluators.tasks.classification import Classification
+from evaluators.tasks.classification import setting as classification_setting
 from evaluators.train import Training
 from tests.searchers.problems import coloured_squares
 
@@ -28,7 +29,7 @@ def setting(monkeypatch: Any, splits: Splits | None = None, *, augmented: bool =
     """Classification of coloured squares by cifar_resnet8 of 4 channels, in float64."""
     whole = splits or small_splits()
     values: dict[str, Any] = {"epochs": 3, "batch_size": len(whole.train) // STEPS}
-    monkeypatch.setattr(classification, "read", lambda config: whole)
+    monkeypatch.setattr(classification_setting, "read", lambda config: whole)
     config = Classification(
         data=DataConfig(name="squares", padding=int(augmented), flip=augmented),
         backbone="cifar_resnet8",

@@ -12,8 +12,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from evaluators.data.coco import CocoData, read_coco
-from evaluators.data.people import annotated_people, detected_people, mirror_partners, person_category
-from evaluators.data.person_crops import Jitter, PersonCrops, crop_matrix, cut_out, inverse, move
+from evaluators.tasks.keypoints.people import (
+    annotated_people,
+    detected_people,
+    mirror_partners,
+    person_category,
+)
+from evaluators.tasks.keypoints.person_crops import Jitter, PersonCrops, crop_matrix, cut_out, inverse, move
 from search_space.errors import InputError
 from tests.evaluators.dense import KEYPOINTS, person, store_people, write_people
 from tests.real_data import real_data

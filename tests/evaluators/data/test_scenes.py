@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluators.data.scene_crops import FILL, Crops, Whole, collate_scenes
-from evaluators.data.scenes import IGNORED, SceneData, read_scenes
+from evaluators.tasks.segmentation.data import IGNORED, SceneData
+from evaluators.tasks.segmentation.scene_crops import FILL, Crops, Whole, collate_scenes
+from evaluators.tasks.segmentation.scenes import read_scenes
 from search_space.errors import InputError
 
 NUM_CLASSES, VOID = 4, 11

@@ -7,8 +7,9 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix as sklearn_matrix
 from sklearn.metrics import jaccard_score
 
-from evaluators.data.scenes import SceneData, read_scenes
-from evaluators.metrics.confusion import confusion_matrix, segmentation_scores
+from evaluators.tasks.segmentation.confusion import confusion_matrix, segmentation_scores
+from evaluators.tasks.segmentation.data import SceneData
+from evaluators.tasks.segmentation.scenes import read_scenes
 from tests.real_data import unpacked
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from evaluators.metrics.oks import SIGMAS, similarity, suppress
+from evaluators.tasks.keypoints.oks import SIGMAS, similarity, suppress
 
 
 def poses(count, seed=0):

@@ -8,8 +8,10 @@ from torch.nn import functional as F
 
 from autola.presets import RETRAIN_PRESETS
 from evaluators.data import Batches, Splits
+from evaluators.precision import real_dtype
 from evaluators.tasks import TASKS, new_network
-from evaluators.tasks.classification import accuracy, cross_entropy, evaluate, real_dtype
+from evaluators.tasks.classification.loss import accuracy, cross_entropy
+from evaluators.tasks.classification.training import evaluate
 from search_space.grammar import parse_attention
 from supernet.attach import CHILD
 from tests.evaluators.trainings import setting, small_splits

@@ -14,16 +14,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from evaluators.cost import macs
-from evaluators.data.boxes import BoxSamples
 from evaluators.data.coco import CocoData, held_out, read_coco
 from evaluators.metrics.coco import NAMES
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import new_network
 from evaluators.tasks.coco_detection import CocoDetection
+from evaluators.tasks.coco_detection.boxes import BoxSamples
 from evaluators.train import Training
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
-from supernet.networks.detectors import DETECTORS, DetectorConfig
+from supernet.networks.config import DetectorConfig
+from supernet.networks.detectors import DETECTORS
 from tests.evaluators.coco_squares import write_squares
 
 SMALL = DetectorConfig(backbone="resnet18", min_sizes=(64,), max_size=64)

@@ -23,10 +23,10 @@ import json, sys
 import torch
 from lightning.fabric import Fabric
 from evaluators.data.coco import CocoData
-from evaluators.data.scenes import SceneData
+from evaluators.tasks.segmentation.data import SceneData
 from evaluators.recipe import TrainConfig
-from evaluators.tasks import keypoints, new_network
-from evaluators.tasks.keypoints import Keypoints
+from evaluators.tasks import new_network
+from evaluators.tasks.keypoints import Keypoints, training
 from evaluators.tasks.segmentation import Segmentation
 from evaluators.train import Training
 from search_space.grammar import parse_attention
@@ -34,7 +34,7 @@ from search_space.grammar import parse_attention
 def told(truth, results, kind):
     return {"AP": len(results), "sum": sum(sum(each["keypoints"]) + each["score"] for each in results)}
 
-keypoints.coco_metrics = told
+training.coco_metrics = told
 task, root, out, devices = *sys.argv[1:4], int(sys.argv[4])
 torch.set_default_dtype(torch.float64)  # Fabric hands outputs on in the default type
 torch.set_num_threads(1)

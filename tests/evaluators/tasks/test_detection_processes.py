@@ -28,7 +28,7 @@ from evaluators.tasks import new_network
 from evaluators.tasks.coco_detection import CocoDetection
 from evaluators.train import Training
 from search_space.grammar import parse_attention
-from supernet.networks.detectors import DetectorConfig
+from supernet.networks.config import DetectorConfig
 
 root, out, processes = sys.argv[1], sys.argv[2], int(sys.argv[3])
 torch.set_num_threads(1)

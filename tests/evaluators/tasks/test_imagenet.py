@@ -15,7 +15,8 @@ from torchvision import transforms
 from autola.presets import RETRAIN_PRESETS
 from evaluators.data.pictures import Normalise, Pictures, list_pictures, open_picture
 from evaluators.recipe import TrainConfig
-from evaluators.tasks.classification import accuracy, cross_entropy, evaluate
+from evaluators.tasks.classification.loss import accuracy, cross_entropy
+from evaluators.tasks.classification.training import evaluate
 from evaluators.tasks.imagenet import MEAN, STD, ImageNet
 from search_space.errors import InputError
 from search_space.grammar import parse_attention

@@ -12,11 +12,12 @@ from PIL import Image
 from torch import nn
 
 from evaluators.data.coco import CocoData
-from evaluators.data.person_crops import PersonCrops
-from evaluators.heat_maps import draw_maps, mirror_maps, to_cells
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import new_network
-from evaluators.tasks.keypoints import Keypoints, KeypointTask
+from evaluators.tasks.keypoints import Keypoints
+from evaluators.tasks.keypoints.heat_maps import draw_maps, mirror_maps, to_cells
+from evaluators.tasks.keypoints.person_crops import PersonCrops
+from evaluators.tasks.keypoints.training import KeypointTask
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from supernet.attach import CHILD

@@ -11,12 +11,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from evaluators.data.scene_crops import Whole
-from evaluators.data.scenes import IGNORED, SceneData, read_scenes
-from evaluators.metrics.confusion import confusion_matrix, segmentation_scores
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import new_network
-from evaluators.tasks.segmentation import Segmentation, palette
+from evaluators.tasks.segmentation import Segmentation
+from evaluators.tasks.segmentation.confusion import confusion_matrix, segmentation_scores
+from evaluators.tasks.segmentation.data import IGNORED, SceneData
+from evaluators.tasks.segmentation.prediction import palette
+from evaluators.tasks.segmentation.scene_crops import Whole
+from evaluators.tasks.segmentation.scenes import read_scenes
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from supernet.attach import CHILD

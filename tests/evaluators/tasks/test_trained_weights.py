@@ -17,7 +17,8 @@ from evaluators.tasks.segmentation import Segmentation
 from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from supernet.attach import CHILD, attach
-from supernet.networks.detectors import DETECTORS, DetectorConfig
+from supernet.networks.config import DetectorConfig
+from supernet.networks.detectors import DETECTORS
 
 SHAPE = [3, 64, 64]
 DATA = {"input_shape": SHAPE, "classes": ["a", "b"], "category_ids": [1, 2], "keypoints": ["c", "d"]}

@@ -12,8 +12,9 @@ from torchvision.models.detection import fasterrcnn_resnet50_fpn, retinanet_resn
 from evaluators.cost import macs
 from search_space.errors import InputError
 from supernet.attach import attach
+from supernet.networks.config import DetectorConfig
 from supernet.networks.detector_weights import fit_published
-from supernet.networks.detectors import DETECTORS, DetectorConfig
+from supernet.networks.detectors import DETECTORS
 from tests.modules import num_parameters
 
 PLAIN = {"faster_rcnn": fasterrcnn_resnet50_fpn, "retinanet": retinanet_resnet50_fpn}

@@ -10,15 +10,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.data.index import is_hidden, is_image
 from evaluators.data.picture import open_rgb
-from search_space.config import config
-from search_space.errors import InputError, shown
+from evaluators.tasks.segmentation.data import IGNORED, SceneData
+from search_space.errors import InputError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,61 +27,6 @@ log = logging.getLogger(__name__)
 
 LOOKED_AT = 8
 """Label files of a part whose values are looked at before training; the others when their turn comes."""
-
-IGNORED = 255
-"""What labels without a class become."""
-
-
-@config
-class SceneData:
-    """Pictures and their label images: one channel, the value of a pixel is its class."""
-
-    root: str | None = None
-    """Folder that holds both."""
-    layout: Literal["folders", "cityscapes"] = "folders"
-    """How: as `images` and `labels` say, or as Cityscapes (leftImg8bit, gtFine with labelIds)."""
-    images: str = "{part}"
-    """Folder of a part's pictures below `root`."""
-    labels: str = "{part}annot"
-    """Folder of its labels, which have the pictures' names but for the ending."""
-    train: str = "train"
-    """Part to train on."""
-    validation: str | None = None
-    """Part to select on; if left out, a share of the training part is held out."""
-    test: str = "val"
-    """Part to evaluate at the end."""
-    num_classes: int | None = None
-    """Classes; values of pixels are 0 to one less. Cityscapes has its own 19."""
-    classes: tuple[str, ...] = ()
-    """Their names, if wanted."""
-    ignore: int = IGNORED
-    """Value of pixels that belong to no class."""
-    image_size: tuple[int, int] | None = None
-    """Height and width to resize pictures and labels to; none: as stored. Labels keep their values, and are
-    resized for the evaluation as well."""
-    limit: int | None = None
-    """Use at most so many pictures of each part, at even steps; none: all."""
-
-    def __post_init__(self) -> None:
-        for name in ("limit", "num_classes"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} is {value}; give at least 1, or leave it out")
-        if self.image_size is not None and min(self.image_size) < 1:
-            raise InputError(f"image_size is {self.image_size}; give a height and a width, or leave it out")
-        if self.classes and self.num_classes not in (None, len(self.classes)):
-            raise InputError(f"num_classes is {self.num_classes}, but {len(self.classes)} classes are named")
-        if self.layout == "cityscapes" and (self.classes or self.num_classes):
-            raise InputError("Cityscapes has its own classes; leave classes and num_classes out")
-        if self.layout == "folders":
-            for name in ("images", "labels"):
-                if "{part}" not in getattr(self, name):
-                    raise InputError(
-                        f"{name} is {shown(getattr(self, name))}; it has to contain {{part}}, for example "
-                        f"{name}/{{part}}"
-                    )
-            if 0 <= self.ignore < (len(self.classes) or self.num_classes or 0):
-                raise InputError(f"ignore={self.ignore} is the value of a class")
 
 
 @dataclass(frozen=True, eq=False)

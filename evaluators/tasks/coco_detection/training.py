@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from evaluators.data.boxes import BoxSample
 from evaluators.data.coco import CocoSet
 from evaluators.data.stream import Stream
-from evaluators.detections import as_records
 from evaluators.evaluating import evaluating
 from evaluators.gather import gather
 from evaluators.metrics.coco import coco_metrics
+from evaluators.precision import real_dtype
 from evaluators.tasks import Split
-from evaluators.tasks.classification import real_dtype
+from evaluators.tasks.coco_detection.boxes import BoxSample
+from evaluators.tasks.coco_detection.detections import as_records
 from supernet.networks.detectors import Detector
 
 if TYPE_CHECKING:

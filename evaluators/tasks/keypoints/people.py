@@ -40,6 +40,14 @@ class Person:
     labelled: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, eq=False)
+class People:
+    """A part of the data to evaluate: the pictures with their annotations, and the persons to look at."""
+
+    coco: CocoSet
+    people: Sequence[Person]
+
+
 def person_category(coco: CocoSet) -> CocoCategory:
     """The category that has keypoints.
 

@@ -7,34 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from torch import Tensor, nn
-
-from evaluators.data.picture import as_rgb
-from evaluators.data.pictures import (
-    Normalise,
-    PictureBatches,
-    PictureList,
-    Pictures,
-    collate,
-    list_pictures,
-    open_picture,
-)
-from evaluators.data.stratify import held_out
-from evaluators.data.stream import Stream
-from evaluators.evaluating import evaluating
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
-from evaluators.tasks.classification import SCORE, ClassificationTask, real_dtype
-from evaluators.tasks.top_classes import top_classes
 from search_space.config import config
 from search_space.errors import InputError
 from search_space.grammar import Term, label
-from supernet.attach import attach
-from supernet.backbones import build_backbone
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
     from PIL.Image import Image
+    from torch import Tensor, nn
+
+    from evaluators.tasks.imagenet.setting import ImageNetSetting
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's channels, as torchvision's and the CBAM authors' scripts have them."""
@@ -95,9 +79,14 @@ class ImageNet(TaskConfig):
             )
 
     def read(self, train: TrainConfig, fabric: Fabric) -> ImageNetSetting:
+        from evaluators.tasks.imagenet.setting import ImageNetSetting
+
         return ImageNetSetting(self, train, fabric)
 
     def network(self, data: Mapping[str, Any], attention: tuple[Term, ...]) -> nn.Module:
+        from supernet.attach import attach
+        from supernet.backbones import build_backbone
+
         if self.train_size not in (None, self.image_size):
             for term in attention:
                 if term.wants_size:
@@ -112,25 +101,33 @@ class ImageNet(TaskConfig):
         return (self.backbone,)
 
     def predict(self, network: nn.Module, data: Mapping[str, Any], image: Image) -> Prediction:
+        from evaluators.data.picture import as_rgb
+        from evaluators.evaluating import evaluating
+        from evaluators.tasks.classification.pictures import top_classes
+
         picture = as_rgb(image)
         with evaluating(network) as ask:
             logits = ask(self._prepared(data, picture, network))[0]
         return top_classes(logits, data["classes"], picture)
 
     def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:
+        from evaluators.data.picture import as_rgb
+
         def prepare(image: Image) -> Tensor:
             return self._prepared(data, as_rgb(image), network)
 
         return Exportable(network, prepare, tuple(data["input_shape"]), any_batch=True)
 
     def examples(self, number: int) -> list[Image]:
-        if self.root is None or not _last_part(Path(self.root)).is_dir():
+        from evaluators.data.pictures import list_pictures, open_picture
+
+        if self.root is None or not last_part(Path(self.root)).is_dir():
             return []
-        return [
-            open_picture(file) for file in list_pictures(_last_part(Path(self.root))).spread(number).files
-        ]
+        return [open_picture(file) for file in list_pictures(last_part(Path(self.root))).spread(number).files]
 
     def _prepared(self, data: Mapping[str, Any], picture: Image, network: nn.Module) -> Tensor:
+        from evaluators.data.pictures import Normalise
+
         weight = next(network.parameters())
         normalise = Normalise(data["mean"], data["std"], weight.dtype)
         return normalise(self.centre_crop()(picture)[None]).to(weight.device)
@@ -187,91 +184,6 @@ class ImageNet(TaskConfig):
         )
 
 
-class ImageNetSetting:
-    """Pictures listed and split; see `Setting`.
-
-    Args:
-        config: What is trained, on what.
-        train: The recipe.
-        fabric: Device and processes.
-
-    Raises:
-        InputError: If the pictures are not there, or laid out in another way.
-    """
-
-    score: str = SCORE
-
-    def __init__(self, config: ImageNet, train: TrainConfig, fabric: Fabric) -> None:
-        self.config, self.recipe, self.fabric = config, train, fabric
-        self.input_shape: tuple[int, int, int] = (3, config.image_size, config.image_size)
-        root = _root(config)
-        self.train = list_pictures(root / "train")
-        self.validation: PictureList | None = None
-        self.test = list_pictures(_last_part(root), self.train.classes)
-        if _last_part(root).name == "test" and (root / "val").is_dir():
-            self.validation = list_pictures(root / "val", self.train.classes)
-        if not train.validation_fraction:
-            self.validation = None
-        elif self.validation is None:
-            rest, held = held_out(self.train.labels, len(self.train.classes), train.validation_fraction)
-            self.train, self.validation = self.train.select(rest), self.train.select(held)
-        if config.limit is not None:
-            self.train, self.test = self.train.spread(config.limit), self.test.spread(config.limit)
-            self.validation = self.validation.spread(config.limit) if self.validation else None
-
-    def describe(self) -> dict[str, Any]:
-        return {
-            "input_shape": list(self.input_shape),
-            "num_classes": len(self.train.classes),
-            "classes": list(self.train.classes),
-            "mean": list(MEAN),
-            "std": list(STD),
-        }
-
-    def start(self, network: nn.Module, seed: int) -> ClassificationTask:
-        return ClassificationTask(
-            network,
-            self._batches(self.train, seed, training=True),
-            self.fabric,
-            validation=self._batches(self.validation, seed) if self.validation else None,
-            test=self._batches(self.test, seed),
-            label_smoothing=self.recipe.label_smoothing,
-            mixing=self.config.mixing(len(self.train.classes)),
-            top5=True,
-        )
-
-    def _batches(self, pictures: PictureList, seed: int, *, training: bool = False) -> PictureBatches:
-        transform = self.config.random_crop() if training else self.config.centre_crop()
-        stream = Stream.of(
-            Pictures(pictures, transform),
-            self.recipe.part_size,
-            self.fabric,
-            collate=collate,
-            seed=seed,
-            training=training,
-            num_workers=self.config.workers,
-        )
-        return PictureBatches(stream, self.fabric.device, MEAN, STD, real_dtype(self.fabric))
-
-
-def _root(config: ImageNet) -> Path:
-    """The folder with the parts.
-
-    Raises:
-        InputError: If it is not given, not there, or lacks a part.
-    """
-    if config.root is None:
-        raise InputError("--root is missing: the folder that holds train and val, a folder a class in each")
-    root = Path(config.root)
-    if not root.is_dir():
-        raise InputError(f"no folder at {root}")
-    if not (root / "train").is_dir():
-        raise InputError(f"{root} has no folder train; expected train/<class>/<image> beside val or test")
-    if not _last_part(root).is_dir():
-        raise InputError(f"{root} has train but neither val nor test; put the pictures to test on there")
-    return root
-
-
-def _last_part(root: Path) -> Path:
+def last_part(root: Path) -> Path:
     """The part to test on: test, or val where there is no test."""
     return next((root / name for name in ("test", "val") if (root / name).is_dir()), root / "val")

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evaluators.data.coco import CocoSet
-from evaluators.data.people import Person
-from evaluators.data.person_crops import move
-from evaluators.heat_maps import find_peaks, mirror_maps, to_pixels
-from evaluators.metrics.oks import suppress
+from evaluators.tasks.keypoints.heat_maps import find_peaks, mirror_maps, to_pixels
+from evaluators.tasks.keypoints.oks import suppress
+from evaluators.tasks.keypoints.people import Person
+from evaluators.tasks.keypoints.person_crops import move
 from supernet.networks.pose import STRIDE
 
 SEEN = 0.2

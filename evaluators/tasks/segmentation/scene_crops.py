@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from evaluators.data.scenes import IGNORED, Scenes
+from evaluators.tasks.segmentation.data import IGNORED
+from evaluators.tasks.segmentation.scenes import Scenes
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evaluators.data.coco import CocoSet
-from evaluators.data.people import Person
 from evaluators.data.picture import open_rgb
+from evaluators.tasks.keypoints.people import Person
 
 if TYPE_CHECKING:
     from PIL import Image

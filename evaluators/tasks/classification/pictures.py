@@ -1,13 +1,18 @@
-"""What a classifier sees in a picture: its likeliest classes, written onto it."""
+"""A picture as a classifier wants it, and what it sees there: its likeliest classes, written onto it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+import numpy as np
+import torch
+from torch import Tensor, nn
 
+from evaluators.data.decode import fit
+from evaluators.data.pictures import Normalise
 from evaluators.tasks import Prediction
+from search_space.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -17,6 +22,18 @@ NUMBER = 5
 
 SMALLEST = 224
 """Short side in pixels that smaller pictures are shown at, so that text is legible."""
+
+
+def prepared(data: Mapping[str, Any], picture: Image, network: nn.Module) -> Tensor:
+    """A picture as the network wants it: short side resized, centre cropped, normalised; (1, c, h, w)."""
+    channels, height, width = data["input_shape"]
+    if height != width:
+        raise InputError(f"the network wants images of {height}x{width} pixels, and predicts squares alone")
+    square = fit(picture, height)
+    pixels = np.asarray(square.convert("L") if channels == 1 else square).reshape(height, width, channels)
+    weight = next(network.parameters())
+    normalise = Normalise(data["mean"], data["std"], weight.dtype)
+    return normalise(torch.tensor(pixels).permute(2, 0, 1)[None]).to(weight.device)
 
 
 def top_classes(logits: Tensor, classes: Sequence[str], image: Image) -> Prediction:

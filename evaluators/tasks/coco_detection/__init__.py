@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from torch import Tensor, nn
-
-from evaluators.data.boxes import BoxSamples, Changes, as_list
-from evaluators.data.coco import CocoData, CocoSet, first_pictures, held_out, read_coco
-from evaluators.data.picture import as_rgb
-from evaluators.data.stream import Stream
-from evaluators.detection_task import SCORE, DetectionTask
-from evaluators.detections import draw, to_list
-from evaluators.metrics.coco import need_coco
+from evaluators.data.coco import CocoData, first_pictures
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
 from search_space.config import config
 from search_space.errors import InputError
 from search_space.grammar import Term
-from supernet.attach import attach
-from supernet.networks.detector_weights import WHOLE_NAMES, fit_published, published_names
-from supernet.networks.detectors import DETECTORS, Detector, DetectorConfig
+from supernet.networks.config import DetectorConfig
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
     from PIL import Image
+    from torch import Tensor, nn
 
-log = logging.getLogger(__name__)
+    from evaluators.tasks.coco_detection.setting import DetectionSetting
+    from supernet.networks.detectors import Detector
+
+Changes = Literal["none", "flip", "ssd"]
+"""What happens to a training image: nothing, a flip of half of them, or what SSD is trained with."""
 
 STRIDE = 32
 """Sides of a batch are multiples of this, with a pyramid."""
@@ -71,6 +65,8 @@ class CocoDetection(TaskConfig):
     @property
     def kind(self) -> Detector:
         """The kind of detector."""
+        from supernet.networks.detectors import DETECTORS
+
         return DETECTORS[self.detector.name]
 
     def image_shape(self) -> tuple[int, int, int]:
@@ -80,19 +76,27 @@ class CocoDetection(TaskConfig):
         return 3, rounded[0], rounded[1]
 
     def read(self, train: TrainConfig, fabric: Fabric) -> DetectionSetting:
+        from evaluators.tasks.coco_detection.setting import DetectionSetting
+
         return DetectionSetting(self, train, fabric)
 
     def network(self, data: Mapping[str, Any], attention: tuple[Term, ...]) -> nn.Module:
+        from supernet.attach import attach
+
         network: Any = self.kind.build(self.detector, len(data["classes"]))
         attach(network.backbone, attention, identity=self.identity, input_shape=self.image_shape())
         return network
 
     def published(self) -> tuple[str, ...]:
+        from supernet.networks.detector_weights import published_names
+
         return published_names(self.detector)
 
     def fitted(
         self, weights: Mapping[str, Tensor], network: nn.Module, data: Mapping[str, Any]
     ) -> Mapping[str, Tensor]:
+        from supernet.networks.detector_weights import WHOLE_NAMES, fit_published
+
         if self.weights not in WHOLE_NAMES:
             return weights
         return fit_published(weights, self.detector, network, data["category_ids"])
@@ -108,6 +112,8 @@ class CocoDetection(TaskConfig):
             image: The picture.
             least: Least score of what is drawn and told.
         """
+        from evaluators.tasks.coco_detection.detections import draw, to_list
+
         found = to_list(network, image, data["classes"], self.kind.first_label)
         shown = [each for each in found if each["score"] >= least]
         return Prediction(draw(image, shown, data["classes"]), shown)
@@ -117,6 +123,9 @@ class CocoDetection(TaskConfig):
 
         torch.export refuses what chooses boxes, and Faster R-CNN chooses in its middle.
         """
+        from evaluators.data.picture import as_rgb
+        from evaluators.tasks.coco_detection.export import Raw, Whole
+
         channels, height, width = data["input_shape"]
         whole = self.detector.name == "faster_rcnn"
 
@@ -159,103 +168,3 @@ class CocoDetection(TaskConfig):
         )
         data = replace(self.data, limit=limit)
         return replace(self, data=data, detector=small, weights=None, empty=True, workers=0)
-
-
-class Raw(nn.Module):
-    """What the layers of a detector say, in the order of their names, each level apart.
-
-    Args:
-        network: The detector.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        network: Any = self.network
-        told = [value for _, value in sorted(network.raw(images).items())]
-        return tuple(part for value in told for part in (value if isinstance(value, list) else [value]))
-
-
-class Whole(nn.Module):
-    """A detector from a batch of one image to its boxes, labels and scores.
-
-    Args:
-        network: The detector.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        (found,) = self.network([images[0]])
-        return found["boxes"], found["labels"], found["scores"]
-
-
-class DetectionSetting:
-    """Annotations read and split; see `Setting`.
-
-    Args:
-        config: What is trained, on what.
-        train: The recipe.
-        fabric: Device and processes.
-
-    Raises:
-        InputError: If the data cannot be read, its parts have other categories, or there is no evaluation.
-    """
-
-    score: str = SCORE
-
-    def __init__(self, config: CocoDetection, train: TrainConfig, fabric: Fabric) -> None:
-        need_coco()
-        config.refuse_unused(train)
-        self.config, self.recipe, self.fabric = config, train, fabric
-        self.input_shape = config.image_shape()
-        self.train = read_coco(config.data, "instances", config.data.train)
-        self.test = read_coco(config.data, "instances", config.data.test)
-        if self.train.categories != self.test.categories:
-            raise InputError(
-                f"{self.train.file.name} and {self.test.file.name} differ in their categories; "
-                "both parts need the same"
-            )
-        self.validation: CocoSet | None = None
-        if train.validation_fraction:
-            self.train, self.validation = held_out(self.train, train.validation_fraction)
-        log.info("%d images to train on, %d to test on", len(self.train), len(self.test))
-
-    def describe(self) -> dict[str, Any]:
-        return {
-            "input_shape": list(self.input_shape),
-            "classes": [category.name for category in self.train.categories],
-            "category_ids": [category.id for category in self.train.categories],
-        }
-
-    def start(self, network: nn.Module, seed: int) -> DetectionTask:
-        samples = BoxSamples(self.train, self.config.changes)
-        samples = samples if self.config.empty else samples.with_boxes()
-        splits = {"validation": self.validation, "test": self.test}
-        return DetectionTask(
-            network,
-            self._stream(samples, seed, training=True),
-            {
-                name: self._stream(BoxSamples(part, "none"), seed, training=False)
-                for name, part in splits.items()
-                if part is not None
-            },
-            {name: part for name, part in splits.items() if part is not None},
-            self.config.kind,
-            self.fabric,
-        )
-
-    def _stream(self, samples: BoxSamples, seed: int, *, training: bool) -> Stream:
-        return Stream.of(
-            samples,
-            self.recipe.part_size,
-            self.fabric,
-            collate=as_list,
-            seed=seed,
-            training=training,
-            num_workers=self.config.workers,
-        )

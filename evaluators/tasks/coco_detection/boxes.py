@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,9 +11,7 @@ from torch import Tensor
 
 from evaluators.data.coco import CocoSet, boxes_to_train
 from evaluators.data.picture import open_rgb
-
-Changes = Literal["none", "flip", "ssd"]
-"""What happens to a training image: nothing, a flip of half of them, or what SSD is trained with."""
+from evaluators.tasks.coco_detection import Changes
 
 
 class BoxSample(NamedTuple):

@@ -1,0 +1,90 @@
+"""The annotations of a detection, read and split."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from evaluators.data.coco import CocoSet, held_out, read_coco
+from evaluators.data.stream import Stream
+from evaluators.metrics.coco import need_coco
+from evaluators.recipe import TrainConfig
+from evaluators.tasks.coco_detection.boxes import BoxSamples, as_list
+from evaluators.tasks.coco_detection.training import SCORE, DetectionTask
+from search_space.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+    from evaluators.tasks.coco_detection import CocoDetection
+
+log = logging.getLogger(__name__)
+
+
+class DetectionSetting:
+    """Annotations read and split; see `Setting`.
+
+    Args:
+        config: What is trained, on what.
+        train: The recipe.
+        fabric: Device and processes.
+
+    Raises:
+        InputError: If the data cannot be read, its parts have other categories, or there is no evaluation.
+    """
+
+    score: str = SCORE
+
+    def __init__(self, config: CocoDetection, train: TrainConfig, fabric: Fabric) -> None:
+        need_coco()
+        config.refuse_unused(train)
+        self.config, self.recipe, self.fabric = config, train, fabric
+        self.input_shape = config.image_shape()
+        self.train = read_coco(config.data, "instances", config.data.train)
+        self.test = read_coco(config.data, "instances", config.data.test)
+        if self.train.categories != self.test.categories:
+            raise InputError(
+                f"{self.train.file.name} and {self.test.file.name} differ in their categories; "
+                "both parts need the same"
+            )
+        self.validation: CocoSet | None = None
+        if train.validation_fraction:
+            self.train, self.validation = held_out(self.train, train.validation_fraction)
+        log.info("%d images to train on, %d to test on", len(self.train), len(self.test))
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "input_shape": list(self.input_shape),
+            "classes": [category.name for category in self.train.categories],
+            "category_ids": [category.id for category in self.train.categories],
+        }
+
+    def start(self, network: nn.Module, seed: int) -> DetectionTask:
+        samples = BoxSamples(self.train, self.config.changes)
+        samples = samples if self.config.empty else samples.with_boxes()
+        splits = {"validation": self.validation, "test": self.test}
+        return DetectionTask(
+            network,
+            self._stream(samples, seed, training=True),
+            {
+                name: self._stream(BoxSamples(part, "none"), seed, training=False)
+                for name, part in splits.items()
+                if part is not None
+            },
+            {name: part for name, part in splits.items() if part is not None},
+            self.config.kind,
+            self.fabric,
+        )
+
+    def _stream(self, samples: BoxSamples, seed: int, *, training: bool) -> Stream:
+        return Stream.of(
+            samples,
+            self.recipe.part_size,
+            self.fabric,
+            collate=as_list,
+            seed=seed,
+            training=training,
+            num_workers=self.config.workers,
+        )

@@ -1,0 +1,105 @@
+"""The pictures of ImageNet, or of any folders laid out as it, listed and split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from evaluators.data.pictures import PictureBatches, PictureList, Pictures, collate, list_pictures
+from evaluators.data.stratify import held_out
+from evaluators.data.stream import Stream
+from evaluators.precision import real_dtype
+from evaluators.recipe import TrainConfig
+from evaluators.tasks.classification.training import SCORE, ClassificationTask
+from evaluators.tasks.imagenet import MEAN, STD, ImageNet, last_part
+from search_space.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+
+class ImageNetSetting:
+    """Pictures listed and split; see `Setting`.
+
+    Args:
+        config: What is trained, on what.
+        train: The recipe.
+        fabric: Device and processes.
+
+    Raises:
+        InputError: If the pictures are not there, or laid out in another way.
+    """
+
+    score: str = SCORE
+
+    def __init__(self, config: ImageNet, train: TrainConfig, fabric: Fabric) -> None:
+        self.config, self.recipe, self.fabric = config, train, fabric
+        self.input_shape: tuple[int, int, int] = (3, config.image_size, config.image_size)
+        root = _root(config)
+        self.train = list_pictures(root / "train")
+        self.validation: PictureList | None = None
+        self.test = list_pictures(last_part(root), self.train.classes)
+        if last_part(root).name == "test" and (root / "val").is_dir():
+            self.validation = list_pictures(root / "val", self.train.classes)
+        if not train.validation_fraction:
+            self.validation = None
+        elif self.validation is None:
+            rest, held = held_out(self.train.labels, len(self.train.classes), train.validation_fraction)
+            self.train, self.validation = self.train.select(rest), self.train.select(held)
+        if config.limit is not None:
+            self.train, self.test = self.train.spread(config.limit), self.test.spread(config.limit)
+            self.validation = self.validation.spread(config.limit) if self.validation else None
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "input_shape": list(self.input_shape),
+            "num_classes": len(self.train.classes),
+            "classes": list(self.train.classes),
+            "mean": list(MEAN),
+            "std": list(STD),
+        }
+
+    def start(self, network: nn.Module, seed: int) -> ClassificationTask:
+        return ClassificationTask(
+            network,
+            self._batches(self.train, seed, training=True),
+            self.fabric,
+            validation=self._batches(self.validation, seed) if self.validation else None,
+            test=self._batches(self.test, seed),
+            label_smoothing=self.recipe.label_smoothing,
+            mixing=self.config.mixing(len(self.train.classes)),
+            top5=True,
+        )
+
+    def _batches(self, pictures: PictureList, seed: int, *, training: bool = False) -> PictureBatches:
+        transform = self.config.random_crop() if training else self.config.centre_crop()
+        stream = Stream.of(
+            Pictures(pictures, transform),
+            self.recipe.part_size,
+            self.fabric,
+            collate=collate,
+            seed=seed,
+            training=training,
+            num_workers=self.config.workers,
+        )
+        return PictureBatches(stream, self.fabric.device, MEAN, STD, real_dtype(self.fabric))
+
+
+def _root(config: ImageNet) -> Path:
+    """The folder with the parts.
+
+    Raises:
+        InputError: If it is not given, not there, or lacks a part.
+    """
+    if config.root is None:
+        raise InputError("--root is missing: the folder that holds train and val, a folder a class in each")
+    root = Path(config.root)
+    if not root.is_dir():
+        raise InputError(f"no folder at {root}")
+    if not (root / "train").is_dir():
+        raise InputError(f"{root} has no folder train; expected train/<class>/<image> beside val or test")
+    if not last_part(root).is_dir():
+        raise InputError(f"{root} has train but neither val nor test; put the pictures to test on there")
+    return root

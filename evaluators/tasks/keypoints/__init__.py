@@ -1,0 +1,137 @@
+"""Human poses: a heat map for each keypoint of a person's crop, average precision by keypoint similarity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from evaluators.data.coco import CocoData, first_pictures
+from evaluators.recipe import TrainConfig
+from evaluators.tasks import Exportable, Prediction, TaskConfig, task
+from search_space.config import config
+from search_space.errors import InputError
+from search_space.grammar import Term
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+    from PIL import Image
+    from torch import Tensor, nn
+
+    from evaluators.tasks.keypoints.setting import KeypointSetting
+
+SMOKE = 32
+"""Pictures of a first look; about half of them show somebody."""
+
+
+@task("coco-keypoints")
+@config
+class Keypoints(TaskConfig):
+    """Poses of the persons of COCO, each found in a crop around the person.
+
+    Source: Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking", ECCV 2018
+    (arXiv:1804.06208); numbers that the paper does not state are those of the authors' code.
+    """
+
+    preset: ClassVar[str] = "coco-keypoints"
+    unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "is for classes, and heat maps have none"}
+
+    data: CocoData = CocoData()
+    """The pictures, with `person_keypoints` annotations."""
+    detections: str | None = None
+    """File of detections in COCO's result format, whose person boxes are evaluated at the end; none: the
+    annotated boxes."""
+    backbone: str = "resnet50"
+    """torchvision ResNet whose blocks attention is attached to."""
+    image_size: tuple[int, int] = (256, 192)
+    """Height and width of a crop in pixels, multiples of 32."""
+    margin: float = 1.25
+    """Sides of a crop, in those of the person's box."""
+    sigma: float = 2.0
+    """Standard deviation of the Gaussians to learn, in cells of 4x4 pixels."""
+    scale: float = 0.3
+    """Random change of a training crop's size: deviation, and most, as a share."""
+    rotation: float = 40.0
+    """Random turn of a training crop in degrees: deviation, and half of the most."""
+    turned: float = 0.6
+    """Share of the training crops that are turned."""
+    flip: bool = True
+    """Mirror half of the training crops."""
+    flip_test: bool = True
+    """Evaluate with the mean of the heat maps of a crop and of its mirror image."""
+    workers: int = 4
+    """Processes that read pictures ahead; 0 reads in the training itself."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, CocoData):
+            raise InputError(f"{self.name} reads COCO's layout; start from a preset of its own")
+        if min(self.image_size) < 32 or any(side % 32 for side in self.image_size):
+            raise InputError(f"image_size={self.image_size}; give multiples of 32, height before width")
+        for name in ("margin", "sigma"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name}={getattr(self, name)} is not positive")
+        for name in ("scale", "turned"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name}={getattr(self, name)} is not in 0 ... 1")
+        if self.scale == 1:
+            raise InputError("scale=1 shrinks crops to nothing; give less, 0 for none")
+        for name in ("rotation", "workers"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name}={getattr(self, name)} is negative")
+
+    def read(self, train: TrainConfig, fabric: Fabric) -> KeypointSetting:
+        from evaluators.tasks.keypoints.setting import KeypointSetting
+
+        return KeypointSetting(self, train, fabric)
+
+    def network(self, data: Mapping[str, Any], attention: tuple[Term, ...]) -> nn.Module:
+        from supernet.attach import attach
+        from supernet.networks.pose import SimpleBaseline
+
+        network = SimpleBaseline(self.backbone, len(data["keypoints"]))
+        return attach(network, attention, identity=self.identity, input_shape=data["input_shape"])
+
+    def examples(self, number: int) -> list[Image.Image]:
+        return first_pictures(self.data, "person_keypoints", number)
+
+    def summary(self) -> str:
+        return f"{self.name}, {self.backbone}, {self.image_size[0]}x{self.image_size[1]}"
+
+    def smoke(self) -> Keypoints:
+        data = replace(self.data, limit=min(self.data.limit or SMOKE, SMOKE))
+        return replace(self, data=data, backbone="resnet18", weights=None, image_size=(128, 96), workers=0)
+
+    def predict(
+        self,
+        network: nn.Module,
+        data: Mapping[str, Any],
+        image: Image.Image,
+        boxes: Sequence[Sequence[float]] = (),
+    ) -> Prediction:
+        """Draws the poses that a network sees, with the bones between the keypoints that are seen.
+
+        It tells of each person its box, score, and x, y and score of each keypoint by name.
+
+        Args:
+            network: A trained network.
+            data: What `describe` told.
+            image: Any picture.
+            boxes: Left, top, width and height of each person in pixels; none: one person fills the picture.
+        """
+        from evaluators.tasks.keypoints.prediction import predict
+
+        return predict(self, network, data, image, boxes)
+
+    def published(self) -> tuple[str, ...]:
+        return (self.backbone,)
+
+    def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:
+        from evaluators.data.picture import as_rgb
+        from evaluators.tasks.keypoints.prediction import prepared
+
+        def prepare(image: Image.Image) -> Tensor:
+            return prepared(self, as_rgb(image), network)
+
+        return Exportable(
+            network, prepare, (3, *self.image_size), any_batch=True, note="heat maps of a person's crop"
+        )
