@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
+from evaluators.data.parts import find_parts
 from evaluators.data.picture import as_rgb
 from evaluators.data.pictures import (
     Normalise,
@@ -124,7 +125,7 @@ class ImageNet(TaskConfig):
         return Exportable(network, prepare, tuple(data["input_shape"]), any_batch=True)
 
     def examples(self, number: int) -> list[Image]:
-        if self.root is None or not _last_part(Path(self.root)).is_dir():
+        if self.root is None or not Path(self.root).is_dir() or not _last_part(Path(self.root)).is_dir():
             return []
         return [
             open_picture(file) for file in list_pictures(_last_part(Path(self.root))).spread(number).files
@@ -205,11 +206,12 @@ class ImageNetSetting:
         self.config, self.recipe, self.fabric = config, train, fabric
         self.input_shape: tuple[int, int, int] = (3, config.image_size, config.image_size)
         root = _root(config)
-        self.train = list_pictures(root / "train")
+        parts = find_parts(root)
+        self.train = list_pictures(parts["train"])
         self.validation: PictureList | None = None
         self.test = list_pictures(_last_part(root), self.train.classes)
-        if _last_part(root).name == "test" and (root / "val").is_dir():
-            self.validation = list_pictures(root / "val", self.train.classes)
+        if "test" in parts and "val" in parts:
+            self.validation = list_pictures(parts["val"], self.train.classes)
         if not train.validation_fraction:
             self.validation = None
         elif self.validation is None:
@@ -265,13 +267,15 @@ def _root(config: ImageNet) -> Path:
     root = Path(config.root)
     if not root.is_dir():
         raise InputError(f"no folder at {root}")
-    if not (root / "train").is_dir():
+    parts = find_parts(root)
+    if "train" not in parts:
         raise InputError(f"{root} has no folder train; expected train/<class>/<image> beside val or test")
-    if not _last_part(root).is_dir():
+    if len(parts) < 2:
         raise InputError(f"{root} has train but neither val nor test; put the pictures to test on there")
     return root
 
 
 def _last_part(root: Path) -> Path:
     """The part to test on: test, or val where there is no test."""
-    return next((root / name for name in ("test", "val") if (root / name).is_dir()), root / "val")
+    parts = find_parts(root)
+    return parts.get("test") or parts.get("val") or root / "val"
