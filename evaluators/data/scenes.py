@@ -232,7 +232,7 @@ def _files(folder: Path, ending: str, what: str) -> dict[str, Path]:
         if key in found:
             raise InputError(f"{found[key]} and {path} are two {what} of one name; remove one")
         found[key] = path
-    if listed.tally:
+    if listed.tally.passed:
         listed.tally.tell()
     if not found:
         raise InputError(f"no {what} in {folder}{f' that end in {ending}' if ending else ''}")

@@ -54,9 +54,10 @@ class Tally:
         """How many are left out."""
         return self._left.total()
 
-    def __bool__(self) -> bool:
-        """Whether there is anything beside what is used."""
-        return bool(self._left or self._passed)
+    @property
+    def passed(self) -> int:
+        """How many are passed over."""
+        return self._passed.total()
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.used} {self.what}"

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.data.coco import CocoData, CocoSet, first_pictures, held_out, read_coco
+from evaluators.data.mirror import tell_partners
 from evaluators.data.people import (
     Person,
     annotated_people,
@@ -223,9 +224,14 @@ class KeypointSetting:
         data = config.data
         learned, test = (read_coco(data, "person_keypoints", part) for part in (data.train, data.test))
         self.person = person_category(learned)
-        if person_category(test).keypoints != self.person.keypoints:
-            raise InputError(f"{test.file} has other keypoints than {learned.file}")
+        tested = person_category(test)
+        if (tested.id, tested.keypoints) != (self.person.id, self.person.keypoints):
+            raise InputError(
+                f"{test.file} has other keypoints, or another id of persons, than {learned.file}"
+            )
         self.partners = mirror_partners(self.person.keypoints)
+        if config.flip or config.flip_test:
+            tell_partners(self.person.keypoints, self.partners)
         self.validation: People | None = None
         if train.validation_fraction:
             learned, held = held_out(learned, train.validation_fraction)
@@ -278,11 +284,13 @@ class KeypointSetting:
 
 
 def _annotated(coco: CocoSet) -> People:
-    people = annotated_people(coco)
+    tally = coco.tally("persons")
+    people = annotated_people(coco, tally)
     if not people:
         raise InputError(
             f"none of the {len(coco)} pictures in use of {coco.file.name} has a person with keypoints"
         )
+    tally.tell()
     return People(coco, people)
 
 
