@@ -64,7 +64,7 @@ def few_people(setting: KeypointSetting) -> KeypointSetting:
     alone = [
         number
         for number, found in enumerate(coco.annotations)
-        if len(found) == 1 and not found[0].iscrowd and (found[0].num_keypoints or 0) > 8
+        if len(found) == 1 and not found[0].iscrowd and found[0].labelled > 8
     ]
     few = coco.select(alone[:NUM_PEOPLE])
     setting.train = setting.test = People(few, annotated_people(few))

@@ -7,11 +7,13 @@ import lzma
 import os
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from evaluators.data.index import Index, index_of, is_hidden, is_image
+from evaluators.data.tally import Tally
 from search_space.errors import InputError
 
 ENDINGS = (".tar", ".tar.gz", ".tgz")
@@ -43,21 +45,26 @@ class Archive:
             digest.update(file.read(_ENDS))
         return digest.hexdigest()
 
-    def index(self) -> Index:
-        names, folders = [], []
-        for name, _, is_folder in self._entries(content=False):
+    def index(self, *, whole: bool = True) -> Index:
+        names, folders, tally = list[str](), list[str](), Tally(str(self.path), "pictures")
+        for name, _, is_folder in self._entries(content=False, tally=tally):
             (folders if is_folder else names).append(name)
+        for name, count in Counter(names).items():
+            if count > 1:  # written again by `tar --update`; the last one counts, as for who unpacks it
+                tally.pass_over("an older picture of the same name", name)
         split = [name.split("/") for name in names]
         depth = 0
-        while len({parts[depth] for parts in split}) == 1 and min(map(len, split)) > depth + 2:
+        while len({parts[depth] for parts in split}) == 1 and max(map(len, split)) > depth + 2:
             depth += 1
+            split = [parts for parts in split if len(parts) > depth + 1]
         deep = [name.split("/") for name in folders]
-        return index_of(self.path, names, {parts[depth] for parts in deep if len(parts) == depth + 1}, depth)
+        classes = {parts[depth] for parts in deep if len(parts) == depth + 1}
+        return index_of(self.path, names, classes, tally, depth=depth, whole=whole)
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         return ((name, data) for name, data, is_folder in self._entries(content=True) if not is_folder)
 
-    def _entries(self, *, content: bool) -> Iterator[tuple[str, bytes, bool]]:
+    def _entries(self, *, content: bool, tally: Tally | None = None) -> Iterator[tuple[str, bytes, bool]]:
         """Name, content if asked for, and whether it is a folder: of image files and folders.
 
         Raises:
@@ -70,9 +77,11 @@ class Archive:
                     archive.members.clear()  # pyright: ignore[reportAttributeAccessIssue]
                     parts = [part for part in member.name.split("/") if part not in ("", ".")]
                     name = "/".join(parts)
-                    if not parts or any(map(is_hidden, parts)):
+                    if not parts:
                         continue
-                    if member.isdir():
+                    if any(map(is_hidden, parts)):
+                        _pass_over(tally, "left behind by a system", name)
+                    elif member.isdir():
                         yield name, b"", True
                     elif is_image(name):
                         if not member.isreg():
@@ -82,6 +91,8 @@ class Archive:
                             )
                         file = archive.extractfile(member) if content else None
                         yield name, file.read() if file else b"", False
+                    else:
+                        _pass_over(tally, "no picture by its ending", name)
                 self._check_end(archive)
         except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
             raise InputError(f"{self.path} is broken or cut short ({error}); copy it again") from None
@@ -92,6 +103,11 @@ class Archive:
         archive.fileobj.seek(archive.offset)
         if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError("no end of archive")
+
+
+def _pass_over(tally: Tally | None, reason: str, name: str) -> None:
+    if tally is not None:
+        tally.pass_over(reason, name)
 
 
 def is_archive(path: Path) -> bool:

@@ -20,7 +20,7 @@ from evaluators.data.image_set import ImageSet
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 """Part of every key: raise it when decoding or the file's layout changes."""
 
 

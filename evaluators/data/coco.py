@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from evaluators.data.index import composed
+from evaluators.data.tally import Tally
 from evaluators.seeds import seed_of
 from search_space.config import config, parse_json
 from search_space.errors import InputError
@@ -28,6 +30,13 @@ Kind = Literal["instances", "person_keypoints"]
 """What an annotation file holds, as the official files are named."""
 
 _TOLERANT = {"extra": "ignore", "allow_inf_nan": False}  # files of others have keys of their own
+
+
+EPS = 2.0**-23
+"""Step of float32 above 1."""
+
+ROUNDINGS = 8
+"""More than the steps that both sides of a box can be off, once it is read, mirrored and scaled."""
 
 
 @config
@@ -81,7 +90,6 @@ class CocoAnnotation:
         area: Of its mask, in square pixels; None where the file does not say.
         iscrowd: 1 for a region of many objects, which training leaves out and evaluation ignores.
         keypoints: x, y and visibility (0 not labelled, 1 hidden, 2 visible) of each keypoint, of persons.
-        num_keypoints: How many are labelled.
     """
 
     __pydantic_config__ = _TOLERANT
@@ -93,7 +101,11 @@ class CocoAnnotation:
     area: float | None = None
     iscrowd: Literal[0, 1] = 0
     keypoints: tuple[float, ...] | None = None
-    num_keypoints: int | None = None
+
+    @property
+    def labelled(self) -> int:
+        """How many keypoints are labelled, counted: files that say so themselves are often wrong."""
+        return sum(visibility > 0 for visibility in (self.keypoints or ())[2::3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +146,7 @@ class CocoSet:
         images: In the order of the file.
         annotations: Those of each image, in the order of the file.
         categories: Sorted by id.
+        unlisted: Annotations in the file that are of no image in it; not those of a selection.
     """
 
     file: Path
@@ -141,6 +154,7 @@ class CocoSet:
     images: tuple[CocoImage, ...]
     annotations: tuple[tuple[CocoAnnotation, ...], ...]
     categories: tuple[CocoCategory, ...]
+    unlisted: int = 0
 
     def __len__(self) -> int:
         return len(self.images)
@@ -160,24 +174,67 @@ class CocoSet:
             self,
             images=tuple(self.images[index] for index in indices),
             annotations=tuple(self.annotations[index] for index in indices),
+            unlisted=0,
         )
 
     def truth(self) -> dict[str, Any]:
-        """The annotations as COCO's evaluation takes them; an area that is not given is the box's."""
+        """The annotations as COCO's evaluation takes them.
+
+        Ids count from 1, in the order of the file's: the evaluation takes 0 for "not found". An area that is
+        not given is the box's. Where a category has keypoints, annotations without them have none labelled.
+        """
+        marked = [annotation for found in self.annotations for annotation in found]
+        numbers = {id: number for number, id in enumerate(sorted(one.id for one in marked), 1)}
+        points = max((len(category.keypoints) for category in self.categories), default=0)
         return {
             "images": [
                 {"id": image.id, "width": image.width, "height": image.height} for image in self.images
             ],
             "categories": [{"id": category.id, "name": category.name} for category in self.categories],
-            "annotations": [_record(annotation) for found in self.annotations for annotation in found],
+            "annotations": [_record(annotation, numbers[annotation.id], points) for annotation in marked],
         }
+
+    def tally(self, what: str) -> Tally:
+        """To count what is used in, with the annotations of no image.
+
+        Args:
+            what: What is counted, in plural.
+        """
+        tally = Tally(self.file.name, what)
+        if self.unlisted:
+            tally.leave_out("of images that are not listed", count=self.unlisted)
+        return tally
+
+    def boxes(self) -> Tally:
+        """Counts the boxes to train on, and what is left out."""
+        tally, seen = self.tally("boxes"), set[int]()
+        for image, marked in zip(self.images, self.annotations):
+            kept = boxes_to_train(image, marked, tally)
+            tally.used += len(kept)
+            seen.update(annotation.category_id for annotation in kept)
+        for category in self.categories:
+            if category.id not in seen:
+                tally.pass_over("a category without a box", category.name)
+        return tally
+
+    def need_objects(self) -> None:
+        """Checks that there is something to score.
+
+        Raises:
+            InputError: If no annotation counts: there are none, or crowds alone.
+        """
+        if not any(not annotation.iscrowd for found in self.annotations for annotation in found):
+            raise InputError(
+                f"the {len(self)} images in use of {self.file.name} have no object, so there is nothing to "
+                "score; give others"
+            )
 
 
 def read_coco(data: CocoData, kind: Kind, part: str) -> CocoSet:
     """Reads one part.
 
     Boxes of no area stay: COCO's evaluation counts them, training leaves them out (`boxes_to_train`).
-    Annotations of images that are not listed are left out, as COCO's own tools do.
+    Annotations of images that are not listed are left out, as COCO's own tools do, and counted.
 
     Raises:
         InputError: If the file is missing, no JSON or of another kind, an id is there twice, a category is
@@ -194,9 +251,12 @@ def read_coco(data: CocoData, kind: Kind, part: str) -> CocoSet:
         raise InputError(f"{error}; expected COCO's {kind}: images, annotations, categories") from None
     _check(file, content)
     listed = {image.id: list[CocoAnnotation]() for image in content.images}
+    unlisted = 0
     for annotation in content.annotations:
         if annotation.image_id in listed:
             listed[annotation.image_id].append(annotation)
+        else:
+            unlisted += 1
     whole = CocoSet(
         file=file,
         folder=root / part,
@@ -205,7 +265,9 @@ def read_coco(data: CocoData, kind: Kind, part: str) -> CocoSet:
         categories=tuple(sorted(content.categories, key=lambda category: category.id)),
     )
     found = _present(whole, skip=data.skip_missing)
-    return found if data.limit is None else found.select(range(min(data.limit, len(found))))
+    if data.limit is not None:
+        found = found.select(range(min(data.limit, len(found))))
+    return replace(found, unlisted=unlisted)
 
 
 def _bytes(file: Path) -> bytes:
@@ -227,6 +289,16 @@ def _check(file: Path, content: _File) -> None:
         twice = [id for id, count in Counter(record.id for record in records).items() if count > 1]
         if twice:
             raise InputError(f"{file}: id {twice[0]} is there twice among the {what}; ids have to be unique")
+    files = Counter(composed(image.file_name) for image in content.images)
+    if twice := [name for name, count in files.items() if count > 1]:
+        raise InputError(f"{file}: image {twice[0]} is listed twice; file names have to be unique")
+    used = {annotation.category_id for annotation in content.annotations}
+    names = Counter(category.name for category in content.categories if category.id in used)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise InputError(f"{file}: two categories with annotations are called {twice[0]!r}; rename one")
+    for category in content.categories:
+        if len(set(category.keypoints)) < len(category.keypoints):
+            raise InputError(f"{file}: category {category.name!r} has two keypoints of one name; rename one")
     categories = {category.id for category in content.categories}
     for annotation in content.annotations:
         if annotation.category_id not in categories:
@@ -243,6 +315,7 @@ def _present(listed: CocoSet, *, skip: bool) -> CocoSet:
     if not listed.folder.is_dir():
         raise InputError(f"no folder of images at {listed.folder}, which {listed.file.name} is about")
     names = set(os.listdir(listed.folder))
+    listed = _as_stored(listed, names)
     there = [
         index
         for index, image in enumerate(listed.images)
@@ -264,6 +337,20 @@ def _present(listed: CocoSet, *, skip: bool) -> CocoSet:
     return listed.select(there)
 
 
+def _as_stored(listed: CocoSet, names: set[str]) -> CocoSet:
+    """The same images under the names that they have in the folder, where only their accents differ."""
+    if all(image.file_name.isascii() or image.file_name in names for image in listed.images):
+        return listed
+    stored = {composed(name): name for name in names}
+    images = tuple(
+        image
+        if image.file_name in names
+        else replace(image, file_name=stored.get(composed(image.file_name), image.file_name))
+        for image in listed.images
+    )
+    return replace(listed, images=images)
+
+
 def held_out(whole: CocoSet, fraction: float) -> tuple[CocoSet, CocoSet]:
     """Splits a set at random, the same way every time.
 
@@ -273,14 +360,15 @@ def held_out(whole: CocoSet, fraction: float) -> tuple[CocoSet, CocoSet]:
     Raises:
         InputError: If nothing would be left to train on.
     """
-    import torch
+    import torch  # slow, and settings are read without
 
     count = max(1, round(fraction * len(whole)))
     if count >= len(whole):
         raise InputError(f"{len(whole)} images are too few to hold out a share of {fraction}; set it to 0")
     generator = torch.Generator().manual_seed(seed_of(0, "held out"))
     order = torch.randperm(len(whole), generator=generator).tolist()
-    return whole.select(sorted(order[count:])), whole.select(sorted(order[:count]))
+    rest, held = whole.select(sorted(order[count:])), whole.select(sorted(order[:count]))
+    return replace(rest, unlisted=whole.unlisted), held
 
 
 def first_pictures(data: CocoData, kind: Kind, number: int) -> list[Image.Image]:
@@ -294,33 +382,44 @@ def first_pictures(data: CocoData, kind: Kind, number: int) -> list[Image.Image]
     return [open_rgb(test.path(index)) for index in range(min(number, len(test)))]
 
 
-def boxes_to_train(image: CocoImage, annotations: Sequence[CocoAnnotation]) -> list[CocoAnnotation]:
+def boxes_to_train(
+    image: CocoImage, annotations: Sequence[CocoAnnotation], tally: Tally | None = None
+) -> list[CocoAnnotation]:
     """What an image teaches: no crowds, no boxes of no area; boxes are cut at the image's borders.
 
+    A box has an area if float32, in which images are scaled and mirrored, tells its sides apart afterwards.
+
     Source: torchvision's reference detection recipe (references/detection/coco_utils.py) leaves out the same.
+
+    Args:
+        image: The image.
+        annotations: What is on it.
+        tally: Told what is left out.
     """
     kept = list[CocoAnnotation]()
+    least = ROUNDINGS * EPS * max(image.width, image.height)
     for annotation in annotations:
         x, y, w, h = annotation.bbox
         left, right = (min(max(edge, 0.0), float(image.width)) for edge in (x, x + w))
         top, bottom = (min(max(edge, 0.0), float(image.height)) for edge in (y, y + h))
-        if not annotation.iscrowd and right > left and bottom > top:
+        if not annotation.iscrowd and right - left > least and bottom - top > least:
             kept.append(replace(annotation, bbox=(left, top, right - left, bottom - top)))
+        elif tally is not None:
+            tally.leave_out("crowds" if annotation.iscrowd else "of no area within the image")
     return kept
 
 
-def _record(annotation: CocoAnnotation) -> dict[str, Any]:
+def _record(annotation: CocoAnnotation, number: int, points: int) -> dict[str, Any]:
     area = annotation.bbox[2] * annotation.bbox[3] if annotation.area is None else annotation.area
     record: dict[str, Any] = {
-        "id": annotation.id,
+        "id": number,
         "image_id": annotation.image_id,
         "category_id": annotation.category_id,
         "bbox": list(annotation.bbox),
         "area": area,
         "iscrowd": annotation.iscrowd,
     }
-    if annotation.keypoints is not None:
-        labelled = sum(visibility > 0 for visibility in annotation.keypoints[2::3])
-        record["keypoints"] = list(annotation.keypoints)
-        record["num_keypoints"] = labelled if annotation.num_keypoints is None else annotation.num_keypoints
+    if points or annotation.keypoints:
+        record["keypoints"] = list(annotation.keypoints or (0.0,) * (3 * points))
+        record["num_keypoints"] = annotation.labelled
     return record

@@ -47,7 +47,7 @@ def decode(source: Source, index: Index, image_size: int | None) -> UInt8[Tensor
     started = time.monotonic()
     pixels, first = np.empty((0, 0, 0, 3), dtype=np.uint8), ""
     seen = np.zeros(len(index), dtype=bool)
-    files = tracked(_decoded(source, image_size), len(index), f"decoding {source.path.name}")
+    files = tracked(_decoded(source, index, image_size), len(index), f"decoding {source.path.name}")
     for name, image in files:
         if not first:
             check_fits(len(index), image.shape, source.path)
@@ -57,9 +57,7 @@ def decode(source: Source, index: Index, image_size: int | None) -> UInt8[Tensor
                 f"images in {source.path} differ in size: {first} is {_size(pixels[0])}, "
                 f"{name} {_size(image)}; give image_size"
             )
-        place = index.places.get(name)
-        if place is None:
-            break
+        place = index.places[name]
         pixels[place] = image
         seen[place] = True
     if not seen.all():
@@ -87,8 +85,8 @@ def fit(image: Image, side: int) -> Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def _decoded(source: Source, image_size: int | None) -> Iterator[tuple[str, _Pixels]]:
-    """Decodes in the order of the source: in threads where images are large enough for that to help."""
+def _decoded(source: Source, index: Index, image_size: int | None) -> Iterator[tuple[str, _Pixels]]:
+    """Decodes what is listed, in the order of the source; in threads where images are large enough."""
 
     def work(name: str, file: bytes | Path) -> tuple[str, _Pixels]:
         try:
@@ -99,7 +97,7 @@ def _decoded(source: Source, image_size: int | None) -> Iterator[tuple[str, _Pix
                 f"cannot decode {name} in {source.path} ({reason}); replace or remove it"
             ) from error
 
-    files = iter(source.files())
+    files = (file for file in source.files() if file[0] in index.places)
     first = next(files, None)
     if first is None:
         return

@@ -14,7 +14,8 @@ from evaluators.data.config import DataConfig
 from evaluators.data.decode import decode
 from evaluators.data.directory import Directory
 from evaluators.data.image_set import ImageSet, Splits
-from evaluators.data.index import PARTS, Source
+from evaluators.data.index import Source
+from evaluators.data.parts import find_parts
 from evaluators.data.reader import READERS, refuse, root_of
 from evaluators.data.stratify import hold_out
 from search_space.errors import InputError
@@ -40,8 +41,8 @@ def read_layout(root: Path, image_size: int | None) -> Splits:
     """Reads one of these; classes are sorted by name.
 
     - `root/train/<class>/<image>` beside `root/test` or `root/val`, or the same parts as `train.tar`,
-      `train.tar.gz` or `train.tgz`. Of test and val, if both are there, val is for validation; a lone val is
-      the test set, as in ImageNet.
+      `train.tar.gz` or `train.tgz`, under any of their usual names (`PARTS`). Of test and val, if both are
+      there, val is for validation; a lone val is the test set, as in ImageNet.
     - `root/<class>/<image>`, or one tar of that: a fixed stratified fifth is the test set.
 
     Raises:
@@ -53,7 +54,10 @@ def read_layout(root: Path, image_size: int | None) -> Splits:
         raise InputError(f"{root} is neither a folder nor a tar ({', '.join(ENDINGS)})")
     if not any(root.iterdir()):
         raise InputError(f"{root} is empty; put the images there, or give another root")
-    parts = {name: part for name in PARTS if (part := _part(root, name)) is not None}
+    parts = {
+        name: Archive(path) if is_archive(path) else Directory(path)
+        for name, path in find_parts(root, ENDINGS).items()
+    }
     if "train" not in parts or len(parts) < 2:
         for name, part in parts.items():
             if isinstance(part, Archive):
@@ -63,32 +67,26 @@ def read_layout(root: Path, image_size: int | None) -> Splits:
                 )
         return _alone(Directory(root), image_size)
     train = _read(parts.pop("train"), image_size)
-    others = {name: _relabelled(_read(part, image_size), train, part) for name, part in parts.items()}
+    others = {
+        name: _relabelled(_read(part, image_size, whole=False), train, part) for name, part in parts.items()
+    }
     if "test" in others:
         return Splits(train, others["test"], others.get("val"))
     return Splits(train, others["val"])
-
-
-def _part(root: Path, name: str) -> Source | None:
-    if (root / name).is_dir():
-        return Directory(root / name)
-    for ending in ENDINGS:
-        if (root / f"{name}{ending}").is_file():
-            return Archive(root / f"{name}{ending}")
-    return None
 
 
 def _alone(source: Source, image_size: int | None) -> Splits:
     return Splits(*hold_out(_read(source, image_size), TEST_FRACTION, seed=0))
 
 
-def _read(source: Source, image_size: int | None) -> ImageSet:
+def _read(source: Source, image_size: int | None, *, whole: bool = True) -> ImageSet:
     def build() -> ImageSet:
-        index = source.index()
+        index = source.index(whole=whole)
+        index.tally.tell()
         return ImageSet(decode(source, index, image_size), torch.tensor(index.labels), index.classes)
 
-    key = hashlib.blake2b(f"{FORMAT} {image_size} {source.fingerprint()}".encode(), digest_size=16)
-    return cached(key.hexdigest(), build)
+    key = f"{FORMAT} {image_size} {whole} {source.fingerprint()}"
+    return cached(hashlib.blake2b(key.encode(), digest_size=16).hexdigest(), build)
 
 
 def _relabelled(images: ImageSet, train: ImageSet, source: Source) -> ImageSet:

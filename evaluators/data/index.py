@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from evaluators.data.parts import part_of, sounds_like_a_part
+from evaluators.data.tally import Tally
 from search_space.errors import InputError
-
-PARTS = ("train", "test", "val")
-"""Names of the parts of a data set, as folders or tars."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,13 @@ class Index:
         classes: Sorted by name.
         labels: Class of each image.
         places: Name of a file in its source to its place in the set.
+        tally: What is used, and what is not.
     """
 
     classes: tuple[str, ...]
     labels: tuple[int, ...]
     places: dict[str, int]
+    tally: Tally = field(compare=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -42,8 +44,11 @@ class Source(Protocol):
         """Changes when an image is added, removed or changed; found without reading the images."""
         ...
 
-    def index(self) -> Index:
+    def index(self, *, whole: bool = True) -> Index:
         """Lists the images.
+
+        Args:
+            whole: Whether it has to have two classes, none of them empty; else classes may be missing.
 
         Raises:
             InputError: If there are none, or not in classes, or the source is broken.
@@ -51,54 +56,99 @@ class Source(Protocol):
         ...
 
     def files(self) -> Iterator[tuple[str, bytes | Path]]:
-        """Name and content, or place, of each file that `index` lists."""
+        """Name and content, or place, of each image, of those that `index` lists and maybe others."""
         ...
 
 
-def index_of(path: Path, names: Iterable[str], folders: Iterable[str], depth: int = 0) -> Index:
+def index_of(
+    path: Path, names: Iterable[str], folders: Iterable[str], tally: Tally, *, depth: int = 0, whole: bool
+) -> Index:
     """Sorts files into classes.
 
     Args:
         path: Where they are; for messages.
         names: Image files, relative, with slashes.
         folders: Names of class folders that were seen, with or without images.
+        tally: What was passed over so far; loose images are added.
         depth: Number of wrapping folders above the class folders.
+        whole: Whether there have to be two classes, none of them empty.
 
     Raises:
-        InputError: If a class has no images or there are fewer than two classes.
+        InputError: If the folders are parts instead of classes, or classes are missing.
     """
-    split = sorted((tuple(name.split("/")[depth:]), name) for name in names)
-    found = {parts[0] for parts, _ in split if len(parts) > 1}
-    if len(found & set(PARTS)) > 1:
+    deep = [(*map(composed, name.split("/")[depth:]), name) for name in set(names)]
+    split = sorted((parts[:-1], parts[-1]) for parts in deep if len(parts) > 2)
+    loose = sorted(parts[-1] for parts in deep if len(parts) <= 2)
+    found = {parts[0] for parts, _ in split}
+    _refuse_parts(path, [parts for parts, _ in split])
+    empty = sorted({composed(name) for name in folders} - found)
+    if whole and empty:
+        raise InputError(f"class {empty[0]!r} in {path} has no images; add some or remove its folder")
+    if len(found) < (2 if whole else 1):
+        needed = "two are needed" if whole else "one is needed"
         raise InputError(
-            f"{path} holds {' and '.join(sorted(found & set(PARTS)))} instead of classes; "
-            "give a folder that has them as folders or as tars of their own"
-        )
-    for name in sorted(set(folders) - found):
-        raise InputError(f"class {name!r} in {path} has no images; add some or remove its folder")
-    if len(found) < 2:
-        raise InputError(
-            f"{path} has {len(found) or 'no'} class{'' if found else 'es'} with images, two are needed; "
+            f"{path} has {len(found) or 'no'} class{'' if found else 'es'} with images, {needed}; "
             "expected <class>/<image>, or train/<class>/<image> beside test or val"
         )
+    for name in loose:
+        tally.leave_out("beside the class folders", name)
+    for name in empty:
+        tally.pass_over("a class without an image", name)
     classes = tuple(sorted(found))
     number = {name: label for label, name in enumerate(classes)}
-    split = [(parts, name) for parts, name in split if len(parts) > 1]
+    tally.used = len(split)
     return Index(
         classes,
         tuple(number[parts[0]] for parts, _ in split),
         {name: place for place, (_, name) in enumerate(split)},
+        tally,
     )
+
+
+def _refuse_parts(path: Path, files: list[tuple[str, ...]]) -> None:
+    """Folders called train or val with folders of images in them are no classes."""
+    deeper = dict[str, set[str]]()
+    for parts in files:
+        deeper.setdefault(parts[0], set()).add(parts[1] if len(parts) > 2 else "")
+    parts = [
+        name
+        for name, inner in sorted(deeper.items())
+        if sounds_like_a_part(name) and "" not in inner and len(inner) > 1
+    ]
+    if not parts and len({part_of(name) for name in deeper} - {None}) > 1:
+        parts = sorted(name for name in deeper if part_of(name))
+    if parts:
+        raise InputError(
+            f"{path} holds {' and '.join(parts)} instead of classes; give a folder that has them "
+            "as folders or as tars of their own, named train beside val or test"
+        )
+
+
+def composed(name: str) -> str:
+    """A name as it compares: systems write the accents of equal names in two ways."""
+    return unicodedata.normalize("NFC", name)
+
+
+_SYSTEMS = frozenset(
+    (
+        *("__macosx", "@eadir", "#recycle", "@recycle", "@tmp", "#snapshot", "$recycle.bin", "lost+found"),
+        *("system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"),
+    )
+)
 
 
 def is_hidden(name: str) -> bool:
     """Whether a system put this file or folder there, not the user."""
-    return name.startswith(".") or name == "__MACOSX"
+    return name.startswith(".") or name.casefold() in _SYSTEMS
 
 
 def is_image(name: str) -> bool:
-    """Whether Pillow knows how to open files with this ending."""
+    """Whether Pillow knows how to open files with this ending, and to decode them."""
     return f".{name.rpartition('.')[2].lower()}" in _image_endings()
+
+
+_NOT_DECODED = frozenset(("BUFR", "GRIB", "HDF5", "MPEG", "WMF"))
+"""Formats that Pillow recognises and leaves to others."""
 
 
 @cache
@@ -106,4 +156,8 @@ def _image_endings() -> frozenset[str]:
     from PIL import Image
 
     Image.preinit()  # loads JPEG and its like first, so that they are also tried first
-    return frozenset(end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN)
+    return frozenset(
+        end
+        for end, kind in Image.registered_extensions().items()
+        if kind in Image.OPEN and kind not in _NOT_DECODED
+    )

@@ -59,7 +59,8 @@ def list_pictures(folder: Path, classes: tuple[str, ...] | None = None) -> Pictu
         InputError: If there are none, or of a class that the training set lacks.
     """
     directory = Directory(folder)
-    index = directory.index()
+    index = directory.index(whole=classes is None)
+    index.tally.tell()
     labels, names = torch.tensor(index.labels), index.classes
     if classes is not None:
         if extra := sorted(set(names) - set(classes)):

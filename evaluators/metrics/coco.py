@@ -47,9 +47,13 @@ def coco_metrics(
         iou: How a detection is compared with the truth.
 
     Raises:
-        InputError: If faster-coco-eval is not installed.
+        InputError: If faster-coco-eval is not installed, or no object counts: then there is nothing to score.
     """
     need_coco()
+    counted = "num_keypoints" if iou == "keypoints" else "id"
+    if not any(one[counted] and not one.get("iscrowd") for one in truth["annotations"]):
+        what = "labelled keypoint" if iou == "keypoints" else "object"
+        raise InputError(f"nothing to score: no annotation of the {len(truth['images'])} images is a {what}")
     from faster_coco_eval import COCO, COCOeval_faster
 
     references = COCO(truth)

@@ -49,9 +49,13 @@ class DetectionSetting:
                 f"{self.train.file.name} and {self.test.file.name} differ in their categories; "
                 "both parts need the same"
             )
+        for part in (self.train, self.test):
+            part.boxes().tell()
         self.validation: CocoSet | None = None
         if train.validation_fraction:
             self.train, self.validation = held_out(self.train, train.validation_fraction)
+            self.validation.need_objects()
+        self.test.need_objects()
         log.info("%d images to train on, %d to test on", len(self.train), len(self.test))
 
     def describe(self) -> dict[str, Any]:

@@ -121,7 +121,7 @@ class ImageNet(TaskConfig):
     def examples(self, number: int) -> list[Image]:
         from evaluators.data.pictures import list_pictures, open_picture
 
-        if self.root is None or not last_part(Path(self.root)).is_dir():
+        if self.root is None or not Path(self.root).is_dir() or not last_part(Path(self.root)).is_dir():
             return []
         return [open_picture(file) for file in list_pictures(last_part(Path(self.root))).spread(number).files]
 
@@ -186,4 +186,7 @@ class ImageNet(TaskConfig):
 
 def last_part(root: Path) -> Path:
     """The part to test on: test, or val where there is no test."""
-    return next((root / name for name in ("test", "val") if (root / name).is_dir()), root / "val")
+    from evaluators.data.parts import find_parts
+
+    parts = find_parts(root)
+    return parts.get("test") or parts.get("val") or root / "val"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from evaluators.data.parts import find_parts
 from evaluators.data.pictures import PictureBatches, PictureList, Pictures, collate, list_pictures
 from evaluators.data.stratify import held_out
 from evaluators.data.stream import Stream
@@ -38,11 +39,12 @@ class ImageNetSetting:
         self.config, self.recipe, self.fabric = config, train, fabric
         self.input_shape: tuple[int, int, int] = (3, config.image_size, config.image_size)
         root = _root(config)
-        self.train = list_pictures(root / "train")
+        parts = find_parts(root)
+        self.train = list_pictures(parts["train"])
         self.validation: PictureList | None = None
         self.test = list_pictures(last_part(root), self.train.classes)
-        if last_part(root).name == "test" and (root / "val").is_dir():
-            self.validation = list_pictures(root / "val", self.train.classes)
+        if "test" in parts and "val" in parts:
+            self.validation = list_pictures(parts["val"], self.train.classes)
         if not train.validation_fraction:
             self.validation = None
         elif self.validation is None:
@@ -98,8 +100,9 @@ def _root(config: ImageNet) -> Path:
     root = Path(config.root)
     if not root.is_dir():
         raise InputError(f"no folder at {root}")
-    if not (root / "train").is_dir():
+    parts = find_parts(root)
+    if "train" not in parts:
         raise InputError(f"{root} has no folder train; expected train/<class>/<image> beside val or test")
-    if not last_part(root).is_dir():
+    if len(parts) < 2:
         raise InputError(f"{root} has train but neither val nor test; put the pictures to test on there")
     return root

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,9 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, RootModel
 
 from evaluators.data.coco import CocoCategory, CocoSet, boxes_to_train
+from evaluators.data.tally import Tally
 from search_space.config import parse_json, read_text
 from search_space.errors import InputError
-
-log = logging.getLogger(__name__)
 
 NUM_KEYPOINTS = 17
 """Of COCO's persons; its evaluation knows no other number."""
@@ -52,11 +50,18 @@ def person_category(coco: CocoSet) -> CocoCategory:
     """The category that has keypoints.
 
     Raises:
-        InputError: If there is none with COCO's 17 keypoints.
+        InputError: If there is none with COCO's 17 keypoints, or several: the score would be a mean over
+            them, and one network knows one of them.
     """
-    for category in coco.categories:
-        if len(category.keypoints) == NUM_KEYPOINTS:
-            return category
+    found = [category for category in coco.categories if len(category.keypoints) == NUM_KEYPOINTS]
+    if len(found) > 1:
+        named = " and ".join(f"{category.name} ({category.id})" for category in found)
+        raise InputError(
+            f"{coco.file} has {len(found)} categories with keypoints: {named}; one is trained: "
+            "give all persons one category, or a file for each"
+        )
+    if found:
+        return found[0]
     counts = ", ".join(f"{category.name} {len(category.keypoints)}" for category in coco.categories[:5])
     raise InputError(
         f"{coco.file} has no category with the {NUM_KEYPOINTS} keypoints of COCO's persons ({counts}); "
@@ -64,37 +69,29 @@ def person_category(coco: CocoSet) -> CocoCategory:
     )
 
 
-def mirror_partners(names: Sequence[str]) -> list[int]:
-    """For each keypoint the one it is in the mirror: left and right exchanged.
-
-    Raises:
-        InputError: If a left one has no right one, or the other way round.
-    """
-    swapped = {"left": "right", "right": "left"}
-    partners = list[int]()
-    for name in names:
-        side, _, part = name.partition("_")
-        other = f"{swapped[side]}_{part}" if side in swapped else name
-        if other not in names:
-            raise InputError(f"keypoint {name!r} has no {other!r} beside it")
-        partners.append(names.index(other))
-    return partners
-
-
-def annotated_people(coco: CocoSet) -> list[Person]:
+def annotated_people(coco: CocoSet, tally: Tally | None = None) -> list[Person]:
     """Everyone with a labelled keypoint: no crowds, no boxes of no area, boxes cut at the picture's borders.
 
     Source: the authors' code of Xiao et al. leaves out the same, for training and for evaluation by the
     annotated boxes; those left out are ignored by the evaluation.
 
+    Args:
+        coco: The pictures.
+        tally: Told who is used and who is left out.
+
     Raises:
         InputError: If an annotation has another number of keypoints.
     """
     person = person_category(coco)
+    tally = coco.tally("persons") if tally is None else tally
     people = list[Person]()
     for number, image in enumerate(coco.images):
-        for annotation in boxes_to_train(image, coco.annotations[number]):
-            if annotation.category_id != person.id or annotation.area == 0 or annotation.keypoints is None:
+        for annotation in boxes_to_train(image, coco.annotations[number], tally):
+            if annotation.category_id != person.id:
+                tally.pass_over("of another category")
+                continue
+            if annotation.area == 0 or not annotation.keypoints:
+                tally.leave_out("of no area" if annotation.area == 0 else "without keypoints")
                 continue
             if len(annotation.keypoints) != 3 * NUM_KEYPOINTS:
                 raise InputError(
@@ -106,6 +103,9 @@ def annotated_people(coco: CocoSet) -> list[Person]:
             if labelled.any():
                 places = points[:, :2] * labelled[:, None]
                 people.append(Person(number, annotation.bbox, 1.0, places, labelled))
+            else:
+                tally.leave_out("without a labelled keypoint")
+    tally.used = len(people)
     return people
 
 
@@ -151,10 +151,18 @@ def detected_people(coco: CocoSet, file: str | Path) -> list[Person]:
         for one in found
         if one.category_id == person and one.image_id in numbers and one.bbox[2] > 0 and one.bbox[3] > 0
     ]
+    tally = Tally(Path(file).name, "detections", used=len(people))
+    for one in found:
+        if one.category_id != person:
+            tally.pass_over("of another category")
+        elif one.image_id not in numbers:
+            tally.leave_out(f"of pictures that {coco.file.name} does not list, or the limit leaves out")
+        elif not (one.bbox[2] > 0 and one.bbox[3] > 0):
+            tally.leave_out("of no area")
     if not people:
         raise InputError(
             f"none of the {len(found)} detections in {file} is a person (category {person}) in a picture of "
             f"{coco.file.name}"
         )
-    log.debug("%s: %d persons of %d detections", file, len(people), len(found))
+    tally.tell()
     return people

@@ -13,7 +13,7 @@ from evaluators.data.picture import as_rgb
 from evaluators.data.pixels import normalized
 from evaluators.evaluating import evaluating
 from evaluators.tasks import Prediction
-from evaluators.tasks.keypoints.people import mirror_partners
+from evaluators.tasks.keypoints.mirror import mirror_partners
 from evaluators.tasks.keypoints.person_crops import crop_matrix, cut_out
 from evaluators.tasks.keypoints.poses import SEEN, find_poses
 

@@ -12,11 +12,11 @@ from evaluators.data.pixels import MEAN, STD
 from evaluators.data.stream import Stream
 from evaluators.metrics.coco import need_coco
 from evaluators.recipe import TrainConfig
+from evaluators.tasks.keypoints.mirror import mirror_partners, tell_partners
 from evaluators.tasks.keypoints.people import (
     People,
     annotated_people,
     detected_people,
-    mirror_partners,
     person_category,
 )
 from evaluators.tasks.keypoints.person_crops import Jitter, PersonCrops, collate_crops
@@ -53,9 +53,14 @@ class KeypointSetting:
         data = config.data
         learned, test = (read_coco(data, "person_keypoints", part) for part in (data.train, data.test))
         self.person = person_category(learned)
-        if person_category(test).keypoints != self.person.keypoints:
-            raise InputError(f"{test.file} has other keypoints than {learned.file}")
+        tested = person_category(test)
+        if (tested.id, tested.keypoints) != (self.person.id, self.person.keypoints):
+            raise InputError(
+                f"{test.file} has other keypoints, or another id of persons, than {learned.file}"
+            )
         self.partners = mirror_partners(self.person.keypoints)
+        if config.flip or config.flip_test:
+            tell_partners(self.person.keypoints, self.partners)
         self.validation: People | None = None
         if train.validation_fraction:
             learned, held = held_out(learned, train.validation_fraction)
@@ -108,9 +113,11 @@ class KeypointSetting:
 
 
 def _annotated(coco: CocoSet) -> People:
-    people = annotated_people(coco)
+    tally = coco.tally("persons")
+    people = annotated_people(coco, tally)
     if not people:
         raise InputError(
             f"none of the {len(coco)} pictures in use of {coco.file.name} has a person with keypoints"
         )
+    tally.tell()
     return People(coco, people)

@@ -6,7 +6,6 @@ Layout and classes of Cityscapes: Cordts et al., CVPR 2016 (arXiv:1604.01685), a
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.data.index import is_hidden, is_image
+from evaluators.data.index import composed
 from evaluators.data.picture import open_rgb
+from evaluators.data.walk import walk
 from evaluators.tasks.segmentation.data import IGNORED, SceneData
 from search_space.errors import InputError
 
@@ -168,17 +168,17 @@ def _files(folder: Path, ending: str, what: str) -> dict[str, Path]:
         raise InputError(
             f"no folder of {what} at {folder}; is data.layout (folders, cityscapes) as it should be?"
         )
-    found = dict[str, Path]()
-    for place, deeper, names in os.walk(folder, followlinks=True):
-        deeper[:] = [name for name in deeper if not is_hidden(name)]
-        for name in names:
-            path = Path(place, name)
-            if is_hidden(name) or not is_image(name) or not path.stem.endswith(ending):
-                continue
-            key = path.relative_to(folder).with_name(path.stem.removesuffix(ending)).as_posix()
-            if key in found:
-                raise InputError(f"{found[key]} and {path} are two {what} of one name; remove one")
-            found[key] = path
+    found, listed = dict[str, Path](), walk(folder)
+    for name in (each.name for each in listed.files):
+        path = folder / name
+        if not path.stem.endswith(ending):
+            continue
+        key = Path(composed(name)).with_name(composed(path.stem).removesuffix(ending)).as_posix()
+        if key in found:
+            raise InputError(f"{found[key]} and {path} are two {what} of one name; remove one")
+        found[key] = path
+    if listed.tally.passed:
+        listed.tally.tell()
     if not found:
         raise InputError(f"no {what} in {folder}{f' that end in {ending}' if ending else ''}")
     return found

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from evaluators.data.coco import CocoData, read_coco
+from evaluators.tasks.keypoints.mirror import mirror_partners
 from evaluators.tasks.keypoints.people import (
     annotated_people,
     detected_people,
-    mirror_partners,
     person_category,
 )
 from evaluators.tasks.keypoints.person_crops import Jitter, PersonCrops, crop_matrix, cut_out, inverse, move

@@ -1,0 +1,92 @@
+"""What of the user's files is used, and what is not, with the reason."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+
+from search_space.errors import InputError
+
+log = logging.getLogger(__name__)
+
+MUCH = 0.1
+"""Share of what is there; a reader that leaves out more warns."""
+
+_EXAMPLES = 2
+
+
+@dataclass
+class Tally:
+    """Counted by a reader while it reads, told by whoever uses what was read.
+
+    Attributes:
+        where: File or folder that was read.
+        what: What is counted, in plural.
+        used: How many are used.
+    """
+
+    where: str
+    what: str
+    used: int = 0
+    _left: Counter[str] = field(default_factory=Counter)
+    _passed: Counter[str] = field(default_factory=Counter)
+    _examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def leave_out(self, reason: str, name: str = "", count: int = 1) -> None:
+        """Counts some of what is there and not used.
+
+        Args:
+            reason: Follows their number in the line that tells of them.
+            name: Of one of them; the first few are told.
+            count: How many.
+        """
+        self._left[reason] += count
+        self._example(reason, name)
+
+    def pass_over(self, reason: str, name: str = "") -> None:
+        """Counts what was never meant to be used: it is told, but weighs nothing."""
+        self._passed[reason] += 1
+        self._example(reason, name)
+
+    @property
+    def left(self) -> int:
+        """How many are left out."""
+        return self._left.total()
+
+    @property
+    def passed(self) -> int:
+        """How many are passed over."""
+        return self._passed.total()
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.used} {self.what}"
+        if self._left:
+            text += f", {self.left} left out ({self._told(self._left)})"
+        if self._passed:
+            text += f"; passed over: {self._told(self._passed)}"
+        return text
+
+    def tell(self) -> None:
+        """Logs one line; a warning where more than a tenth is left out.
+
+        Raises:
+            InputError: If something is there and all of it is left out.
+        """
+        if self.left and not self.used:
+            raise InputError(f"{self}: nothing is left to use")
+        level = logging.WARNING if self.left > MUCH * (self.used + self.left) else logging.INFO
+        log.log(level, "%s", self)
+
+    def _example(self, reason: str, name: str) -> None:
+        known = self._examples.setdefault(reason, [])
+        if name and len(known) <= _EXAMPLES:
+            known.append(name)
+
+    def _told(self, counts: Counter[str]) -> str:
+        return ", ".join(f"{count} {reason}{self._named(reason)}" for reason, count in counts.items())
+
+    def _named(self, reason: str) -> str:
+        known = self._examples.get(reason, [])
+        more = " ..." if len(known) > _EXAMPLES else ""
+        return f": {' '.join(known[:_EXAMPLES])}{more}" if known else ""

@@ -1,0 +1,81 @@
+"""Which keypoints change places in a mirror, by their names."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+
+from search_space.errors import InputError
+
+log = logging.getLogger(__name__)
+
+_OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
+
+# A side that stands as a word of its own: left_eye, eye-left, eyeLeft, LEye, l.eye; not the r of ear.
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+
+
+def mirror_partners(names: Sequence[str]) -> list[int]:
+    """For each keypoint the one it is in the mirror: left and right, or l and r, exchanged.
+
+    The side may stand before or after the rest, as a word of its own or joined to it.
+
+    Raises:
+        InputError: If names are not unique, or a left one has no right one, or the other way round.
+    """
+    places = {name: place for place, name in enumerate(names)}
+    if len(places) < len(names):
+        twice = next(name for name in names if list(names).count(name) > 1)
+        raise InputError(f"keypoint {twice!r} is there twice; names have to be unique")
+    partners = list[int]()
+    for place, name in enumerate(names):
+        sides = list(_mirrored(name))
+        found = [places[other] for other, _ in sides if other in places]
+        if not found and (wanted := [other for other, sure in sides if sure]):
+            raise InputError(f"keypoint {name!r} has no {wanted[0]!r} beside it")
+        partners.append(found[0] if found else place)
+    for place, partner in enumerate(partners):
+        if partners[partner] != place:
+            raise InputError(
+                f"keypoint {names[place]!r} could be the mirror image of {names[partner]!r} and of another; "
+                "give each a name with left or right"
+            )
+    return partners
+
+
+def _mirrored(name: str) -> Iterator[tuple[str, bool]]:
+    """Names with one side exchanged, and whether that is surely what the word means."""
+    for word in _WORDS.finditer(name):
+        text = word.group()
+        if text.lower() in _OTHER:
+            yield name[: word.start()] + _alike(_OTHER[text.lower()], text) + name[word.end() :], True
+    for side in ("left", "right"):  # lefteye, EYELEFT; but an upright has no upleft
+        if name.lower().startswith(side):
+            yield _alike(_OTHER[side], name[: len(side)]) + name[len(side) :], False
+        if name.lower().endswith(side):
+            yield name[: -len(side)] + _alike(_OTHER[side], name[-len(side) :]), False
+
+
+def _alike(word: str, pattern: str) -> str:
+    if pattern.isupper():
+        return word.upper()
+    return word.capitalize() if pattern[0].isupper() else word
+
+
+def tell_partners(names: Sequence[str], partners: Sequence[int]) -> None:
+    """Logs what is exchanged when pictures are mirrored.
+
+    Raises:
+        InputError: If nothing is: then left and right would be learned as one.
+    """
+    pairs = [
+        f"{names[place]} with {names[partner]}" for place, partner in enumerate(partners) if place < partner
+    ]
+    if not pairs:
+        raise InputError(
+            f"no keypoint has left or right in its name ({', '.join(names[:3])} ...), so mirror images "
+            "cannot be labelled; name them, or set flip and flip_test to false"
+        )
+    alone = [names[place] for place, partner in enumerate(partners) if place == partner]
+    log.info("in mirror images change places: %s; stay: %s", ", ".join(pairs), ", ".join(alone) or "none")
