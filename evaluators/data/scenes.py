@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.data.index import composed
+from evaluators.data.label_picture import read_numbers
 from evaluators.data.picture import open_rgb
 from evaluators.data.walk import walk
 from search_space.config import config
@@ -54,8 +55,11 @@ class SceneData:
     """Classes; values of pixels are 0 to one less. Cityscapes has its own 19."""
     classes: tuple[str, ...] = ()
     """Their names, if wanted."""
+    values: tuple[int, ...] = ()
+    """Value of the pixels of each class, in the order of the classes; none: 0 to one less than there are.
+    For masks of 0 and 255: 0 255."""
     ignore: int = IGNORED
-    """Value of pixels that belong to no class."""
+    """Value of pixels that belong to no class, unless `values` has it."""
     image_size: tuple[int, int] | None = None
     """Height and width to resize pictures and labels to; none: as stored. Labels keep their values, and are
     resized for the evaluation as well."""
@@ -71,8 +75,15 @@ class SceneData:
             raise InputError(f"image_size is {self.image_size}; give a height and a width, or leave it out")
         if self.classes and self.num_classes not in (None, len(self.classes)):
             raise InputError(f"num_classes is {self.num_classes}, but {len(self.classes)} classes are named")
-        if self.layout == "cityscapes" and (self.classes or self.num_classes):
-            raise InputError("Cityscapes has its own classes; leave classes and num_classes out")
+        if self.layout == "cityscapes" and (self.classes or self.num_classes or self.values):
+            raise InputError("Cityscapes has its own classes; leave classes, num_classes and values out")
+        count = len(self.classes) or self.num_classes or len(self.values)
+        if self.values and (len(set(self.values)) != count or len(self.values) != count):
+            raise InputError(
+                f"values is {shown(self.values)}; give one for each of {count} classes, all different"
+            )
+        if self.values and not 0 <= min(self.values) <= max(self.values) < 1 << 16:
+            raise InputError(f"values is {shown(self.values)}; give numbers from 0 to 65535")
         if self.layout == "folders":
             for name in ("images", "labels"):
                 if "{part}" not in getattr(self, name):
@@ -80,7 +91,7 @@ class SceneData:
                         f"{name} is {shown(getattr(self, name))}; it has to contain {{part}}, for example "
                         f"{name}/{{part}}"
                     )
-            if 0 <= self.ignore < (len(self.classes) or self.num_classes or 0):
+            if not self.values and 0 <= self.ignore < (len(self.classes) or self.num_classes or 0):
                 raise InputError(f"ignore={self.ignore} is the value of a class")
 
 
@@ -131,14 +142,7 @@ class Scenes:
         from PIL import Image
 
         path = self.pairs[index][1]
-        try:
-            with Image.open(path) as file:
-                mode = file.mode
-                found = np.asarray(file) if mode in ("L", "P", "I", "I;16") else None
-        except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
-            raise InputError(f"cannot decode the labels {path} ({error}); replace or remove them") from error
-        if found is None:
-            raise InputError(f"{path} is {mode}, but labels have one channel: the class of each pixel")
+        found = read_numbers(path)
         # Bytes are looked up as they are, for speed; others may be beyond the table, whose last is no class.
         places = found if found.dtype == np.uint8 else np.clip(found, -1, len(self.values) - 1)
         classes = self.values[places]
@@ -146,14 +150,20 @@ class Scenes:
         if wrong.any():
             raise InputError(
                 f"{path} has the value {int(found[wrong][0])}, which is neither one of the "
-                f"{len(self.classes)} classes (0 to {len(self.classes) - 1}) nor ignored; "
-                "set num_classes or ignore"
+                f"{len(self.classes)} classes ({self._numbers()}) nor ignored; "
+                "set num_classes, values or ignore"
             )
         labels = Image.fromarray(classes.astype(np.uint8))
         if self.image_size is None:
             return labels
         height, width = self.image_size
         return labels.resize((width, height), Image.Resampling.NEAREST)
+
+    def _numbers(self) -> str:
+        given = np.flatnonzero((self.values >= 0) & (self.values != IGNORED)).tolist()
+        if given == list(range(len(self.classes))):
+            return f"0 to {len(self.classes) - 1}"
+        return f"{' '.join(map(str, given[:5]))}{' ...' if len(given) > 5 else ''}"
 
 
 def read_scenes(data: SceneData, part: str) -> Scenes:
@@ -187,22 +197,51 @@ def read_scenes(data: SceneData, part: str) -> Scenes:
     pairs = tuple((pictures[name], labels[name]) for name in names)
     _check_sizes(pairs, part)
     scenes = Scenes(pairs, classes, values, data.image_size)
-    for number in range(min(LOOKED_AT, len(scenes))):
-        scenes.labels(number * len(scenes) // min(LOOKED_AT, len(scenes)))
+    _look_at(scenes)
     log.debug("%s: %d pictures, %d classes", part, len(scenes), len(classes))
     return scenes
 
 
+def _look_at(scenes: Scenes) -> None:
+    """Reads a few labels; all of them only where those hold one class, and the rest is ignored.
+
+    Raises:
+        InputError: If a label is no class, or all labels hold less than two classes beside ignored pixels:
+            there is nothing to tell apart.
+    """
+    count = min(LOOKED_AT, len(scenes))
+    first = [number * len(scenes) // count for number in range(count)]
+    seen = set[int]()
+    for number in first:
+        seen.update(np.unique(np.asarray(scenes.labels(number))).tolist())
+    if len(scenes.classes) == 1 or IGNORED not in seen:
+        return
+    for number in range(len(scenes)):
+        if len(seen) > 2:
+            return
+        seen.update(np.unique(np.asarray(scenes.labels(number))).tolist())
+    if len(seen) > 2:
+        return
+    ignored = np.flatnonzero(scenes.values == IGNORED).tolist()
+    wanted = np.unique(read_numbers(scenes.pairs[0][1])).tolist()
+    raise InputError(
+        f"labels in {scenes.pairs[0][1].parent} hold one class at most, all other pixels are ignored "
+        f"(value {' '.join(map(str, ignored[:5]))}); if those are a class, give the value of each "
+        f"class, such as --data.values {' '.join(map(str, wanted[:5]))}"
+    )
+
+
 def _numbered(data: SceneData) -> tuple[tuple[str, ...], NDArray[np.int16]]:
-    count = len(data.classes) or data.num_classes
-    if count is None:
+    count = len(data.classes) or data.num_classes or len(data.values)
+    if not count:
         raise InputError("give data.num_classes (or the names, data.classes): the labels do not tell")
     if count > IGNORED:
         raise InputError(f"{count} classes; at most {IGNORED} are possible")
-    values = np.full(max(256, data.ignore + 1) + 1, -1, dtype=np.int16)
-    values[:count] = np.arange(count)
+    numbers = data.values or tuple(range(count))
+    values = np.full(max(256, data.ignore + 1, *(number + 1 for number in numbers)) + 1, -1, dtype=np.int16)
     if data.ignore >= 0:
         values[data.ignore] = IGNORED
+    values[list(numbers)] = np.arange(count)
     return data.classes or tuple(map(str, range(count))), values
 
 

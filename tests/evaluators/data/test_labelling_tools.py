@@ -218,7 +218,7 @@ def test_a_part_without_objects_is_refused_before_training(tmp_path: Path) -> No
     found = write(tmp_path, [{}])
     found.need_objects()
     with pytest.raises(
-        InputError, match="1 images in use of .* have no object, so there is nothing to score"
+        InputError, match=r"1 images in use of .* have no object, so there is nothing to score"
     ):
         found.select([1]).need_objects()
 
