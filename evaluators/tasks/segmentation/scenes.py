@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.data.index import composed
+from evaluators.data.label_picture import read_numbers
 from evaluators.data.picture import open_rgb
 from evaluators.data.walk import walk
 from evaluators.tasks.segmentation.data import IGNORED, SceneData
@@ -76,14 +77,7 @@ class Scenes:
         from PIL import Image
 
         path = self.pairs[index][1]
-        try:
-            with Image.open(path) as file:
-                mode = file.mode
-                found = np.asarray(file) if mode in ("L", "P", "I", "I;16") else None
-        except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
-            raise InputError(f"cannot decode the labels {path} ({error}); replace or remove them") from error
-        if found is None:
-            raise InputError(f"{path} is {mode}, but labels have one channel: the class of each pixel")
+        found = read_numbers(path)
         # Bytes are looked up as they are, for speed; others may be beyond the table, whose last is no class.
         places = found if found.dtype == np.uint8 else np.clip(found, -1, len(self.values) - 1)
         classes = self.values[places]
@@ -91,14 +85,20 @@ class Scenes:
         if wrong.any():
             raise InputError(
                 f"{path} has the value {int(found[wrong][0])}, which is neither one of the "
-                f"{len(self.classes)} classes (0 to {len(self.classes) - 1}) nor ignored; "
-                "set num_classes or ignore"
+                f"{len(self.classes)} classes ({self._numbers()}) nor ignored; "
+                "set num_classes, values or ignore"
             )
         labels = Image.fromarray(classes.astype(np.uint8))
         if self.image_size is None:
             return labels
         height, width = self.image_size
         return labels.resize((width, height), Image.Resampling.NEAREST)
+
+    def _numbers(self) -> str:
+        given = np.flatnonzero((self.values >= 0) & (self.values != IGNORED)).tolist()
+        if given == list(range(len(self.classes))):
+            return f"0 to {len(self.classes) - 1}"
+        return f"{' '.join(map(str, given[:5]))}{' ...' if len(given) > 5 else ''}"
 
 
 def read_scenes(data: SceneData, part: str) -> Scenes:
@@ -132,22 +132,51 @@ def read_scenes(data: SceneData, part: str) -> Scenes:
     pairs = tuple((pictures[name], labels[name]) for name in names)
     _check_sizes(pairs, part)
     scenes = Scenes(pairs, classes, values, data.image_size)
-    for number in range(min(LOOKED_AT, len(scenes))):
-        scenes.labels(number * len(scenes) // min(LOOKED_AT, len(scenes)))
+    _look_at(scenes)
     log.debug("%s: %d pictures, %d classes", part, len(scenes), len(classes))
     return scenes
 
 
+def _look_at(scenes: Scenes) -> None:
+    """Reads a few labels; all of them only where those hold one class, and the rest is ignored.
+
+    Raises:
+        InputError: If a label is no class, or all labels hold less than two classes beside ignored pixels:
+            there is nothing to tell apart.
+    """
+    count = min(LOOKED_AT, len(scenes))
+    first = [number * len(scenes) // count for number in range(count)]
+    seen = set[int]()
+    for number in first:
+        seen.update(np.unique(np.asarray(scenes.labels(number))).tolist())
+    if len(scenes.classes) == 1 or IGNORED not in seen:
+        return
+    for number in range(len(scenes)):
+        if len(seen) > 2:
+            return
+        seen.update(np.unique(np.asarray(scenes.labels(number))).tolist())
+    if len(seen) > 2:
+        return
+    ignored = np.flatnonzero(scenes.values == IGNORED).tolist()
+    wanted = np.unique(read_numbers(scenes.pairs[0][1])).tolist()
+    raise InputError(
+        f"labels in {scenes.pairs[0][1].parent} hold one class at most, all other pixels are ignored "
+        f"(value {' '.join(map(str, ignored[:5]))}); if those are a class, give the value of each "
+        f"class, such as --data.values {' '.join(map(str, wanted[:5]))}"
+    )
+
+
 def _numbered(data: SceneData) -> tuple[tuple[str, ...], NDArray[np.int16]]:
-    count = len(data.classes) or data.num_classes
-    if count is None:
+    count = len(data.classes) or data.num_classes or len(data.values)
+    if not count:
         raise InputError("give data.num_classes (or the names, data.classes): the labels do not tell")
     if count > IGNORED:
         raise InputError(f"{count} classes; at most {IGNORED} are possible")
-    values = np.full(max(256, data.ignore + 1) + 1, -1, dtype=np.int16)
-    values[:count] = np.arange(count)
+    numbers = data.values or tuple(range(count))
+    values = np.full(max(256, data.ignore + 1, *(number + 1 for number in numbers)) + 1, -1, dtype=np.int16)
     if data.ignore >= 0:
         values[data.ignore] = IGNORED
+    values[list(numbers)] = np.arange(count)
     return data.classes or tuple(map(str, range(count))), values
 
 
