@@ -30,14 +30,14 @@ class CostTable:
     """
 
     plain: float
-    """Of the network without attention."""
+    """Cost of the network without attention."""
     fixed: float
-    """Of the network with a cell in every block, but nothing on its edges."""
+    """Cost of the network with a cell in every block and nothing on its edges."""
     operators: dict[str, float]
-    """Of an operator on one edge, in all blocks together; every edge reads as many channels."""
+    """Cost of each operator on one edge, in all blocks together; every edge reads as many channels."""
 
     def of(self, genotype: Genotype) -> float:
-        """Of the network with a genotype."""
+        """Cost of the network with a genotype."""
         # Whatever the order of the edges, the same sum.
         return math.fsum((self.fixed, *(self.operators[edge.operator] for _, edge in genotype.edges())))
 

@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def real_dtype(fabric: Fabric) -> torch.dtype:
-    """Of images and weights: float64 under "64-true", else float32."""
+    """Floating-point type of images and weights: float64 under "64-true", else float32."""
     return torch.float64 if fabric.strategy.precision.precision == "64-true" else torch.float32

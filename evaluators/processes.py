@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def mean_over_processes(values: Sequence[Tensor], fabric: Fabric) -> tuple[Tensor, ...]:
-    """Of every tensor its mean over all processes; all of one type travel as one."""
+    """Mean of every tensor over all processes; tensors of one type travel as one."""
     if fabric.world_size == 1:
         return tuple(values)
     means = list(values)

@@ -28,7 +28,7 @@ class TrainConfig:
     learning_rate: float = 0.1
     """At its highest."""
     momentum: float = 0.9
-    """Of SGD; Adam's betas are 0.9 and 0.999."""
+    """Momentum of SGD; higher averages gradients over more steps. Adam's betas are 0.9 and 0.999."""
     nesterov: bool = False
     """Whether the momentum is Nesterov's."""
     weight_decay: float = 5e-4
@@ -45,11 +45,11 @@ class TrainConfig:
     gamma: float = 0.1
     """Factor of the step schedule."""
     power: float = 0.9
-    """Of the poly schedule."""
+    """Power of the poly schedule; higher lowers the learning rate sooner."""
     warmup_epochs: float = 0.0
     """Epochs over which the learning rate rises."""
     warmup_steps: int = 0
-    """The same in steps; one of the two."""
+    """Warm-up in steps; give this or warmup_epochs, not both."""
     warmup_factor: float = 0.0
     """Share of the learning rate that the warm-up begins with."""
     label_smoothing: float = 0.0
@@ -119,7 +119,7 @@ class TrainConfig:
         return cosine(epoch, self.epochs, self.learning_rate, self.min_learning_rate)
 
     def smoke(self) -> TrainConfig:
-        """The same recipe for two short epochs: a first look at the whole path."""
+        """A copy for two short epochs: a first look at the whole path."""
         return replace(
             self,
             epochs=2,

@@ -17,7 +17,7 @@ MOST_PIXELS = 64 * 64
 """Pixels of an image up to which a network is passed through with its weights."""
 
 MOST_WEIGHTS = 8_000_000
-"""The same limit on its weights."""
+"""Weights of a network up to which it is passed through with them."""
 
 
 def map_sizes(

@@ -338,7 +338,7 @@ def _present(listed: CocoSet, *, skip: bool) -> CocoSet:
 
 
 def _as_stored(listed: CocoSet, names: set[str]) -> CocoSet:
-    """The same images under the names that they have in the folder, where only their accents differ."""
+    """Images under the names that they have in the folder, where only accents are written in another way."""
     if all(image.file_name.isascii() or image.file_name in names for image in listed.images):
         return listed
     stored = {composed(name): name for name in names}

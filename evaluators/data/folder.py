@@ -21,7 +21,7 @@ from evaluators.data.stratify import hold_out
 from search_space.errors import InputError
 
 TEST_FRACTION = 0.2
-"""Of a set that comes without a test set."""
+"""Fraction of the images that becomes the test set where a data set comes without one."""
 
 
 @READERS.register("folder")
@@ -90,7 +90,7 @@ def _read(source: Source, image_size: int | None, *, whole: bool = True) -> Imag
 
 
 def _relabelled(images: ImageSet, train: ImageSet, source: Source) -> ImageSet:
-    """The same images with the labels of the training set; they may lack some of its classes.
+    """Images with the labels of the training set; they may lack some of its classes.
 
     Raises:
         InputError: If they have a class that the training set lacks.

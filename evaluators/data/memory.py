@@ -9,7 +9,7 @@ from pathlib import Path
 from search_space.errors import InputError
 
 SHARE = 0.6
-"""Of the available memory that images may take."""
+"""Fraction of the available memory that images may take."""
 
 
 def available_bytes() -> int | None:

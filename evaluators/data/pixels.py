@@ -7,10 +7,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 MEAN = (0.485, 0.456, 0.406)
-"""Of ImageNet's training pictures, pixels in 0 to 1; torchvision's weights expect it."""
+"""Mean of each channel over ImageNet's training pictures, pixels in 0 to 1; torchvision's weights expect
+it."""
 
 STD = (0.229, 0.224, 0.225)
-"""The same for the standard deviation."""
+"""Standard deviation of each channel over ImageNet's training pictures, pixels in 0 to 1."""
 
 
 def normalized(

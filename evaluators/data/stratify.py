@@ -43,7 +43,7 @@ def hold_out(images: ImageSet, fraction: float, seed: int = 0) -> tuple[ImageSet
 def held_out(
     labels: Int64[Tensor, "n"], num_classes: int, fraction: float, seed: int = 0
 ) -> tuple[Int64[Tensor, "m"], Int64[Tensor, "k"]]:
-    """The same as places in order, from the labels alone."""
+    """Places of both parts, in order, from the labels alone."""
     if not 0 < fraction < 1:
         raise InputError(f"cannot hold out a fraction of {fraction:g}; give a number between 0 and 1")
     counts = torch.bincount(labels, minlength=num_classes)
@@ -111,7 +111,7 @@ def _divide(images: ImageSet, quota: Int64[Tensor, "k"], seed: int) -> tuple[Ima
 def _chosen(
     labels: Int64[Tensor, "n"], quota: Int64[Tensor, "k"], seed: int
 ) -> tuple[Int64[Tensor, "m"], Int64[Tensor, "l"]]:
-    """The same as places, from the labels alone."""
+    """Places of both halves, from the labels alone."""
     shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     by_class = shuffled[labels[shuffled].argsort(stable=True)]
     ordered = labels[by_class]

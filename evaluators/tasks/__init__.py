@@ -207,7 +207,7 @@ class TaskConfig:
         return self.name
 
     def smoke(self) -> TaskConfig:
-        """The same task, small enough for a first look on a CPU."""
+        """A copy small enough for a first look on a CPU."""
         return self
 
 

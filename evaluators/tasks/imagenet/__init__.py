@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from evaluators.tasks.imagenet.setting import ImageNetSetting
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's channels, as torchvision's and the CBAM authors' scripts have them."""
+"""Mean and standard deviation of ImageNet's channels, as torchvision's and the CBAM authors' scripts
+have
+them."""
 
 MEAN_COLOUR = (124, 116, 104)
 """What an erased part becomes: nearly 0 once normalised."""

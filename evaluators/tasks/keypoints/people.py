@@ -16,7 +16,7 @@ from search_space.config import parse_json, read_text
 from search_space.errors import InputError
 
 NUM_KEYPOINTS = 17
-"""Of COCO's persons; its evaluation knows no other number."""
+"""Keypoints of a person in COCO; its evaluation knows no other number."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evaluators.tasks.segmentation.scenes import IGNORED, SceneData, read_scenes
 from PIL import Image
 
 from evaluators.data.label_picture import read_numbers
+from evaluators.tasks.segmentation.scenes import IGNORED, SceneData, read_scenes
 from search_space.errors import InputError
 
 
