@@ -35,7 +35,7 @@ EPOCHS = ["--train.epochs", "3", "--train.batch-size", "2", "--train.milestones"
 COMMANDS = {
     "search": [*SEARCH, "--searcher.epochs", "4"],
     "front": [
-        *(*SEARCH, "--searcher", "random", "--searcher.trials", "2", "--searcher.epochs", "1"),
+        *(*SEARCH, "--searcher", "random", "--searcher.trials", "4", "--searcher.epochs", "3"),
         *("--target", "macs<=2x", "macs<=3x"),
     ],
     "blackbox": [
@@ -77,7 +77,7 @@ class Options:
     """What to kill, and how often."""
 
     commands: tuple[str, ...] = tuple(COMMANDS)
-    """Commands to kill: search, front, blackbox, and retrainings by task (retrain: classification of digits)."""
+    """Commands to kill: search, front, blackbox, retrain (classification of digits), and other tasks."""
     kills: int = 20
     """Kills a command."""
     seed: int = 0
@@ -165,7 +165,7 @@ def _command(words: list[str], folder: Path, told: Path) -> None:
 
 
 def ending(run: Path) -> dict[str, Any]:
-    """What a run ends with, by file: weights and genotype as bytes, records without times, drawings' names."""
+    """What a run ends with, by file: weights as bytes, records without times, of drawings the name alone."""
     kept = dict[str, Any]()
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()

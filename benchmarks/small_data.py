@@ -39,8 +39,14 @@ def write_coco(root: Path) -> None:
             points = [value for k in range(17) for value in (x + 2 * k, 10 + 2 * k, 2)]
             content["annotations"].append(
                 {
-                    "id": 2 * number + (x > 4), "image_id": number, "category_id": 1, "iscrowd": 0,
-                    "bbox": [x, 6, 35, 50], "area": 1000.0, "keypoints": points, "num_keypoints": 17,
+                    "id": 2 * number + (x > 4),
+                    "image_id": number,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "bbox": [x, 6, 35, 50],
+                    "area": 1000.0,
+                    "keypoints": points,
+                    "num_keypoints": 17,
                 }
             )
     for kind in ("instances", "person_keypoints"):

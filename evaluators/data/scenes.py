@@ -19,6 +19,7 @@ from evaluators.data.index import is_hidden, is_image
 from evaluators.data.picture import open_rgb
 from search_space.config import config
 from search_space.errors import InputError, shown
+from search_space.reading import check_regular
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -131,6 +132,7 @@ class Scenes:
         from PIL import Image
 
         path = self.pairs[index][1]
+        check_regular(path, "picture of labels")
         try:
             with Image.open(path) as file:
                 mode = file.mode
@@ -246,6 +248,7 @@ def _check_sizes(pairs: Sequence[tuple[Path, Path]], part: str) -> None:
     for picture, labels in pairs:
         sizes = list[tuple[int, int]]()
         for path in (picture, labels):
+            check_regular(path, "picture")
             try:
                 with Image.open(path) as file:
                     sizes.append(file.size)
