@@ -144,12 +144,12 @@ def import_modules(modules: Sequence[str]) -> None:
             if error.name is None or not f"{module}.".startswith(f"{error.name}."):
                 raise InputError(f"{_misfit(module, error)}; install it, or mend the import") from None
             raise InputError(f"no module {module!r} to import from here or the environment") from None
-        except Exception as error:  # whatever a user's module may raise
+        except (Exception, SystemExit) as error:  # whatever a user's module may raise
             raise InputError(_misfit(module, error)) from None
         IMPORTED.append(module)
 
 
-def _misfit(module: str, error: Exception) -> str:
+def _misfit(module: str, error: BaseException) -> str:
     """What went wrong while a user's module was imported, and at which of its lines, on one line."""
     import traceback
 

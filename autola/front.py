@@ -89,7 +89,7 @@ def _search(config: SearchConfig, target: str, whole: RunDirectory, fabric: Fabr
     """One of the searches, in a run folder of its own; only what is not done yet."""
     name = member_name(target)
     single = replace(config, target=(target,))
-    data = whole.keys(DATA)
+    data = whole.keys(DATA, COSTS, "input_shape", "num_classes")
     path = whole.path / name
 
     def make() -> None:
@@ -108,7 +108,7 @@ def _search(config: SearchConfig, target: str, whole: RunDirectory, fabric: Fabr
             announce(single, run, fabric)
             fabric.barrier()
             finish(job, run, fabric, lambda: {"score": _score(job, problem)})
-        result = run.keys(RESULT)
+        result = run.keys(RESULT, "score")
         genotype = genotype_at(path)
     counted = measure(
         config.backbone,

@@ -213,7 +213,7 @@ def train_member(
         in_first(fabric, run.lock)
         if run.complete():
             run.drop_checkpoints()
-            return run.keys(RESULT)
+            return run.keys(RESULT, "score", "seconds")
         job = _start(config, setting, attention, seed, fabric)
         go_on(job, run, name)
         fabric.barrier()

@@ -4,32 +4,72 @@
 
 Each command runs once undisturbed. Then it is started again, killed (`kill -9`) after a random share of that
 time and resumed, until it ends; and so on until it was killed often enough. Equal means: genotype, weights,
-table and result to the bit, and metrics but their times.
+table and result to the bit, metrics but their times, TensorBoard's points those of the metrics, and no file
+more or less. Commands are forked from a process that has loaded the packages, so that most kills fall into
+their work and not into imports.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from benchmarks.answer import answer
+from benchmarks.small_data import PART, write_classes, write_coco, write_scenes
 
-SMALL = ["--data.limit", "120", "--width", "8", "--device", "cpu", "--threads", "1"]
+CPU = ["--device", "cpu", "--threads", "1"]
+SMALL = ["--data.limit", "60", "--width", "8", *CPU]
+SEARCH = ["search", "digits", *SMALL, "--num-nodes", "2", "--searcher.batch-size", "10"]
+PICTURES = ["--backbone", "resnet18", "--weights", "None", "--workers", "0", *CPU]
+PARTS = ["--data.train", PART, "--data.test", PART]
+EPOCHS = ["--train.epochs", "3", "--train.batch-size", "2", "--train.milestones", "2"]
 COMMANDS = {
-    "search": ["search", "digits", *SMALL, "--searcher.epochs", "6", "--searcher.batch-size", "20"],
-    "retrain": ["retrain", "none", "se", *SMALL, "--train.epochs", "6", "--train.batch-size", "20"],
+    "search": [*SEARCH, "--searcher.epochs", "4"],
     "front": [
-        *("search", "digits", *SMALL, "--searcher", "random", "--searcher.trials", "2"),
-        *("--searcher.epochs", "2", "--searcher.batch-size", "20", "--target", "macs<=2x", "macs<=3x"),
+        *(*SEARCH, "--searcher", "random", "--searcher.trials", "4", "--searcher.epochs", "3"),
+        *("--target", "macs<=2x", "macs<=3x"),
+    ],
+    "blackbox": [
+        *(*SEARCH, "--searcher", "evolution", "--searcher.trials", "4", "--searcher.epochs", "1"),
+    ],
+    "retrain": ["retrain", "none", "se", *SMALL, "--train.epochs", "4", "--train.batch-size", "20"],
+    "imagenet": [
+        *("retrain", "none", "se", "--preset", "imagenet", "--root", "classes", *PICTURES, *EPOCHS),
+        *("--image-size", "32", "--resize", "36"),
+    ],
+    "coco-detection": [
+        *("retrain", "none", "--preset", "coco-ssd300", "--smoke", "--detector.backbone", "resnet18"),
+        *("--data.root", "coco", *PARTS, *CPU),
+    ],
+    "coco-keypoints": [
+        *("retrain", "none", "--preset", "coco-keypoints", "--data.root", "coco", *PARTS, *PICTURES, *EPOCHS),
+        *("--image-size", "64", "64"),
+    ],
+    "segmentation": [
+        *("retrain", "none", "--task", "segmentation", "--data.layout", "folders", "--data.root", "scenes"),
+        *("--data.num-classes", "3", "--crop", "65", *PARTS, *PICTURES),
+        *("--train.epochs", "3", "--train.batch-size", "2"),
     ],
 }
+
+LOADED = [
+    *("autola.cli", "autola.commands.search", "autola.commands.retrain", "autola.front", "autola.searching"),
+    *("autola.retraining", "outputs.tensorboard", "torchvision", "matplotlib.pyplot", "pycocotools.cocoeval"),
+    *("torch.utils.flop_counter", "tensorboard.summary.writer.record_writer", "sklearn.datasets"),
+    *("evaluators.tasks.imagenet", "evaluators.tasks.coco_detection"),
+    *("evaluators.tasks.keypoints", "evaluators.tasks.segmentation"),
+]
+"""Modules that commands find loaded; one that is not installed is passed over."""
+FORKING = get_context("forkserver")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +77,7 @@ class Options:
     """What to kill, and how often."""
 
     commands: tuple[str, ...] = tuple(COMMANDS)
-    """Commands to kill: search, retrain, front."""
+    """Commands to kill: search, front, blackbox, retrain (classification of digits), and other tasks."""
     kills: int = 20
     """Kills a command."""
     seed: int = 0
@@ -48,63 +88,124 @@ class Options:
 
 def measure(options: Options) -> dict[str, Any]:
     """For each command: kills, runs that were started, and how many of them ended as the undisturbed one."""
+    FORKING.set_forkserver_preload(LOADED)
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of every resumption that it reads
+    figures = dict[str, Any]()
     with tempfile.TemporaryDirectory() as folder:
-        moments = random.Random(options.seed)
-        return {
-            name: _killed(COMMANDS[name], options.kills, moments, Path(folder) / name)
-            for name in options.commands
-        }
+        data = Path(folder) / "data"
+        write_classes(data / "classes")
+        write_coco(data / "coco")
+        write_scenes(data / "scenes")
+        for name in options.commands:
+            moments = random.Random(f"{options.seed} {name}")
+            figures[name] = _killed(COMMANDS[name], options.kills, moments, Path(folder) / name, data)
+            print(f"{name}: {figures[name]}", file=sys.stderr, flush=True)
+    return figures
 
 
-def _killed(command: list[str], kills: int, moments: random.Random, folder: Path) -> dict[str, int]:
+def _killed(
+    command: list[str], kills: int, moments: random.Random, folder: Path, data: Path
+) -> dict[str, int]:
     folder.mkdir()
+    _run(["--version"], None, data)  # starts the process that has all loaded
     began = time.monotonic()
-    assert _run([*command, "--out", str(folder / "undisturbed")], None)
+    assert _run([*command, "--out", str(folder / "undisturbed")], None, data)
     seconds = time.monotonic() - began
+    print(f"{folder.name}: {seconds:.1f} s undisturbed", file=sys.stderr, flush=True)
     wanted = ending(folder / "undisturbed")
-    done = runs = equal = 0
+    done = runs = equal = early = 0
     while done < kills:
         run = folder / f"run-{runs}"
         ended = False
         while not ended:
             known = (run / "config.json").exists()
             words = [command[0], "--resume", str(run)] if known else [*command, "--out", str(run)]
-            limit = moments.uniform(0.2, 1.0) * seconds if done < kills else None
-            ended = _run(words, limit)
+            limit = moments.uniform(0.05, 0.7) * seconds if done < kills else None
+            ended = _run(words, limit, data)
             done += not ended
+            early += not ended and not (run / "config.json").exists()
         runs += 1
-        litter = [path for path in folder.iterdir() if path.name.startswith(".")]
-        equal += ending(run) == wanted and not litter
-    return {"kills": done, "runs": runs, "equal": equal}
-
-
-def _run(words: list[str], seconds: float | None) -> bool:
-    """Runs a command to its end, or kills it after some seconds; whether it ended."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "autola", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
         try:
-            _, told = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return False
-    if process.returncode:
-        raise RuntimeError(f"autola {' '.join(words)} ended with {process.returncode}: {told.decode()}")
+            found = ending(run)
+        except ValueError as error:
+            found = {"tensorboard": str(error)}
+        litter = sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
+        for name in sorted(wanted.keys() | found.keys()):
+            if name not in found or name not in wanted or wanted[name] != found[name]:
+                print(f"{run.name} differs in {name}", file=sys.stderr)
+        for name in litter:
+            print(f"left behind: {name}", file=sys.stderr)
+        equal += found == wanted and not litter
+    return {"kills": done, "before_the_folder": early, "runs": runs, "equal": equal}
+
+
+def _run(words: list[str], seconds: float | None, folder: Path) -> bool:
+    """Runs a command in a folder to its end, or kills it after some seconds; whether it ended."""
+    told = folder / "told"
+    process = FORKING.Process(target=_command, args=(words, folder, told))
+    process.start()
+    process.join(seconds)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        return False
+    if process.exitcode:
+        raise RuntimeError(f"autola {' '.join(words)} ended with {process.exitcode}: {told.read_text()}")
     return True
 
 
+def _command(words: list[str], folder: Path, told: Path) -> None:
+    from autola.cli import main
+
+    os.chdir(folder)
+    with told.open("w") as file:
+        for output in (1, 2):
+            os.dup2(file.fileno(), output)
+    sys.exit(main(words))
+
+
 def ending(run: Path) -> dict[str, Any]:
-    """What a run ends with, by file: bytes, and JSON without times and folders."""
+    """What a run ends with, by file: weights as bytes, records without times, of drawings the name alone."""
     kept = dict[str, Any]()
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()
-        if path.name in ("genotype.json", "weights.safetensors", "shares.json"):
+        if path.name == "tensorboard":
+            kept[name] = _points(path)
+        elif path.is_dir() or path.parent.name == "tensorboard":
+            continue
+        elif path.name in ("genotype.json", "weights.safetensors", "shares.json"):
             kept[name] = path.read_bytes()
-        elif path.name in ("result.json", "table.json", "front.json"):
+        elif path.suffix == ".json":
             kept[name] = _timeless(json.loads(path.read_text()))
         elif path.name == "metrics.jsonl":
             kept[name] = [_timeless(json.loads(line)) for line in path.read_text().splitlines()]
+        else:
+            kept[name] = None
     return kept
+
+
+def _points(folder: Path) -> dict[str, list[tuple[int, float | None]]]:
+    """Step and value of each point that TensorBoard shows; of times no value.
+
+    Raises:
+        ValueError: If the steps are not those of metrics.jsonl.
+    """
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events: Any = EventAccumulator(str(folder)).Reload()
+    records = [json.loads(line) for line in (folder.parent / "metrics.jsonl").read_text().splitlines()]
+    points = dict[str, list[tuple[int, float | None]]]()
+    for tag in events.Tags()["scalars"]:
+        shown = events.Scalars(tag)
+        steps = [point.step for point in shown]
+        # Some figures are told from the second epoch on; shares are not in metrics.jsonl.
+        logged = [record["step"] for record in records if tag in record or tag.startswith("shares/")]
+        if steps != logged:
+            raise ValueError(f"{folder}: {tag} has the steps {steps}, not {logged}")
+        points[tag] = [
+            (point.step, None if tag.endswith("seconds") else float(point.value)) for point in shown
+        ]
+    return points
 
 
 def _timeless(value: Any) -> Any:
@@ -112,7 +213,7 @@ def _timeless(value: Any) -> Any:
         return {
             key: _timeless(part)
             for key, part in value.items()
-            if not key.endswith("seconds") and key != "run"
+            if not key.endswith("seconds") and key not in ("run", "started")
         }
     return [_timeless(part) for part in value] if isinstance(value, list) else value
 
@@ -120,7 +221,8 @@ def _timeless(value: Any) -> Any:
 def show(figures: dict[str, Any]) -> None:
     """Prints the figures for a person."""
     for name, row in figures.items():
-        print(f"{name}: {row['kills']} kills in {row['runs']} runs, {row['equal']} of them equal")
+        early = f" ({row['before_the_folder']} before there was a folder)"
+        print(f"{name}: {row['kills']} kills{early} in {row['runs']} runs, {row['equal']} of them equal")
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import torch
 
 from outputs.files import write_atomically
 from search_space.errors import InputError
+from search_space.reading import check_regular
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ def _by_age(folder: Path) -> list[Path]:
 
 def _damage(path: Path) -> str | None:
     """What is wrong with the container, if anything; refuses other containers than torch's own."""
+    check_regular(path, "checkpoint")
     try:
         with path.open("rb") as file:
             start = file.read(2)

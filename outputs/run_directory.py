@@ -20,18 +20,36 @@ from torch import Tensor
 
 from outputs import checkpoint
 from outputs.files import no_space, out_of_space, write_atomically, write_text
+from search_space.config import config, parse, read_text
 from search_space.errors import InputError
 from search_space.genotype import Genotype
+from search_space.reading import check_regular
 
 CONFIG, ENVIRONMENT, DATA, METRICS = "config.json", "environment.json", "data.json", "metrics.jsonl"
 GENOTYPE, SHARES, RESULT, WEIGHTS = "genotype.json", "shares.json", "result.json", "weights.safetensors"
 CHECKPOINTS = "checkpoints"
 
-_PARTIAL = re.compile(r"\.(step-\d+\.pt|\w+\.(json|safetensors))\.[a-z0-9_]{8}\.(pt|json|safetensors)")
-"""Names of files that were being written."""
+_PARTIAL = re.compile(r"\..+?(?P<suffix>\.\w+)\.[a-z0-9_]{8}(?P=suffix)|\.tmp[A-Za-z0-9]{6}")
+"""Names of files that were being written, by `write_atomically` or within it by safetensors."""
 _UNBORN = re.compile(r"\.(?P<name>.+?)\.((?P<host>[0-9a-f]{8})-(?P<process>\d+)\.)?[a-z0-9_]{8}")
 """Names of run folders that were being made, with the machine and process that made them; version 0.1 did not
 say who."""
+
+
+@config
+class _Row:
+    """A row of shares.json."""
+
+    node: int
+    state: int
+    shares: dict[str, float]
+
+
+@config
+class _Shares:
+    """What shares.json holds."""
+
+    rows: tuple[_Row, ...]
 
 
 class TakenError(InputError):
@@ -143,8 +161,8 @@ class RunDirectory:
             InputError: If the run has none of that name.
         """
         try:
-            return (self.path / name).read_text(encoding="utf-8-sig")  # some editors begin with a mark
-        except (OSError, UnicodeDecodeError):
+            return read_text(self.path / name, "record")
+        except InputError:
             raise InputError(f"{self.path} has no readable {name}") from None
 
     def json(self, name: str) -> Any:
@@ -153,22 +171,32 @@ class RunDirectory:
         Raises:
             InputError: If the run has none of that name, or it is cut short.
         """
+        text = self.text(name)
         try:
-            return json.loads(self.text(name))
+            return json.loads(text)
         except json.JSONDecodeError as error:
             raise InputError(f"{self.path / name} is cut short or not JSON ({error})") from None
         except RecursionError:
             raise InputError(f"{self.path / name} is nested too deeply to be one of autola's") from None
+        except ValueError:  # Python's limit on digits
+            raise InputError(f"{self.path / name} has a number too long to be one of autola's") from None
 
-    def keys(self, name: str) -> dict[str, Any]:
+    def keys(self, name: str, *needed: str) -> dict[str, Any]:
         """A JSON record that is an object.
 
+        Args:
+            name: The record.
+            needed: Keys that it has to have.
+
         Raises:
-            InputError: If the run has none of that name, or it is cut short or of another shape.
+            InputError: If the run has none of that name, it is cut short or of another shape, or lacks a key.
         """
         value = self.json(name)
         if not isinstance(value, dict):
             raise InputError(f"{self.path / name} holds no JSON object; was it edited?")
+        for key in needed:
+            if key not in value:
+                raise InputError(f"{self.path / name} has no {key}; was it edited?")
         return value
 
     def complete(self) -> bool:
@@ -209,9 +237,10 @@ class RunDirectory:
         if not self.has(SHARES):
             return None
         try:
-            return {(row["node"], row["state"]): row["shares"] for row in self.json(SHARES)}
-        except (KeyError, TypeError):
+            rows = parse(_Shares, {"rows": self.json(SHARES)}, SHARES).rows
+        except InputError:
             raise InputError(f"{self.path / SHARES} is not a list of shares") from None
+        return {(row.node, row.state): dict(row.shares) for row in rows}
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Appends a line to metrics.jsonl."""
@@ -238,7 +267,7 @@ class RunDirectory:
         for number, line in enumerate(self.text(METRICS).split("\n")[:-1], 1):
             try:
                 record = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 raise InputError(f"{self.path / METRICS} is damaged in line {number} ({error})") from None
             if not isinstance(record, dict):
                 raise InputError(f"{self.path / METRICS}: line {number} holds no JSON object")
@@ -350,10 +379,11 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if not path.exists():
+        raise InputError(f"no weights at {path}")
+    check_regular(path, "file of weights")
     try:
         return load_file(path)
-    except FileNotFoundError:
-        raise InputError(f"no weights at {path}") from None
     except OSError as error:
         raise InputError(f"cannot read weights from {path}: {error.strerror or error}") from None
     except SafetensorError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform, overload
 
 from search_space.errors import InputError, shown
+from search_space.reading import RECORD_BYTES, read_bytes
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
@@ -66,22 +67,16 @@ def to_json(value: object) -> str:
     return adapter(type(value)).dump_json(value, indent=2).decode() + "\n"
 
 
-def read_text(path: str | Path, what: str) -> str:
+def read_text(path: str | Path, what: str, most: int = RECORD_BYTES) -> str:
     """Reads a user's text file; a byte order mark, which some editors write first, is dropped.
 
     Raises:
-        InputError: If there is no such file, it cannot be read, or it is not UTF-8 text.
+        InputError: If there is no such file, it cannot be read, has more than `most` bytes, or is not UTF-8.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"no {what} at {path}") from None
+        return read_bytes(path, what, most).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError:
         raise InputError(f"{path} is not a {what}: it is not UTF-8 text") from None
-    except OSError as error:
-        raise InputError(f"cannot read a {what} from {path}: {error.strerror}") from None
-    except ValueError:
-        raise InputError(f"no {what} at {shown(str(path))}: no path looks like this") from None
 
 
 @cache

@@ -12,12 +12,21 @@ import tyro
 
 from autola.arguments import out_of_terminal, read_arguments
 from autola.commands.cost import show
+from search_space.config import config, parse
 from search_space.errors import InputError
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.grammar import Term, genotype_at
 
 if TYPE_CHECKING:
     from outputs.run_directory import RunDirectory
+
+
+@config
+class _Images:
+    """What a network has to fit."""
+
+    input_shape: tuple[int, int, int]
+    num_classes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +64,7 @@ def run(arguments: list[str]) -> None:
     run = RunDirectory.open(path) if is_run else None
     setting = _setting(run)
     genotype = PUBLISHED if given.target == "hoga" else genotype_at(given.target)
-    shares = run.shares() if run else None
+    shares = _shares(run, genotype) if run else None
     costs = [
         {"attention": name}
         | asdict(measure(attention=attention, latency=given.latency, activation=given.latency, **setting))
@@ -104,13 +113,20 @@ def _setting(run: RunDirectory | None) -> dict[str, Any]:
     from autola.runs import stored_config
     from outputs.run_directory import DATA
 
-    config, data = stored_config(run, SearchConfig), run.json(DATA)
-    return {
-        "backbone": config.backbone,
-        "input_shape": tuple(data["input_shape"]),
-        "width": config.width,
-        "num_classes": data["num_classes"],
-    }
+    stored, data = stored_config(run, SearchConfig), run.keys(DATA, "input_shape", "num_classes")
+    images = {name: data[name] for name in ("input_shape", "num_classes")}
+    known = parse(_Images, images, str(run.path / DATA))
+    return {"backbone": stored.backbone, "width": stored.width} | asdict(known)
+
+
+def _shares(run: RunDirectory, genotype: Genotype) -> Any:
+    from outputs.run_directory import SHARES
+
+    shares = run.shares()
+    for node, edge in genotype.edges():
+        if shares is not None and edge.operator not in shares.get((node, edge.index), {}):
+            raise InputError(f"{run.path / SHARES} has no {edge.operator} of {edge.source} -> h{node}")
+    return shares
 
 
 def _is_full(genotype: Genotype) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from evaluators.data.index import Index, index_of, is_hidden, is_image
 from evaluators.data.tally import Tally
 from search_space.errors import InputError
+from search_space.reading import check_regular
 
 ENDINGS = (".tar", ".tar.gz", ".tgz")
 """How the name of a tar ends."""
@@ -35,6 +36,7 @@ class Archive:
     def fingerprint(self) -> str:
         # Archives are often given one fixed time, so their ends count as well: they hold names, sizes and,
         # when compressed, a checksum.
+        check_regular(self.path, "tar")
         facts = self.path.stat()
         digest = hashlib.blake2b(
             f"{self.path.name}\0{facts.st_size}\0{facts.st_mtime_ns}".encode(), digest_size=16

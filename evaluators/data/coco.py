@@ -20,6 +20,7 @@ from evaluators.data.tally import Tally
 from evaluators.seeds import seed_of
 from search_space.config import config, parse_json
 from search_space.errors import InputError
+from search_space.reading import DATA_BYTES, read_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -271,14 +272,11 @@ def read_coco(data: CocoData, kind: Kind, part: str) -> CocoSet:
 
 
 def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+    if not file.exists():
         beside = sorted(other.name for other in file.parent.glob("*.json"))
         there = f"there are: {', '.join(beside)}" if beside else "there is no annotation file beside it"
-        raise InputError(f"no annotation file at {file}; {there}") from None
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}") from None
+        raise InputError(f"no annotation file at {file}; {there}")
+    return read_bytes(file, "file of annotations", DATA_BYTES)
 
 
 def _check(file: Path, content: _File) -> None:

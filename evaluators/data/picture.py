@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search_space.errors import InputError
+from search_space.reading import check_regular
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,10 +25,13 @@ def opened(file: bytes | str | Path, *, upright: bool) -> Image.Image:
 
     Raises:
         ValueError: If the range of its pixels is not known.
-        OSError: If there is no such file, or it is damaged; Pillow raises other errors as well.
+        InputError: If there is no such file, or a pipe or device in its place.
+        OSError: If it is damaged; Pillow raises other errors as well.
     """
     from PIL import Image, ImageOps
 
+    if not isinstance(file, bytes):
+        check_regular(file, "picture")
     with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
         turned = (
             upright and image.getexif().get(ORIENTATION, 1) != 1
@@ -75,8 +79,8 @@ def open_rgb(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
     """
     try:
         picture = opened(path, upright=False)
-    except FileNotFoundError:
-        raise InputError(f"no picture at {path}") from None
+    except InputError:
+        raise
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
         reason = "it is no picture" if "cannot identify" in str(error) else error
         raise InputError(f"cannot decode {path} ({reason}); replace or remove it") from error

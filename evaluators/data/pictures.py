@@ -110,8 +110,8 @@ def open_picture(path: str | Path) -> Image:
     """
     try:
         return opened(path, upright=True)
-    except FileNotFoundError:
-        raise InputError(f"no picture at {path}") from None
+    except InputError:
+        raise
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
         reason = "no image that Pillow knows" if "cannot identify" in str(error) else error
         raise InputError(f"cannot read {path} ({reason}); replace or remove it") from None

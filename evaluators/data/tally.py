@@ -68,15 +68,18 @@ class Tally:
         return text
 
     def tell(self) -> None:
-        """Logs one line; a warning where more than a tenth is left out.
+        """Logs one line where anything is left out or passed over; a warning where it is more than a tenth.
+
+        What is used in full is counted by whoever uses it, in the first line of a training.
 
         Raises:
             InputError: If something is there and all of it is left out.
         """
         if self.left and not self.used:
             raise InputError(f"{self}: nothing is left to use")
-        level = logging.WARNING if self.left > MUCH * (self.used + self.left) else logging.INFO
-        log.log(level, "%s", self)
+        if self.left or self.passed:
+            level = logging.WARNING if self.left > MUCH * (self.used + self.left) else logging.INFO
+            log.log(level, "%s", self)
 
     def _example(self, reason: str, name: str) -> None:
         known = self._examples.setdefault(reason, [])

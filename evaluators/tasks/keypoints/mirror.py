@@ -64,7 +64,7 @@ def _alike(word: str, pattern: str) -> str:
 
 
 def tell_partners(names: Sequence[str], partners: Sequence[int]) -> None:
-    """Logs what is exchanged when pictures are mirrored.
+    """Logs what is exchanged when pictures are mirrored, unless names are as COCO writes them.
 
     Raises:
         InputError: If nothing is: then left and right would be learned as one.
@@ -78,4 +78,8 @@ def tell_partners(names: Sequence[str], partners: Sequence[int]) -> None:
             "cannot be labelled; name them, or set flip and flip_test to false"
         )
     alone = [names[place] for place, partner in enumerate(partners) if place == partner]
-    log.info("in mirror images change places: %s; stay: %s", ", ".join(pairs), ", ".join(alone) or "none")
+    usual = all(name.startswith(("left_", "right_")) for name in names if name not in alone)
+    level = logging.DEBUG if usual else logging.INFO
+    log.log(
+        level, "in mirror images change places: %s; stay: %s", ", ".join(pairs), ", ".join(alone) or "none"
+    )

@@ -14,6 +14,7 @@ from evaluators.data.coco import CocoCategory, CocoSet, boxes_to_train
 from evaluators.data.tally import Tally
 from search_space.config import parse_json, read_text
 from search_space.errors import InputError
+from search_space.reading import DATA_BYTES
 
 NUM_KEYPOINTS = 17
 """Keypoints of a person in COCO; its evaluation knows no other number."""
@@ -131,7 +132,7 @@ def detected_people(coco: CocoSet, file: str | Path) -> list[Person]:
     Raises:
         InputError: If the file is missing, is not such a file, or nobody is left.
     """
-    text = read_text(file, "file of detections")
+    text = read_text(file, "file of detections", DATA_BYTES)
     try:
         found = parse_json(_Detections, text, str(file)).root
     except InputError as error:

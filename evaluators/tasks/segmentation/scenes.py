@@ -20,6 +20,7 @@ from evaluators.data.picture import open_rgb
 from evaluators.data.walk import walk
 from evaluators.tasks.segmentation.data import IGNORED, SceneData
 from search_space.errors import InputError
+from search_space.reading import check_regular
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -220,6 +221,7 @@ def _check_sizes(pairs: Sequence[tuple[Path, Path]], part: str) -> None:
     for picture, labels in pairs:
         sizes = list[tuple[int, int]]()
         for path in (picture, labels):
+            check_regular(path, "picture")
             try:
                 with Image.open(path) as file:
                     sizes.append(file.size)
