@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_space.errors import InputError
+from search_space.reading import check_regular
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,6 +28,7 @@ def read_numbers(path: Path) -> NDArray[Any]:
     """
     from PIL import Image
 
+    check_regular(path, "picture of labels")
     try:
         with Image.open(path) as file:
             mode, stored = file.mode, _stored_as(file)
