@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -276,7 +277,7 @@ def _bytes(file: Path) -> bytes:
         beside = sorted(other.name for other in file.parent.glob("*.json"))
         there = f"there are: {', '.join(beside)}" if beside else "there is no annotation file beside it"
         raise InputError(f"no annotation file at {file}; {there}")
-    return read_bytes(file, "file of annotations", DATA_BYTES)
+    return read_bytes(file, "file of annotations", DATA_BYTES).removeprefix(BOM_UTF8)
 
 
 def _check(file: Path, content: _File) -> None:

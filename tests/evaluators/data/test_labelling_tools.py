@@ -54,6 +54,14 @@ def test_the_truth_given_back_scores_one_whatever_its_ids(ids: tuple[int, ...], 
     assert coco_metrics(truth, given_back(truth), "bbox")["AP"] == 1
 
 
+def test_a_byte_order_mark_and_other_line_ends_are_no_matter(tmp_path: Path) -> None:
+    clean = write(tmp_path, [{}, {}])
+    text = json.dumps(json.loads(clean.file.read_text()), indent=1).replace("\n", "\r\n")
+    clean.file.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    found = read_coco(CocoData(root=str(tmp_path)), "instances", "p")
+    assert (found.images, found.annotations) == (clean.images, clean.annotations)
+
+
 def found_poses(coco: CocoSet) -> list[dict[str, Any]]:
     people = annotated_people(coco)
     poses = [
