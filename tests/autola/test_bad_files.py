@@ -119,7 +119,9 @@ HANDED = {
     "picture": Handed("image.png", "predict trained/none-seed0 image.png", ("another kind",)),
     "folder of images": Handed("images", f"retrain none {IMAGES} --data.root images"),
     "image in a folder": Handed(
-        "images/a/0.png", f"retrain none {IMAGES} --data.root images", ("another kind", "missing", "folder")
+        "images/a/0.png",
+        f"retrain none {IMAGES} --data.root images",
+        ("another kind", "missing", "folder", "pipe", "device"),  # the last two are passed over
     ),
     "tar": Handed("images.tar", f"retrain none {IMAGES} --data.root images.tar"),
     "annotations": Handed("people/annotations/person_keypoints_few.json", POSES),
