@@ -60,6 +60,7 @@ def run_search(config: SearchConfig, out: Path | None = None) -> Found:
     Raises:
         InputError: If the config or the data is wrong; nothing is written then.
     """
+    config.searcher.check_budget(config.resolved_space())
     if config.engine == "nni":
         from autola.trials import run_trials  # slow: NNI
 
