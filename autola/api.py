@@ -67,18 +67,21 @@ def retrain(
     return run_retraining(changed(config, changes), None if out is None else Path(out), jobs=jobs)
 
 
-def resume(run: str | Path, *, jobs: int = 1) -> Found | Table:
+def resume(run: str | Path, *, jobs: int = 1, root: str | Path | None = None) -> Found | Table:
     """Goes on with a search or retraining that was stopped.
 
     Args:
         run: Its folder.
         jobs: Trainings of a retraining side by side; a search is one job.
+        root: The folder of the data, where that moved; it has to hold the same names and sizes.
 
     Raises:
-        InputError: If the folder is no run, or another process is writing to it.
+        InputError: If the folder is no run, its data changed, or another process is writing to it.
     """
-    directory = RunDirectory.open(run)
-    return resume_search(directory) if is_search(directory) else resume_retraining(directory, jobs=jobs)
+    directory, place = RunDirectory.open(run), None if root is None else str(root)
+    if is_search(directory):
+        return resume_search(directory, place)
+    return resume_retraining(directory, jobs=jobs, root=place)
 
 
 def load(run: str | Path) -> nn.Module:

@@ -11,9 +11,10 @@ from typing import Any
 from lightning.fabric import Fabric
 
 from autola.configs import SearchConfig
+from autola.data_record import COSTS, absolute, check_data, found_data
 from autola.runs import go_on, new_run
 from autola.runtime import in_first, make_fabric, own_state
-from autola.searching import COSTS, Found, announce, finish, search_problem
+from autola.searching import Found, announce, finish, search_problem
 from evaluators.cost import measure
 from evaluators.cost_table import CostTable
 from outputs.environment import environment
@@ -53,16 +54,20 @@ def run_front(config: SearchConfig, out: Path | None = None) -> Found:
             costs = data[COSTS]
             _, data = search_problem(replace(config, target=(target,)), fabric, costs)
             data[COSTS] = {**costs, **data[COSTS]}
-        kind = f"front-{config.data.name}"
+        config, kind = absolute(config), f"front-{config.data.name}"
         with new_run(config, data, kind=kind, seed=config.seed, out=out, fabric=fabric) as run:
             return _search_all(config, run, fabric)
 
 
-def resume_front(config: SearchConfig, run: RunDirectory) -> Found:
+def resume_front(config: SearchConfig, run: RunDirectory, root: str | None = None) -> Found:
     """Goes on with the searches of a front; those that are complete are left as they are."""
     with own_state(config, resumed=run), run:
         fabric = make_fabric(config)
         in_first(fabric, run.lock)
+        if not run.complete():
+            config = found_data(config, run, root)
+            _, data = search_problem(replace(config, target=()), fabric)
+            in_first(fabric, lambda: check_data(run, data, config if root else None))
         return _search_all(config, run, fabric)
 
 

@@ -16,6 +16,7 @@ from lightning.fabric import Fabric
 
 from autola.cli import IMPORTED
 from autola.configs import RetrainConfig
+from autola.data_record import absolute, check_data, found_data
 from autola.drive import drive
 from autola.extensions import modules_of
 from autola.runs import go_on, is_search, new_run, stored_config
@@ -59,7 +60,7 @@ def run_retraining(config: RetrainConfig, out: Path | None = None, *, jobs: int 
         fabric = make_fabric(config)
         setting = _checked(config, fabric)
         data, seed = setting.describe(), config.seeds[0]
-        kind = f"retrain-{config.task.subject()}"
+        config, kind = absolute(config), f"retrain-{config.task.subject()}"
         with new_run(config, data, kind=kind, seed=seed, out=out, fabric=fabric) as run:
             return _finish(config, setting, run, fabric, jobs, modules)
 
@@ -82,7 +83,9 @@ def _checked(config: RetrainConfig, fabric: Fabric) -> Setting:
     return setting
 
 
-def resume_retraining(run: RunDirectory, devices: int | None = None, *, jobs: int = 1) -> Table:
+def resume_retraining(
+    run: RunDirectory, devices: int | None = None, *, jobs: int = 1, root: str | None = None
+) -> Table:
     """Goes on with a retraining that was stopped: on the CPU, to the weights it would have ended with.
 
     A retraining that is complete is left as it is.
@@ -91,12 +94,15 @@ def resume_retraining(run: RunDirectory, devices: int | None = None, *, jobs: in
         run: What was stopped.
         devices: Devices of each machine, where they are others than it began with.
         jobs: Trainings side by side; see `run_retraining`.
+        root: The folder of its data, where that moved; it has to hold the same.
 
     Raises:
-        InputError: If the run is no retraining, its records do not fit, or another process is writing to it.
+        InputError: If the run is no retraining, its records or data do not fit, or another process is writing
+            to it.
     """
     config = stored_config(run, RetrainConfig)
     _refuse_member(run)
+    stored = config
     if devices is not None:
         config = replace(config, devices=devices)
     modules = _modules(config, jobs)
@@ -107,7 +113,11 @@ def resume_retraining(run: RunDirectory, devices: int | None = None, *, jobs: in
             log.info("%s is complete", run.path)
             table = parse_json(Table, run.text(TABLE), str(run.path / TABLE))
             return replace(table, run=str(run.path))
-        return _finish(config, config.task.read(config.train, fabric), run, fabric, jobs, modules)
+        stored = found_data(stored, run, root)
+        config = replace(config, task=stored.task)
+        setting = config.task.read(config.train, fabric)
+        in_first(fabric, lambda: check_data(run, setting.describe(), stored if root else None))
+        return _finish(config, setting, run, fabric, jobs, modules)
 
 
 def _refuse_member(run: RunDirectory) -> None:

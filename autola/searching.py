@@ -12,6 +12,7 @@ from lightning.fabric import Fabric
 from torch import nn
 
 from autola.configs import SearchConfig
+from autola.data_record import COSTS, absolute, check_data, found_data
 from autola.drive import drive
 from autola.runs import go_on, new_run, stored_config
 from autola.runtime import device_line, in_first, make_fabric, own_state
@@ -30,9 +31,6 @@ from searchers.searches.problem import Problem
 from supernet.backbones import build_backbone
 
 log = logging.getLogger(__name__)
-
-COSTS = "costs"
-"""In data.json: what operators cost, of the metrics that are limited."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +60,7 @@ def run_search(config: SearchConfig, out: Path | None = None) -> Found:
     Raises:
         InputError: If the config or the data is wrong; nothing is written then.
     """
+    config.searcher.check_budget(config.resolved_space())
     if config.engine == "nni":
         from autola.trials import run_trials  # slow: NNI
 
@@ -73,29 +72,35 @@ def run_search(config: SearchConfig, out: Path | None = None) -> Found:
     with own_state(config):
         fabric = make_fabric(config)
         job, data = start_search(config, fabric)
+        config = absolute(config)
         kind = f"search-{config.data.name}"
         with new_run(config, data, kind=kind, seed=config.seed, out=out, fabric=fabric) as run:
             announce(config, run, fabric)
             return finish(job, run, fabric)
 
 
-def resume_search(run: RunDirectory) -> Found:
+def resume_search(run: RunDirectory, root: str | None = None) -> Found:
     """Goes on with a search that was stopped: on the CPU, to the genotype and weights it would have found.
 
     A search that is complete is left as it is.
 
+    Args:
+        run: What was stopped.
+        root: The folder of its data, where that moved; it has to hold the same.
+
     Raises:
-        InputError: If the run is no search, its records do not fit, or another process is writing to it.
+        InputError: If the run is no search, its records or data do not fit, or another process is writing
+            to it.
     """
     config = stored_config(run, SearchConfig)
     if config.engine == "nni" and not run.complete():
         from autola.trials import resume_trials
 
-        return resume_trials(config, run)
+        return resume_trials(config, run, root)
     if len(config.target) > 1:
         from autola.front import resume_front
 
-        return resume_front(config, run)
+        return resume_front(config, run, root)
     with own_state(config, resumed=run), run:
         fabric = make_fabric(config, resumed=True)
         in_first(fabric, run.lock)
@@ -103,7 +108,9 @@ def resume_search(run: RunDirectory) -> Found:
             run.drop_checkpoints()
             log.info("%s is complete", run.path)
             return Found(run=run.path, genotype=genotype_at(run.path), metrics=_last(run))
-        job, _ = start_search(config, fabric, run.keys(DATA).get(COSTS))
+        config = found_data(config, run, root)
+        job, data = start_search(config, fabric, run.keys(DATA).get(COSTS))
+        in_first(fabric, lambda: check_data(run, data, config if root else None))
         go_on(job, run, "search")
         announce(config, run, fabric)
         fabric.barrier()
@@ -136,7 +143,7 @@ def search_problem(
         raise InputError(f"CUDA graphs are for one GPU, and this is {where}; leave out cuda_graph")
     splits = read(config.data)
     mean, std = normalization(config.data, splits.train)
-    known = describe(splits.train, mean, std)
+    known = describe(splits.train, mean, std, splits.listings)
 
     def backbone() -> nn.Module:
         return build_backbone(

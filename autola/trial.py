@@ -7,9 +7,10 @@ from pathlib import Path
 
 from autola.cli import import_modules
 from autola.configs import SearchConfig
+from autola.data_record import check_data
 from autola.runtime import make_fabric, own_state
 from autola.searching import search_problem
-from outputs.run_directory import CONFIG
+from outputs.run_directory import CONFIG, RunDirectory
 from search_space.config import parse_json, read_text
 from searchers.blackbox import BlackBox
 from searchers.nni.experiment import report, trial_parameters
@@ -26,7 +27,8 @@ def main(modules: list[str]) -> None:
     config = parse_json(SearchConfig, read_text(Path(CONFIG), "config"), CONFIG)
     assert isinstance(config.searcher, BlackBox)
     with own_state(config):
-        problem, _ = search_problem(config, make_fabric(config))
+        problem, data = search_problem(config, make_fabric(config))
+        check_data(RunDirectory(Path()), data)
         trial, genotype = trial_parameters(problem.space)
         sys.stdout.write(f"trial {trial}: {genotype}\n")
         score = train_candidate(

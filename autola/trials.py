@@ -17,10 +17,11 @@ from pydantic import TypeAdapter
 
 from autola.cli import IMPORTED
 from autola.configs import SearchConfig
+from autola.data_record import COSTS, absolute, check_data, found_data
 from autola.extensions import modules_of
 from autola.runs import new_run
 from autola.runtime import device_line, make_fabric, own_state
-from autola.searching import COSTS, Found, search_problem
+from autola.searching import Found, search_problem
 from outputs.files import write_text
 from outputs.run_directory import CONFIG, DATA, RESULT, RunDirectory
 from search_space.config import parse, parse_json, read_text, to_json
@@ -49,18 +50,20 @@ def run_trials(config: SearchConfig, out: Path | None = None) -> Found:
         problem, data = search_problem(config, fabric)
         problem.batches(0, searcher.batch_size)  # refuses what would fail in every trial
         problem.found(problem.space.genotype([problem.space.candidates[0]] * len(problem.space.edges)), 0)
-        kind = f"trials-{config.data.name}"
+        config, kind = absolute(config), f"trials-{config.data.name}"
         with new_run(config, data, kind=kind, seed=config.seed, out=out, fabric=fabric) as run:
             return _go_on(config, searcher, problem, run, fabric)
 
 
-def resume_trials(config: SearchConfig, run: RunDirectory) -> Found:
+def resume_trials(config: SearchConfig, run: RunDirectory, root: str | None = None) -> Found:
     """Goes on with an experiment that was stopped: the trials that ended count, the others begin again."""
     searcher = _checked(config)
     with own_state(config, resumed=run), run:
         run.lock()
         fabric = make_fabric(config)
-        problem, _ = search_problem(config, fabric, run.keys(DATA).get(COSTS))
+        config = found_data(config, run, root)
+        problem, data = search_problem(config, fabric, run.keys(DATA).get(COSTS))
+        check_data(run, data, config if root else None)
         return _go_on(config, searcher, problem, run, fabric)
 
 
@@ -118,6 +121,7 @@ def _run(
     code.mkdir(exist_ok=True)
     # A trial needs no limits: what it is given keeps them.
     write_text(code / CONFIG, to_json(replace(config, target=())))
+    write_text(code / DATA, run.text(DATA))
     keys = TypeAdapter(SearchConfig).dump_python(config, mode="json")["searcher"]
     options, modules = config.experiment, modules_of(config, IMPORTED)
     experiment = Experiment(

@@ -14,6 +14,7 @@ from typing import Any
 
 from autola.cli import import_modules
 from autola.configs import RetrainConfig
+from autola.data_record import check_data
 from autola.retraining import train_member
 from autola.runs import stored_config
 from autola.runtime import make_fabric, own_state
@@ -40,6 +41,7 @@ def main(run: str, modules: Sequence[str]) -> None:
         with own_state(config, resumed=whole):
             fabric = make_fabric(config)
             setting = config.task.read(config.train, fabric)
+            check_data(whole, setting.describe())
             _log_by(say)
 
             def tell(record: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from search_space.genotype import Genotype
 from search_space.registry import Registry
 
 if TYPE_CHECKING:
+    from search_space.space import Space
     from searchers.searches.problem import Problem
 
 Shares = Mapping[tuple[int, int], Mapping[str, float]]
@@ -56,6 +57,9 @@ class SearcherConfig:
 
     def check(self, problem: Problem) -> None:
         """Raises an InputError where this searcher, as it is set, cannot search a problem."""
+
+    def check_budget(self, space: Space) -> None:
+        """Raises an InputError where a new search would not be the search that it is named after."""
 
     def start(self, problem: Problem) -> Search:
         """A new search at step 0."""

@@ -5,20 +5,24 @@ A proposal is a function of the seed and the history alone, so that a search whi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from evaluators.recipe import TrainConfig
 from search_space.config import config
 from search_space.errors import InputError
 from search_space.genotype import Genotype
+from search_space.space import Space
 from searchers import Search, SearcherConfig
 from searchers.candidates import Candidates, History
 
 if TYPE_CHECKING:
     from searchers.searches.problem import Problem
+
+log = logging.getLogger(__name__)
 
 Proposer = Callable[[History], Genotype]
 """What is tried next, given what was tried."""
@@ -30,6 +34,9 @@ class BlackBox(SearcherConfig):
 
     Or, with `shared`, all of them are judged with the weights of one supernet.
     """
+
+    drawn_by: ClassVar[str] = "population"
+    """The setting that says how many candidates are drawn at first."""
 
     trials: int = 20
     """Candidates."""
@@ -62,6 +69,27 @@ class BlackBox(SearcherConfig):
             cls(shared=False),
             **{field.name: getattr(plain, field.name) for field in fields(plain) if field.name != "trials"},
         )
+
+    def first_draws(self) -> int:
+        """Candidates that are drawn at random before the searcher learns from the scores."""
+        return 0
+
+    def at_most_half(self, given: int | None, usual: int) -> int:
+        """First draws as they are given, or as usual, but no more than half of the trials."""
+        return max(1, min(usual, self.trials // 2)) if given is None else given
+
+    def check_budget(self, space: Space) -> None:
+        if self.trials > 1 and self.first_draws() >= self.trials:
+            raise InputError(
+                f"{self.name} draws its first {self.first_draws()} candidates at random, so {self.trials} "
+                f"trials are random search; give a searcher.{self.drawn_by} below that, or leave it out"
+            )
+        if self.trials > space.size:
+            log.warning(
+                "%d trials are more than the %d genotypes of the space: some are tried again",
+                self.trials,
+                space.size,
+            )
 
     def recipe(self) -> TrainConfig:
         """How a candidate, or the supernet, is trained."""

@@ -14,6 +14,9 @@ from searchers import searcher
 from searchers.blackbox import BlackBox
 from searchers.candidates import Candidates, History
 
+POPULATION = 100
+"""Appendix A of the paper."""
+
 
 @searcher("evolution")
 @config
@@ -22,11 +25,12 @@ class Evolution(BlackBox):
 
     trials: int = 1000
     """Candidates (the paper: 20,000, each trained)."""
-    population: int = 100
-    """Trials that are alive: the youngest (appendix A: P = 100); the first ones are drawn uniformly."""
-    sample: int = 25
-    """Members of the population drawn, with replacement; the best is the parent, so higher is greedier
-    (appendix A: S = 25)."""
+    population: int | None = None
+    """Trials that are alive: the youngest; the first ones are drawn uniformly. 100 if left out (appendix A),
+    or half of the trials where that is less."""
+    sample: int | None = None
+    """Members of the population drawn, with replacement; the best is the parent, so higher is greedier. A
+    quarter of the population if left out (appendix A: 25 of 100)."""
     shared: bool = True
     """Whether one supernet judges all candidates; without it each is trained."""
     epochs: int = 50
@@ -39,14 +43,20 @@ class Evolution(BlackBox):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("population", "sample"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}={getattr(self, name)} is not positive")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name}={value} is not positive")
+
+    def first_draws(self) -> int:
+        return self.at_most_half(self.population, POPULATION)
 
     def propose(self, candidates: Candidates, history: History) -> Genotype:
+        population = self.first_draws()
+        sample = self.sample or max(1, population // 4)
         rng = candidates.rng("proposal", history)
-        alive = [trial for trial in history if trial.score is not None][-self.population :]
-        if len(history) < self.population or not alive:
+        alive = [trial for trial in history if trial.score is not None][-population:]
+        if len(history) < population or not alive:
             return candidates.sample(rng)
         # max keeps the first of equals, and the draws are in random order
-        parent = max((rng.choice(alive) for _ in range(self.sample)), key=lambda trial: trial.score or 0.0)
+        parent = max((rng.choice(alive) for _ in range(sample)), key=lambda trial: trial.score or 0.0)
         return candidates.mutate(parent.genotype, rng)

@@ -51,7 +51,8 @@ class Arguments:
     two runs, OUT-paper and OUT-modern, and one table."""
     resume: tuple[Path, ...] = ()
     """Run folder of a retraining that was stopped, to go on with, or several for one table; no other option
-    than --devices and --jobs goes with it."""
+    than --devices and --jobs goes with it, and --data.root (--root for imagenet): the folder of its data,
+    where that moved."""
     config: Annotated[RetrainConfig, tyro.conf.arg(name="")]
     """Settings."""
 
@@ -60,6 +61,10 @@ def run(arguments: list[str]) -> None:
     """Retrains, and prints the table."""
     preset, task = option(arguments, "preset"), option(arguments, "task")
     preset = preset or (TASKS[task].preset if task else DEFAULT)
+    root = None
+    if option(arguments, "resume"):  # the option of the run's task, which is not known yet
+        root = option(arguments, "data.root") or option(arguments, "root")
+        arguments = without(without(arguments, "data.root"), "root")
     read = {
         recipe: _read(arguments, preset, RETRAIN_PRESETS[name], task)
         for recipe, name in _recipes(preset, option(arguments, "recipe")).items()
@@ -74,7 +79,7 @@ def run(arguments: list[str]) -> None:
         only_resume(without(without(arguments, "devices"), "jobs"), most=len(given.resume))
         runs = [RunDirectory.open(path) for path in given.resume]
         devices = given.config.devices if option(arguments, "devices") else None
-        show({run.path.name: resume_retraining(run, devices, jobs=given.jobs) for run in runs})
+        show({run.path.name: resume_retraining(run, devices, jobs=given.jobs, root=root) for run in runs})
     elif len(configs) == 1:
         show({name: run_retraining(config, given.out, jobs=given.jobs) for name, config in configs.items()})
     else:

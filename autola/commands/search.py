@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from autola.arguments import only_resume, option, out_of_terminal, read_arguments
+from autola.arguments import only_resume, option, out_of_terminal, read_arguments, without
 from autola.configs import SearchConfig
 from autola.presets import SEARCH_PRESETS
 from search_space.errors import InputError
@@ -38,7 +38,8 @@ class Arguments:
     out: Path | None = None
     """Run folder to make; a new one under ./outputs/runs if left out."""
     resume: Path | None = None
-    """Run folder of a search that was stopped, to go on with; no other option goes with it."""
+    """Run folder of a search that was stopped, to go on with; no other option goes with it but
+    --data.root, the folder of its data where that moved."""
     config: Annotated[SearchConfig, tyro.conf.arg(name="")]
     """Settings."""
 
@@ -64,8 +65,8 @@ def run(arguments: list[str]) -> None:
     from outputs.run_directory import RunDirectory
 
     if given.resume is not None:
-        only_resume(arguments)
-        found = resume_search(RunDirectory.open(given.resume))
+        only_resume(without(arguments, "data.root"))
+        found = resume_search(RunDirectory.open(given.resume), option(arguments, "data.root"))
     else:
         found = run_search(config, given.out)
     if found.front:

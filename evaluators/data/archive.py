@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import lzma
 import os
 import tarfile
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluators.data.index import Index, index_of, is_hidden, is_image
+from evaluators.data.listing import digest
 from evaluators.data.tally import Tally
 from search_space.errors import InputError
 from search_space.reading import check_regular
@@ -38,14 +38,18 @@ class Archive:
         # when compressed, a checksum.
         check_regular(self.path, "tar")
         facts = self.path.stat()
-        digest = hashlib.blake2b(
-            f"{self.path.name}\0{facts.st_size}\0{facts.st_mtime_ns}".encode(), digest_size=16
-        )
+        return digest([f"{self.path.name}\0{facts.st_mtime_ns}", *self._ends()])
+
+    def digests(self) -> dict[str, str]:
+        return {"size and ends of the tar": digest(self._ends())}
+
+    def _ends(self) -> list[str | bytes]:
+        """Size, first and last bytes: of an archive they say much, and they are read at once."""
+        size = self.path.stat().st_size
         with self.path.open("rb") as file:
-            digest.update(file.read(_ENDS))
-            file.seek(max(0, facts.st_size - _ENDS))
-            digest.update(file.read(_ENDS))
-        return digest.hexdigest()
+            first = file.read(_ENDS)
+            file.seek(max(0, size - _ENDS))
+            return [str(size), first, file.read(_ENDS)]
 
     def index(self, *, whole: bool = True) -> Index:
         names, folders, tally = list[str](), list[str](), Tally(str(self.path), "pictures")

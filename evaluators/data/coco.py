@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluators.data.coco_file import CocoAnnotation, CocoCategory, CocoImage, Kind, read_file
 from evaluators.data.index import composed
+from evaluators.data.listing import Listing, digest
 from evaluators.data.tally import Tally
 from evaluators.seeds import seed_of
 from search_space.config import config
@@ -65,6 +66,7 @@ class CocoSet:
         annotations: Those of each image, in the order of the file.
         categories: Sorted by id.
         unlisted: Annotations in the file that are of no image in it; not those of a selection.
+        listing: What was there and in use when the part was read, whatever is selected.
     """
 
     file: Path
@@ -73,6 +75,7 @@ class CocoSet:
     annotations: tuple[tuple[CocoAnnotation, ...], ...]
     categories: tuple[CocoCategory, ...]
     unlisted: int = 0
+    listing: Listing = field(default_factory=lambda: Listing({}))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -180,7 +183,16 @@ def read_coco(data: CocoData, kind: Kind, part: str) -> CocoSet:
     found = _present(whole, skip=data.skip_missing)
     if data.limit is not None:
         found = found.select(range(min(data.limit, len(found))))
-    return replace(found, unlisted=unlisted)
+    return replace(found, unlisted=unlisted, listing=_listing(found, text))
+
+
+def _listing(found: CocoSet, text: bytes) -> Listing:
+    """What a run compares when it goes on: the annotations, and the images in use."""
+    marked = Counter(one.category_id for annotations in found.annotations for one in annotations)
+    counts = {"images in use": len(found)}
+    counts |= {f"annotations of {one.name}": marked[one.id] for one in found.categories if marked[one.id]}
+    names = (composed(image.file_name) for image in found.images)
+    return Listing(counts, {f"content of {found.file.name}": digest([text]), "images in use": digest(names)})
 
 
 def _present(listed: CocoSet, *, skip: bool) -> CocoSet:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from evaluators.data.index import Index, index_of
+from evaluators.data.index import Index, composed, index_of
+from evaluators.data.listing import digest
 from evaluators.data.walk import Walk, walk
 
 
@@ -29,6 +30,10 @@ class Directory:
             facts = f"{found.name}\0{found.size}\0{found.changed}\n"
             digest.update(facts.encode(errors="surrogateescape"))
         return digest.hexdigest()
+
+    def digests(self) -> dict[str, str]:
+        used = (found for found in self._walk.files if "/" in found.name)  # others are in no class
+        return {"names and sizes of the files": digest(sorted(f"{composed(f.name)}\0{f.size}" for f in used))}
 
     def index(self, *, whole: bool = True) -> Index:
         listed = self._walk

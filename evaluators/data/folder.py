@@ -15,6 +15,7 @@ from evaluators.data.decode import decode
 from evaluators.data.directory import Directory
 from evaluators.data.image_set import ImageSet, Splits
 from evaluators.data.index import Source
+from evaluators.data.listing import Listing
 from evaluators.data.parts import find_parts
 from evaluators.data.reader import READERS, refuse, root_of
 from evaluators.data.stratify import hold_out
@@ -66,17 +67,23 @@ def read_layout(root: Path, image_size: int | None) -> Splits:
                     f"{root} has {part.path.name} but no {other}; add it, or give the tar as root"
                 )
         return _alone(Directory(root), image_size)
-    train = _read(parts.pop("train"), image_size)
-    others = {
-        name: _relabelled(_read(part, image_size, whole=False), train, part) for name, part in parts.items()
-    }
+    read = {name: _read(part, image_size, whole=name == "train") for name, part in parts.items()}
+    listings = {name: _listing(parts[name], images) for name, images in read.items()}
+    train = read.pop("train")
+    others = {name: _relabelled(images, train, parts[name]) for name, images in read.items()}
     if "test" in others:
-        return Splits(train, others["test"], others.get("val"))
-    return Splits(train, others["val"])
+        return Splits(train, others["test"], others.get("val"), listings)
+    return Splits(train, others["val"], listings=listings)
 
 
 def _alone(source: Source, image_size: int | None) -> Splits:
-    return Splits(*hold_out(_read(source, image_size), TEST_FRACTION, seed=0))
+    images = _read(source, image_size)
+    listings = {"all": _listing(source, images)}
+    return Splits(*hold_out(images, TEST_FRACTION, seed=0), listings=listings)
+
+
+def _listing(source: Source, images: ImageSet) -> Listing:
+    return Listing.of_classes(images.classes, images.labels.tolist(), source.digests())
 
 
 def _read(source: Source, image_size: int | None, *, whole: bool = True) -> ImageSet:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
+
+from evaluators.data.listing import Listing
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +53,14 @@ class Splits:
         train: What searches and training see.
         test: Read once, at the end.
         validation: To select on, if the data set brings one; otherwise hold one out of `train`.
+        listings: What was there, by the part it was read from; `read` counts the images where a reader
+            does not say.
     """
 
     train: ImageSet
     test: ImageSet
     validation: ImageSet | None = None
+    listings: Mapping[str, Listing] = field(default_factory=dict)
 
     def parts(self) -> dict[str, ImageSet]:
         """Name to images, of the parts there are."""

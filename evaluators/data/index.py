@@ -44,6 +44,10 @@ class Source(Protocol):
         """Changes when an image is added, removed or changed; found without reading the images."""
         ...
 
+    def digests(self) -> dict[str, str]:
+        """What a run compares when it goes on, to a digest of it that a copy of the source has as well."""
+        ...
+
     def index(self, *, whole: bool = True) -> Index:
         """Lists the images.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from evaluators.data.directory import Directory
+from evaluators.data.listing import Listing
 from evaluators.data.picture import opened
 from evaluators.data.stream import Stream
 from search_space.errors import InputError
@@ -27,20 +28,21 @@ class PictureList:
         files: Paths of the pictures.
         labels: Indices into `classes`, (n,) of int64.
         classes: Names of all classes.
+        listing: What was there, whatever is selected.
     """
 
     files: list[str]
     labels: Tensor
     classes: tuple[str, ...]
+    listing: Listing = field(default_factory=lambda: Listing({}))
 
     def __len__(self) -> int:
         return len(self.files)
 
     def select(self, places: Tensor) -> PictureList:
         """The pictures at some places, in that order."""
-        return PictureList(
-            [self.files[place] for place in places.tolist()], self.labels[places], self.classes
-        )
+        files = [self.files[place] for place in places.tolist()]
+        return replace(self, files=files, labels=self.labels[places])
 
     def spread(self, limit: int) -> PictureList:
         """At most `limit` pictures, evenly from first to last."""
@@ -69,7 +71,8 @@ def list_pictures(folder: Path, classes: tuple[str, ...] | None = None) -> Pictu
                 f"{' ...' if len(extra) > 5 else ''}; remove them, or add training images"
             )
         labels, names = torch.tensor([classes.index(name) for name in names])[labels], classes
-    return PictureList([str(folder / name) for name in index.places], labels, names)
+    listing = Listing.of_classes(index.classes, index.labels, directory.digests())
+    return PictureList([str(folder / name) for name in index.places], labels, names, listing)
 
 
 class Pictures:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from evaluators.data.augment import Augment
 from evaluators.data.config import DataConfig
 from evaluators.data.image_set import Splits
+from evaluators.data.listing import Listing
 from evaluators.data.stratify import subset
 from search_space.errors import InputError
 from search_space.registry import Registry
@@ -27,10 +29,16 @@ def read(config: DataConfig) -> Splits:
     """
     splits = READERS[config.name](config)
     _check(config, splits)
+    if not splits.listings:
+        listings = {
+            name: Listing.of_classes(part.classes, part.labels.tolist())
+            for name, part in splits.parts().items()
+        }
+        splits = replace(splits, listings=listings)
     if config.limit is None:
         return splits
     parts = {name: subset(part, config.limit) for name, part in splits.parts().items()}
-    return Splits(**parts)
+    return replace(splits, **parts)
 
 
 def root_of(config: DataConfig) -> Path:

@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from evaluators.seeds import seed_of
 from search_space.config import config
@@ -162,13 +162,19 @@ def seeded(*purpose: int | str) -> Iterator[int]:
 class TpeTuner(NniTuner):
     """NNI's tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011)."""
 
-    startup_trials: int = 20
-    """Trials drawn uniformly at first (NNI's default)."""
+    drawn_by: ClassVar[str] = "startup_trials"
+
+    startup_trials: int | None = None
+    """Trials drawn uniformly at first; 20 if left out (NNI's default), or half of the trials where that is
+    less."""
+
+    def first_draws(self) -> int:
+        return self.at_most_half(self.startup_trials, 20)
 
     def tuner(self, candidates: Candidates) -> Any:
         from nni.algorithms.hpo.tpe_tuner import TpeTuner
 
-        arguments = {"n_startup_jobs": self.startup_trials}
+        arguments = {"n_startup_jobs": self.first_draws()}
         with seeded(candidates.seed, "tpe") as seed:
             tuner = TpeTuner(optimize_mode="maximize", seed=seed, tpe_args=arguments)
         tuner.update_search_space(choices(candidates))
@@ -179,25 +185,29 @@ class TpeTuner(NniTuner):
 class EvolutionTuner(NniTuner):
     """NNI's naive evolution (Real et al., ICML 2017): of two, the better one has a child, the worse dies."""
 
-    population: int = 32
-    """Trials drawn uniformly at first (NNI's default)."""
+    population: int | None = None
+    """Trials drawn uniformly at first; 32 if left out (NNI's default), or half of the trials where that is
+    less."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.population < 1:
+        if self.population is not None and self.population < 1:
             raise InputError(f"population={self.population} is not positive")
+
+    def first_draws(self) -> int:
+        return self.at_most_half(self.population, 32)
 
     def tuner(self, candidates: Candidates) -> Any:
         import numpy as np
         from nni.algorithms.hpo.evolution_tuner import EvolutionTuner
 
-        tuner = EvolutionTuner(optimize_mode="maximize", population_size=self.population)
+        tuner = EvolutionTuner(optimize_mode="maximize", population_size=self.first_draws())
         tuner.update_search_space(choices(candidates))
         # It takes its seed from the machine; the population is drawn again with ours.
         with seeded(candidates.seed, "evolution") as seed:
             tuner.random_state = np.random.RandomState(seed)
         tuner.population = []
-        for _ in range(self.population):
+        for _ in range(self.first_draws()):
             tuner._random_generate_individual()
         return tuner
 
@@ -231,23 +241,30 @@ class GridTuner(NniTuner):
 class RegularizedTuner(NniTuner):
     """NNI's regularised evolution (Real et al., AAAI 2019)."""
 
-    population: int = 100
-    """Trials that are alive (NNI's default, the paper's)."""
-    sample: int = 25
-    """Members of the population drawn, with replacement; the best is the parent, so higher is greedier (NNI's
-    default, the paper's)."""
+    population: int | None = None
+    """Trials that are alive; 100 if left out (NNI's default, the paper's), or half of the trials where that
+    is less."""
+    sample: int | None = None
+    """Members of the population drawn, with replacement; the best is the parent, so higher is greedier. A
+    quarter of the population if left out (NNI's default, the paper's: 25 of 100)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("population", "sample"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}={getattr(self, name)} is not positive")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name}={value} is not positive")
+
+    def first_draws(self) -> int:
+        return self.at_most_half(self.population, 100)
 
     def tuner(self, candidates: Candidates) -> Any:
         from nni.algorithms.hpo.regularized_evolution_tuner import RegularizedEvolutionTuner
 
+        population = self.first_draws()
+        sample = self.sample or max(1, population // 4)
         tuner = RegularizedEvolutionTuner(
-            optimize_mode="maximize", population_size=self.population, sample_size=self.sample
+            optimize_mode="maximize", population_size=population, sample_size=sample
         )
         tuner.update_search_space(choices(candidates, "layer_choice"))
         return tuner

@@ -1,6 +1,7 @@
 """What every searcher that proposes promises; a new one is covered the moment that it is registered."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -153,6 +154,39 @@ def test_histories_are_stored():
 def test_impossible_settings_are_refused(config, options, message):
     with pytest.raises(InputError, match=message):
         config(**options)
+
+
+@pytest.mark.parametrize("name", ["evolution", "nni:evolution", "nni:regularized", "nni:tpe"])
+def test_few_trials_are_not_all_drawn_at_random(name):
+    kind: Any = SEARCHERS[name]
+    few = kind(trials=20)
+    assert few.first_draws() == 10
+    few.check_budget(SPACE)
+    with pytest.raises(InputError, match="draws its first 20 candidates at random, so 20 trials are random"):
+        replace(few, **{kind.drawn_by: 20}).check_budget(SPACE)
+    replace(few, **{kind.drawn_by: 19}).check_budget(SPACE)
+    assert kind(trials=1000).first_draws() == {"nni:tpe": 20, "nni:evolution": 32}.get(name, 100)
+
+
+def test_evolution_of_few_trials_leaves_random_search():
+    proposals = {
+        kind: [
+            kind(trials=20).propose(candidates(), trials)
+            for trials in (history("random", length) for length in range(20))
+        ]
+        for kind in (Evolution, Random)
+    }
+    same = [ours == drawn for ours, drawn in zip(proposals[Evolution], proposals[Random])]
+    assert all(same[:10])
+    assert not all(same[10:])
+
+
+def test_more_trials_than_genotypes_are_said(caplog):
+    small = replace(SPACE, primitives=("skip_connect", "SE"), num_nodes=1)
+    Random(trials=2).check_budget(small)
+    assert not caplog.messages
+    Random(trials=3).check_budget(small)
+    assert caplog.messages == ["3 trials are more than the 2 genotypes of the space: some are tried again"]
 
 
 def test_trials_of_a_supernet_are_judged_with_its_weights():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from evaluators.data import Augment, Batches, ImageSet, hold_out, normalization, read
+from evaluators.data.listing import Listing, recorded
 from evaluators.precision import real_dtype
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.classification.training import SCORE, ClassificationTask
@@ -37,6 +38,7 @@ class ClassificationSetting:
         splits = read(config.data)
         self.input_shape = (splits.in_channels, *splits.image_size)
         self.mean, self.std = normalization(config.data, splits.train)
+        self.listings = splits.listings
         self.train, self.validation, self.test = splits.train, splits.validation, splits.test
         if not train.validation_fraction:
             self.validation = None
@@ -44,7 +46,7 @@ class ClassificationSetting:
             self.train, self.validation = hold_out(self.train, train.validation_fraction)
 
     def describe(self) -> dict[str, Any]:
-        return describe(self.train, self.mean, self.std)
+        return describe(self.train, self.mean, self.std, self.listings)
 
     def start(self, network: nn.Module, seed: int) -> ClassificationTask:
         return ClassificationTask(
@@ -74,7 +76,9 @@ class ClassificationSetting:
         )
 
 
-def describe(images: ImageSet, mean: Sequence[float], std: Sequence[float]) -> dict[str, Any]:
+def describe(
+    images: ImageSet, mean: Sequence[float], std: Sequence[float], listings: Mapping[str, Listing]
+) -> dict[str, Any]:
     """What a classifier has to know of its images, as JSON values."""
     return {
         "input_shape": [images.images.shape[3], *images.size],
@@ -82,4 +86,5 @@ def describe(images: ImageSet, mean: Sequence[float], std: Sequence[float]) -> d
         "classes": list(images.classes),
         "mean": list(mean),
         "std": list(std),
+        **recorded(listings),
     }

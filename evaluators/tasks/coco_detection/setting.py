@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from evaluators.data.coco import CocoSet, held_out, read_coco
+from evaluators.data.listing import recorded
 from evaluators.data.stream import Stream
 from evaluators.metrics.coco import need_coco
 from evaluators.recipe import TrainConfig
@@ -63,6 +64,7 @@ class DetectionSetting:
             "input_shape": list(self.input_shape),
             "classes": [category.name for category in self.train.categories],
             "category_ids": [category.id for category in self.train.categories],
+            **recorded({"train": self.train.listing, "test": self.test.listing}),
         }
 
     def start(self, network: nn.Module, seed: int) -> DetectionTask:

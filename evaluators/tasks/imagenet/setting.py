@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from evaluators.data.listing import recorded
 from evaluators.data.parts import find_parts
 from evaluators.data.pictures import PictureBatches, PictureList, Pictures, collate, list_pictures
 from evaluators.data.stratify import held_out
@@ -45,6 +46,8 @@ class ImageNetSetting:
         self.test = list_pictures(last_part(root), self.train.classes)
         if "test" in parts and "val" in parts:
             self.validation = list_pictures(parts["val"], self.train.classes)
+        parts_read = {"train": self.train, "test": self.test, "validation": self.validation}
+        self.listings = {name: part.listing for name, part in parts_read.items() if part is not None}
         if not train.validation_fraction:
             self.validation = None
         elif self.validation is None:
@@ -61,6 +64,7 @@ class ImageNetSetting:
             "classes": list(self.train.classes),
             "mean": list(MEAN),
             "std": list(STD),
+            **recorded(self.listings),
         }
 
     def start(self, network: nn.Module, seed: int) -> ClassificationTask:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from evaluators.data.coco import CocoSet, held_out, read_coco
+from evaluators.data.listing import Listing, digest, recorded
 from evaluators.data.pixels import MEAN, STD
 from evaluators.data.stream import Stream
 from evaluators.metrics.coco import need_coco
@@ -22,6 +23,7 @@ from evaluators.tasks.keypoints.people import (
 from evaluators.tasks.keypoints.person_crops import Jitter, PersonCrops, collate_crops
 from evaluators.tasks.keypoints.training import KeypointTask
 from search_space.errors import InputError
+from search_space.reading import DATA_BYTES, read_bytes
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -65,10 +67,15 @@ class KeypointSetting:
         if train.validation_fraction:
             learned, held = held_out(learned, train.validation_fraction)
             self.validation = _annotated(held)
+        self.listings = {"train": learned.listing, "test": test.listing}
         self.train = _annotated(learned)
         self.test = _annotated(test)
         if config.detections is not None:
             self.test = People(test, detected_people(test, config.detections))
+            text = read_bytes(config.detections, "file of detections", DATA_BYTES)
+            self.listings["detections"] = Listing(
+                {"persons": len(self.test.people)}, {"content of the file": digest([text])}
+            )
         log.info("%d persons to train on, %d to look at", len(self.train.people), len(self.test.people))
 
     def describe(self) -> dict[str, Any]:
@@ -78,6 +85,7 @@ class KeypointSetting:
             "skeleton": [list(bone) for bone in self.person.skeleton],
             "mean": list(MEAN),
             "std": list(STD),
+            **recorded(self.listings),
         }
 
     def start(self, network: nn.Module, seed: int) -> KeypointTask:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from evaluators.data.index import composed
 from evaluators.data.label_picture import read_numbers
+from evaluators.data.listing import Listing, digest
 from evaluators.data.picture import open_rgb
 from evaluators.data.walk import walk
 from evaluators.tasks.segmentation.data import IGNORED, SceneData
@@ -41,12 +42,14 @@ class Scenes:
         values: Class of every value that a label file may have, `IGNORED` for none; -1 where there may be no
             such value. Longer than any byte, and the last is -1.
         image_size: Height and width to resize to; None for none.
+        listing: What was there, whatever is selected.
     """
 
     pairs: tuple[tuple[Path, Path], ...]
     classes: tuple[str, ...]
     values: NDArray[np.int16]
     image_size: tuple[int, int] | None = None
+    listing: Listing = field(default_factory=lambda: Listing({}))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -128,14 +131,23 @@ def read_scenes(data: SceneData, part: str) -> Scenes:
             f"{named}{' ...' if len(missing) > 3 else ''}; add the labels or remove the pictures"
         )
     names = sorted(pictures)
+    listing = Listing({"pictures": len(names)}, _digests(names, pictures, labels))
     if data.limit is not None and data.limit < len(names):
         names = [names[number * len(names) // data.limit] for number in range(data.limit)]
     pairs = tuple((pictures[name], labels[name]) for name in names)
     _check_sizes(pairs, part)
-    scenes = Scenes(pairs, classes, values, data.image_size)
+    scenes = Scenes(pairs, classes, values, data.image_size, listing)
     _look_at(scenes)
     log.debug("%s: %d pictures, %d classes", part, len(scenes), len(classes))
     return scenes
+
+
+def _digests(names: Sequence[str], pictures: dict[str, Path], labels: dict[str, Path]) -> dict[str, str]:
+    """What a run compares when it goes on."""
+    return {
+        f"names and sizes of the {what}": digest(f"{name}\0{files[name].stat().st_size}" for name in names)
+        for what, files in (("pictures", pictures), ("labels", labels))
+    }
 
 
 def _look_at(scenes: Scenes) -> None:

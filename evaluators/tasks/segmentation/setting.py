@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from evaluators.data.even_split import split_evenly
+from evaluators.data.listing import recorded
 from evaluators.data.pixels import MEAN, STD
 from evaluators.data.stream import Stream
 from evaluators.recipe import TrainConfig
@@ -48,9 +49,11 @@ class SegmentationSetting:
         self.input_shape: tuple[int, int, int] = (3, config.crop, config.crop)
         data = config.data
         self.train, self.test = read_scenes(data, data.train), read_scenes(data, data.test)
+        self.listings = {"train": self.train.listing, "test": self.test.listing}
         self.validation: Scenes | None = None
         if train.validation_fraction and data.validation is not None:
             self.validation = read_scenes(data, data.validation)
+            self.listings["validation"] = self.validation.listing
         elif train.validation_fraction:
             kept, held = split_evenly(len(self.train), train.validation_fraction, "pictures")
             self.train, self.validation = self.train.select(kept), self.train.select(held)
@@ -62,6 +65,7 @@ class SegmentationSetting:
             "classes": list(self.train.classes),
             "mean": list(MEAN),
             "std": list(STD),
+            **recorded(self.listings),
         }
 
     def start(self, network: nn.Module, seed: int) -> SegmentationTask:

@@ -1,0 +1,154 @@
+"""What a run depends on outside its folder: where that is, and whether it is what it was at the start."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from autola.configs import RetrainConfig, SearchConfig
+from evaluators.data.listing import PARTS
+from outputs.run_directory import CONFIG, DATA, RunDirectory
+from search_space.config import to_json
+from search_space.errors import InputError
+
+log = logging.getLogger(__name__)
+
+C = TypeVar("C", SearchConfig, RetrainConfig)
+
+COSTS = "costs"
+"""In data.json: what operators cost, of the metrics that are limited."""
+
+_ROOT = "root"
+_FILES = ("weights", "detections", "training_service")
+"""Settings that name a file or folder: always a root, the others where there is one of that name."""
+
+_TOLERANCE = 1e-6
+"""Relative difference of means and deviations that machines may make."""
+
+_MOST_NAMED = 6
+
+
+def absolute(config: Any) -> Any:
+    """A config whose files and folders are named from the top, so that a run goes on from any folder."""
+    changes = dict[str, Any]()
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value) and not isinstance(value, type):
+            inner = absolute(value)
+            if inner != value:
+                changes[field.name] = inner
+        elif isinstance(value, str | Path):
+            path = Path(value).expanduser() if field.name == _ROOT else Path(value)
+            if field.name == _ROOT or (field.name in _FILES and path.exists()):
+                changes[field.name] = type(value)(path.absolute())
+    return replace(config, **changes) if changes else config
+
+
+def found_data(config: C, run: RunDirectory, root: str | None) -> C:
+    """The config of a run that goes on, with the folder that its data are in now.
+
+    Args:
+        config: As the run has stored it.
+        run: The run.
+        root: The folder, where the user says that the data moved.
+
+    Raises:
+        InputError: If there is nothing, or the run reads no folder.
+    """
+    holder = config.data if isinstance(config, SearchConfig) else config.task
+    inner = getattr(holder, "data", None)
+    nested = inner is not None and hasattr(inner, _ROOT)
+    known = getattr(inner if nested else holder, _ROOT, None)
+    if root is not None and known is None:
+        raise InputError(f"{run.path} reads no folder of data, so none can have moved; leave out the root")
+    if known is None:
+        return config
+    place = Path(known if root is None else root).expanduser()
+    if not place.exists() and not getattr(inner if nested else holder, "download", False):
+        option = "--data.root" if nested or isinstance(config, SearchConfig) else "--root"
+        raise InputError(
+            f"no data at {place}, which {run.path} goes on with; "
+            f"if the folder moved, say where it is: --resume {run.path} {option} FOLDER"
+        )
+    if root is None:
+        return config
+    changed = {_ROOT: str(place.absolute())}
+    holder = replace(holder, data=replace(inner, **changed)) if nested else replace(holder, **changed)
+    return replace(config, data=holder) if isinstance(config, SearchConfig) else replace(config, task=holder)
+
+
+def check_data(
+    run: RunDirectory, data: Mapping[str, Any], moved: SearchConfig | RetrainConfig | None = None
+) -> None:
+    """Checks that a run goes on with the data that it began with.
+
+    What the run did not record is not compared: version 0.1 recorded less.
+
+    Args:
+        run: The run.
+        data: What is known of the data now, as data.json would hold it.
+        moved: The config with another root, if the data moved; stored once they are found to be the same.
+
+    Raises:
+        InputError: If the data are others; names what changed.
+    """
+    now = json.loads(json.dumps(data))
+    then = run.keys(DATA)
+    named = list(dict.fromkeys(_changes(then, now)))
+    if named:
+        more = f"; and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+        raise InputError(
+            f"the data of {run.path} changed: {'; '.join(named[:_MOST_NAMED])}{more}; "
+            "put back what was there, or start a new run"
+        )
+    if moved is not None:
+        if PARTS not in then:
+            log.warning("%s did not record which files it read: those that moved are not compared", run.path)
+        run.write_text(CONFIG, to_json(moved))
+
+
+def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Says what differs, the cause before what follows from it."""
+    counted = [*_counts(then.get(PARTS), now.get(PARTS))]
+    yield from counted
+    rest = [key for key in then if key in now and key not in (PARTS, COSTS)]
+    for key in rest:
+        follows = bool(counted) and key in ("classes", "num_classes", "mean", "std")
+        if not follows and not _same(then[key], now[key]):
+            yield f"{key.replace('_', ' ')}: {_short(now[key])} now, {_short(then[key])} when this run began"
+
+
+def _counts(then: Any, now: Any) -> Iterator[str]:
+    if not (isinstance(then, dict) and isinstance(now, dict)):
+        return
+    if then.keys() != now.keys():
+        yield f"parts: {', '.join(now)} now, {', '.join(then)} when this run began"
+        return
+    for part, before in then.items():
+        where = "" if part == "all" else f" in {part}"
+        counts, others = before.get("counts", {}), now[part]["counts"]
+        changed = [name for name in {**counts, **others} if counts.get(name, 0) != others.get(name, 0)]
+        for name in changed:
+            yield (f"{name}{where}: {others.get(name, 0)} now, {counts.get(name, 0)} when this run began")
+        digests = before.get("digests", {})
+        for name, value in now[part]["digests"].items():
+            if not changed and digests.get(name, value) != value:
+                yield f"{name}{where}: others now than when this run began"
+
+
+def _same(then: Any, now: Any) -> bool:
+    if isinstance(then, list) and isinstance(now, list):
+        return len(then) == len(now) and all(map(_same, then, now))
+    if isinstance(then, float) and isinstance(now, float):
+        return math.isclose(then, now, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+    return then == now
+
+
+def _short(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
