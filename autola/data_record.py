@@ -61,8 +61,8 @@ def found_data(config: C, run: RunDirectory, root: str | None) -> C:
         InputError: If there is nothing, or the run reads no folder.
     """
     holder = config.data if isinstance(config, SearchConfig) else config.task
-    inner = getattr(holder, "data", None)
-    nested = inner is not None and hasattr(inner, _ROOT)
+    inner: Any = getattr(holder, "data", None)
+    nested = hasattr(inner, _ROOT)
     known = getattr(inner if nested else holder, _ROOT, None)
     if root is not None and known is None:
         raise InputError(f"{run.path} reads no folder of data, so none can have moved; leave out the root")

@@ -131,10 +131,20 @@ class Genotype:
 
     @classmethod
     def load(cls, path: str | Path) -> Genotype:
-        """Reads a genotype file, or genotype.json of a run folder."""
+        """Reads a genotype file, JSON or the literal form, or genotype.json of a run folder.
+
+        Raises:
+            InputError: If there is none, or it is neither.
+        """
         path = Path(path)
         path = path / "genotype.json" if os.path.isdir(path) else path  # Path.is_dir raises on odd names
-        return cls.from_json(read_text(path, "genotype"), str(path))
+        text = read_text(path, "genotype")
+        if not text.lstrip().startswith("Genotype"):
+            return cls.from_json(text, str(path))
+        try:
+            return cls.from_literal(text)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
 
     def to_literal(self) -> str:
         """The literal form of the public AutoLA code, one edge for every state of every node.
@@ -157,7 +167,8 @@ class Genotype:
         Nothing is executed: only this form is understood. It says nothing about the space and the fuse.
 
         Raises:
-            InputError: If the text has another form.
+            InputError: If the text has another form, or names an operator that the space lacks; a user's own
+                space is not known here.
         """
         try:
             pairs, (start, stop) = _literal_parts(text.strip())
@@ -177,7 +188,10 @@ class Genotype:
                 f"k nodes have k(k+1)/2 edges and are range(1, k + 1)"
             )
         nodes = [pairs[i * (i - 1) // 2 : i * (i + 1) // 2] for i in range(1, num_nodes + 1)]
-        return cls.of(nodes, space=space, fuse=fuse)
+        from search_space.space import OWN, SPACES  # which is built on this module
+
+        genotype = cls.of(nodes, space=space, fuse=fuse)
+        return genotype if space == OWN else SPACES[space].check(genotype)
 
     def graph(self) -> nx.DiGraph:
         """A directed graph of states: every edge has an `operator` and its `rank` in the node."""

@@ -79,7 +79,7 @@ class BlackBox(SearcherConfig):
         return max(1, min(usual, self.trials // 2)) if given is None else given
 
     def check_budget(self, space: Space) -> None:
-        if self.trials > 1 and self.first_draws() >= self.trials:
+        if self.trials > 2 and self.first_draws() >= self.trials:
             raise InputError(
                 f"{self.name} draws its first {self.first_draws()} candidates at random, so {self.trials} "
                 f"trials are random search; give a searcher.{self.drawn_by} below that, or leave it out"

@@ -106,7 +106,8 @@ def _official(release: Release, root: Path) -> Splits:
             raise InputError(
                 f"{folder / name} {state} (its md5 should be {md5}); unpack {release.packed} again"
             )
-    return Splits(*(_image_set(_load(dataset, root, train=train)) for train in (True, False)))
+    train, test = (_image_set(_load(dataset, root, train=train)) for train in (True, False))
+    return Splits(train, test)
 
 
 def _load(

@@ -169,7 +169,7 @@ class TpeTuner(NniTuner):
     less."""
 
     def first_draws(self) -> int:
-        return self.at_most_half(self.startup_trials, 20)
+        return max(2, self.at_most_half(self.startup_trials, 20))  # NNI's breaks down at one score alone
 
     def tuner(self, candidates: Candidates) -> Any:
         from nni.algorithms.hpo.tpe_tuner import TpeTuner

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from autola import trial
 from autola.api import changed
 from autola.configs import RetrainConfig
 from autola.data_record import absolute, check_data, found_data
-from autola.presets import RETRAIN_PRESETS
+from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+from autola.searching import search_problem
 from evaluators.data.coco import CocoData
 from evaluators.data.listing import Listing, recorded
 from evaluators.recipe import TrainConfig
@@ -28,8 +30,10 @@ from evaluators.tasks.segmentation import Segmentation
 from evaluators.tasks.segmentation.data import SceneData
 from evaluators.train import Training
 from outputs.run_directory import RunDirectory
+from search_space.config import to_json
 from search_space.errors import InputError
 from searchers.searches.darts import DartsSearch
+from searchers.searches.trained import TrainedSearch
 from tests.autola.conftest import Call, Refused
 from tests.autola.runs import stop_at
 from tests.evaluators.coco_squares import write_squares
@@ -161,16 +165,23 @@ def test_trainings_side_by_side_go_on_from_a_folder_that_moved(
     assert told.code == 0, told.err
 
 
-def test_a_run_that_recorded_less_goes_on(call: Call, refused: Refused, photos: Path) -> None:
-    stopped(call, "search")
-    path = Path("run/data.json")
-    known = json.loads(path.read_text())
-    del known["parts"]
-    path.write_text(json.dumps(known))
-    rename(photos)
-    assert "classes: cat, wolf now, cat, dog when this run began" in refused("search --resume run")
-    (photos / "wolf").rename(photos / "dog")
-    assert call("search --resume run").code == 0
+def test_a_run_that_recorded_less_is_compared_in_what_it_has(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = {"classes": ["cat", "dog"], "mean": [0.5]}
+    run = RunDirectory.create(tmp_path / "run", "{}", {}, now)
+    now |= recorded({"all": Listing({"images of class cat": 3})})
+    check_data(run, now)
+    check_data(run, now | {"mean": [0.5 + 1e-9]})  # another machine's
+    for key, value, told in (
+        ("classes", ["cat", "wolf"], "classes: cat, wolf now, cat, dog when this run began"),
+        ("mean", [0.51], "mean: 0.51 now, 0.5 when this run began"),
+    ):
+        with pytest.raises(InputError, match=told):
+            check_data(run, now | {key: value})
+    assert not caplog.messages
+    check_data(run, now, RETRAIN_PRESETS["digits"])
+    assert "did not record which files it read" in caplog.text
 
 
 def test_a_run_without_a_folder_has_none_that_moved(tmp_path: Path) -> None:
@@ -217,7 +228,7 @@ def scenes(root: Path) -> tuple[TaskConfig, Change, str]:
     label = root / "fewannot" / "1.png"
 
     def change() -> None:
-        Image.open(label).point(lambda value: min(value, 1)).save(label)
+        Image.fromarray(np.asarray(Image.open(label)).clip(0, 1)).save(label)
 
     data = SceneData(root=str(root), train="few", test="few", num_classes=3)
     return Segmentation(data=data), change, "names and sizes of the labels in train: others now"
@@ -279,3 +290,46 @@ def test_files_are_named_from_the_top(own_folder: Path) -> None:
     Path("start.pth").touch()
     task = changed(config, {"root": "/data", "weights": "start.pth"}).task
     assert (absolute(task).root, absolute(task).weights) == ("/data", str(own_folder / "start.pth"))
+
+
+def test_a_front_is_held_to_its_data(call: Call, refused: Refused, photos: Path) -> None:
+    front = f"search digits {FOLDER} --backbone cifar_resnet8 --num-nodes 1 --searcher random"
+    front += " --searcher.trials 1 --searcher.epochs 1 --searcher.batch-size 4 --target macs<=9x macs<=8x"
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, TrainedSearch, 1, KeyboardInterrupt())
+        assert call(front, "--out run").code == 130
+    photos.rename("moved")
+    rename(Path("moved"))
+    assert "images of class wolf: 10 now" in refused("search --resume run --data.root moved")
+    Path("moved/wolf").rename("moved/dog")
+    told = call("search --resume run --data.root moved")
+    assert told.code == 0, told.err
+    assert call("search --resume run").code == 0  # complete
+
+
+def test_a_trial_is_held_to_the_data_of_its_run(
+    photos: Path, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(SEARCH_PRESETS["digits"], {"data": {"name": "folder", "root": str(photos)}})
+    _, data = search_problem(config, fabric())
+    (own_folder / "data.json").write_text(json.dumps(data))
+    config = changed(config, {"searcher": "random"})
+    (own_folder / "config.json").write_text(to_json(config))
+    add(photos)
+    with pytest.raises(InputError, match="images of class dog: 11 now, 10 when this run began"):
+        trial.main([])
+
+
+def test_pictures_read_one_by_one_move_by_their_own_option(
+    call: Call, refused: Refused, own_folder: Path
+) -> None:
+    write_pictures(own_folder / "many")
+    line = "retrain none --preset imagenet --smoke --root many --train.batch-size 4 --out run"
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, Training, 1, KeyboardInterrupt())
+        assert call(line).code == 130
+    (own_folder / "many").rename("moved")
+    assert "--resume run --root FOLDER" in refused("retrain --resume run")
+    (own_folder / "moved/train/a/0.jpg").rename("moved/train/b/9.jpg")
+    told = refused("retrain --resume run --root moved")
+    assert "images of class a in train: 3 now, 4 when this run began" in told

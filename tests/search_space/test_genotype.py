@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from search_space.config import parse
 from search_space.errors import InputError
 from search_space.genotype import PUBLISHED, Edge, Genotype, Node
+from search_space.grammar import parse_attention
 from search_space.space import HOGA
 from tests.strategies import genotypes
 
@@ -34,7 +35,7 @@ def test_json_round_trips(genotype: Genotype) -> None:
     assert again.to_json() == genotype.to_json()
 
 
-@given(genotypes(operators=st.text(), every_edge=True))
+@given(genotypes(every_edge=True))
 def test_literal_round_trips(genotype: Genotype) -> None:
     assert Genotype.from_literal(genotype.to_literal(), fuse=genotype.fuse) == genotype
 
@@ -50,6 +51,26 @@ def test_published_is_the_public_literal() -> None:
     assert Genotype.from_literal(LITERAL) == PUBLISHED
     spread = LITERAL.replace(", ", ",\n  ").replace("[", "[  ")
     assert Genotype.from_literal(f"  {spread}\n") == PUBLISHED
+
+
+def test_a_literal_of_unknown_operators_is_refused() -> None:
+    with pytest.raises(InputError, match="unknown operator 'skip_conect'; did you mean skip_connect"):
+        Genotype.from_literal(LITERAL.replace("skip_connect", "skip_conect"))
+
+
+def test_a_file_may_hold_the_literal(tmp_path: Path) -> None:
+    path = tmp_path / "cell.txt"
+    path.write_text(f"\n{LITERAL}\n")
+    assert Genotype.load(path) == PUBLISHED
+    assert parse_attention(f"hoga:{path}")[0].genotype == PUBLISHED
+    for text, told in (
+        ("Genotype(normal=7)", "not a literal genotype"),
+        (LITERAL, "unknown operator 'CBAMM'"),
+    ):
+        path.write_text(text.replace("CBAM", "CBAMM"))
+        with pytest.raises(InputError, match=told) as raised:
+            Genotype.load(path)
+        assert str(raised.value).startswith(f"{path}: ")
 
 
 def test_published_says_what_the_paper_says() -> None:

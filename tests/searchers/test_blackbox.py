@@ -181,6 +181,16 @@ def test_evolution_of_few_trials_leaves_random_search():
     assert not all(same[10:])
 
 
+@pytest.mark.parametrize("name", ["evolution", "nni:evolution", "nni:regularized", "nni:tpe"])
+@pytest.mark.parametrize("num_trials", [2, 3, 5])
+def test_very_few_trials_are_proposed(name, num_trials):
+    kind: Any = SEARCHERS[name]
+    propose, trials = kind(trials=num_trials).proposer(candidates()), []
+    for number in range(num_trials):
+        trials.append(Trial(genotype=propose(trials), score=number / 10))
+    assert len(trials) == num_trials
+
+
 def test_more_trials_than_genotypes_are_said(caplog):
     small = replace(SPACE, primitives=("skip_connect", "SE"), num_nodes=1)
     Random(trials=2).check_budget(small)
