@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -165,7 +166,7 @@ def read_coco(data: CocoData, kind: Kind, part: str) -> CocoSet:
         raise InputError("give data.root: the folder that holds `annotations` and the images of COCO")
     root = Path(data.root).expanduser()
     file = root / "annotations" / f"{kind}_{part}.json"
-    content = read_file(file, kind)
+    content, written = read_file(file, kind)
     listed = {image.id: list[CocoAnnotation]() for image in content.images}
     unlisted = 0
     for annotation in content.annotations:
@@ -183,16 +184,16 @@ def read_coco(data: CocoData, kind: Kind, part: str) -> CocoSet:
     found = _present(whole, skip=data.skip_missing)
     if data.limit is not None:
         found = found.select(range(min(data.limit, len(found))))
-    return replace(found, unlisted=unlisted, listing=_listing(found, text))
+    return replace(found, unlisted=unlisted, listing=_listing(found, written))
 
 
-def _listing(found: CocoSet, text: bytes) -> Listing:
+def _listing(found: CocoSet, written: str) -> Listing:
     """What a run compares when it goes on: the annotations, and the images in use."""
     marked = Counter(one.category_id for annotations in found.annotations for one in annotations)
     counts = {"images in use": len(found)}
     counts |= {f"annotations of {one.name}": marked[one.id] for one in found.categories if marked[one.id]}
     names = (composed(image.file_name) for image in found.images)
-    return Listing(counts, {f"content of {found.file.name}": digest([text]), "images in use": digest(names)})
+    return Listing(counts, {f"content of {found.file.name}": written, "images in use": digest(names)})
 
 
 def _present(listed: CocoSet, *, skip: bool) -> CocoSet:

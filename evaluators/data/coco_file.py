@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evaluators.data.index import composed
+from evaluators.data.listing import digest
 from search_space.config import parse_json
 from search_space.errors import InputError
 from search_space.reading import DATA_BYTES, read_bytes
@@ -102,8 +103,11 @@ class CocoFile:
     categories: list[CocoCategory]
 
 
-def read_file(file: Path, kind: Kind) -> CocoFile:
+def read_file(file: Path, kind: Kind) -> tuple[CocoFile, str]:
     """Reads and checks one annotation file.
+
+    Returns:
+        What it holds, and a digest of its bytes.
 
     Raises:
         InputError: If the file is missing, no JSON or of another kind, an identity is there twice, or a
@@ -115,7 +119,7 @@ def read_file(file: Path, kind: Kind) -> CocoFile:
     except InputError as error:
         raise InputError(f"{error}; expected COCO's {kind}: images, annotations, categories") from None
     _check(file, content)
-    return content
+    return content, digest([text])
 
 
 def _bytes(file: Path) -> bytes:
