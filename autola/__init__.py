@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autola.api import load, resume, retrain, search
     from evaluators.cost import measure as cost
+    from foundation.errors import InputError
     from outputs.tabular import read_tabular as benchmark
-    from search_space.errors import InputError
     from search_space.genotype import PUBLISHED, Genotype
     from search_space.operator import OPERATORS, Gate, Operator, operator
     from search_space.space import SPACES, Space
@@ -36,7 +36,7 @@ _HOMES = {
     "load": "autola.api",
     "benchmark": "outputs.tabular:read_tabular",
     "cost": "evaluators.cost:measure",
-    "InputError": "search_space.errors",
+    "InputError": "foundation.errors",
     "PUBLISHED": "search_space.genotype",
     "Genotype": "search_space.genotype",
     "Gate": "search_space.operator",
@@ -79,7 +79,7 @@ __all__ = [
     "search",
 ]
 
-ROOMS = ("search_space", "supernet", "evaluators", "searchers", "outputs")
+ROOMS = ("foundation", "search_space", "supernet", "evaluators", "searchers", "outputs")
 
 
 def __getattr__(name: str) -> Any:

@@ -11,13 +11,14 @@ from autola.configs import AnyTask, RetrainConfig, SearchConfig
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.retraining import resume_retraining, run_retraining
 from autola.runs import is_search
-from autola.searching import Found, resume_search, run_search
+from autola.search_steps import Found
+from autola.searching import resume_search, run_search
 from autola.tables import Table
 from autola.trained import open_trained
 from evaluators.tasks import TASKS, as_task
+from foundation.config import adapter, parse
+from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
-from search_space.config import adapter, parse
-from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from searchers import SEARCHERS
 

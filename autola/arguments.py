@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import tyro
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 T = TypeVar("T")
 

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 if all went well, 2 for bad input, 130 if it was interrupted.
     """
     rest = list(sys.argv[1:] if arguments is None else arguments)
-    from search_space.errors import InputError, unknown
+    from foundation.errors import InputError, unknown
 
     try:
         prepare()
@@ -102,7 +102,7 @@ def _table() -> str:
 
 def _import_extensions(arguments: list[str]) -> None:
     """Takes every `--import MODULE` out of the arguments and imports the modules."""
-    from search_space.errors import InputError
+    from foundation.errors import InputError
 
     IMPORTED.clear()
     modules = list[str]()
@@ -129,7 +129,7 @@ def import_modules(modules: Sequence[str]) -> None:
     Raises:
         InputError: If there is no such module, or it cannot be imported.
     """
-    from search_space.errors import InputError
+    from foundation.errors import InputError
 
     for module in modules:
         if not all(part.isidentifier() for part in module.split(".")):

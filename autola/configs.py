@@ -12,11 +12,11 @@ import tyro
 from evaluators.data import DataConfig
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import TASKS, TaskConfig
-from search_space.config import adapter, config, parse
-from search_space.errors import InputError
+from foundation.config import adapter, config, parse
+from foundation.errors import InputError
+from foundation.registry import Registry
 from search_space.genotype import Fuse
 from search_space.grammar import Term
-from search_space.registry import Registry
 from search_space.space import OWN, SPACES, Space
 from searchers import SEARCHERS, SearcherConfig
 from supernet.forms import Form

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from autola.configs import RetrainConfig, SearchConfig
 from evaluators.data.listing import PARTS
+from foundation.config import to_json
+from foundation.errors import InputError
 from outputs.run_directory import CONFIG, DATA, RunDirectory
-from search_space.config import to_json
-from search_space.errors import InputError
 
 log = logging.getLogger(__name__)
 

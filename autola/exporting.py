@@ -15,9 +15,9 @@ from torch import Tensor
 from autola.trained import Trained, open_trained
 from evaluators.data.pictures import open_picture
 from evaluators.tasks import Exportable
-from outputs.files import write_atomically
-from search_space.config import config
-from search_space.errors import InputError
+from foundation.config import config
+from foundation.errors import InputError
+from foundation.files import write_atomically
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 

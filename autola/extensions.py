@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from autola.configs import RetrainConfig, SearchConfig
 from evaluators.data.reader import READERS
 from evaluators.tasks import TASKS
-from search_space.errors import InputError
+from foundation.errors import InputError
+from foundation.registry import Registry
 from search_space.operator import OPERATORS
-from search_space.registry import Registry
 from search_space.space import SPACES
 from searchers import SEARCHERS
 from supernet.backbones import BACKBONES
 
-OURS = ("autola", "search_space", "supernet", "evaluators", "searchers", "outputs")
+OURS = ("autola", "foundation", "search_space", "supernet", "evaluators", "searchers", "outputs")
 
 
 def modules_of(

@@ -14,14 +14,14 @@ from autola.configs import SearchConfig
 from autola.data_record import COSTS, absolute, check_data, found_data
 from autola.runs import go_on, new_run
 from autola.runtime import in_first, make_fabric, own_state
-from autola.searching import Found, announce, finish, search_problem
+from autola.search_steps import Found, announce, finish, search_problem
 from evaluators.cost import measure
 from evaluators.cost_table import CostTable
+from foundation.config import parse, to_json
+from foundation.errors import InputError
 from outputs.environment import environment
 from outputs.front import FRONT, PICTURE, Front, Point, dominated, draw_front
 from outputs.run_directory import DATA, RESULT, RunDirectory
-from search_space.config import parse, to_json
-from search_space.errors import InputError
 from search_space.grammar import Term, genotype_at
 from searchers import Search
 from searchers.blackbox import BlackBox

@@ -11,7 +11,7 @@ from typing import Any
 
 from autola.trained import open_trained
 from evaluators.data.pictures import open_picture
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 
 def run_predictions(run: Path, images: Sequence[Path], out: Path | None) -> list[dict[str, Any]]:

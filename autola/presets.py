@@ -9,7 +9,7 @@ from autola.imagenet_presets import IMAGENET
 from evaluators.data import DataConfig
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.classification import Classification
-from search_space.registry import Registry
+from foundation.registry import Registry
 from searchers.darts import Darts
 
 SEARCH_PRESETS: Registry[SearchConfig] = Registry("search preset")

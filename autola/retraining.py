@@ -26,10 +26,10 @@ from autola.workers import Member, check_jobs, train_in_workers
 from evaluators.cost import macs, params
 from evaluators.tasks import Setting, new_network
 from evaluators.train import Training
+from foundation.config import parse_json, to_json
+from foundation.errors import InputError
 from outputs.environment import environment
 from outputs.run_directory import CONFIG, GENOTYPE, RESULT, RunDirectory
-from search_space.config import parse_json, to_json
-from search_space.errors import InputError
 from search_space.grammar import Term, label, slug
 from supernet.blocks import speed_up
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from autola.configs import RetrainConfig, SearchConfig
+from foundation.config import parse_json, to_json
+from foundation.errors import InputError
 from outputs.run_directory import CONFIG, RunDirectory, TakenError
-from search_space.config import parse_json, to_json
-from search_space.errors import InputError
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

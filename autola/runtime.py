@@ -13,8 +13,8 @@ from lightning.fabric import Fabric
 
 from autola.configs import DeviceConfig
 from autola.group import in_slurm, misfit
+from foundation.errors import InputError, shown
 from outputs.run_directory import ENVIRONMENT, RunDirectory
-from search_space.errors import InputError, shown
 
 T = TypeVar("T")
 

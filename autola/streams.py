@@ -7,7 +7,7 @@ import os
 import sys
 from io import TextIOWrapper
 
-from search_space.errors import InputError, shown
+from foundation.errors import InputError, shown
 
 PLAIN = {"\u00b1": "+-", "\u00d7": "x", "\u2026": "...", "\u2192": "->"}
 """What stands for a character where the terminal's encoding has none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import fmean, stdev
 
-from search_space.config import config
+from foundation.config import config
 
 TABLE = "table.json"
 

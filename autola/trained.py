@@ -12,8 +12,8 @@ from torch import nn
 from autola.configs import RetrainConfig
 from autola.runs import stored_config
 from evaluators.tasks import TaskConfig
+from foundation.errors import InputError
 from outputs.run_directory import CONFIG, DATA, WEIGHTS, RunDirectory
-from search_space.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)

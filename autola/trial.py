@@ -9,9 +9,9 @@ from autola.cli import import_modules
 from autola.configs import SearchConfig
 from autola.data_record import check_data
 from autola.runtime import make_fabric, own_state
-from autola.searching import search_problem
+from autola.search_steps import search_problem
+from foundation.config import parse_json, read_text
 from outputs.run_directory import CONFIG, RunDirectory
-from search_space.config import parse_json, read_text
 from searchers.blackbox import BlackBox
 from searchers.nni.experiment import report, trial_parameters
 from searchers.searches.trained import train_candidate

@@ -21,11 +21,11 @@ from autola.data_record import COSTS, absolute, check_data, found_data
 from autola.extensions import modules_of
 from autola.runs import new_run
 from autola.runtime import device_line, make_fabric, own_state
-from autola.searching import Found, search_problem
-from outputs.files import write_text
+from autola.search_steps import Found, search_problem
+from foundation.config import parse, parse_json, read_text, to_json
+from foundation.errors import InputError
+from foundation.files import write_text
 from outputs.run_directory import CONFIG, DATA, RESULT, RunDirectory
-from search_space.config import parse, parse_json, read_text, to_json
-from search_space.errors import InputError
 from search_space.genotype import Genotype
 from searchers.blackbox import BlackBox
 from searchers.candidates import Candidates, Trial, best_of, scores

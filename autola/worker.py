@@ -18,8 +18,8 @@ from autola.data_record import check_data
 from autola.retraining import train_member
 from autola.runs import stored_config
 from autola.runtime import make_fabric, own_state
+from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
-from search_space.errors import InputError
 
 Say = Callable[..., None]
 

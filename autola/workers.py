@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from autola.configs import DeviceConfig
 from autola.group import misfit
 from autola.runtime import started_processes
-from search_space.errors import InputError, shown
+from foundation.errors import InputError, shown
 
 log = logging.getLogger(__name__)
 

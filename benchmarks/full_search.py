@@ -23,7 +23,7 @@ from rich.table import Table
 from autola.configs import SearchConfig
 from autola.presets import SEARCH_PRESETS
 from autola.runtime import make_fabric, own_state
-from autola.searching import start_search
+from autola.search_steps import start_search
 from benchmarks.answer import answer
 from benchmarks.measure import count_calls, peak_memory_mb, surroundings
 from searchers.darts import Darts, DartsSearch

@@ -29,10 +29,10 @@ from evaluators.cost import latency_ms, macs, params
 from evaluators.tasks import Setting, new_network
 from evaluators.tasks.classification import Classification
 from evaluators.train import Training
+from foundation.config import to_json
+from foundation.errors import InputError
 from outputs.environment import environment
 from outputs.tabular import PUBLISHED, read_tabular, write_tabular
-from search_space.config import to_json
-from search_space.errors import InputError
 from search_space.grammar import Term
 from search_space.space import HOGA_SMALL, SPACES, Space
 

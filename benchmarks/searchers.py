@@ -31,8 +31,8 @@ from rich.console import Console
 from rich.table import Table
 
 from autola import benchmark
-from evaluators.seeds import seed_of
-from search_space.errors import InputError
+from foundation.errors import InputError
+from foundation.seeds import seed_of
 from search_space.genotype import Genotype
 from search_space.space import SPACES, Space
 from searchers import SEARCHERS

@@ -31,7 +31,7 @@ import tyro
 
 import autola
 from autola.tables import Table
-from outputs.files import write_text
+from foundation.files import write_text
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.space import SPACES
 

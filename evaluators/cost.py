@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from evaluators.counting import check_shape, macs, params
 from evaluators.evaluating import modes_kept
-from search_space.config import config
-from search_space.errors import InputError
+from foundation.config import config
+from foundation.errors import InputError
 from search_space.grammar import Term
 from supernet.attach import attach
 from supernet.backbones import build_backbone, usual_images

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from search_space.config import config
+from foundation.config import config
 from search_space.genotype import Genotype
 from search_space.space import Space
 

@@ -9,9 +9,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from foundation.errors import InputError
 from search_space.cell import Cell
 from search_space.convolution import ConvolutionOperator
-from search_space.errors import InputError
 from search_space.operator import Operator
 from supernet.hooks import CHILD, INPUT_CHILD
 from supernet.map_sizes import image_for, outline, refused_images

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from search_space.config import config
+from foundation.config import config
 
 IMAGENET = ((3, 224, 224), 1000)
 CIFAR100 = ((3, 32, 32), 100)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 COUNTER = "num_batches_tracked"
 """A buffer of batch norms that old files and frozen norms lack; training does not use it."""

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from evaluators.job import Figures, check_weights
 from evaluators.recipe import TrainConfig
-from evaluators.seeds import seed_of
-from search_space.errors import InputError
+from foundation.errors import InputError
+from foundation.seeds import seed_of
 from supernet.attach import convert_norms
 
 if TYPE_CHECKING:

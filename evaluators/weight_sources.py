@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from search_space.errors import InputError, shown, unknown
+from foundation.errors import InputError, shown, unknown
 
 ENDINGS = (".pth", ".pt", ".bin", ".safetensors")
 OF_A_RUN = "weights.safetensors"

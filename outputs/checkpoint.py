@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from outputs.files import write_atomically
-from search_space.errors import InputError
-from search_space.reading import check_regular
+from foundation.errors import InputError
+from foundation.files import write_atomically
+from foundation.reading import check_regular
 
 log = logging.getLogger(__name__)
 

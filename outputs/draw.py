@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from foundation.errors import InputError
+from foundation.files import write_atomically
 from outputs.kinds import kind_of
-from search_space.errors import InputError
 from search_space.genotype import Fuse, Genotype
 from search_space.space import NONE
 
@@ -87,15 +87,9 @@ def save(genotype: Genotype, path: str | Path, shares: Shares | None = None) -> 
     form = path.suffix.lower()[1:]
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[form]
     settings: Any = {"svg.hashsalt": "autola", "svg.fonttype": "none", "pdf.fonttype": 42}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with matplotlib.rc_context(settings), unfinished.open("wb") as file:
-            figure(genotype, shares).savefig(file, format=form, dpi=250, metadata=undated)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with matplotlib.rc_context(settings):
+        drawn = figure(genotype, shares)
+        write_atomically(path, lambda file: drawn.savefig(file, format=form, dpi=250, metadata=undated))
     return path
 
 

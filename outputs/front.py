@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from outputs.files import write_atomically
-from search_space.config import config
+from foundation.config import config
+from foundation.files import write_atomically
 
 FRONT, PICTURE = "front.json", "front.png"
 

@@ -18,12 +18,12 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
+from foundation.config import config, parse, read_text
+from foundation.errors import InputError
+from foundation.files import no_space, out_of_space, write_atomically, write_text
+from foundation.reading import check_regular
 from outputs import checkpoint
-from outputs.files import no_space, out_of_space, write_atomically, write_text
-from search_space.config import config, parse, read_text
-from search_space.errors import InputError
 from search_space.genotype import Genotype
-from search_space.reading import check_regular
 
 CONFIG, ENVIRONMENT, DATA, METRICS = "config.json", "environment.json", "data.json", "metrics.jsonl"
 GENOTYPE, SHARES, RESULT, WEIGHTS = "genotype.json", "shares.json", "result.json", "weights.safetensors"

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from outputs.files import write_atomically, write_text
-from search_space.errors import InputError, unknown
+from foundation.errors import InputError, unknown
+from foundation.files import write_atomically, write_text
 from search_space.genotype import Genotype
 from search_space.space import Space
 

@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from outputs.files import no_space, out_of_space
+from foundation.files import no_space, out_of_space
 from search_space.cell import edge_name
 
 FOLDER = "tensorboard"

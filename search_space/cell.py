@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.genotype import Fuse, Genotype
 from search_space.operator import OPERATORS, Operator, read
 from search_space.operators.squeeze_excite import SqueezeExcite

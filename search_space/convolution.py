@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.fx import Proxy
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.operator import Operator, Place, traced
 from search_space.state import State
 

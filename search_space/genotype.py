@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from search_space.config import config, parse_json, read_text, to_json
-from search_space.errors import InputError, shown
+from foundation.config import config, parse_json, read_text, to_json
+from foundation.errors import InputError, shown
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -18,8 +18,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search_space.config import config
-from search_space.errors import InputError, unknown
+from foundation.config import config
+from foundation.errors import InputError, unknown
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.space import OWN, SPACES, Space
 

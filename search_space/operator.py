@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.fx import Proxy
 
-from search_space.config import parse_text
-from search_space.errors import InputError, unknown
-from search_space.registry import Registry
+from foundation.config import parse_text
+from foundation.errors import InputError, unknown
+from foundation.registry import Registry
 from search_space.state import State
 
 Place = Literal["block", "inner", "activation", "conv"]

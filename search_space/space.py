@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
-from search_space.config import config
-from search_space.errors import InputError, unknown
+from foundation.config import config
+from foundation.errors import InputError, unknown
+from foundation.registry import Registry
 from search_space.genotype import Edge, Fuse, Genotype, Node
-from search_space.registry import Registry
 
 SPACES: Registry[Space] = Registry("search space")
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from evaluators.job import Job
-from search_space.config import config
+from foundation.config import config
+from foundation.registry import Registry
 from search_space.genotype import Genotype
-from search_space.registry import Registry
 
 if TYPE_CHECKING:
     from search_space.space import Space

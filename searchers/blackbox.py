@@ -12,8 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from evaluators.recipe import TrainConfig
-from search_space.config import config
-from search_space.errors import InputError
+from foundation.config import config
+from foundation.errors import InputError
 from search_space.genotype import Genotype
 from search_space.space import Space
 from searchers import Search, SearcherConfig

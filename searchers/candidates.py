@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evaluators.seeds import seed_of
+from foundation.seeds import seed_of
 from search_space.genotype import Genotype
 from search_space.space import Space
 from searchers.limits import Limits

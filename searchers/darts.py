@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from search_space.config import config
+from foundation.config import config
 from searchers import searcher
 from searchers.settings import Differentiable, require_own_weights, require_second_derivatives
 

@@ -7,8 +7,8 @@ all their edges; and the supernet may judge instead of a training.
 
 from __future__ import annotations
 
-from search_space.config import config
-from search_space.errors import InputError
+from foundation.config import config
+from foundation.errors import InputError
 from search_space.genotype import Genotype
 from searchers import searcher
 from searchers.blackbox import BlackBox

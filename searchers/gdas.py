@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from search_space.config import config
+from foundation.config import config
 from searchers import searcher
 from searchers.settings import Differentiable, check_temperatures
 

@@ -7,8 +7,8 @@ Architecture Search with Early Stopping" (arXiv:1909.06035).
 
 from __future__ import annotations
 
-from search_space.config import config
-from search_space.errors import InputError
+from foundation.config import config
+from foundation.errors import InputError
 
 
 @config

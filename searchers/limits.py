@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from evaluators.cost_table import METRICS, CostTable, Metric
-from search_space.config import config, parse
-from search_space.errors import InputError, shown, unknown
+from foundation.config import config, parse
+from foundation.errors import InputError, shown, unknown
 from search_space.genotype import Genotype
 from search_space.space import NONE, Space
 from searchers.knapsack import Knapsack

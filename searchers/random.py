@@ -6,7 +6,7 @@ Source: Li and Talwalkar, "Random Search and Reproducibility for Neural Architec
 
 from __future__ import annotations
 
-from search_space.config import config
+from foundation.config import config
 from search_space.genotype import Genotype
 from searchers import searcher
 from searchers.blackbox import BlackBox

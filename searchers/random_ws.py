@@ -8,7 +8,7 @@ one batch).
 
 from __future__ import annotations
 
-from search_space.config import config
+from foundation.config import config
 from searchers import searcher
 from searchers.random import Random
 

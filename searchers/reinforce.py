@@ -7,8 +7,8 @@ its code), where it stands for Zoph and Le, ICLR 2017 (arXiv:1611.01578).
 
 from __future__ import annotations
 
-from search_space.config import config
-from search_space.errors import InputError
+from foundation.config import config
+from foundation.errors import InputError
 from searchers import searcher
 from searchers.blackbox import BlackBox, Proposer
 from searchers.candidates import Candidates

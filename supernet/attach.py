@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from foundation.errors import InputError
 from search_space.convolution import ConvolutionOperator, FromConvolution, move_hooks, plain_convolution
-from search_space.errors import InputError
 from search_space.grammar import Term, label, parse_attention
 from supernet.hooks import CHILD, INPUT_CHILD, hang, hooks_on, listed, take_off
 from supernet.map_sizes import map_sizes

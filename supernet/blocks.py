@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from supernet.families import FAMILIES, family_of
 from supernet.mixed import MixedEdges
 

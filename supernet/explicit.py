@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.operator import OPERATORS
 from search_space.space import Space
 from supernet.supernet import Supernet

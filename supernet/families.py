@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.operator import Place
 
 

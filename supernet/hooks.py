@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Proxy, _symbolic_trace
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 CHILD = "attention"
 """End of the name of a module that holds the attention of a place."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 MOST_PIXELS = 64 * 64
 """Pixels of an image up to which a network is passed through with its weights."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from foundation.errors import InputError, unknown
 from search_space.convolution import ConvolutionOperator
-from search_space.errors import InputError, unknown
 from search_space.grammar import FPN
 from search_space.operator import Place
 from supernet.families import BlockFamily, family_of, namesakes

@@ -12,7 +12,17 @@ import pytest
 from search_space.operator import OPERATORS
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("autola", "benchmarks", "evaluators", "outputs", "search_space", "searchers", "supernet", "tests")
+ROOMS = (
+    "autola",
+    "benchmarks",
+    "evaluators",
+    "foundation",
+    "outputs",
+    "search_space",
+    "searchers",
+    "supernet",
+    "tests",
+)
 MODULES = sorted(
     path.relative_to(ROOT)
     for room in ROOMS
@@ -32,9 +42,9 @@ def test_operators_have_a_summary_of_one_line(name: str) -> None:
     assert "Source: " in source or "Source: " in rest, "an operator names its paper"
 
 
-@pytest.mark.parametrize("module", ["genotype", "space", "registry"])
+@pytest.mark.parametrize("module", ["search_space.genotype", "search_space.space", "foundation.registry"])
 def test_data_needs_no_torch(module: str) -> None:
-    code = f"import sys, search_space.{module}; sys.exit('torch' in sys.modules)"
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 

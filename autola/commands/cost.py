@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from autola.arguments import out_of_terminal, read_arguments
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.grammar import short_label
 
 USUAL = ("none", "se", "cbam", "hoga")

@@ -12,8 +12,8 @@ import tyro
 
 from autola.arguments import out_of_terminal, read_arguments
 from autola.commands.cost import show
-from search_space.config import config, parse
-from search_space.errors import InputError
+from foundation.config import config, parse
+from foundation.errors import InputError
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.grammar import Term, genotype_at
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from autola.arguments import out_of_terminal, read_arguments
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 OUT = Path("predictions")
 

@@ -15,7 +15,7 @@ from autola.configs import RetrainConfig
 from autola.presets import RETRAIN_PRESETS
 from autola.tables import Table
 from evaluators.tasks import TASKS, as_task
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.grammar import parse_attention, short_label
 
 if TYPE_CHECKING:

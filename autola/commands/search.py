@@ -12,11 +12,11 @@ import tyro
 from autola.arguments import only_resume, option, out_of_terminal, read_arguments, without
 from autola.configs import SearchConfig
 from autola.presets import SEARCH_PRESETS
-from search_space.errors import InputError
+from foundation.errors import InputError
 from searchers import SEARCHERS, SearcherConfig
 
 if TYPE_CHECKING:
-    from autola.searching import Found
+    from autola.search_steps import Found
 
 DEFAULT = "digits"
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from evaluators.data.index import Index, index_of, is_hidden, is_image
 from evaluators.data.listing import digest
 from evaluators.data.tally import Tally
-from search_space.errors import InputError
-from search_space.reading import check_regular
+from foundation.errors import InputError
+from foundation.reading import check_regular
 
 ENDINGS = (".tar", ".tar.gz", ".tgz")
 """How the name of a tar ends."""

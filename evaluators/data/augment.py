@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from evaluators.data.config import DataConfig
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 
 class Draws(NamedTuple):

@@ -12,7 +12,7 @@ from torch import Tensor
 from evaluators.data.augment import Augment, Draws
 from evaluators.data.image_set import ImageSet
 from evaluators.data.shares import Shares
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 
 class Batches:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-import tempfile
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -17,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from evaluators.data.image_set import ImageSet
+from foundation.errors import InputError
+from foundation.files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def cached(key: str, build: Callable[[], ImageSet]) -> ImageSet:
         images = build()
         try:
             _store(path, images)
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, InputError) as error:
             log.warning("decoded images are not kept: cannot write %s (%s)", path, error)
         return images
     finally:
@@ -82,17 +82,9 @@ def _load(path: Path, *, warn: bool = False) -> ImageSet | None:
 
 def _store(path: Path, images: ImageSet) -> None:
     facts = {"classes": images.classes, "checksum": _checksum(images)}
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}", dir=path.parent)
-    os.close(handle)
-    try:
-        tensors = {"images": images.images.contiguous(), "labels": images.labels}
-        save_file(tensors, temporary, metadata={"facts": json.dumps(facts)})
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
+    tensors = {"images": images.images.contiguous(), "labels": images.labels}
+    metadata = {"facts": json.dumps(facts)}
+    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
 
 
 def _checksum(images: ImageSet) -> int:

@@ -14,7 +14,7 @@ from evaluators.data.config import DataConfig
 from evaluators.data.folder import read_layout
 from evaluators.data.image_set import ImageSet, Splits
 from evaluators.data.reader import READERS, refuse, root_of
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 if TYPE_CHECKING:
     from torchvision import datasets

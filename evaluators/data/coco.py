@@ -19,9 +19,9 @@ from evaluators.data.coco_file import CocoAnnotation, CocoCategory, CocoImage, K
 from evaluators.data.index import composed
 from evaluators.data.listing import Listing, digest
 from evaluators.data.tally import Tally
-from evaluators.seeds import seed_of
-from search_space.config import config
-from search_space.errors import InputError
+from foundation.config import config
+from foundation.errors import InputError
+from foundation.seeds import seed_of
 
 if TYPE_CHECKING:
     from PIL import Image

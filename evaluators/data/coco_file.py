@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from evaluators.data.index import composed
 from evaluators.data.listing import digest
-from search_space.config import parse_json
-from search_space.errors import InputError
-from search_space.reading import DATA_BYTES, read_bytes
+from foundation.config import parse_json
+from foundation.errors import InputError
+from foundation.reading import DATA_BYTES, read_bytes
 
 Kind = Literal["instances", "person_keypoints"]
 """What an annotation file holds, as the official files are named."""

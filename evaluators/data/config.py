@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from search_space.config import config
-from search_space.errors import InputError
+from foundation.config import config
+from foundation.errors import InputError
 
 
 @config

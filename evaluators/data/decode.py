@@ -22,7 +22,7 @@ from evaluators.data.index import Index, Source
 from evaluators.data.memory import check_fits
 from evaluators.data.picture import opened
 from evaluators.data.progress import tracked
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 
 def split_evenly(count: int, share: float, what: str) -> tuple[list[int], list[int]]:

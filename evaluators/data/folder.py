@@ -19,7 +19,7 @@ from evaluators.data.listing import Listing
 from evaluators.data.parts import find_parts
 from evaluators.data.reader import READERS, refuse, root_of
 from evaluators.data.stratify import hold_out
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 TEST_FRACTION = 0.2
 """Fraction of the images that becomes the test set where a data set comes without one."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from evaluators.data.parts import part_of, sounds_like_a_part
 from evaluators.data.tally import Tally
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 
 @dataclass(frozen=True)

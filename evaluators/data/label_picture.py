@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search_space.errors import InputError
-from search_space.reading import check_regular
+from foundation.errors import InputError
+from foundation.reading import check_regular
 
 if TYPE_CHECKING:
     from PIL import Image

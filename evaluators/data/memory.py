@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 SHARE = 0.6
 """Fraction of the available memory that images may take."""

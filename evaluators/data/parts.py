@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, cast
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 Part = Literal["train", "val", "test"]
 

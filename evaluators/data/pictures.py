@@ -14,7 +14,7 @@ from evaluators.data.directory import Directory
 from evaluators.data.listing import Listing
 from evaluators.data.picture import opened
 from evaluators.data.stream import Stream
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

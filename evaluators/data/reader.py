@@ -12,8 +12,8 @@ from evaluators.data.config import DataConfig
 from evaluators.data.image_set import Splits
 from evaluators.data.listing import Listing
 from evaluators.data.stratify import subset
-from search_space.errors import InputError
-from search_space.registry import Registry
+from foundation.errors import InputError
+from foundation.registry import Registry
 
 Reader: TypeAlias = Callable[[DataConfig], Splits]
 

@@ -7,7 +7,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from evaluators.data.image_set import ImageSet
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 
 def halves(images: ImageSet, seed: int = 0) -> tuple[ImageSet, ImageSet]:

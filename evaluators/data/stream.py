@@ -9,8 +9,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from evaluators.data.shares import Shares
-from evaluators.seeds import seed_of
-from search_space.errors import InputError
+from foundation.errors import InputError
+from foundation.seeds import seed_of
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 log = logging.getLogger(__name__)
 

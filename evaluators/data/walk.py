@@ -10,7 +10,7 @@ from stat import S_ISREG
 
 from evaluators.data.index import is_hidden, is_image
 from evaluators.data.tally import Tally
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 
 @dataclass(frozen=True)

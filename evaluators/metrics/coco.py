@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 IouType = Literal["bbox", "keypoints"]
 

@@ -12,11 +12,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from evaluators.recipe import TrainConfig
-from evaluators.seeds import seed_of
-from search_space.config import config
-from search_space.errors import InputError
+from foundation.config import config
+from foundation.errors import InputError
+from foundation.registry import Registry
+from foundation.seeds import seed_of
 from search_space.grammar import Term
-from search_space.registry import Registry
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

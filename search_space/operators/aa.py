@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from foundation.errors import InputError
 from search_space.convolution import ConvolutionOperator, as_convolution, convolution_macs, margins
-from search_space.errors import InputError
 from search_space.operator import operator
 from search_space.state import State
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from foundation.errors import InputError
 from search_space.convolution import (
     ConvolutionOperator,
     arguments_of,
@@ -19,7 +20,6 @@ from search_space.convolution import (
     margins,
     output_size,
 )
-from search_space.errors import InputError
 from search_space.operator import hidden_units, operator
 from search_space.state import State
 

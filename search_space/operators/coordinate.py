@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.operator import Gate, operator
 from search_space.state import State
 

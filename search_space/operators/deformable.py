@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from foundation.errors import InputError
 from search_space.convolution import (
     ConvolutionOperator,
     as_convolution,
@@ -20,7 +21,6 @@ from search_space.convolution import (
     margins,
     output_size,
 )
-from search_space.errors import InputError
 from search_space.operator import operator
 from search_space.state import State
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.operator import Gate, operator
 from search_space.state import State
 

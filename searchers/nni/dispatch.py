@@ -53,7 +53,7 @@ class ProposerTuner(Tuner):
         sys.path.extend(path for path in told["path"] if path not in sys.path)
         for module in told["imports"]:
             importlib.import_module(module)
-        from search_space.config import parse
+        from foundation.config import parse
         from search_space.space import Space
         from searchers import SEARCHERS
         from searchers.blackbox import BlackBox

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search_space.errors import InputError, shown
+from foundation.errors import InputError, shown
 from search_space.genotype import Genotype
 from search_space.space import Space
 from searchers.candidates import Candidates, History, Trial, stored

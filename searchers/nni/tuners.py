@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from evaluators.seeds import seed_of
-from search_space.config import config
-from search_space.errors import InputError
+from foundation.config import config
+from foundation.errors import InputError
+from foundation.seeds import seed_of
 from search_space.genotype import Genotype
 from searchers.blackbox import BlackBox, Proposer
 from searchers.candidates import TRIES, Candidates, History, Trial, best_of

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from evaluators.job import Figures, check_weights
 from evaluators.processes import mean_over_processes
 from evaluators.recipe import cosine
-from evaluators.seeds import seed_of
 from evaluators.tasks.classification.loss import accuracy, cross_entropy
+from foundation.seeds import seed_of
 from search_space.genotype import Genotype
 from search_space.space import NONE
 from searchers import Shares

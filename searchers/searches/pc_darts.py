@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from evaluators.seeds import seed_of
+from foundation.seeds import seed_of
 from searchers.pc_darts import PcDarts
 from searchers.searches.differentiable import DifferentiableSearch
 from supernet.supernet import INITIAL_SCALE, Supernet

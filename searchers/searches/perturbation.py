@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from evaluators.seeds import seed_of
 from evaluators.tasks.classification.loss import cross_entropy
+from foundation.seeds import seed_of
 from search_space.space import NONE
 from supernet.explicit import explicit_logits
 

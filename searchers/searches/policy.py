@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from evaluators.seeds import seed_of
+from foundation.seeds import seed_of
 from search_space.genotype import Genotype
 from searchers.candidates import TRIES, Candidates, History, Trial
 from searchers.reinforce import Reinforce

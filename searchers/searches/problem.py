@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from evaluators.data import Augment, Batches, ImageSet
 from evaluators.precision import real_dtype
 from evaluators.replay import Replay, Runner, run
-from evaluators.seeds import seed_of
+from foundation.seeds import seed_of
 from search_space.genotype import Genotype
 from search_space.grammar import Term
 from search_space.space import Space

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from evaluators.data import Batches
 from evaluators.recipe import TrainConfig
-from evaluators.seeds import seed_of
 from evaluators.tasks.classification.loss import accuracy, cross_entropy
 from evaluators.tasks.classification.training import evaluate
 from evaluators.train import Training, share_buffers
+from foundation.seeds import seed_of
 from search_space.genotype import Genotype
 from searchers.candidates import Candidates, History, Trial, best_of, restored, scores, stored
 from searchers.searches.problem import Problem

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from evaluators.data import Batches
 from evaluators.recipe import TrainConfig
-from evaluators.seeds import seed_of
 from evaluators.tasks.classification.training import ClassificationTask, evaluate
 from evaluators.train import Training
+from foundation.seeds import seed_of
 from search_space.genotype import Genotype
 from searchers.candidates import History, Trial, best_of, restored, scores, stored
 from searchers.searches.problem import Problem

@@ -10,8 +10,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import nn
 
-from search_space.errors import InputError
-from search_space.registry import Registry
+from foundation.errors import InputError
+from foundation.registry import Registry
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from search_space.errors import unknown
+from foundation.errors import unknown
 from supernet.backbones import BACKBONES, fixed_width
 
 

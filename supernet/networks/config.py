@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from search_space.config import config
-from search_space.errors import InputError, unknown
+from foundation.config import config
+from foundation.errors import InputError, unknown
 from supernet.resnets import RESNETS
 
 Head = Literal["fcn", "deeplabv3"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from search_space.registry import Registry
+from foundation.registry import Registry
 from supernet.networks.config import DetectorConfig
 
 BuildDetector = Callable[[DetectorConfig, int], nn.Module]

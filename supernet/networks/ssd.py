@@ -19,7 +19,7 @@ from torchvision.models import ResNet
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from supernet.networks.config import DetectorConfig
 from supernet.networks.detectors import DETECTORS, Detector
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from supernet.backbones import build_backbone
 
 WIDTH_OF_STAGE = {"layer1": 1, "layer2": 2, "layer3": 4, "layer4": 8}

@@ -13,11 +13,12 @@ import autola
 from autola.api import changed
 from autola.configs import RetrainConfig, SearchConfig
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
-from autola.searching import Found, run_search
+from autola.search_steps import Found
+from autola.searching import run_search
 from autola.tables import Table
+from foundation.config import parse_json, to_json
+from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
-from search_space.config import parse_json, to_json
-from search_space.errors import InputError
 from search_space.grammar import Term, parse_attention
 from searchers import SEARCHERS
 from searchers.darts import Darts

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from evaluators.data.picture import open_rgb
 from evaluators.data.pictures import open_picture
 from evaluators.weight_sources import read_weights
-from search_space.errors import InputError
+from foundation.errors import InputError
 from tests.autola.conftest import Refused
 from tests.evaluators.dense import write_people, write_scenes
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from autola import drive
 from evaluators.train import Training
-from outputs import files
+from foundation import files
 from outputs.run_directory import RunDirectory
 from searchers.searches.darts import DartsSearch
 from tests.autola.conftest import everything

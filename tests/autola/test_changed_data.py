@@ -18,7 +18,7 @@ from autola.api import changed
 from autola.configs import RetrainConfig
 from autola.data_record import absolute, check_data, found_data
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
-from autola.searching import search_problem
+from autola.search_steps import search_problem
 from evaluators.data.coco import CocoData
 from evaluators.data.listing import Listing, recorded
 from evaluators.recipe import TrainConfig
@@ -29,9 +29,9 @@ from evaluators.tasks.keypoints import Keypoints
 from evaluators.tasks.segmentation import Segmentation
 from evaluators.tasks.segmentation.data import SceneData
 from evaluators.train import Training
+from foundation.config import to_json
+from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
-from search_space.config import to_json
-from search_space.errors import InputError
 from searchers.searches.darts import DartsSearch
 from searchers.searches.trained import TrainedSearch
 from tests.autola.conftest import Call, Refused

@@ -141,7 +141,7 @@ from torch import nn
 from autola import Gate, Space, SPACES, operator
 from evaluators.data import READERS
 from evaluators.data.digits import read_digits
-from search_space.config import config
+from foundation.config import config
 from searchers import searcher
 from searchers.darts import Darts
 

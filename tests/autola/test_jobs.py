@@ -11,8 +11,8 @@ import pytest
 
 import autola
 from autola import workers
+from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
-from search_space.errors import InputError
 from search_space.operator import OPERATORS
 from tests.autola.runs import RETRAIN, records
 

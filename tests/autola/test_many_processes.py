@@ -13,8 +13,8 @@ import torch
 from autola import group, speaking
 from autola.configs import DeviceConfig
 from autola.runtime import make_fabric, started_processes
+from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
-from search_space.errors import InputError
 from tests.equality import assert_equal
 from tests.evaluators.pictures import write_pictures
 

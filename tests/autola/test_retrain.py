@@ -9,8 +9,8 @@ from autola import drive
 from autola.retraining import LONGEST_NAME, member_names
 from autola.tables import Row, Table
 from evaluators.train import Training
+from foundation.config import parse_json
 from outputs.run_directory import RunDirectory
-from search_space.config import parse_json
 from search_space.grammar import Term, parse_attention
 from tests.autola.runs import RETRAIN, records, stop_at
 

@@ -28,7 +28,7 @@ KILLED = """
 import os, signal, sys
 from autola import drive
 from autola.cli import main
-from outputs import files
+from foundation import files
 from outputs.run_directory import RunDirectory
 
 where, count, often, *arguments = sys.argv[1:]

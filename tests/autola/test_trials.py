@@ -14,7 +14,7 @@ import pytest
 
 import autola
 from autola import trials
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.grammar import genotype_at
 from searchers.nni import experiment
 from searchers.nni.tuners import name_of

@@ -8,8 +8,8 @@ import pytest
 
 from autola.configs import DeviceConfig
 from benchmarks import make_table, searchers
+from foundation.errors import InputError
 from outputs.tabular import read_tabular
-from search_space.errors import InputError
 from search_space.space import SPACES
 
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from evaluators.cost import activation_bytes, latency_ms, macs, measure, params
+from foundation.config import parse_json, to_json
+from foundation.errors import InputError
 from search_space.cell import FoundEdges, found_cell
-from search_space.config import parse_json, to_json
-from search_space.errors import InputError
 from search_space.genotype import PUBLISHED
 from search_space.operator import OPERATORS, Operator
 from search_space.space import HOGA

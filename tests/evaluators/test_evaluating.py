@@ -17,7 +17,7 @@ from evaluators.tasks.classification.training import ClassificationTask
 from evaluators.tasks.coco_detection.training import DetectionTask
 from evaluators.tasks.keypoints.training import KeypointTask
 from evaluators.tasks.segmentation.training import SegmentationTask
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 MIXED = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from evaluators.job import Figures, NotFiniteError, check_weights, wide
-from evaluators.seeds import seed_of
+from foundation.seeds import seed_of
 
 CPU = torch.device("cpu")
 

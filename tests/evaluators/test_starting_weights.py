@@ -10,7 +10,7 @@ from torchvision.models import ResNet18_Weights
 
 from evaluators import starting_weights, weight_sources
 from evaluators.weight_sources import read_weights
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from supernet.attach import attach
 from supernet.backbones import build_backbone

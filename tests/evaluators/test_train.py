@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from evaluators.job import NotFiniteError
 from evaluators.train import TrainConfig, drop_paths
-from search_space.config import parse_json, to_json
-from search_space.errors import InputError
+from foundation.config import parse_json, to_json
+from foundation.errors import InputError
 from supernet.backbones import build_backbone
 from tests.equality import assert_equal
 from tests.evaluators.trainings import STEPS, advance, setting, small_splits, training

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 import torch
 
+from foundation.errors import InputError
 from outputs import checkpoint
-from search_space.errors import InputError
 
 
 class Bomb:

@@ -18,10 +18,10 @@ from matplotlib.patches import Circle, FancyBboxPatch
 from matplotlib.text import Text
 from rich.console import Console
 
+from foundation.errors import InputError
 from outputs.canvas import RADIUS
 from outputs.draw import SUFFIXES, Shares, figure, margin, save, terminal
 from outputs.kinds import kind_of
-from search_space.errors import InputError
 from search_space.genotype import PUBLISHED, Fuse, Genotype
 from search_space.operator import OPERATORS
 from search_space.space import HOGA, NONE

@@ -7,10 +7,10 @@ import pickle
 import pytest
 import torch
 
+from foundation.errors import InputError
 from outputs import run_directory, tensorboard
 from outputs.run_directory import RunDirectory, TakenError, load_weights
 from outputs.tensorboard import TensorBoardLog
-from search_space.errors import InputError
 from search_space.genotype import PUBLISHED
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import autola
+from foundation.errors import InputError
 from outputs.tabular import PUBLISHED, read_tabular, write_tabular
-from search_space.errors import InputError
 from search_space.space import HOGA_SMALL, Space
 
 SPACE = Space(name="own", primitives=("none", "skip_connect", "SE"), num_nodes=2, fuse="single")

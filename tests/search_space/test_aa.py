@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from evaluators.cost import activation_bytes
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.operator import OPERATORS
 from tests.equality import assert_equal
 from tests.modules import image, num_parameters, scrambled

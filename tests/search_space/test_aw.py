@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from search_space.operator import OPERATORS
 from tests.equality import assert_equal

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from foundation.errors import InputError
 from search_space.convolution import margins, output_size
-from search_space.errors import InputError
 from search_space.grammar import parse_attention
 from search_space.operator import OPERATORS
 from tests.equality import assert_equal

@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from search_space.operators.dynamic_convolution import DynamicConvolution
 from search_space.operators.generalized_attention import GeneralizedAttention

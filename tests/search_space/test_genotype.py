@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_space.config import parse
-from search_space.errors import InputError
+from foundation.config import parse
+from foundation.errors import InputError
 from search_space.genotype import PUBLISHED, Edge, Genotype, Node
 from search_space.grammar import parse_attention
 from search_space.space import HOGA

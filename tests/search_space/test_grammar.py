@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from foundation.errors import InputError
 from search_space.cell import Cell
-from search_space.errors import InputError
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.grammar import Term, label, parse_attention
 from search_space.operator import OPERATORS, Operator, operator

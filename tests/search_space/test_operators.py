@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.operator import OPERATORS, Gate, Operator, Place, hidden_units, read
 from search_space.space import HOGA
 from search_space.state import State

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_space.config import parse_json, to_json
-from search_space.errors import InputError
+from foundation.config import parse_json, to_json
+from foundation.errors import InputError
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.operator import OPERATORS
 from search_space.space import HOGA, NONE, SPACES, Space

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evaluators.cost_table import CostTable
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.space import Space
 from searchers import SEARCHERS
 from searchers.blackbox import BlackBox

@@ -7,7 +7,7 @@ import torch
 from lightning.fabric import Fabric
 
 from benchmarks.measure import count_calls
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.space import HOGA
 from searchers.darts import Darts
 from searchers.gdas import Gdas

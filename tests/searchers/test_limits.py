@@ -10,7 +10,7 @@ import torch
 
 from evaluators.cost import macs, params
 from evaluators.cost_table import METRICS, CostTable, Metric, cost_table
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.grammar import Term
 from search_space.space import HOGA, SPACES, Space
 from searchers.candidates import Candidates

@@ -9,7 +9,7 @@ import torch
 from torch.distributions import Dirichlet
 from torch.nn import functional as F
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.space import HOGA
 from searchers.drnas import DrNas
 from searchers.fair_darts import FairDarts

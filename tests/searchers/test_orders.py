@@ -9,7 +9,7 @@ import torch
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.operator import OPERATORS
 from search_space.space import Space
 from searchers.darts import Darts

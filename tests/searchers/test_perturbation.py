@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.space import Space
 from searchers.darts import Darts
 from searchers.perturbation import Perturbation

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from evaluators.cost_table import CostTable
-from search_space.config import parse
-from search_space.errors import InputError
+from foundation.config import parse
+from foundation.errors import InputError
 from searchers import SEARCHERS
 from searchers.limits import Limits, parse_target
 from tests.searchers.problems import small_problem

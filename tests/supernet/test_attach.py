@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from search_space.operator import OPERATORS
 from supernet.attach import CHILD, FromIdentity, attach, attached, convert_norms

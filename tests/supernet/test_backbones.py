@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from supernet.backbones import BACKBONES, CIFAR, IMAGENET, build_backbone, usual_images
 from supernet.backbones.cifar_resnet import BasicBlock, CifarResNet
 from supernet.backbones.mobilenet import MobileNet, SeparableBlock

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.measure import saved_bytes
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.space import HOGA
 from supernet.attach import attach
 from supernet.backbones import build_backbone

@@ -12,8 +12,8 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import FeaturePyramidNetwork
 
 from evaluators.cost import macs
+from foundation.errors import InputError
 from search_space.convolution import ConvolutionOperator, FromConvolution
-from search_space.errors import InputError
 from search_space.grammar import label, parse_attention
 from search_space.operator import OPERATORS, Place
 from supernet.attach import CHILD, attach

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from supernet.attach import attach, attached, convert_norms, detach
 from supernet.backbones.cifar_resnet import BasicBlock, CifarResNet
 from supernet.blocks import blocks

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import FeaturePyramidNetwork
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.operators.squeeze_excite import SqueezeExcite
 from supernet.attach import INPUT_CHILD, attach
 from supernet.sites import find_sites

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from supernet.backbones import build_backbone
 from supernet.families import FAMILIES
 from supernet.sites import Site, find_sites, named_sites

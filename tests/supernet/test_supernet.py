@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from foundation.errors import InputError
 from search_space.cell import Cell
-from search_space.errors import InputError
 from search_space.genotype import PUBLISHED, Fuse, Genotype
 from search_space.grammar import Term
 from search_space.space import HOGA, Space

@@ -10,8 +10,8 @@ from torch import nn
 from autola.configs import SearchConfig
 from autola.presets import DIGITS
 from autola.searching import run_search
-from search_space.config import parse_json, to_json
-from search_space.errors import InputError
+from foundation.config import parse_json, to_json
+from foundation.errors import InputError
 from search_space.genotype import Genotype
 from search_space.grammar import Term, genotype_at, parse_attention
 from search_space.space import HOGA, SPACES

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from evaluators.data.decode import fit
 from evaluators.data.pictures import Normalise
 from evaluators.tasks import Prediction
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -14,7 +14,7 @@ from evaluators.metrics.coco import need_coco
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.coco_detection.boxes import BoxSamples, as_list
 from evaluators.tasks.coco_detection.training import SCORE, DetectionTask
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
-from search_space.config import config
-from search_space.errors import InputError
+from foundation.config import config
+from foundation.errors import InputError
 from search_space.grammar import Term, label
 
 if TYPE_CHECKING:

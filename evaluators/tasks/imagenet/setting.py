@@ -16,7 +16,7 @@ from evaluators.precision import real_dtype
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.classification.training import SCORE, ClassificationTask
 from evaluators.tasks.imagenet import MEAN, STD, ImageNet, last_part
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from pydantic import ConfigDict, RootModel
 
 from evaluators.data.coco import CocoCategory, CocoSet, boxes_to_train
 from evaluators.data.tally import Tally
-from search_space.config import parse_json, read_text
-from search_space.errors import InputError
-from search_space.reading import DATA_BYTES
+from foundation.config import parse_json, read_text
+from foundation.errors import InputError
+from foundation.reading import DATA_BYTES
 
 NUM_KEYPOINTS = 17
 """Keypoints of a person in COCO; its evaluation knows no other number."""

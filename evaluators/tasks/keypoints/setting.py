@@ -22,8 +22,8 @@ from evaluators.tasks.keypoints.people import (
 )
 from evaluators.tasks.keypoints.person_crops import Jitter, PersonCrops, collate_crops
 from evaluators.tasks.keypoints.training import KeypointTask
-from search_space.errors import InputError
-from search_space.reading import DATA_BYTES, read_bytes
+from foundation.errors import InputError
+from foundation.reading import DATA_BYTES, read_bytes
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

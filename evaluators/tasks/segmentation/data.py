@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from search_space.config import config
-from search_space.errors import InputError, shown
+from foundation.config import config
+from foundation.errors import InputError, shown
 
 IGNORED = 255
 """What labels without a class become."""

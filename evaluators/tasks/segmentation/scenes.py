@@ -20,8 +20,8 @@ from evaluators.data.listing import Listing, digest
 from evaluators.data.picture import open_rgb
 from evaluators.data.walk import walk
 from evaluators.tasks.segmentation.data import IGNORED, SceneData
-from search_space.errors import InputError
-from search_space.reading import check_regular
+from foundation.errors import InputError
+from foundation.reading import check_regular
 
 if TYPE_CHECKING:
     from PIL import Image

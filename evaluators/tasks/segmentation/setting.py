@@ -15,7 +15,7 @@ from evaluators.recipe import TrainConfig
 from evaluators.tasks.segmentation.scene_crops import Crops, Whole, collate_scenes
 from evaluators.tasks.segmentation.scenes import Scenes, read_scenes
 from evaluators.tasks.segmentation.training import SegmentationTask, synchronise_heads
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evaluators.data.archive import Archive
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 MakeFolder = Callable[..., Path]
 Pack = Callable[..., Path]

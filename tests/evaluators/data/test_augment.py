@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluators.data import Augment, DataConfig, ImageSet
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 MakeSet = Callable[..., ImageSet]
 

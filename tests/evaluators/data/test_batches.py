@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluators.data import Augment, Batches, ImageSet
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 MakeSet = Callable[..., ImageSet]
 

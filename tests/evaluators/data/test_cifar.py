@@ -13,7 +13,7 @@ import torch
 import torchvision
 
 from evaluators.data import DataConfig, normalization, read
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 MakeFolder = Callable[..., Path]
 Pack = Callable[..., Path]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from evaluators.data.coco import CocoAnnotation, CocoData, CocoImage, boxes_to_train, read_coco
 from evaluators.data.picture import open_rgb
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 
 def annotation(id: int, image: int = 1, category: int = 7, **more: Any) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from evaluators import data
 from evaluators.data import READERS, DataConfig, read
-from search_space.config import parse_json, to_json
-from search_space.errors import InputError
+from foundation.config import parse_json, to_json
+from foundation.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from evaluators.data import DataConfig, decode, read
 from evaluators.data.archive import Archive
 from evaluators.data.decode import pixels_of
 from evaluators.data.directory import Directory
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 MakeFolder = Callable[..., Path]
 Pack = Callable[..., Path]

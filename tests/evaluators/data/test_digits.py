@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from evaluators.data import DataConfig, read
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 DIGITS = DataConfig(padding=1, flip=False)
 

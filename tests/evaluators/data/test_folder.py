@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from evaluators.data import DataConfig, ImageSet, Splits, read
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 MakeFolder = Callable[..., Path]
 Pack = Callable[..., Path]

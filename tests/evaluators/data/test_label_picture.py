@@ -13,7 +13,7 @@ from PIL import Image
 
 from evaluators.data.label_picture import read_numbers
 from evaluators.tasks.segmentation.scenes import IGNORED, SceneData, read_scenes
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 
 def write_png(path: Path, numbers: np.ndarray, bits: int, *, palette: bool = False) -> None:

@@ -21,7 +21,7 @@ from evaluators.metrics.coco import coco_metrics
 from evaluators.tasks.keypoints.mirror import mirror_partners, tell_partners
 from evaluators.tasks.keypoints.people import annotated_people, detected_people, person_category
 from evaluators.tasks.keypoints.poses import Pose, coco_results
-from search_space.errors import InputError
+from foundation.errors import InputError
 from tests.evaluators.dense import KEYPOINTS, store_people, write_people
 
 

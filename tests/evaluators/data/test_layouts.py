@@ -18,7 +18,7 @@ from evaluators.data.pictures import list_pictures
 from evaluators.data.walk import walk
 from evaluators.tasks.segmentation.data import SceneData
 from evaluators.tasks.segmentation.scenes import read_scenes
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 MakeFolder = Callable[..., Path]
 Pack = Callable[..., Path]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evaluators.data import DataConfig, memory, read
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 MakeFolder = Callable[..., Path]
 

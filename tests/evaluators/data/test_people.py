@@ -19,7 +19,7 @@ from evaluators.tasks.keypoints.people import (
     person_category,
 )
 from evaluators.tasks.keypoints.person_crops import Jitter, PersonCrops, crop_matrix, cut_out, inverse, move
-from search_space.errors import InputError
+from foundation.errors import InputError
 from tests.evaluators.dense import KEYPOINTS, person, store_people, write_people
 from tests.real_data import real_data
 

@@ -15,7 +15,7 @@ from evaluators.data.decode import pixels_of
 from evaluators.data.picture import open_rgb
 from evaluators.data.pictures import open_picture
 from evaluators.tasks.coco_detection.detections import draw
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 GREYS = np.array([[0, 1, 128, 255], [7, 90, 200, 254]], dtype=np.uint8)
 WIDE = GREYS.astype(np.uint16) * 257

@@ -10,7 +10,7 @@ from PIL import Image
 from evaluators.tasks.segmentation.data import IGNORED, SceneData
 from evaluators.tasks.segmentation.scene_crops import FILL, Crops, Whole, collate_scenes
 from evaluators.tasks.segmentation.scenes import read_scenes
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 NUM_CLASSES, VOID = 4, 11
 

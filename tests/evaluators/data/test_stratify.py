@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from evaluators.data import ImageSet, halves, hold_out
 from evaluators.data.stratify import subset
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 label_lists = st.lists(st.integers(0, 4), min_size=2, max_size=80)
 seeds = st.integers(0, 2**31)

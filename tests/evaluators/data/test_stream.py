@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from evaluators.data.stream import Stream
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 
 class Numbers:

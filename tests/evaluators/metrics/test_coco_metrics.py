@@ -17,7 +17,7 @@ from pycocotools.cocoeval import COCOeval
 
 from evaluators.data.coco import CocoData, Kind, read_coco
 from evaluators.metrics.coco import NAMES, IouType, coco_metrics
-from search_space.errors import InputError
+from foundation.errors import InputError
 from tests.real_data import real_data
 
 

@@ -21,7 +21,7 @@ from evaluators.tasks import new_network
 from evaluators.tasks.coco_detection import CocoDetection
 from evaluators.tasks.coco_detection.boxes import BoxSamples
 from evaluators.train import Training
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from supernet.networks.config import DetectorConfig
 from supernet.networks.detectors import DETECTORS

@@ -18,7 +18,7 @@ from evaluators.recipe import TrainConfig
 from evaluators.tasks.classification.loss import accuracy, cross_entropy
 from evaluators.tasks.classification.training import evaluate
 from evaluators.tasks.imagenet import MEAN, STD, ImageNet
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from tests.evaluators.pictures import write_pictures
 

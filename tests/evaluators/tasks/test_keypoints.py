@@ -18,7 +18,7 @@ from evaluators.tasks.keypoints import Keypoints
 from evaluators.tasks.keypoints.heat_maps import draw_maps, mirror_maps, to_cells
 from evaluators.tasks.keypoints.person_crops import PersonCrops
 from evaluators.tasks.keypoints.training import KeypointTask
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from supernet.attach import CHILD
 from tests.evaluators.dense import KEYPOINTS, Telling, fabric, start, store_people, tiny, write_people

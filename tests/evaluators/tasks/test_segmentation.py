@@ -19,7 +19,7 @@ from evaluators.tasks.segmentation.data import IGNORED, SceneData
 from evaluators.tasks.segmentation.prediction import palette
 from evaluators.tasks.segmentation.scene_crops import Whole
 from evaluators.tasks.segmentation.scenes import read_scenes
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from supernet.attach import CHILD
 from tests.evaluators.dense import Telling, fabric, start, tiny, write_scenes

@@ -14,7 +14,7 @@ from evaluators.tasks import TaskConfig, new_network
 from evaluators.tasks.coco_detection import CocoDetection
 from evaluators.tasks.keypoints import Keypoints
 from evaluators.tasks.segmentation import Segmentation
-from search_space.errors import InputError
+from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from supernet.attach import CHILD, attach
 from supernet.networks.config import DetectorConfig

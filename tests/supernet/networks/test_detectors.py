@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models.detection import fasterrcnn_resnet50_fpn, retinanet_resnet50_fpn
 
 from evaluators.cost import macs
-from search_space.errors import InputError
+from foundation.errors import InputError
 from supernet.attach import attach
 from supernet.networks.config import DetectorConfig
 from supernet.networks.detector_weights import fit_published

@@ -6,7 +6,7 @@ from torch import nn
 from torchvision import models
 
 from evaluators.cost import macs, params
-from search_space.errors import InputError
+from foundation.errors import InputError
 from supernet.attach import attach
 from supernet.networks.pose import STRIDE, SimpleBaseline
 from tests.equality import assert_equal

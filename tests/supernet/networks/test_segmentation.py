@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.models import segmentation
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 from supernet.attach import attach
 from supernet.networks.segmentation import build_segmentation
 from supernet.sites import find_sites

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from search_space.errors import InputError
-from search_space.reading import check_regular, read_bytes
+from foundation.errors import InputError
+from foundation.reading import check_regular, read_bytes
 
 
 def test_a_file_is_read_whole(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from search_space.errors import InputError, shown
+from foundation.errors import InputError, shown
 
 RECORD_BYTES = 1 << 26
 """Most that a record is read of: far above any genotype, config or table of figures."""

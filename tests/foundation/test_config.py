@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_space.config import config, parse, parse_json, parse_text, read_text, to_json
-from search_space.errors import MOST_NAMED, MOST_SHOWN, InputError, unknown
+from foundation.config import config, parse, parse_json, parse_text, read_text, to_json
+from foundation.errors import MOST_NAMED, MOST_SHOWN, InputError, unknown
 
 
 @config

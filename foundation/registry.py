@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from search_space.errors import InputError, unknown
+from foundation.errors import InputError, unknown
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)

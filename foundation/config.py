@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform, overload
 
-from search_space.errors import InputError, shown
-from search_space.reading import RECORD_BYTES, read_bytes
+from foundation.errors import InputError, shown
+from foundation.reading import RECORD_BYTES, read_bytes
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from search_space.errors import InputError
+from foundation.errors import InputError
+from foundation.registry import Registry
 from search_space.operator import OPERATORS, Gate, operator
-from search_space.registry import Registry
 
 
 def test_keeps_what_is_registered() -> None:
@@ -47,7 +47,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "menu"
     folder.mkdir()
     (folder / "__init__.py").write_text(
-        "from search_space.registry import Registry\nDISHES = Registry('dish', 'menu')\n"
+        "from foundation.registry import Registry\nDISHES = Registry('dish', 'menu')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     for name in [name for name in sys.modules if name.partition(".")[0] == "menu"]:

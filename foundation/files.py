@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from search_space.errors import InputError
+from foundation.errors import InputError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from outputs.files import write_atomically, write_text
-from search_space.errors import InputError
+from foundation.errors import InputError
+from foundation.files import write_atomically, write_text
 
 
 def test_a_file_is_written_with_the_usual_rights_and_nothing_else(tmp_path):
