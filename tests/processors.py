@@ -8,6 +8,7 @@ does another number of threads. `make test-processors`, or with pytest's own arg
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -23,12 +24,26 @@ KINDS = {
 
 
 def numeric_tests() -> list[str]:
-    """Files of the tests that use the one rule of equality."""
+    """Tests that use the one rule of equality, themselves or through functions of their file."""
     return sorted(
-        str(path.relative_to(ROOT))
+        f"{path.relative_to(ROOT)}::{name}"
         for path in (ROOT / "tests").rglob("test_*.py")
-        if "from tests.equality import" in path.read_text(encoding="utf-8")
+        for name in _comparing(ast.parse(path.read_text(encoding="utf-8")))
+        if name.startswith("test_")
     )
+
+
+def _comparing(module: ast.Module) -> set[str]:
+    """Functions of a module that call `assert_equal`, or one of the module's functions that does."""
+    calls = {
+        function.name: {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+        for function in module.body
+        if isinstance(function, ast.FunctionDef)
+    }
+    found = {"assert_equal"}
+    while more := {name for name, used in calls.items() if used & found} - found:
+        found |= more
+    return found
 
 
 def has(kind: str) -> bool:
