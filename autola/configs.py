@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
@@ -96,8 +96,10 @@ class DeviceConfig:
 class ExperimentConfig:
     """How an experiment runs its trials, under `--engine nni`."""
 
-    concurrency: int = 1
-    """Trials at a time."""
+    old_names: ClassVar[Mapping[str, str]] = {"concurrency": "jobs"}
+
+    jobs: int = 1
+    """Trials side by side, each in a process of its own."""
     portal_port: int = 8080
     """Port of NNI's web portal, which whoever reaches this machine can open; the next one has to be free too
     for services on other machines."""
@@ -108,8 +110,8 @@ class ExperimentConfig:
     out."""
 
     def __post_init__(self) -> None:
-        if self.concurrency < 1:
-            raise InputError(f"concurrency={self.concurrency} is not positive")
+        if self.jobs < 1:
+            raise InputError(f"jobs={self.jobs} is not positive")
         if not self.trial_minutes > 0:
             raise InputError(f"trial_minutes={self.trial_minutes} is not positive")
 
@@ -165,6 +167,10 @@ class SearchConfig(DeviceConfig):
             raise InputError(f"a target is given twice: {' '.join(self.target)}")
         if not self.target_weight >= 0:
             raise InputError(f"target_weight={self.target_weight} is negative")
+        if self.engine == "process" and self.experiment != ExperimentConfig():
+            usual = ExperimentConfig()
+            names = [name for name in vars(usual) if getattr(self.experiment, name) != getattr(usual, name)]
+            raise InputError(f"{', '.join(names)}: only --engine nni runs trials side by side")
         if self.cuda_graph and self.recompute:
             raise InputError(
                 "blocks that are computed again cannot be recorded; choose cuda_graph or recompute"
@@ -207,9 +213,6 @@ class RetrainConfig(DeviceConfig):
     """What is compared; genotypes are stored in full."""
     seeds: tuple[int, ...] = (0,)
     """Each attention is trained once with every seed."""
-    machines: Annotated[int, tyro.conf.arg(aliases=["--num-nodes"])] = 1
-    """Machines, where autola is started on each by hand; torchrun and Slurm say it themselves. The others'
-    name for it, --num-nodes, is taken as well."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

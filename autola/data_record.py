@@ -60,26 +60,25 @@ def found_data(config: C, run: RunDirectory, root: str | None) -> C:
     Raises:
         InputError: If there is nothing, or the run reads no folder.
     """
-    holder = config.data if isinstance(config, SearchConfig) else config.task
-    inner: Any = getattr(holder, "data", None)
-    nested = hasattr(inner, _ROOT)
-    known = getattr(inner if nested else holder, _ROOT, None)
+    data: Any = config.data if isinstance(config, SearchConfig) else getattr(config.task, "data", None)
+    known = getattr(data, _ROOT, None)
     if root is not None and known is None:
         raise InputError(f"{run.path} reads no folder of data, so none can have moved; leave out the root")
     if known is None:
         return config
     place = Path(known if root is None else root).expanduser()
-    if not place.exists() and not getattr(inner if nested else holder, "download", False):
-        option = "--data.root" if nested or isinstance(config, SearchConfig) else "--root"
+    if not place.exists() and not getattr(data, "download", False):
         raise InputError(
             f"no data at {place}, which {run.path} goes on with; "
-            f"if the folder moved, say where it is: --resume {run.path} {option} FOLDER"
+            f"if the folder moved, say where it is: --resume {run.path} --data.root FOLDER"
         )
     if root is None:
         return config
-    changed = {_ROOT: str(place.absolute())}
-    holder = replace(holder, data=replace(inner, **changed)) if nested else replace(holder, **changed)
-    return replace(config, data=holder) if isinstance(config, SearchConfig) else replace(config, task=holder)
+    moved = replace(data, root=str(place.absolute()))
+    if isinstance(config, SearchConfig):
+        return replace(config, data=moved)
+    task: Any = config.task
+    return replace(config, task=replace(task, data=moved))
 
 
 def check_data(

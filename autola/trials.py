@@ -83,7 +83,7 @@ def _checked(config: SearchConfig) -> BlackBox:
     if len(config.target) > 1:
         raise InputError("--engine nni takes one --target; join limits that hold together by commas")
     if config.devices > 1:
-        raise InputError("--engine nni runs every trial on one device; use --concurrency")
+        raise InputError("--engine nni runs every trial on one device; use --jobs")
     modules_of(config, IMPORTED)  # refuses what no trial could import
     wait_for_port(config.experiment.portal_port)
     _service(config.experiment.training_service)
@@ -132,7 +132,7 @@ def _run(
         command=_command(modules, remote=options.training_service is not None),
         code=code,
         folder=run.path / NNI,
-        concurrency=options.concurrency,
+        concurrency=options.jobs,
         port=options.portal_port,
         trial_seconds=max(1, round(60 * options.trial_minutes)),
         service=_service(options.training_service),

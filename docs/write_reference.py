@@ -29,6 +29,12 @@ underscores, nested ones as dicts: `--train.weight-decay 1e-4` is `train={"weigh
 """
 
 
+SIDE_BY_SIDE = """\
+Every option and argument with the commands that take it. An option has one meaning, whichever command it is
+given to; where not all of a command's searchers or tasks take it, they are named.
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """One option of a command line."""
@@ -75,12 +81,73 @@ def reference() -> str:
                 parts.append(f"With `--task {name}`. {_summary(kind)}\n")
                 used = {key: preset.task for key, preset in presets.items() if type(preset.task) is kind}
                 parts.append(_preset_table(kind, used))
+    parts.append(f"## Options side by side\n\n{SIDE_BY_SIDE}\n")
+    parts.append(_side_by_side(places()))
     parts.append("## Names\n\nWhat `autola list` prints; a name of your own joins them by `--import`.\n")
     listing = importlib.import_module("autola.commands.list").everything()
     for kind, names in listing.items():
         parts.append(f"### {kind.replace('_', ' ').capitalize()}\n")
         parts.append(_table(("name", "what"), [(f"`{name}`", text) for name, text in names.items()]))
     return "\n".join(parts).rstrip() + "\n"
+
+
+Places = dict[str, dict[str, dict[str, Option]]]
+"""Option to command to searcher or task ("" for all of them) to what it is there."""
+
+
+def places() -> Places:
+    """Where every option stands."""
+    from autola.cli import COMMANDS
+    from autola.configs import RetrainConfig, SearchConfig
+    from evaluators.tasks import TASKS
+    from searchers import SEARCHERS
+
+    found = Places()
+
+    def add(command: str, who: str, kind: type, name: str, option: Option) -> None:
+        group, dot, last = name.partition(".")
+        name = _dashed(last if dot and group in _flat(kind) else name)
+        found.setdefault(f"--{name}", {}).setdefault(command, {})[who] = option
+
+    for command in COMMANDS:
+        arguments = importlib.import_module(f"autola.commands.{command}").Arguments
+        positional = _positional(arguments)
+        for option in options_of_command(arguments):
+            if option.name in positional:
+                found.setdefault(option.name.upper(), {}).setdefault(command, {})[""] = option
+            else:
+                add(command, "", arguments, option.name, option)
+    for option in options(SearchConfig):
+        if option.name != "searcher":
+            add("search", "", SearchConfig, option.name, option)
+    for name, kind in SEARCHERS.items():
+        for option in options(kind):
+            add("search", name, kind, f"searcher.{option.name}", option)
+    for option in options(RetrainConfig):
+        if option.name not in ("task", "attentions"):
+            add("retrain", "", RetrainConfig, option.name, option)
+    for name, kind in TASKS.items():
+        for option in options(kind):
+            add("retrain", name, kind, option.name, option)
+    return found
+
+
+def _side_by_side(found: Places) -> str:
+    from autola.cli import COMMANDS
+    from evaluators.tasks import TASKS
+    from searchers import SEARCHERS
+
+    everyone = {"search": set(SEARCHERS), "retrain": set(TASKS)}
+
+    def cell(command: str, whose: Mapping[str, Option]) -> str:
+        all_of_them = "" in whose or set(whose) == everyone.get(command)
+        return "yes" if whose and all_of_them else ", ".join(sorted(whose))
+
+    rows = [
+        (f"`{name}`", *(cell(command, where.get(command, {})) for command in COMMANDS))
+        for name, where in sorted(found.items())
+    ]
+    return _table(("option", *COMMANDS), rows)
 
 
 def options(kind: type, prefix: str = "") -> Iterator[Option]:

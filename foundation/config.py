@@ -5,7 +5,7 @@ Pydantic is imported when the first value is read or written: whoever asks for h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,13 +29,40 @@ def config(cls: type[T]) -> type[T]: ...
 def config(*, frozen: bool = True) -> Callable[[type[T]], type[T]]: ...
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def config(cls: type[T] | None = None, *, frozen: bool = True) -> Any:
-    """Makes a class a config: a frozen, keyword-only dataclass that refuses unknown JSON keys."""
+    """Makes a class a config: a frozen, keyword-only dataclass that refuses unknown JSON keys.
+
+    A class whose `old_names` map keys of earlier versions to today's (`{"root": "data.root"}`) reads both.
+    """
 
     def decorate(cls: type[T]) -> type[T]:
         cls.__pydantic_config__ = dict(PYDANTIC)  # type: ignore[attr-defined]
+        if "old_names" in cls.__dict__:
+            cls.__get_pydantic_core_schema__ = classmethod(_schema_of_both)  # type: ignore[attr-defined]
         return dataclass(frozen=frozen, kw_only=True)(cls)
 
     return decorate if cls is None else decorate(cls)
+
+
+def _schema_of_both(cls: Any, source: Any, handler: Callable[[Any], Any]) -> Any:
+    """What pydantic asks a class with `old_names` for."""
+    from pydantic_core import core_schema
+
+    def renamed(value: object) -> object:
+        return _renamed(value, cls.old_names) if isinstance(value, dict) else value
+
+    return core_schema.no_info_before_validator_function(renamed, handler(source))
+
+
+def _renamed(keys: dict[str, Any], old_names: Mapping[str, str]) -> dict[str, Any]:
+    """Keys with the values of earlier versions' ones where they belong now."""
+    keys = dict(keys)
+    for old in keys.keys() & old_names.keys():
+        *groups, name = old_names[old].split(".")
+        value, holder = keys.pop(old), keys
+        for group in groups:
+            holder[group] = holder = {**holder.get(group, {})}
+        holder[name] = value
+    return keys
 
 
 def parse(kind: type[T], value: object, where: str) -> T:

@@ -20,6 +20,10 @@ class InputError(ValueError):
     """
 
 
+class NoSpaceError(InputError):
+    """A disk or quota is full."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """An error for a name that nobody knows, with the closest known names, or else the known ones."""
     known = sorted(set(known))

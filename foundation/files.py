@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from foundation.errors import InputError
+from foundation.errors import NoSpaceError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -20,7 +20,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         write: Writes the content to the path that it is given.
 
     Raises:
-        InputError: If the disk is full or the folder cannot be written; nothing is left behind.
+        NoSpaceError: If the disk is full; nothing is left behind.
     """
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
@@ -64,9 +64,9 @@ def out_of_space(error: BaseException) -> bool:
     return False
 
 
-def no_space(path: Path) -> InputError:
+def no_space(path: Path) -> NoSpaceError:
     """The error for a full disk."""
-    return InputError(
+    return NoSpaceError(
         f"no space left on the disk for {path}; what was complete is kept: "
         "free some space and --resume the run"
     )

@@ -19,6 +19,7 @@ from autola import arguments
 from autola.cli import COMMANDS
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from docs.write_operators import LAWS, Law, evaluate, measured
+from docs.write_reference import places
 from evaluators.tasks.classification import Classification
 from search_space.grammar import parse_attention
 
@@ -143,6 +144,12 @@ def test_written_pages_are_up_to_date(name: str) -> None:
     )
     page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     assert page == written.stdout, "make docs"
+
+
+def test_an_option_is_of_one_kind_wherever_it_stands() -> None:
+    for name, where in places().items():
+        kinds = {option.kind.split()[0] for whose in where.values() for option in whose.values()}
+        assert len(kinds) == 1, f"{name} is {' here and '.join(sorted(kinds))} there"
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)

@@ -36,8 +36,8 @@ class Arguments:
     latency: bool = True
     """Whether to measure latency and activation memory, on the CPU; --no-latency only counts."""
     json: bool = False
-    """Print one JSON object: params, macs, activation_bytes, latency_ms; a list of them under "costs" for
-    several attentions."""
+    """Print one JSON object and nothing else: params, macs, activation_bytes, latency_ms; under "costs" a
+    list of them for several attentions."""
 
 
 COLUMNS = {

@@ -29,7 +29,7 @@ class Arguments:
     out: Path | None = None
     """New folder for the pictures; ./predictions if left out, none with --json."""
     json: bool = False
-    """Print one JSON list: image, found, and picture where it was drawn."""
+    """Print one JSON list and nothing else: image, found, and picture where it was drawn."""
 
 
 def run(arguments: list[str]) -> None:

@@ -51,8 +51,8 @@ class Arguments:
     two runs, OUT-paper and OUT-modern, and one table."""
     resume: tuple[Path, ...] = ()
     """Run folder of a retraining that was stopped, to go on with, or several for one table; no other option
-    than --devices and --jobs goes with it, and --data.root (--root for imagenet): the folder of its data,
-    where that moved."""
+    than --devices and --jobs goes with it, and --data.root, the folder of its data where that
+    moved."""
     config: Annotated[RetrainConfig, tyro.conf.arg(name="")]
     """Settings."""
 
@@ -63,8 +63,7 @@ def run(arguments: list[str]) -> None:
     preset = preset or (TASKS[task].preset if task else DEFAULT)
     root = None
     if option(arguments, "resume"):  # the option of the run's task, which is not known yet
-        root = option(arguments, "data.root") or option(arguments, "root")
-        arguments = without(without(arguments, "data.root"), "root")
+        root, arguments = option(arguments, "data.root"), without(arguments, "data.root")
     read = {
         recipe: _read(arguments, preset, RETRAIN_PRESETS[name], task)
         for recipe, name in _recipes(preset, option(arguments, "recipe")).items()

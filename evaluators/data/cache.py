@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from evaluators.data.image_set import ImageSet
-from foundation.errors import InputError
+from foundation.errors import NoSpaceError
 from foundation.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,9 @@ def cached(key: str, build: Callable[[], ImageSet]) -> ImageSet:
         images = build()
         try:
             _store(path, images)
-        except (OSError, SafetensorError, InputError) as error:
+        except NoSpaceError:
+            log.warning("decoded images are not kept: no space left on the disk for %s", path)
+        except (OSError, SafetensorError) as error:
             log.warning("decoded images are not kept: cannot write %s (%s)", path, error)
         return images
     finally:

@@ -24,7 +24,7 @@ from evaluators.data.listing import Listing, recorded
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import TaskConfig
 from evaluators.tasks.coco_detection import CocoDetection
-from evaluators.tasks.imagenet import ImageNet
+from evaluators.tasks.imagenet import ImageNet, ImageNetData
 from evaluators.tasks.keypoints import Keypoints
 from evaluators.tasks.segmentation import Segmentation
 from evaluators.tasks.segmentation.data import SceneData
@@ -242,7 +242,7 @@ def many(root: Path) -> tuple[TaskConfig, Change, str]:
         for part in ("train", "val"):
             (root / part / name).rename(root / part / "other")
 
-    return ImageNet(root=str(root)), change, f"images of class {name} in train: 0 now"
+    return ImageNet(data=ImageNetData(root=str(root))), change, f"images of class {name} in train: 0 now"
 
 
 @pytest.mark.parametrize("make", [boxes, fewer_pictures, poses, scenes, many])
@@ -284,12 +284,12 @@ def test_a_listing_is_compared_part_by_part(tmp_path: Path) -> None:
 
 def test_files_are_named_from_the_top(own_folder: Path) -> None:
     config = RETRAIN_PRESETS["imagenet"]
-    task = changed(config, {"root": "pictures", "weights": "IMAGENET1K_V2"}).task
-    assert absolute(task).root == str(own_folder / "pictures")
+    task = changed(config, {"data": {"root": "pictures"}, "weights": "IMAGENET1K_V2"}).task
+    assert absolute(task).data.root == str(own_folder / "pictures")
     assert absolute(task).weights == "IMAGENET1K_V2"
     Path("start.pth").touch()
-    task = changed(config, {"root": "/data", "weights": "start.pth"}).task
-    assert (absolute(task).root, absolute(task).weights) == ("/data", str(own_folder / "start.pth"))
+    task = changed(config, {"data": {"root": "/data"}, "weights": "start.pth"}).task
+    assert (absolute(task).data.root, absolute(task).weights) == ("/data", str(own_folder / "start.pth"))
 
 
 def test_a_front_is_held_to_its_data(call: Call, refused: Refused, photos: Path) -> None:
@@ -324,12 +324,12 @@ def test_pictures_read_one_by_one_move_by_their_own_option(
     call: Call, refused: Refused, own_folder: Path
 ) -> None:
     write_pictures(own_folder / "many")
-    line = "retrain none --preset imagenet --smoke --root many --train.batch-size 4 --out run"
+    line = "retrain none --preset imagenet --smoke --data.root many --train.batch-size 4 --out run"
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, Training, 1, KeyboardInterrupt())
         assert call(line).code == 130
     (own_folder / "many").rename("moved")
-    assert "--resume run --root FOLDER" in refused("retrain --resume run")
+    assert "--resume run --data.root FOLDER" in refused("retrain --resume run")
     (own_folder / "moved/train/a/0.jpg").rename("moved/train/b/9.jpg")
-    told = refused("retrain --resume run --root moved")
+    told = refused("retrain --resume run --data.root moved")
     assert "images of class a in train: 3 now, 4 when this run began" in told

@@ -10,7 +10,7 @@ from outputs.run_directory import RunDirectory
 from tests.autola.conftest import everything
 from tests.evaluators.pictures import write_pictures
 
-SMOKE = "--preset imagenet --smoke --root pictures --image-size 24 --resize 28 --train.batch-size 4"
+SMOKE = "--preset imagenet --smoke --data.root pictures --image-size 24 --resize 28 --train.batch-size 4"
 
 
 @pytest.fixture
@@ -28,14 +28,16 @@ def tiny(monkeypatch):
     from dataclasses import replace
 
     monkeypatch.setattr(
-        ImageNet, "smoke", lambda self: replace(task(self), image_size=16, resize=18, limit=4)
+        ImageNet,
+        "smoke",
+        lambda self: replace(task(self), image_size=16, resize=18, data=replace(self.data, limit=4)),
     )
     monkeypatch.setattr(TrainConfig, "smoke", lambda self: replace(train(self), epochs=1, milestones=(1,)))
 
 
 @pytest.mark.usefixtures("tiny")
 def test_both_recipes_end_in_one_table(call, pictures, own_folder):
-    told = call("retrain none --preset imagenet --recipe both --smoke --root pictures --out run")
+    told = call("retrain none --preset imagenet --recipe both --smoke --data.root pictures --out run")
     assert told.code == 0, told.err
     assert "recipe" in told.out
     rows = [line.split()[0] for line in told.out.splitlines()]
@@ -54,8 +56,8 @@ def test_both_recipes_end_in_one_table(call, pictures, own_folder):
 
 @pytest.mark.usefixtures("tiny")
 def test_a_training_starts_from_another(call, pictures, own_folder):
-    assert call("retrain none --preset imagenet --smoke --root pictures --out first").code == 0
-    words = "retrain se --preset imagenet --smoke --root pictures --weights first/none-seed0 --identity"
+    assert call("retrain none --preset imagenet --smoke --data.root pictures --out first").code == 0
+    words = "retrain se --preset imagenet --smoke --data.root pictures --weights first/none-seed0 --identity"
     told = call(words, "--train.learning-rate 1e-12 --train.momentum 0 --out second")
     assert told.code == 0, told.err
     assert "starts from 122 tensors of first/none-seed0; the attention is new" in told.err
@@ -66,15 +68,15 @@ def test_a_training_starts_from_another(call, pictures, own_folder):
     assert all(torch.allclose(first[key], second[key], atol=1e-6) for key in learnt)
 
 
-ROOT = "--root pictures"
+ROOT = "--data.root pictures"
 
 
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        ("", "--root is missing"),
-        ("--root nowhere", "no folder at nowhere"),
-        ("--root pictures/train", "has no folder train"),
+        ("", "--data.root is missing"),
+        ("--data.root nowhere", "no folder at nowhere"),
+        ("--data.root pictures/train", "has no folder train"),
         (f"{ROOT} --weights nowhere.pth", "no weights at nowhere.pth"),
         (f"{ROOT} --weights IMAGENET1K_V2", "did you mean IMAGENET1K_V1"),
         (f"{ROOT} --weights other.pth", "do not fit the network"),
@@ -97,7 +99,7 @@ def test_a_preset_without_a_modern_recipe_is_named(refused):
 def test_two_recipes_start_together_or_not_at_all(call, own_folder, pictures):
     (own_folder / "run-modern").mkdir()
     before = everything(own_folder)
-    command = "retrain none --preset imagenet --recipe both --smoke --root pictures --out run"
+    command = "retrain none --preset imagenet --recipe both --smoke --data.root pictures --out run"
     told = call(command)
     assert told.code == 2
     assert "run-modern exists already" in told.err

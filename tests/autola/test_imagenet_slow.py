@@ -10,6 +10,7 @@ import pytest
 
 import autola
 from evaluators.data.pictures import list_pictures
+from evaluators.tasks.imagenet import ImageNetData
 from tests.autola.runs import records
 from tests.autola.test_slow import KILLED, start
 
@@ -52,7 +53,7 @@ def test_a_handful_of_pictures_is_learnt_by_heart(handful, own_folder):
         *("none", "se", "hoga"),
         preset="imagenet",
         out="run",
-        root=str(handful),
+        data=ImageNetData(root=str(handful)),
         backbone="resnet18",
         image_size=64,
         resize=72,
@@ -73,7 +74,7 @@ def test_a_handful_of_pictures_is_learnt_by_heart(handful, own_folder):
 
 COMMAND = (
     "retrain none se --preset imagenet --backbone resnet18 --image-size 32 --resize 36 "
-    "--workers 1 --limit 24 --mixup 0.2 --train.ema 0.9 --train.epochs 3 --train.batch-size 8 "
+    "--workers 1 --data.limit 24 --mixup 0.2 --train.ema 0.9 --train.epochs 3 --train.batch-size 8 "
     "--threads 1 --device cpu"
 )
 
@@ -82,7 +83,7 @@ COMMAND = (
 def whole(pictures, tmp_path_factory):
     """A retraining that was never stopped."""
     folder = tmp_path_factory.mktemp("whole")
-    told = start(f"{COMMAND} --root {pictures} --out run", folder)
+    told = start(f"{COMMAND} --data.root {pictures} --out run", folder)
     assert told.returncode == 0, told.stderr
     return folder / "run"
 
@@ -92,7 +93,7 @@ def whole(pictures, tmp_path_factory):
 def test_a_training_that_is_killed_goes_on_to_the_same_end(pictures, whole, own_folder, where, most, often):
     count = random.Random(f"{where} {often}").randint(5, most)
     program = ("-c", KILLED, where, str(count), often)
-    told = start(f"{COMMAND} --root {pictures} --out run", own_folder, program=program)
+    told = start(f"{COMMAND} --data.root {pictures} --out run", own_folder, program=program)
     assert told.returncode == -9, told.stderr
     again = start("retrain --resume run", own_folder)
     assert again.returncode == 0, again.stderr

@@ -24,7 +24,7 @@ TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "autol
 EXACT = "--device cpu --precision 64-true --train.norm frozen --train.epochs 3 --seeds 0 --threads 1"
 DIGITS = f"retrain none se --data.limit 100 --width 8 --data.padding 0 --train.batch-size 10 {EXACT}"
 PICTURES = (
-    "retrain none se --preset imagenet --root pictures --backbone resnet18 --image-size 24 "
+    "retrain none se --preset imagenet --data.root pictures --backbone resnet18 --image-size 24 "
     f"--resize 28 --no-augment --workers 0 --train.batch-size 4 --train.schedule cosine "
     f"--train.learning-rate 0.01 {EXACT}"
 )

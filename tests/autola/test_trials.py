@@ -224,7 +224,7 @@ def test_what_a_module_registered_is_imported_by_every_trial(own_operator, monke
         ("", "darts is no black-box searcher, so --engine nni cannot run it; choose for example random"),
         ("--searcher evolution --searcher.shared", "add --searcher.no-shared"),
         ("--searcher random --portal-port 80", "portal port 80 is not in 1024 ... 65534"),
-        ("--searcher random --concurrency 0", "concurrency=0 is not positive"),
+        ("--searcher random --jobs 0", "jobs=0 is not positive"),
         ("--searcher random --trial-minutes 0", "trial_minutes=0.0 is not positive"),
         ("--searcher random --target macs<=2x macs<=3x", "takes one --target"),
         ("--searcher nni:tpee", "unknown searcher 'nni:tpee'; did you mean nni:tpe?"),
@@ -260,7 +260,7 @@ leaks = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarn
 def test_a_trial_that_crashes_or_hangs_is_recorded_and_the_experiment_goes_on(call, own_folder):
     (own_folder / "moody.py").write_text(MOODY)
     told = call(
-        f"{SEARCH} --import moody --searcher evolution --trials 4 --concurrency 4 --trial-minutes 3",
+        f"{SEARCH} --import moody --searcher evolution --trials 4 --jobs 4 --trial-minutes 3",
         f"--portal-port {free_port()} --out run",
     )
     assert told.code == 0, told

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 from hypothesis import given
@@ -54,6 +56,31 @@ def test_json_round_trips(value: Outer) -> None:
     assert text.endswith("}\n")
     assert parse_json(Outer, text, "here") == value
     assert to_json(parse_json(Outer, text, "here")) == text
+
+
+@config
+class Moved:
+    """What an earlier version wrote as `pace` and `kind`."""
+
+    old_names: ClassVar[Mapping[str, str]] = {"pace": "inner.rate", "kind": "inner.kind", "many": "steps"}
+
+    steps: int = 1
+    inner: Inner = Inner()
+
+
+def test_old_names_are_read_and_never_written() -> None:
+    new = Moved(steps=3, inner=Inner(rate=0.5, kind="b"))
+    for keys in (
+        {"pace": 0.5, "kind": "b", "many": 3},
+        {"many": 3, "kind": "b", "inner": {"rate": 0.5}},
+        {"steps": 3, "inner": {"rate": 0.5, "kind": "b"}},
+    ):
+        before = json.dumps(keys)
+        assert parse(Moved, keys, "here") == parse_json(Moved, before, "here") == new
+        assert json.dumps(keys) == before
+    assert json.loads(to_json(new)) == {"steps": 3, "inner": {"rate": 0.5, "kind": "b"}}
+    with pytest.raises(InputError, match="here: speed: unknown key"):
+        parse(Moved, {"speed": 1}, "here")
 
 
 def test_infinity_survives_its_json() -> None:

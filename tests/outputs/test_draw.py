@@ -125,8 +125,8 @@ def test_a_failed_drawing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytes
     path = save(PUBLISHED, tmp_path / "cell.svg")
     before = path.read_bytes()
 
-    def fail(self: Figure, file: io.BufferedWriter, **options: object) -> None:
-        file.write(b"half")
+    def fail(self: Figure, file: Path, **options: object) -> None:
+        file.write_bytes(b"half")
         raise OSError("no space left")
 
     monkeypatch.setattr(Figure, "savefig", fail)

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from evaluators.tasks.imagenet.setting import ImageNetSetting
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and standard deviation of ImageNet's channels, as torchvision's and the CBAM authors' scripts
-have
-them."""
+"""Mean and standard deviation of ImageNet's channels, as in the scripts of torchvision and of CBAM's
+authors."""
 
 MEAN_COLOUR = (124, 116, 104)
 """What an erased part becomes: nearly 0 once normalised."""
@@ -32,15 +31,30 @@ SMOKE = 200
 """Pictures of each part in a first look."""
 
 
+@config
+class ImageNetData:
+    """Where the pictures lie, and how many of them are used."""
+
+    root: str | None = None
+    """Folder that holds train and val; of test and val, if both are there, val is for validation."""
+    limit: int | None = None
+    """Use at most so many pictures of each part, evenly from first to last; none: all."""
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"limit={self.limit} is not positive")
+
+
 @task("imagenet")
 @config
 class ImageNet(TaskConfig):
     """Classification of pictures read from the disk as ImageNet is: train/ and val/, a folder a class."""
 
     preset: ClassVar[str] = "imagenet"
+    old_names: ClassVar[Mapping[str, str]] = {"root": "data.root", "limit": "data.limit"}
 
-    root: str | None = None
-    """Folder that holds train and val; of test and val, if both are there, val is for validation."""
+    data: ImageNetData = ImageNetData()
+    """The pictures."""
     backbone: str = "resnet50"
     """The network that attention is attached to; `autola list` names them."""
     image_size: int = 224
@@ -61,11 +75,9 @@ class ImageNet(TaskConfig):
     """Alpha of pasting parts of others into pictures (arXiv:1905.04899); 0 for none."""
     workers: int = 8
     """Processes that read pictures, for each device; 0 to read in the training process."""
-    limit: int | None = None
-    """Use at most so many pictures of each part, evenly from first to last; none: all."""
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "resize", "train_size", "limit"):
+        for name in ("image_size", "resize", "train_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}={value} is not positive")
@@ -123,9 +135,10 @@ class ImageNet(TaskConfig):
     def examples(self, number: int) -> list[Image]:
         from evaluators.data.pictures import list_pictures, open_picture
 
-        if self.root is None or not Path(self.root).is_dir() or not last_part(Path(self.root)).is_dir():
+        root = Path(self.data.root) if self.data.root is not None else None
+        if root is None or not root.is_dir() or not last_part(root).is_dir():
             return []
-        return [open_picture(file) for file in list_pictures(last_part(Path(self.root))).spread(number).files]
+        return [open_picture(file) for file in list_pictures(last_part(root)).spread(number).files]
 
     def _prepared(self, data: Mapping[str, Any], picture: Image, network: nn.Module) -> Tensor:
         from evaluators.data.pictures import Normalise
@@ -169,7 +182,7 @@ class ImageNet(TaskConfig):
         return v2.RandomChoice(ways) if ways else None
 
     def subject(self) -> str:
-        return Path(self.root).resolve().name if self.root else self.name
+        return Path(self.data.root).resolve().name if self.data.root else self.name
 
     def summary(self) -> str:
         return f"{self.name}, {self.backbone}"
@@ -182,7 +195,7 @@ class ImageNet(TaskConfig):
             resize=72,
             train_size=None,
             workers=0,
-            limit=min(self.limit or SMOKE, SMOKE),
+            data=replace(self.data, limit=min(self.data.limit or SMOKE, SMOKE)),
         )
 
 

@@ -15,7 +15,7 @@ from evaluators.data.stream import Stream
 from evaluators.precision import real_dtype
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.classification.training import SCORE, ClassificationTask
-from evaluators.tasks.imagenet import MEAN, STD, ImageNet, last_part
+from evaluators.tasks.imagenet import MEAN, STD, ImageNet, ImageNetData, last_part
 from foundation.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class ImageNetSetting:
     def __init__(self, config: ImageNet, train: TrainConfig, fabric: Fabric) -> None:
         self.config, self.recipe, self.fabric = config, train, fabric
         self.input_shape: tuple[int, int, int] = (3, config.image_size, config.image_size)
-        root = _root(config)
+        root = _root(config.data)
         parts = find_parts(root)
         self.train = list_pictures(parts["train"])
         self.validation: PictureList | None = None
@@ -53,9 +53,10 @@ class ImageNetSetting:
         elif self.validation is None:
             rest, held = held_out(self.train.labels, len(self.train.classes), train.validation_fraction)
             self.train, self.validation = self.train.select(rest), self.train.select(held)
-        if config.limit is not None:
-            self.train, self.test = self.train.spread(config.limit), self.test.spread(config.limit)
-            self.validation = self.validation.spread(config.limit) if self.validation else None
+        if config.data.limit is not None:
+            most = config.data.limit
+            self.train, self.test = self.train.spread(most), self.test.spread(most)
+            self.validation = self.validation.spread(most) if self.validation else None
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -93,15 +94,17 @@ class ImageNetSetting:
         return PictureBatches(stream, self.fabric.device, MEAN, STD, real_dtype(self.fabric))
 
 
-def _root(config: ImageNet) -> Path:
+def _root(data: ImageNetData) -> Path:
     """The folder with the parts.
 
     Raises:
         InputError: If it is not given, not there, or lacks a part.
     """
-    if config.root is None:
-        raise InputError("--root is missing: the folder that holds train and val, a folder a class in each")
-    root = Path(config.root)
+    if data.root is None:
+        raise InputError(
+            "--data.root is missing: the folder that holds train and val, a folder a class in each"
+        )
+    root = Path(data.root)
     if not root.is_dir():
         raise InputError(f"no folder at {root}")
     parts = find_parts(root)

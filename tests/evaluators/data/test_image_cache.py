@@ -118,7 +118,7 @@ def test_a_full_disk_leaves_nothing_behind(
 
     monkeypatch.setattr(cache, "save_file", full)
     load(make_folder())
-    assert "No space left" in caplog.text
+    assert "no space left" in caplog.text
     assert {path.suffix for path in (cache_folder() / "images").iterdir()} <= {".lock"}
 
 

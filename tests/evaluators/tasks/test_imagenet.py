@@ -17,7 +17,7 @@ from evaluators.data.pictures import Normalise, Pictures, list_pictures, open_pi
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.classification.loss import accuracy, cross_entropy
 from evaluators.tasks.classification.training import evaluate
-from evaluators.tasks.imagenet import MEAN, STD, ImageNet
+from evaluators.tasks.imagenet import MEAN, STD, ImageNet, ImageNetData
 from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from tests.evaluators.pictures import write_pictures
@@ -33,7 +33,9 @@ def root(tmp_path_factory):
 
 def setting(root, task=SMALL, **recipe) -> Any:
     values = {"epochs": 2, "batch_size": 4, "validation_fraction": 0.0}
-    return replace(task, root=str(root)).read(TrainConfig(**(values | recipe)), FABRIC)
+    return replace(task, data=replace(task.data, root=str(root))).read(
+        TrainConfig(**(values | recipe)), FABRIC
+    )
 
 
 def test_a_picture_is_evaluated_as_the_official_scripts_do(root):
@@ -109,7 +111,7 @@ def test_a_share_is_held_out_or_the_data_brings_it(root, tmp_path):
 
 
 def test_a_limit_takes_pictures_of_all_classes(root):
-    limited = setting(root, replace(SMALL, limit=6))
+    limited = setting(root, replace(SMALL, data=ImageNetData(limit=6)))
     assert limited.train.labels.tolist() == limited.test.labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 
@@ -187,12 +189,16 @@ def test_operators_made_for_one_size_of_map_need_one_size_of_crop(root):
         ({"image_size": 64, "resize": 32}, "does not fit into a short side of 32"),
         ({"workers": -1}, "workers=-1 is negative"),
         ({"erase": 2.0}, "erase=2.0 is no share"),
-        ({"limit": 0}, "limit=0 is not positive"),
     ],
 )
 def test_impossible_settings_are_refused(task, problem):
     with pytest.raises(InputError, match=problem):
         ImageNet(**task)
+
+
+def test_a_limit_below_one_is_refused():
+    with pytest.raises(InputError, match="limit=0 is not positive"):
+        ImageNetData(limit=0)
 
 
 def test_the_presets_are_the_papers_and_torchvisions():
@@ -211,7 +217,7 @@ def test_a_first_look_is_small():
     small = RETRAIN_PRESETS["imagenet-modern"].smoke()
     assert isinstance(small.task, ImageNet)
     assert (small.task.backbone, small.task.image_size, small.task.train_size) == ("resnet18", 64, None)
-    assert small.task.limit == 200
+    assert small.task.data.limit == 200
     assert small.task.mixup == 0.2
 
 
