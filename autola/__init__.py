@@ -3,8 +3,9 @@
     import autola
 
     found = autola.search("digits")
-    autola.retrain("none", "se", "hoga:" + str(found.run))
-    model = autola.attach(torchvision.models.resnet50(), "hoga")
+    table = autola.retrain("none", "se", found)
+    model = autola.attach(torchvision.models.resnet50(), found)
+    autola.cost(model, input_shape=(3, 224, 224))
 
 Names are imported when they are first used, so that `import autola` is light.
 """
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from foundation.errors import InputError
     from outputs.tabular import read_tabular as benchmark
     from search_space.genotype import PUBLISHED, Genotype
+    from search_space.grammar import Attention
     from search_space.operator import OPERATORS, Gate, Operator, operator
     from search_space.space import SPACES, Space
     from supernet.attach import attach, attached, convert_norms, detach
@@ -39,6 +41,7 @@ _HOMES = {
     "InputError": "foundation.errors",
     "PUBLISHED": "search_space.genotype",
     "Genotype": "search_space.genotype",
+    "Attention": "search_space.grammar",
     "Gate": "search_space.operator",
     "Operator": "search_space.operator",
     "OPERATORS": "search_space.operator",
@@ -58,6 +61,7 @@ __all__ = [
     "OPERATORS",
     "PUBLISHED",
     "SPACES",
+    "Attention",
     "Gate",
     "Genotype",
     "InputError",

@@ -19,7 +19,7 @@ from evaluators.tasks import TASKS, as_task
 from foundation.config import adapter, parse
 from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
-from search_space.grammar import parse_attention
+from search_space.grammar import Attention, as_terms
 from searchers import SEARCHERS
 
 C = TypeVar("C", SearchConfig, RetrainConfig)
@@ -43,7 +43,7 @@ def search(preset: str | SearchConfig = "digits", *, out: str | Path | None = No
 
 
 def retrain(
-    *attentions: str,
+    *attentions: Attention,
     preset: str | RetrainConfig = "digits",
     out: str | Path | None = None,
     jobs: int = 1,
@@ -52,7 +52,7 @@ def retrain(
     """Trains networks with attention modules under one recipe.
 
     Args:
-        *attentions: In the grammar: "none", "se", "hoga:RUN" ...
+        *attentions: In the grammar ("none", "se", "hoga:RUN" ...), genotypes, or what searches gave back.
         preset: Name of a preset, or a whole config.
         out: The run folder to make; None for a new one under ./outputs/runs.
         jobs: Trainings side by side, each in a process of its own; changes no result.
@@ -64,7 +64,7 @@ def retrain(
     """
     config = RETRAIN_PRESETS[preset] if isinstance(preset, str) else preset
     if attentions:
-        changes["attentions"] = tuple(parse_attention(text) for text in attentions)
+        changes["attentions"] = tuple(as_terms(attention) for attention in attentions)
     return run_retraining(changed(config, changes), None if out is None else Path(out), jobs=jobs)
 
 

@@ -41,9 +41,13 @@ COMMANDS = {
     "blackbox": [
         *(*SEARCH, "--searcher", "evolution", "--searcher.trials", "4", "--searcher.epochs", "1"),
     ],
+    "nni": [
+        *(*SEARCH, "--engine", "nni", "--searcher", "evolution", "--searcher.trials", "3"),
+        *("--searcher.epochs", "1", "--portal-port", "8197"),
+    ],
     "retrain": ["retrain", "none", "se", *SMALL, "--train.epochs", "4", "--train.batch-size", "20"],
     "imagenet": [
-        *("retrain", "none", "se", "--preset", "imagenet", "--root", "classes", *PICTURES, *EPOCHS),
+        *("retrain", "none", "se", "--preset", "imagenet", "--data.root", "classes", *PICTURES, *EPOCHS),
         *("--image-size", "32", "--resize", "36"),
     ],
     "coco-detection": [
@@ -65,10 +69,12 @@ LOADED = [
     *("autola.cli", "autola.commands.search", "autola.commands.retrain", "autola.front", "autola.searching"),
     *("autola.retraining", "outputs.tensorboard", "torchvision", "matplotlib.pyplot", "pycocotools.cocoeval"),
     *("torch.utils.flop_counter", "tensorboard.summary.writer.record_writer", "sklearn.datasets"),
-    *("evaluators.tasks.imagenet", "evaluators.tasks.coco_detection"),
+    *("evaluators.tasks.imagenet", "evaluators.tasks.coco_detection", "autola.trials"),
     *("evaluators.tasks.keypoints", "evaluators.tasks.segmentation"),
 ]
 """Modules that commands find loaded; one that is not installed is passed over."""
+NNI = "nni"
+"""Folder of a run that NNI keeps its own records in, under names that it draws."""
 FORKING = get_context("forkserver")
 
 
@@ -77,7 +83,7 @@ class Options:
     """What to kill, and how often."""
 
     commands: tuple[str, ...] = tuple(COMMANDS)
-    """Commands to kill: search, front, blackbox, retrain (classification of digits), and other tasks."""
+    """Commands to kill: search, front, blackbox, nni (trials by NNI), retrain (digits), and other tasks."""
     kills: int = 20
     """Kills a command."""
     seed: int = 0
@@ -169,6 +175,8 @@ def ending(run: Path) -> dict[str, Any]:
     kept = dict[str, Any]()
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()
+        if NNI in path.relative_to(run).parts:
+            continue
         if path.name == "tensorboard":
             kept[name] = _points(path)
         elif path.is_dir() or path.parent.name == "tensorboard":
@@ -213,7 +221,7 @@ def _timeless(value: Any) -> Any:
         return {
             key: _timeless(part)
             for key, part in value.items()
-            if not key.endswith("seconds") and key not in ("run", "started")
+            if not key.endswith("seconds") and key not in ("run", "started", "log")
         }
     return [_timeless(part) for part in value] if isinstance(value, list) else value
 

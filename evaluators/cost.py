@@ -15,7 +15,7 @@ from evaluators.counting import check_shape, macs, params
 from evaluators.evaluating import modes_kept
 from foundation.config import config
 from foundation.errors import InputError
-from search_space.grammar import Term
+from search_space.grammar import Attention, Term, as_terms
 from supernet.attach import attach
 from supernet.backbones import build_backbone, usual_images
 from supernet.map_sizes import is_small
@@ -43,8 +43,8 @@ class Cost:
 
 
 def measure(
-    backbone: str,
-    attention: str | tuple[Term, ...],
+    backbone: str | nn.Module,
+    attention: Attention = "none",
     *,
     input_shape: Sequence[int] | None = None,
     width: int | None = None,
@@ -55,15 +55,15 @@ def measure(
     repeats: int = 20,
     threads: int = 1,
 ) -> Cost:
-    """Costs of a backbone with an attention attached, with random weights.
+    """Costs of a network, with an attention attached.
 
     Args:
-        backbone: Registered name.
-        attention: In the grammar, or its terms.
-        input_shape: (channels, height, width) of the image; None for the backbone's usual one, of CIFAR or
-            ImageNet.
-        width: Channels of the first stage; None for the backbone's own.
-        num_classes: Outputs of the classifier; None for the usual ones.
+        backbone: Registered name, for one with random weights; or any network, which stays as it is.
+        attention: In the grammar, a genotype, or what a search gave back; beside what a network has already.
+        input_shape: (channels, height, width) of the image; None for the usual one of a registered backbone,
+            of CIFAR or ImageNet.
+        width: Channels of the first stage of a registered backbone; None for its own.
+        num_classes: Outputs of the classifier of a registered backbone; None for the usual ones.
         latency: Whether to time it.
         activation: Whether to measure its activation memory.
         device: Where latency and activation memory are measured.
@@ -74,27 +74,15 @@ def measure(
         InputError: If a name is unknown, channels do not fit, the device is not there, or the backbone
             cannot take the input.
     """
-    usual_shape, usual_classes = usual_images(backbone)
-    input_shape = check_shape(usual_shape if input_shape is None else input_shape)
-    num_classes = usual_classes if num_classes is None else num_classes
     _check_repeats(repeats)
-
-    def build() -> nn.Module:
-        model = build_backbone(backbone, num_classes=num_classes, in_channels=input_shape[0], width=width)
-        return attach(model, attention, input_shape=input_shape)
-
     device = _checked_device(device)
+    build, input_shape = _builder(backbone, as_terms(attention), input_shape, width, num_classes)
     saved = milliseconds = None
     with _threads(threads):
-        with (
-            torch.random.fork_rng(devices=[]),
-            nullcontext() if is_small(input_shape) else torch.device("meta"),
-        ):
-            outline = build()
+        outline = build(torch.device("cpu" if is_small(input_shape) else "meta"))
         counted = {"params": params(outline), "macs": macs(outline, input_shape)}
         if latency or activation:
-            with torch.random.fork_rng(devices=[]):
-                model = build().to(device)
+            model = build(device)
             saved = activation_bytes(model, input_shape) if activation else None
             if latency:
                 milliseconds = latency_ms(model, input_shape, device=device, repeats=repeats)
@@ -105,6 +93,48 @@ def measure(
         device=_device_name(device) if latency else None,
         threads=threads if latency and device.type == "cpu" else None,
     )
+
+
+def _builder(
+    backbone: str | nn.Module,
+    attention: tuple[Term, ...],
+    input_shape: Sequence[int] | None,
+    width: int | None,
+    num_classes: int | None,
+) -> tuple[Callable[[torch.device], nn.Module], tuple[int, int, int]]:
+    """What builds the network that is measured on a device, without a trace in the random numbers; its input.
+
+    Raises:
+        InputError: If a network of the user's comes without the shape of its images, or with what is for
+            registered backbones.
+    """
+    if isinstance(backbone, nn.Module):
+        network, name = backbone, type(backbone).__name__
+        if width is not None or num_classes is not None:
+            raise InputError(f"{name} is built already; leave width and num_classes out")
+        if input_shape is None:
+            raise InputError(f"what images does {name} take? give input_shape, as (3, 224, 224)")
+        shape = check_shape(input_shape)
+
+        def new() -> nn.Module:
+            return copy.deepcopy(network)
+
+    else:
+        registered = backbone
+        usual_shape, usual_classes = usual_images(registered)
+        shape = check_shape(usual_shape if input_shape is None else input_shape)
+        classes = usual_classes if num_classes is None else num_classes
+
+        def new() -> nn.Module:
+            return build_backbone(registered, num_classes=classes, in_channels=shape[0], width=width)
+
+    def build(device: torch.device) -> nn.Module:
+        meta = device.type == "meta"
+        with torch.random.fork_rng(devices=[]), device if meta else nullcontext():
+            model = attach(new().to(device) if meta else new(), attention, input_shape=shape)
+        return model.to(device)
+
+    return build, shape
 
 
 def activation_bytes(model: nn.Module, input_shape: Sequence[int]) -> int:

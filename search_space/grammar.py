@@ -13,13 +13,15 @@ Quote brackets in a shell.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from foundation.config import config
-from foundation.errors import InputError, unknown
+from foundation.errors import InputError, shown, unknown
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.space import OWN, SPACES, Space
 
@@ -94,6 +96,48 @@ class Term:
         return _operators()[self.name].build(channels, **options)
 
 
+@runtime_checkable
+class Finding(Protocol):
+    """What a search gives back."""
+
+    @property
+    def run(self) -> Path: ...
+
+    @property
+    def genotype(self) -> Genotype: ...
+
+
+Attention = str | Path | Genotype | Finding | Term | Sequence["Attention"]
+"""What names attention, wherever it is taken: text in the grammar, the path of a search's run folder or of a
+genotype file, a genotype, what a search gave back, a term, or several that act one after another."""
+
+
+def as_terms(attention: Attention) -> tuple[Term, ...]:
+    """The terms of an attention, whatever it is given as; none at all for no attention.
+
+    Raises:
+        InputError: If it is none of these, does not fit the grammar, or names what is not known.
+    """
+    match attention:
+        case str():
+            return parse_attention(attention)
+        case Term():
+            return (attention,)
+        case Path():
+            return (_genotype_term(str(attention)),)
+        case Genotype():
+            return (Term(name="hoga", genotype=_space_of(attention).check(attention)),)
+        case Finding():
+            genotype = _space_of(attention.genotype).check(attention.genotype)
+            return (Term(name="hoga", argument=str(attention.run), genotype=genotype),)
+        case tuple() | list():
+            return tuple(term for part in attention for term in as_terms(part))
+    raise InputError(
+        f"an attention is a text such as se+hoga, a genotype, what a search gave back, or the path of one; "
+        f"not {shown(attention)}"
+    )
+
+
 def _operators() -> Operators:
     """The registry of operators; PyTorch comes with the first name that is looked up."""
     from search_space.operator import OPERATORS
@@ -117,10 +161,10 @@ def parse_attention(text: str) -> tuple[Term, ...]:
             break
         match = _TERM.match(rest)
         if match is None or match.end() not in (len(rest), rest.find("+", match.end())):
-            raise InputError(
-                f"cannot read attention {text!r} at {rest!r}; "
-                "the form is name[:argument][[option=value,...]], joined by +"
-            )
+            hint = "the form is name[:argument][[option=value,...]], joined by +"
+            if os.path.exists(text):
+                hint = f"a run folder or genotype file is named hoga:{text}"
+            raise InputError(f"cannot read attention {text!r} at {rest!r}; {hint}")
         terms.append(_term(match, text))
         if match.end() == len(rest):
             break
@@ -202,7 +246,10 @@ def _space_of(genotype: Genotype) -> Space:
 
 
 def label(terms: tuple[Term, ...]) -> str:
-    """The text of an attention: `parse_attention` reads it back, given the same files."""
+    """The text of an attention: `parse_attention` reads it back, given the same files.
+
+    A genotype that comes from no file is named by the first digits of its digest.
+    """
     return "+".join(_term_label(term) for term in terms) or "none"
 
 
@@ -219,12 +266,22 @@ def slug(terms: tuple[Term, ...]) -> str:
         words.append(term.name)
         if term.argument:
             words.append(Path(term.argument).stem if term.genotype else term.argument)
+        elif digest := _digest(term):
+            words.append(digest)
         words += [f"{key}-{value}" for key, value in term.options]
     return re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join(words) or "none").strip("-")
 
 
+def _digest(term: Term) -> str | None:
+    """What names a genotype that is neither in a file nor the published one."""
+    if term.genotype is None or term.argument is not None or term.genotype == PUBLISHED:
+        return None
+    return hashlib.sha256(term.genotype.to_json().encode()).hexdigest()[:8]
+
+
 def _term_label(term: Term) -> str:
-    argument = f":{term.argument}" if term.argument is not None else ""
+    argument = term.argument if term.argument is not None else _digest(term)
+    argument = f":{argument}" if argument is not None else ""
     options = ",".join(
         str(value) if key == FORM else f"{key}={str(value).lower() if isinstance(value, bool) else value}"
         for key, value in term.options

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from foundation.errors import InputError
 from search_space.convolution import ConvolutionOperator, FromConvolution, move_hooks, plain_convolution
-from search_space.grammar import Term, label, parse_attention
+from search_space.grammar import Attention, Term, as_terms, label
 from supernet.hooks import CHILD, INPUT_CHILD, hang, hooks_on, listed, take_off
 from supernet.map_sizes import map_sizes
 from supernet.sites import Site, convolution_at, find_sites, named_sites
@@ -23,7 +23,7 @@ M = TypeVar("M", bound=nn.Module)
 
 def attach(
     model: M,
-    attention: str | tuple[Term, ...],
+    attention: Attention,
     sites: Sequence[str] | Mapping[str, int] | None = None,
     *,
     identity: bool = False,
@@ -43,7 +43,8 @@ def attach(
 
     Args:
         model: A ResNet of autola, torchvision or timm; or any module, with `sites`.
-        attention: In the grammar: "se", "cbam", "hoga", "hoga:PATH", "se[reduction=8]+hoga", ...
+        attention: In the grammar ("se", "cbam", "hoga:PATH", "se[reduction=8]+hoga" ...), a genotype, or what
+            a search gave back.
         sites: Dotted names of the modules to follow, or of the convolutions to stand for; a mapping to
             channels where they do not tell. None finds the places of the known families.
         identity: Whether to start as the identity: x + scale (attention(x) - x), the scale 0 at first; or,
@@ -55,7 +56,7 @@ def attach(
             one convolution, a size is not known, or the model has attention already. The model is unchanged
             then.
     """
-    terms = parse_attention(attention) if isinstance(attention, str) else attention
+    terms = as_terms(attention)
     placed = [(term, _sites(model, term, sites)) for term in terms]
     sizes = _sizes(model, placed, input_shape)
     by_site = dict[Site, list[tuple[Term, nn.Module]]]()

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds of waiting before a port is looked at again, and before NNI's manager is started again."""
+ORPHAN = Path(__file__).with_name("orphan.js")
+"""Loaded into NNI's manager: it would outlive a command that is killed, and hold the port."""
 LOOPBACK = Path(__file__).with_name("loopback.js")
 """Loaded into NNI's manager: it would listen on all addresses of the machine."""
 ATTEMPTS = 4
@@ -146,7 +148,7 @@ class Experiment:
             wait_for_port(self.port)
             self.experiment = Experiment(self.config)
             try:
-                with _node_options(f'--require "{LOOPBACK}"' if self.loopback else ""):
+                with _preloaded(*([ORPHAN, LOOPBACK] if self.loopback else [ORPHAN])):
                     self.experiment.start(self.port)
             except Exception as error:  # whatever NNI raises where its manager does not start
                 with contextlib.suppress(Exception):
@@ -274,17 +276,20 @@ def _in_use(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def _node_options(more: str) -> Iterator[None]:
-    """Adds to what Node is told by its environment, and leaves that as it was."""
-    before = os.environ.get("NODE_OPTIONS")
-    os.environ["NODE_OPTIONS"] = f"{before or ''} {more}".strip()
+def _preloaded(*files: Path) -> Iterator[None]:
+    """Has Node, as it starts, load files and know this process, by its environment; leaves that as it was."""
+    before = {name: os.environ.get(name) for name in ("NODE_OPTIONS", "AUTOLA_PID")}
+    required = (f'--require "{file}"' for file in files)
+    os.environ["NODE_OPTIONS"] = " ".join([before["NODE_OPTIONS"] or "", *required]).strip()
+    os.environ["AUTOLA_PID"] = str(os.getpid())
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["NODE_OPTIONS"]
-        else:
-            os.environ["NODE_OPTIONS"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _told(

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,6 +43,18 @@ def test_functions_do_what_the_commands_do(finished, own_folder):
     assert [row.attention for row in table.rows] == ["none", "hoga"]
     assert autola.resume("search") == found
     assert autola.resume("retrain") == table
+
+
+def test_what_a_search_gives_back_is_attention(own_folder):
+    found = autola.search("digits", out="search", **SEARCH)
+    given = [found, found.genotype, "hoga:search", Path("search")]
+    networks = [autola.attach(autola.build_backbone("cifar_resnet8", width=8), each) for each in given]
+    costs = [autola.cost(network, input_shape=(3, 32, 32), latency=False) for network in networks]
+    assert costs == [autola.cost("cifar_resnet8", found, width=8, latency=False)] * len(given)
+    table = autola.retrain(found.genotype, out="retrain", **RETRAIN)
+    (row,) = table.rows
+    assert row.attention == autola.attached(networks[1])[0].attention
+    assert autola.resume("retrain") == table, "the genotype is in the records"
 
 
 def test_the_config_alone_makes_the_run_again(found, own_folder):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from torch import nn
 from foundation.errors import InputError
 from search_space.cell import Cell
 from search_space.genotype import PUBLISHED, Genotype
-from search_space.grammar import Term, label, parse_attention
+from search_space.grammar import Term, as_terms, label, parse_attention, slug
 from search_space.operator import OPERATORS, Operator, operator
+from tests.strategies import genotypes
 
 NAMES = [name for name in OPERATORS if name != "none"]
 SAMPLES: dict[Any, st.SearchStrategy[Any]] = {int: st.integers(1, 64), bool: st.booleans()}
@@ -59,6 +62,38 @@ def test_reads_what_is_written(drawn: list[tuple[str, Term]]) -> None:
             assert term.options  # a number was drawn that this operator refuses
         else:
             assert module(torch.ones(2, 8, 3, 3)).shape == (2, 8, 3, 3)
+
+
+@given(genotypes())
+def test_whatever_holds_a_genotype_is_attention(genotype: Genotype) -> None:
+    (term,) = as_terms(genotype)
+    assert term.genotype == genotype
+    assert as_terms(term) == as_terms([genotype]) == (term,)
+    assert as_terms(("se[reduction=8]", genotype)) == (*parse_attention("se[reduction=8]"), term)
+    if genotype == PUBLISHED:
+        assert label((term,)) == "hoga"
+    else:
+        assert re.fullmatch("hoga:[0-9a-f]{8}", label((term,)))
+        assert slug((term,)) == label((term,)).replace(":", "-")
+
+
+def test_a_path_is_attention(tmp_path: Path) -> None:
+    file = tmp_path / "found.json"
+    file.write_text(PUBLISHED.to_json())
+    assert as_terms(file) == parse_attention(f"hoga:{file}")
+    with pytest.raises(InputError, match=f"a run folder or genotype file is named hoga:{tmp_path}"):
+        parse_attention(str(tmp_path))
+
+
+@pytest.mark.parametrize("value", [None, 3, {"se"}, b"se"])
+def test_what_is_no_attention_is_refused(value: Any) -> None:
+    with pytest.raises(InputError, match="an attention is a text such as"):
+        inspect.unwrap(as_terms)(value)  # signatures are checked while testing, before the function looks
+
+
+def test_a_genotype_of_operators_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(InputError, match="nobody"):
+        as_terms(Genotype.of([[("nobody", 0)]]))
 
 
 @given(st.text(alphabet="se+[]=:,hoga 1") | st.text())
