@@ -163,15 +163,27 @@ def _checked(
 def _difference(
     exportable: Exportable, other: Callable[[Tensor], Sequence[Tensor]], inputs: Sequence[Tensor]
 ) -> tuple[float, float]:
-    difference, scale = 0.0, 0.0
+    """Largest difference and largest output over all inputs; infinite where a file gives no numbers.
+
+    Raises:
+        InputError: If the network itself gives none, or there is nothing to compare.
+    """
+    differences, scales = list[float](), list[float]()
     for given in inputs:
         for ours, theirs in zip(_flat(exportable.module(given)), other(given), strict=True):
-            if ours.shape != theirs.shape:
-                return float("inf"), float(ours.abs().max())
+            if not bool(ours.isfinite().all()):
+                raise InputError(
+                    "the network itself gives infinity or NaN, so nothing can be held against it; "
+                    "its training may have diverged"
+                )
+            if ours.shape != theirs.shape or not bool(theirs.isfinite().all()):
+                return float("inf"), float(ours.abs().max()) if ours.numel() else 0.0
             if ours.numel():
-                difference = max(difference, float((ours.double() - theirs.double()).abs().max()))
-                scale = max(scale, float(ours.abs().max()))
-    return difference, scale
+                differences.append(float((ours.double() - theirs.double()).abs().max()))
+                scales.append(float(ours.abs().max()))
+    if not scales:
+        raise InputError("the network gives nothing to compare on these inputs; give others: --images")
+    return max(differences), max(scales)
 
 
 def _write_program(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.fx import Proxy
 
 from foundation.config import parse_text
-from foundation.errors import InputError, unknown
+from foundation.errors import InputError, shown, unknown
 from foundation.registry import Registry
 from search_space.state import State
 
@@ -87,10 +87,13 @@ class Recipe:
         """The value of an option from text, of the type that the class says.
 
         Raises:
-            InputError: If the text is no such value.
+            InputError: If the text is no such value, or infinite.
         """
         kind = get_type_hints(self.module.__init__).get(name, str)
-        return parse_text(kind, text, f"{self.name}[{name}={text}]")
+        value = parse_text(kind, text, f"{self.name}[{name}={text}]")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{self.name}[{name}={text}] is not a finite number")
+        return value
 
     @property
     def place(self) -> Place:
@@ -113,16 +116,30 @@ class Recipe:
         """A new module for a number of channels; at the place "conv", also for a convolution.
 
         Raises:
-            InputError: If the operator has no such option or refuses a value.
+            InputError: If the operator has no such option, or cannot be built with a value.
         """
         for name in options:
             if name not in self.known_options:
                 raise InputError(f"{self.name}: {unknown('option', name, self.known_options)}")
-        return self.module(channels, **{**self.options, **options})
+        try:
+            return self.module(channels, **{**self.options, **options})
+        except InputError:
+            raise
+        except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+            if not options:  # what was registered cannot be built: that is no fault of the user's
+                raise
+            given = ",".join(f"{name}={value}" for name, value in options.items())
+            raise InputError(f"{self.name}[{given}] cannot be built: {shown(_reason(error))}") from None
 
     def build_for_search(self, channels: int) -> nn.Module:
         """A new module as it stands in a supernet."""
         return self.build(channels, **getattr(self.module, "search_options", {}))
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error of torch's or Python's, in fewer words where memory is short."""
+    text = str(error).partition("\n")[0]
+    return "it is larger than the memory" if "allocate memory" in text else text
 
 
 class Operators(Registry[Recipe]):

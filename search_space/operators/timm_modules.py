@@ -38,12 +38,11 @@ class TimmOperator(Operator):
         import timm.layers  # slow
 
         for option in ("gamma", "rd_ratio"):
-            if not 0 < options.get(option, 1) < inf:
-                raise InputError(f"{name}[{option}={options[option]}] is not a positive number")
+            _check_positive(name, option, options.get(option, 1.0))
         given = ", ".join(f"{key}={value}" for key, value in options.items())
         try:
             self.module = getattr(timm.layers, kind)(channels, **options)
-        except (AssertionError, ArithmeticError, RuntimeError, ValueError) as error:
+        except (AssertionError, ArithmeticError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).partition("\n")[0]
             raise InputError(
                 f"timm builds no {name} for {channels} channels with {given or 'its defaults'}"
@@ -62,6 +61,11 @@ class TimmOperator(Operator):
         with FlopCounterMode(display=False) as counter:
             self.read(State(x))
         return counter.get_total_flops() // 2
+
+
+def _check_positive(name: str, option: str, value: float) -> None:
+    if not 0 < value < inf:
+        raise InputError(f"{name}[{option}={value}] is not a positive number")
 
 
 @operator("eca")
@@ -141,6 +145,7 @@ class GlobalContext(TimmOperator):
         fuse_add: bool = False,
         rd_ratio: float = 1 / 8,
     ) -> None:
+        _check_positive("gc", "rd_ratio", rd_ratio)
         super().__init__(
             "gc",
             "GlobalContext",
@@ -180,6 +185,7 @@ class GatherExcite(TimmOperator):
     ) -> None:
         if extent < 0:
             raise InputError(f"ge[extent={extent}] is negative; 0 takes the whole map")
+        _check_positive("ge", "rd_ratio", rd_ratio)
         options = {"extent": extent, "use_mlp": False, "add_maxpool": add_maxpool}
         super().__init__("ge", "GatherExcite", channels, **options)
         if use_mlp:
@@ -232,6 +238,8 @@ class BilinearTransform(TimmOperator):
         for option, value in (("block_size", block_size), ("groups", groups)):
             if value < 1:
                 raise InputError(f"bat[{option}={value}] is not positive")
+        if not 0 <= drop_rate <= 1:
+            raise InputError(f"bat[drop_rate={drop_rate}] is no share; give a number in 0 ... 1")
         super().__init__(
             "bat",
             "BatNonLocalAttn",

@@ -1,6 +1,7 @@
 """`autola export`: files that agree with the network, or none."""
 
 import importlib.util
+import math
 import subprocess
 import sys
 import warnings
@@ -11,12 +12,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 import autola
 from autola import exporting
-from autola.exporting import TOLERANCE, _checked, _program
-from evaluators.tasks import new_network
+from autola.exporting import TOLERANCE, _checked, _difference, _program
+from evaluators.tasks import Exportable, new_network
 from evaluators.tasks.coco_detection import CocoDetection
+from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from tests.evaluators.tasks.test_trained_weights import DATA
 from tests.evaluators.tasks.test_trained_weights import TASKS as TRAINED
@@ -113,3 +116,39 @@ def test_every_task_exports_what_its_network_computes(name, tmp_path):
             done = _checked(tmp_path / file, kind, program, exportable, inputs)
             assert done.difference <= TOLERANCE * done.scale
             assert (tmp_path / file).is_file()
+
+
+def exportable_of(function):
+    module = nn.Module()
+    module.forward = function
+    return Exportable(module, lambda image: torch.ones(1, 2), (1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("network", "file", "told"),
+    [
+        (1.0, math.nan, math.inf),
+        (1.0, math.inf, math.inf),
+        (1.0, 1.5, 0.5),
+        (math.nan, 1.0, "the network itself gives infinity or NaN"),
+        (math.nan, math.nan, "the network itself gives infinity or NaN"),
+        (math.inf, math.inf, "the network itself gives infinity or NaN"),
+    ],
+)
+def test_a_file_agrees_only_in_numbers(network, file, told):
+    exportable = exportable_of(lambda given: given * network)
+
+    def difference():
+        return _difference(exportable, lambda given: [given * file], [torch.ones(1, 2)])
+
+    if isinstance(told, str):
+        with pytest.raises(InputError, match=told):
+            difference()
+    else:
+        assert difference() == (told, 1.0)
+
+
+def test_a_comparison_over_nothing_is_no_pass():
+    exportable = exportable_of(lambda given: given[:0])
+    with pytest.raises(InputError, match="nothing to compare"):
+        _difference(exportable, lambda given: [given[:0]], [torch.ones(1, 2)])

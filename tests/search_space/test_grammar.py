@@ -17,7 +17,7 @@ from foundation.errors import InputError
 from search_space.cell import Cell
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.grammar import Term, as_terms, label, parse_attention, slug
-from search_space.operator import OPERATORS, Operator, operator
+from search_space.operator import OPERATORS, Operator, Recipe, operator
 from tests.strategies import genotypes
 
 NAMES = [name for name in OPERATORS if name != "none"]
@@ -297,3 +297,46 @@ def test_values_out_of_range_are_refused_when_built() -> None:
 
 def test_a_built_attention_is_a_plain_module() -> None:
     assert all(isinstance(term.build(8), nn.Module) for term in parse_attention("+".join(NAMES)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "eca[gamma=1e-300]",
+        "eca[beta=nan]",
+        "eca[beta=inf]",
+        "eca[beta=1e30]",
+        "ceca[beta=-1e30]",
+        "gc[rd_ratio=0]",
+        "gc[rd_ratio=nan]",
+        "gca[rd_ratio=inf]",
+        "ge[rd_ratio=nan]",
+        "ge[rd_ratio=-1]",
+        "ge[rd_ratio=1e12]",
+        "bat[drop_rate=nan]",
+        "sk[rd_ratio=1e30]",
+        "nl[rd_ratio=1e12]",
+        "aa[size=99999999999]",
+        "dynamic[kernel_size=99999999999]",
+        "simam[regularization=inf]",
+        "simam[regularization=nan]",
+        "ga[position_magnitude=nan]",
+    ],
+)
+def test_numbers_that_make_no_operator_are_one_line(text: str) -> None:
+    with pytest.raises(InputError) as raised:
+        parse_attention(text)[0].build(16)
+    assert len(str(raised.value).splitlines()) == 1
+    assert text.partition("[")[0] in str(raised.value) or "regularization" in str(raised.value)
+
+
+def test_an_operator_that_is_broken_shows_its_own_error() -> None:
+    class Broken(Operator):
+        def __init__(self, channels: int, *, size: int = 1) -> None:
+            raise TypeError("of the author's")
+
+    recipe = Recipe(name="broken", module=Broken)
+    with pytest.raises(TypeError, match="of the author's"):
+        recipe.build(8)
+    with pytest.raises(InputError, match=r"broken\[size=3\] cannot be built: .*of the author's"):
+        recipe.build(8, size=3)

@@ -75,6 +75,51 @@ def test_equals_the_official_tools(kind: Kind, iou: IouType, seed: int, noise: f
     assert 0 < ours["AP"] < 1, "neither nothing nor all is found"
 
 
+def drawn_truth(iou: IouType, seed: int) -> dict[str, Any]:
+    """Objects of all sizes in six images, two of them empty; every fifth is a crowd or cannot be scored."""
+    rng = random.Random(seed)
+    category: dict[str, Any] = {"id": 1, "name": "person"}
+    if iou == "keypoints":
+        category |= {"keypoints": [f"point{number}" for number in range(17)], "skeleton": []}
+    categories = [category, *({"id": name, "name": f"class{name}"} for name in (4, 9) if iou == "bbox")]
+    annotations = list[dict[str, Any]]()
+    for number in range(40):
+        side = 2 ** rng.uniform(2, 8)
+        x, y, w, h = rng.uniform(0, 300), rng.uniform(0, 300), side, side * rng.uniform(0.3, 3)
+        crowd = number % 5 == 0
+        annotation: dict[str, Any] = {
+            "id": number + 1,
+            "image_id": rng.choice([10, 20, 30, 40]),
+            "category_id": rng.choice(categories)["id"],
+            "bbox": [x, y, w, h],
+            "area": w * h * rng.uniform(0.4, 1),
+            "iscrowd": int(crowd and number % 10 == 0),
+        }
+        if iou == "keypoints":
+            points = [
+                value
+                for _ in range(17)
+                for value in (x + rng.random() * w, y + rng.random() * h, 0 if crowd else rng.randrange(3))
+            ]
+            seen = sum(value > 0 for value in points[2::3])
+            annotation |= {"keypoints": points, "num_keypoints": seen}
+        annotations.append(annotation)
+    images = [{"id": number, "width": 640, "height": 640} for number in (10, 20, 30, 40, 50, 60)]
+    return {"images": images, "categories": categories, "annotations": annotations}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("iou", ["bbox", "keypoints"])
+def test_equals_the_official_tools_with_crowds_and_empty_images(iou: IouType, seed: int) -> None:
+    truth = drawn_truth(iou, seed)
+    found = perturbed(truth, iou, seed, 0.05)
+    for detection in found[::7]:
+        detection["image_id"] = 50  # an image without any object
+    ours = coco_metrics(truth, found, iou)
+    assert list(ours.values()) == pytest.approx(official(truth, found, iou), rel=0, abs=1e-15)
+    assert 0 < ours["AP"] < 1, "neither nothing nor all is found"
+
+
 def small_truth() -> dict[str, Any]:
     return {
         "images": [{"id": 5, "width": 100, "height": 100}, {"id": 6, "width": 100, "height": 100}],
