@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from torch import Tensor, nn
 
 from foundation.errors import InputError
+from supernet.hooks import todays_names
 
 COUNTER = "num_batches_tracked"
 """A buffer of batch norms that old files and frozen norms lack; training does not use it."""
@@ -33,11 +34,8 @@ def start_from(
     """
     wanted = network.state_dict()
     prefix = _place(plain, given)
-    given = {
-        prefix + key: tensor
-        for key, tensor in given.items()
-        if not key.endswith(COUNTER) or prefix + key in wanted
-    }
+    given = todays_names(network, {prefix + key: tensor for key, tensor in given.items()})
+    given = {key: tensor for key, tensor in given.items() if not key.endswith(COUNTER) or key in wanted}
     loaded = {key: tensor for key, tensor in given.items() if key in wanted and _same(tensor, wanted[key])}
     outputs = [key for key, tensor in given.items() if key in wanted and _wider(tensor, wanted[key])]
     if misfits := _misfits(given, wanted, plain, loaded, outputs, prefix):

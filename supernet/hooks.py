@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -213,6 +213,17 @@ def hang(model: nn.Module, name: str, attention: nn.Module, text: str, *, before
         watch = Watch()
         watch.hang_on(model)
     watch.hooks.append(hook)
+
+
+def todays_names(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of version 0.1, attention under its norms, under the names of today; any other as it is."""
+    state = dict(state)
+    for name, module in model.named_modules():
+        for hook in module._load_state_dict_pre_hooks.values():
+            rename = getattr(hook, "hook", hook)
+            if isinstance(rename, OldNames):
+                rename(module, state, f"{name}." if name else "")
+    return state
 
 
 def child_of(name: str, home: str) -> str:

@@ -48,6 +48,22 @@ def test_the_same_network_has_the_same_outputs(file):
     assert "new" not in told
 
 
+@pytest.mark.parametrize("attention", ["se", "hoga", "triplet+cbam"])
+def test_attention_of_version_0_1_starts_a_network(tmp_path, attention):
+    whole = network(attention)
+    old = {
+        key.replace("bn2_attention", "bn2.attention"): tensor for key, tensor in whole.state_dict().items()
+    }
+    assert old.keys() != whole.state_dict().keys()
+    torch.save(old, tmp_path / "old.pth")
+    other = network(attention)
+    told = start_from(other, plain(), str(tmp_path / "old.pth"))
+    assert torch.equal(other(IMAGES), whole(IMAGES))
+    assert "new" not in told
+    with pytest.raises(InputError, match="another attention"):
+        start_from(network("eca"), plain(), str(tmp_path / "old.pth"))
+
+
 @pytest.mark.parametrize("attention", ["se", "cbam", "hoga", "aw", "se+aw"])
 def test_as_the_identity_attention_leaves_a_trained_network_unharmed(file, attention):
     path, whole = file
