@@ -26,7 +26,8 @@ from autola.runtime import make_fabric, own_state
 from autola.search_steps import start_search
 from benchmarks.answer import answer
 from benchmarks.measure import count_calls, peak_memory_mb, surroundings
-from searchers.darts import Darts, DartsSearch
+from searchers.darts import Darts
+from searchers.searches.darts import DartsSearch
 
 WARM_UP = 3
 """Steps before the first that counts."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from foundation.config import config, parse_json, read_text, to_json
-from foundation.errors import InputError, shown
+from foundation.errors import InputError, shown, unknown
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -17,6 +17,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 VERSION = 1
+
+PUBLIC_SPACE = "hoga"
+"""Name of the space of the public AutoLA code."""
+
+PUBLIC_OPERATORS = (
+    "skip_connect",
+    "sep_conv_3x3",
+    "dil_conv_3x3",
+    "sep_conv_3x3_spatial",
+    "dil_conv_3x3_spatial",
+    "SE",
+    "SE_A_M",
+    "CBAM",
+)
+"""What may stand on an edge in that space, in the order of the public code (genotypes.py:5-20)."""
 
 Fuse = Literal["double", "single", "none"]
 """How a cell joins its nodes: two 1x1 convolutions (the paper's), one, or none."""
@@ -60,7 +75,7 @@ class Genotype:
 
     version: int = VERSION
     """Version of the format."""
-    space: str = "hoga"
+    space: str = PUBLIC_SPACE
     """Name of the search space it comes from."""
     fuse: Fuse = "double"
     """How the cell joins its nodes."""
@@ -94,7 +109,7 @@ class Genotype:
 
     @classmethod
     def of(
-        cls, nodes: list[list[tuple[str, int]]], *, space: str = "hoga", fuse: Fuse = "double"
+        cls, nodes: list[list[tuple[str, int]]], *, space: str = PUBLIC_SPACE, fuse: Fuse = "double"
     ) -> Genotype:
         """A genotype from (operator, state index) pairs, a list for every node."""
         return cls(
@@ -161,14 +176,14 @@ class Genotype:
         return f"Genotype(normal={normal!r}, normal_concat=range(1, {len(self.nodes) + 1}))"
 
     @classmethod
-    def from_literal(cls, text: str, *, space: str = "hoga", fuse: Fuse = "double") -> Genotype:
+    def from_literal(cls, text: str, *, space: str = PUBLIC_SPACE, fuse: Fuse = "double") -> Genotype:
         """Reads `Genotype(normal=[('skip_connect', 0), ...], normal_concat=range(1, 5))`.
 
         Nothing is executed: only this form is understood. It says nothing about the space and the fuse.
 
         Raises:
-            InputError: If the text has another form, or names an operator that the space lacks; a user's own
-                space is not known here.
+            InputError: If the text has another form, or is of the space hoga and names an operator that the
+                public code does not have; operators of other spaces are looked up where they are used.
         """
         try:
             pairs, (start, stop) = _literal_parts(text.strip())
@@ -188,10 +203,23 @@ class Genotype:
                 f"k nodes have k(k+1)/2 edges and are range(1, k + 1)"
             )
         nodes = [pairs[i * (i - 1) // 2 : i * (i + 1) // 2] for i in range(1, num_nodes + 1)]
-        from search_space.space import OWN, SPACES  # which is built on this module
-
         genotype = cls.of(nodes, space=space, fuse=fuse)
-        return genotype if space == OWN else SPACES[space].check(genotype)
+        if space == PUBLIC_SPACE:
+            genotype.check(PUBLIC_OPERATORS)
+        return genotype
+
+    def check(self, operators: Collection[str]) -> Genotype:
+        """Returns the genotype if it has these operators alone.
+
+        Raises:
+            InputError: If it has another one.
+        """
+        for i, edge in self.edges():
+            if edge.operator not in operators:
+                raise InputError(
+                    f"edge {edge.source} -> h{i}: {unknown('operator', edge.operator, operators)}"
+                )
+        return self
 
     def graph(self) -> nx.DiGraph:
         """A directed graph of states: every edge has an `operator` and its `rank` in the node."""

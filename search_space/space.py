@@ -8,9 +8,9 @@ from dataclasses import replace
 from itertools import product
 
 from foundation.config import config
-from foundation.errors import InputError, unknown
+from foundation.errors import InputError
 from foundation.registry import Registry
-from search_space.genotype import Edge, Fuse, Genotype, Node
+from search_space.genotype import PUBLIC_OPERATORS, PUBLIC_SPACE, Edge, Fuse, Genotype, Node
 
 SPACES: Registry[Space] = Registry("search space")
 
@@ -112,11 +112,7 @@ class Space:
         Raises:
             InputError: If it has an operator that is not a primitive of the space.
         """
-        for i, edge in genotype.edges():
-            if edge.operator not in self.candidates:
-                error = unknown("operator", edge.operator, self.candidates)
-                raise InputError(f"edge {edge.source} -> h{i}: {error}")
-        return genotype
+        return genotype.check(self.candidates)
 
 
 def _changed(genotype: Genotype, number: int, operator: str) -> Genotype:
@@ -131,20 +127,7 @@ def _changed(genotype: Genotype, number: int, operator: str) -> Genotype:
     return replace(genotype, nodes=tuple(nodes))
 
 
-HOGA = Space(
-    name="hoga",
-    primitives=(
-        NONE,
-        "skip_connect",
-        "sep_conv_3x3",
-        "dil_conv_3x3",
-        "sep_conv_3x3_spatial",
-        "dil_conv_3x3_spatial",
-        "SE",
-        "SE_A_M",
-        "CBAM",
-    ),
-)
+HOGA = Space(name=PUBLIC_SPACE, primitives=(NONE, *PUBLIC_OPERATORS))
 """The nine operators of the public AutoLA space, in its order (genotypes.py:5-20)."""
 
 SPACES.add(HOGA.name, HOGA)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from evaluators.job import Job
@@ -49,6 +50,8 @@ class SearcherConfig:
     """Hyper-parameters of a searcher; `start` begins a search."""
 
     name: ClassVar[str]
+    search: ClassVar[str]
+    """What `start` begins: "module:class", imported then, for it loads PyTorch, which no help page does."""
 
     @property
     def recordable(self) -> bool:
@@ -63,7 +66,10 @@ class SearcherConfig:
 
     def start(self, problem: Problem) -> Search:
         """A new search at step 0."""
-        raise NotImplementedError(f"{type(self).__name__} has to define start")
+        if not hasattr(self, "search"):
+            raise NotImplementedError(f"{type(self).__name__} has to define search or start")
+        module, _, name = self.search.partition(":")
+        return getattr(import_module(module), name)(self, problem)
 
 
 SEARCHERS: Registry[type[SearcherConfig]] = Registry("searcher", "searchers")

@@ -6,14 +6,13 @@ settings of the public AutoLA search (train_search.py and architect.py, commit 4
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from foundation.config import config
 from searchers import searcher
 from searchers.settings import Differentiable, require_own_weights, require_second_derivatives
 
 if TYPE_CHECKING:
-    from searchers.searches.darts import DartsSearch
     from searchers.searches.problem import Problem
 
 Order = Literal["first", "second", "finite_difference"]
@@ -23,6 +22,8 @@ Order = Literal["first", "second", "finite_difference"]
 @config
 class Darts(Differentiable):
     """DARTS: a step of the alphas on one half, then a step of the weights on the other."""
+
+    search: ClassVar[str] = "searchers.searches.darts:DartsSearch"
 
     order: Order = "first"
     """Order of the alphas' gradient: at the present weights ("first", train_search.py:43), or through one
@@ -39,8 +40,3 @@ class Darts(Differentiable):
             require_second_derivatives(problem, "order=second")
         if self.order == "finite_difference":
             require_own_weights(problem, "order=finite_difference")
-
-    def start(self, problem: Problem) -> DartsSearch:
-        from searchers.searches.darts import DartsSearch
-
-        return DartsSearch(self, problem)

@@ -6,22 +6,20 @@ settings of the public code (xiangning-chen/DrNAS, DARTS-space/).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 from foundation.config import config
 from foundation.errors import InputError
 from searchers import searcher
 from searchers.settings import Differentiable
 
-if TYPE_CHECKING:
-    from searchers.searches.drnas import DrNasSearch
-    from searchers.searches.problem import Problem
-
 
 @searcher("drnas")
 @config
 class DrNas(Differentiable):
     """DrNAS: mixtures drawn from a Dirichlet distribution; half of the operators leave halfway."""
+
+    search: ClassVar[str] = "searchers.searches.drnas:DrNasSearch"
 
     batch_size: int = 64
     """Images a step, from each half (train_search.py)."""
@@ -52,8 +50,3 @@ class DrNas(Differentiable):
             raise InputError(f"kl={self.kl} is negative")
         if not 0 < self.keep <= 1:
             raise InputError(f"keep={self.keep} is not in 0 ... 1 (0 excluded)")
-
-    def start(self, problem: Problem) -> DrNasSearch:
-        from searchers.searches.drnas import DrNasSearch
-
-        return DrNasSearch(self, problem)

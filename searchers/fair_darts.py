@@ -6,22 +6,20 @@ ECCV 2020 (arXiv:1911.12126), with the settings of the public code (xiaomi-autom
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 from foundation.config import config
 from foundation.errors import InputError
 from searchers import searcher
 from searchers.settings import Differentiable
 
-if TYPE_CHECKING:
-    from searchers.searches.fair_darts import FairDartsSearch
-    from searchers.searches.problem import Problem
-
 
 @searcher("fair_darts")
 @config
 class FairDarts(Differentiable):
     """Fair DARTS: every operator has a weight of its own in 0 ... 1, and a loss that asks it to decide."""
+
+    search: ClassVar[str] = "searchers.searches.fair_darts:FairDartsSearch"
 
     learning_rate: float = 0.005
     """Learning rate of the weights' SGD at the first step; higher trains faster and less stably
@@ -40,8 +38,3 @@ class FairDarts(Differentiable):
         super().__post_init__()
         if not self.zero_one >= 0:
             raise InputError(f"zero_one={self.zero_one} is negative")
-
-    def start(self, problem: Problem) -> FairDartsSearch:
-        from searchers.searches.fair_darts import FairDartsSearch
-
-        return FairDartsSearch(self, problem)

@@ -7,21 +7,19 @@ configs/search-opts/GDAS-NASNet-CIFAR.config and its search script for that spac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 from foundation.config import config
 from searchers import searcher
 from searchers.settings import Differentiable, check_temperatures
-
-if TYPE_CHECKING:
-    from searchers.searches.gdas import GdasSearch
-    from searchers.searches.problem import Problem
 
 
 @searcher("gdas")
 @config
 class Gdas(Differentiable):
     """GDAS: one operator an edge is drawn, computed and rewarded; a fraction of the cost of `darts`."""
+
+    search: ClassVar[str] = "searchers.searches.gdas:GdasSearch"
 
     epochs: int = 250
     """Passes over the halves (GDAS-NASNet-CIFAR.config)."""
@@ -43,8 +41,3 @@ class Gdas(Differentiable):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_temperatures(self.temperature, self.min_temperature)
-
-    def start(self, problem: Problem) -> GdasSearch:
-        from searchers.searches.gdas import GdasSearch
-
-        return GdasSearch(self, problem)

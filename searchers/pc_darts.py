@@ -7,22 +7,20 @@ public code (yuhuixu1993/PC-DARTS, train_search.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 from foundation.config import config
 from foundation.errors import InputError
 from searchers import searcher
 from searchers.settings import Differentiable
 
-if TYPE_CHECKING:
-    from searchers.searches.pc_darts import PcDartsSearch
-    from searchers.searches.problem import Problem
-
 
 @searcher("pc_darts")
 @config
 class PcDarts(Differentiable):
     """PC-DARTS: mixtures of a part of the channels, and a weight of every edge; saves memory."""
+
+    search: ClassVar[str] = "searchers.searches.pc_darts:PcDartsSearch"
 
     batch_size: int = 256
     """Images a step, from each half (train_search.py)."""
@@ -44,8 +42,3 @@ class PcDarts(Differentiable):
         super().__post_init__()
         if self.parts < 1:
             raise InputError(f"parts={self.parts} is not positive; 1 mixes all channels")
-
-    def start(self, problem: Problem) -> PcDartsSearch:
-        from searchers.searches.pc_darts import PcDartsSearch
-
-        return PcDartsSearch(self, problem)

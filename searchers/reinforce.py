@@ -46,4 +46,4 @@ class Reinforce(BlackBox):
     def proposer(self, candidates: Candidates) -> Proposer:
         from searchers.searches.policy import Policy
 
-        return Policy(self, candidates)
+        return Policy(candidates, learning_rate=self.policy_learning_rate, momentum=self.baseline_momentum)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from foundation.config import config
 from foundation.errors import InputError
@@ -65,6 +65,10 @@ class Differentiable(SearcherConfig):
                 raise InputError(f"{name}={value} is not in 0 ... 1 (1 excluded)")
         if self.nesterov and not self.momentum:
             raise InputError("nesterov needs a momentum")
+
+    def start(self, problem: Problem) -> Any:
+        """A new `DifferentiableSearch` at step 0, of the class that `search` names."""
+        return super().start(problem)
 
     def check(self, problem: Problem) -> None:
         if self.guards.curvature_every:

@@ -6,22 +6,20 @@ settings and formulas of the public code (lightaime/sgas, cnn/train_search.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 from foundation.config import config
 from foundation.errors import InputError
 from searchers import searcher
 from searchers.settings import Differentiable
 
-if TYPE_CHECKING:
-    from searchers.searches.problem import Problem
-    from searchers.searches.sgas import SgasSearch
-
 
 @searcher("sgas")
 @config
 class Sgas(Differentiable):
     """SGAS: as `darts`, but edges are decided one by one on the way, so that the end changes little."""
+
+    search: ClassVar[str] = "searchers.searches.sgas:SgasSearch"
 
     batch_size: int = 64
     """Images a step, from each half (train_search.py)."""
@@ -51,8 +49,3 @@ class Sgas(Differentiable):
             raise InputError("sgas decides the edges itself; leave derive=perturbation to other searchers")
         if self.history < 1:
             raise InputError(f"history={self.history} is not positive")
-
-    def start(self, problem: Problem) -> SgasSearch:
-        from searchers.searches.sgas import SgasSearch
-
-        return SgasSearch(self, problem)

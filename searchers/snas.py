@@ -7,21 +7,19 @@ Settings and the course of the temperature in its appendix are UNKNOWN here: tho
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 from foundation.config import config
 from searchers import searcher
 from searchers.settings import Differentiable, check_temperatures
-
-if TYPE_CHECKING:
-    from searchers.searches.problem import Problem
-    from searchers.searches.snas import SnasSearch
 
 
 @searcher("snas")
 @config
 class Snas(Differentiable):
     """SNAS: mixtures drawn from a concrete distribution; one loss trains weights and alphas at once."""
+
+    search: ClassVar[str] = "searchers.searches.snas:SnasSearch"
 
     temperature: float = 1.0
     """Temperature of the softmax at the first epoch; higher draws more evenly (chosen here)."""
@@ -31,8 +29,3 @@ class Snas(Differentiable):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_temperatures(self.temperature, self.min_temperature)
-
-    def start(self, problem: Problem) -> SnasSearch:
-        from searchers.searches.snas import SnasSearch
-
-        return SnasSearch(self, problem)

@@ -216,7 +216,7 @@ def hang(model: nn.Module, name: str, attention: nn.Module, text: str, *, before
 
 
 def todays_names(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of version 0.1, attention under its norms, under the names of today; any other as it is."""
+    """A state dict with the names of today, also where version 0.1 wrote it."""
     state = dict(state)
     for name, module in model.named_modules():
         for hook in module._load_state_dict_pre_hooks.values():

@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from torch import Tensor
 
+from evaluators.data import Batches
 from evaluators.tasks.classification.loss import cross_entropy
 from foundation.seeds import seed_of
 from search_space.space import NONE
+from searchers.searches.problem import Problem
 from supernet.explicit import explicit_logits
+from supernet.supernet import Supernet
 
 if TYPE_CHECKING:
-    from searchers.searches.differentiable import DifferentiableSearch
+    from lightning.fabric import Fabric
+
+
+class Decided(Protocol):
+    """A search whose edges are decided one by one; see `DifferentiableSearch`."""
+
+    problem: Problem
+    config: Any
+    fabric: Fabric
+    supernet: Supernet
+    alive: Tensor
+    alpha_batches: Batches
+    steps_per_epoch: int
+
+    def expected(self) -> Tensor: ...
+    def averaged(self, values: Sequence[Tensor]) -> tuple[Tensor, ...]: ...
 
 
 def order_of_edges(seed: int, num_edges: int) -> list[int]:
@@ -24,7 +43,7 @@ def order_of_edges(seed: int, num_edges: int) -> list[int]:
     return rows
 
 
-def most_missed(search: DifferentiableSearch[Any], row: int, epoch: int) -> int:
+def most_missed(search: Decided, row: int, epoch: int) -> int:
     """The primitive of an edge whose removal raises the loss most; the first of equals.
 
     Args:
@@ -42,9 +61,7 @@ def most_missed(search: DifferentiableSearch[Any], row: int, epoch: int) -> int:
 
 
 @torch.no_grad()
-def losses_without(
-    search: DifferentiableSearch[Any], row: int, columns: Sequence[int], epoch: int
-) -> list[float]:
+def losses_without(search: Decided, row: int, columns: Sequence[int], epoch: int) -> list[float]:
     """Mean loss on the second half, with one primitive of an edge left out and the rest in its place."""
     search.supernet.train()
     mixing = search.expected()

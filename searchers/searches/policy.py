@@ -7,19 +7,19 @@ import torch
 from foundation.seeds import seed_of
 from search_space.genotype import Genotype
 from searchers.candidates import TRIES, Candidates, History, Trial
-from searchers.reinforce import Reinforce
 
 
 class Policy:
     """Logits for every edge and candidate, moved by the trials they have seen.
 
     Args:
-        config: Rates.
         candidates: What may be proposed.
+        learning_rate: Of Adam on the logits.
+        momentum: Of the moving average of scores that is the baseline.
     """
 
-    def __init__(self, config: Reinforce, candidates: Candidates) -> None:
-        self.config, self.candidates = config, candidates
+    def __init__(self, candidates: Candidates, *, learning_rate: float, momentum: float) -> None:
+        self.candidates, self.learning_rate, self.momentum = candidates, learning_rate, momentum
         self._forget()
 
     def _forget(self) -> None:
@@ -27,7 +27,7 @@ class Policy:
         generator = torch.Generator().manual_seed(seed_of(self.candidates.seed, "policy"))
         shape = len(space.edges), len(space.candidates)
         self.logits = (1e-3 * torch.randn(shape, generator=generator, dtype=torch.float64)).requires_grad_()
-        self.optimizer = torch.optim.Adam([self.logits], lr=self.config.policy_learning_rate)
+        self.optimizer = torch.optim.Adam([self.logits], lr=self.learning_rate)
         self.baseline, self.weight = 0.0, 0.0
         self.seen = list[Trial]()
 
@@ -51,7 +51,7 @@ class Policy:
         self.seen.append(trial)
         if trial.score is None:
             return
-        momentum = self.config.baseline_momentum
+        momentum = self.momentum
         self.baseline = momentum * self.baseline + (1 - momentum) * trial.score
         self.weight = momentum * self.weight + (1 - momentum)  # what is missing of 1 in the first averages
         space = self.candidates.space

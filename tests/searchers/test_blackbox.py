@@ -117,7 +117,8 @@ def test_evolution_forgets_the_oldest():
 
 
 def test_reinforce_moves_towards_what_scored_above_the_mean():
-    policy = Policy(Reinforce(), candidates())
+    policy = Reinforce().proposer(candidates())
+    assert isinstance(policy, Policy)
     good, bad = SPACE.genotype(["CBAM"] * 6), SPACE.genotype(["SE"] * 6)
     trials = [Trial(genotype=g, score=float(g == good)) for g in (good, bad) * 20]
     policy(trials)
