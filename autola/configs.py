@@ -12,6 +12,7 @@ import tyro
 from evaluators.data import DataConfig
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import TASKS, TaskConfig
+from foundation import rules
 from foundation.config import adapter, config, parse
 from foundation.errors import InputError
 from foundation.registry import Registry
@@ -62,6 +63,10 @@ AnySearcher = Annotated[SearcherConfig, Named(SEARCHERS)]
 AnyTask = Annotated[TaskConfig, Named(TASKS)]
 
 
+MOST_THREADS = 4096
+"""CPU threads that may be asked for: more is a slip of the keyboard."""
+
+
 @config
 class DeviceConfig:
     """Where and how a job computes."""
@@ -84,10 +89,9 @@ class DeviceConfig:
     """CPU threads; PyTorch's own choice if left out. The last bits of sums depend on their number."""
 
     def __post_init__(self) -> None:
-        for name in ("devices", "machines", "threads"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name}={value} is not positive")
+        rules.positive(self, "devices", "machines", "threads")
+        if self.threads is not None and self.threads > MOST_THREADS:
+            raise InputError(f"threads={self.threads} are more than {MOST_THREADS}")
         if self.compile and self.recompute:
             raise InputError("blocks are either compiled or computed again; choose compile or recompute")
 
@@ -110,10 +114,7 @@ class ExperimentConfig:
     out."""
 
     def __post_init__(self) -> None:
-        if self.jobs < 1:
-            raise InputError(f"jobs={self.jobs} is not positive")
-        if not self.trial_minutes > 0:
-            raise InputError(f"trial_minutes={self.trial_minutes} is not positive")
+        rules.positive(self, "jobs", "trial_minutes")
 
 
 @config
@@ -165,8 +166,8 @@ class SearchConfig(DeviceConfig):
                 parse_target(text)
         if len(set(self.target)) != len(self.target):
             raise InputError(f"a target is given twice: {' '.join(self.target)}")
-        if not self.target_weight >= 0:
-            raise InputError(f"target_weight={self.target_weight} is negative")
+        rules.positive(self, "width", "num_nodes")
+        rules.not_negative(self, "target_weight")
         if self.engine == "process" and self.experiment != ExperimentConfig():
             usual = ExperimentConfig()
             names = [name for name in vars(usual) if getattr(self.experiment, name) != getattr(usual, name)]

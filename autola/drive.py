@@ -42,12 +42,12 @@ def drive(
     """
     board = TensorBoardLog(run.path, job.step) if fabric.is_global_zero else None
 
-    def record(figures: dict[str, float], seconds: float) -> None:
+    def record(figures: Mapping[str, float | None], seconds: float) -> None:
         assert board is not None
         line: dict[str, Any] = {"epoch": job.step // job.steps_per_epoch, "step": job.step}
-        line |= figures | {"epoch_seconds": round(seconds, 3)}
+        line |= {**figures, "epoch_seconds": round(seconds, 3)}
         run.log(line)
-        board.log(job.step, figures | {"epoch_seconds": seconds}, after_epoch(line))
+        board.log(job.step, {**figures, "epoch_seconds": seconds}, after_epoch(line))
         run.save_checkpoint(job.state_dict(), job.step)
 
     with closing(board) if board else nullcontext(), _progress(title, job, shown=board is not None) as moved:

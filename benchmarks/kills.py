@@ -207,7 +207,8 @@ def _points(folder: Path) -> dict[str, list[tuple[int, float | None]]]:
         shown = events.Scalars(tag)
         steps = [point.step for point in shown]
         # Some figures are told from the second epoch on; shares are not in metrics.jsonl.
-        logged = [record["step"] for record in records if tag in record or tag.startswith("shares/")]
+        shown_there = [record.get(tag) is not None or tag.startswith("shares/") for record in records]
+        logged = [record["step"] for record, there in zip(records, shown_there) if there]
         if steps != logged:
             raise ValueError(f"{folder}: {tag} has the steps {steps}, not {logged}")
         points[tag] = [

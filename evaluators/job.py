@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from foundation.errors import InputError
@@ -30,8 +30,8 @@ class Job(Protocol):
         """Does one step."""
         ...
 
-    def report(self) -> dict[str, float]:
-        """Figures of the epoch that just ended; waits for the device.
+    def report(self) -> Mapping[str, float | None]:
+        """Figures of the epoch that just ended, None where there is none; waits for the device.
 
         Raises:
             NotFiniteError: If a loss of the epoch was not finite.

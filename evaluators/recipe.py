@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 
@@ -71,15 +72,10 @@ class TrainConfig:
         positive = ("epochs", "batch_size", "accumulate", "learning_rate", "power")
         shares = ("momentum", "label_smoothing", "drop_path", "ema", "validation_fraction", "warmup_factor")
         rest = ("weight_decay", "min_learning_rate", "warmup_epochs", "warmup_steps", "clip", "gamma")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name}={getattr(self, name)} is not positive")
-        for name in shares:
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name}={getattr(self, name)} is not in 0 ... 1 (1 excluded)")
-        for name in rest:
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name}={getattr(self, name)} is negative")
+        rules.positive(self, *positive, "milestones")
+        rules.below_one(self, *shares)
+        rules.not_negative(self, *rest)
+        rules.not_above(self, "min_learning_rate", "learning_rate")
         if self.batch_size % self.accumulate:
             raise InputError(
                 f"a batch of {self.batch_size} images does not split into {self.accumulate} equal parts"
@@ -90,6 +86,9 @@ class TrainConfig:
             raise InputError("give the warm-up in epochs or in steps, not both")
         if self.schedule == "step" and not self.milestones:
             raise InputError("the step schedule needs milestones, for example 150 300")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            given = " ".join(map(str, self.milestones))
+            raise InputError(f"milestones={given} do not rise from one to the next")
         if self.nesterov and not self.momentum:
             raise InputError("nesterov needs a momentum")
         if self.nesterov and self.optimizer != "sgd":

@@ -53,15 +53,15 @@ class TensorBoardLog:
     def log(
         self,
         step: int,
-        metrics: Mapping[str, float],
+        metrics: Mapping[str, float | None],
         shares: Mapping[tuple[int, int], Mapping[str, float]] | None = None,
     ) -> None:
-        """Writes one value a metric, and one a primitive of each edge.
+        """Writes one value a metric that has one, and one a primitive of each edge.
 
         Raises:
             InputError: If the disk is full.
         """
-        values = dict(metrics)
+        values = {name: value for name, value in metrics.items() if value is not None}
         for edge, row in (shares or {}).items():
             values |= {f"shares/{edge_name(*edge)}/{operator}": share for operator, share in row.items()}
         one = self._summary.Value

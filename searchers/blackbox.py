@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from evaluators.recipe import TrainConfig
+from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 from search_space.genotype import Genotype
@@ -57,8 +58,7 @@ class BlackBox(SearcherConfig):
     """Largest norm of the gradient; 0 for no clipping."""
 
     def __post_init__(self) -> None:
-        if self.trials < 1:
-            raise InputError(f"trials={self.trials} is not positive; a search judges at least one candidate")
+        rules.positive(self, "trials", hint="; a search judges at least one candidate")
         self.recipe()
 
     @classmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 from searchers import searcher
@@ -46,7 +47,6 @@ class DrNas(Differentiable):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.kl >= 0:
-            raise InputError(f"kl={self.kl} is negative")
+        rules.not_negative(self, "kl")
         if not 0 < self.keep <= 1:
             raise InputError(f"keep={self.keep} is not in 0 ... 1 (0 excluded)")

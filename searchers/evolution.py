@@ -7,8 +7,8 @@ all their edges; and the supernet may judge instead of a training.
 
 from __future__ import annotations
 
+from foundation import rules
 from foundation.config import config
-from foundation.errors import InputError
 from search_space.genotype import Genotype
 from searchers import searcher
 from searchers.blackbox import BlackBox
@@ -42,10 +42,7 @@ class Evolution(BlackBox):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("population", "sample"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name}={value} is not positive")
+        rules.positive(self, "population", "sample")
 
     def first_draws(self) -> int:
         return self.at_most_half(self.population, POPULATION)

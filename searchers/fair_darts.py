@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from foundation import rules
 from foundation.config import config
-from foundation.errors import InputError
 from searchers import searcher
 from searchers.settings import Differentiable
 
@@ -36,5 +36,4 @@ class FairDarts(Differentiable):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.zero_one >= 0:
-            raise InputError(f"zero_one={self.zero_one} is negative")
+        rules.not_negative(self, "zero_one")

@@ -7,6 +7,7 @@ Architecture Search with Early Stopping" (arXiv:1909.06035).
 
 from __future__ import annotations
 
+from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 
@@ -29,10 +30,8 @@ class Guards:
     """Measurements in a window (RobustDARTS)."""
 
     def __post_init__(self) -> None:
-        for name in ("most_skips", "curvature_every", "most_growth"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"guards.{name}={getattr(self, name)} is negative; 0 turns it off")
-        if self.window < 1:
-            raise InputError(f"guards.window={self.window} is not positive")
+        off = "; 0 turns it off"
+        rules.not_negative(self, "most_skips", "curvature_every", "most_growth", prefix="guards.", hint=off)
+        rules.positive(self, "window", prefix="guards.")
         if self.most_growth and not self.curvature_every:
             raise InputError("guards.most_growth needs measurements: give guards.curvature_every as well")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from foundation import rules
 from foundation.config import config
-from foundation.errors import InputError
 from searchers import searcher
 from searchers.settings import Differentiable
 
@@ -40,5 +40,4 @@ class PcDarts(Differentiable):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.parts < 1:
-            raise InputError(f"parts={self.parts} is not positive; 1 mixes all channels")
+        rules.positive(self, "parts", hint="; 1 mixes all channels")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from foundation import rules
 from foundation.config import config
-from foundation.errors import InputError
 
 if TYPE_CHECKING:
     pass
@@ -32,6 +32,4 @@ class Perturbation:
     """Batches of the second half that an operator is judged on; 0 for all of an epoch."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batches"):
-            if getattr(self, name) < 0:
-                raise InputError(f"perturbation.{name}={getattr(self, name)} is negative")
+        rules.not_negative(self, "epochs", "batches", prefix="perturbation.")

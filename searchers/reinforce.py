@@ -7,8 +7,8 @@ its code), where it stands for Zoph and Le, ICLR 2017 (arXiv:1611.01578).
 
 from __future__ import annotations
 
+from foundation import rules
 from foundation.config import config
-from foundation.errors import InputError
 from searchers import searcher
 from searchers.blackbox import BlackBox, Proposer
 from searchers.candidates import Candidates
@@ -38,10 +38,8 @@ class Reinforce(BlackBox):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.policy_learning_rate > 0:
-            raise InputError(f"policy_learning_rate={self.policy_learning_rate} is not positive")
-        if not 0 <= self.baseline_momentum < 1:
-            raise InputError(f"baseline_momentum={self.baseline_momentum} is not in 0 ... 1 (1 excluded)")
+        rules.positive(self, "policy_learning_rate")
+        rules.below_one(self, "baseline_momentum")
 
     def proposer(self, candidates: Candidates) -> Proposer:
         from searchers.searches.policy import Policy

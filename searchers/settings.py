@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
+from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 from searchers import SearcherConfig
@@ -53,16 +55,10 @@ class Differentiable(SearcherConfig):
     """Figures of the search's health, and rules that stop it."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "alpha_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name}={getattr(self, name)} is not positive")
-        for name in ("min_learning_rate", "weight_decay", "clip", "alpha_weight_decay"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name}={getattr(self, name)} is negative")
-        for name in ("momentum", "alpha_betas", "alpha_warmup"):
-            value = getattr(self, name)
-            if not all(0 <= share < 1 for share in (value if isinstance(value, tuple) else (value,))):
-                raise InputError(f"{name}={value} is not in 0 ... 1 (1 excluded)")
+        rules.positive(self, "epochs", "batch_size", "learning_rate", "alpha_learning_rate")
+        rules.not_negative(self, "min_learning_rate", "weight_decay", "clip", "alpha_weight_decay")
+        rules.below_one(self, "momentum", "alpha_betas", "alpha_warmup")
+        rules.not_above(self, "min_learning_rate", "learning_rate")
         if self.nesterov and not self.momentum:
             raise InputError("nesterov needs a momentum")
 
@@ -108,7 +104,7 @@ def check_temperatures(first: float, last: float) -> None:
     Raises:
         InputError: If they are not positive, or rise.
     """
-    if not first >= last > 0:
+    if not math.inf > first >= last > 0:
         raise InputError(
             f"a temperature that falls from {first} to {last}: "
             "give positive ones, the second not above the first"

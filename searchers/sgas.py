@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 from searchers import searcher
@@ -40,12 +41,9 @@ class Sgas(Differentiable):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("before", "after"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name}={getattr(self, name)} is not in 0 ... 1 (1 excluded)")
+        rules.below_one(self, "before", "after")
+        rules.positive(self, "history")
         if self.before + self.after >= 1:
             raise InputError(f"before={self.before} and after={self.after} leave no epoch for decisions")
         if self.derive == "perturbation":
             raise InputError("sgas decides the edges itself; leave derive=perturbation to other searchers")
-        if self.history < 1:
-            raise InputError(f"history={self.history} is not positive")

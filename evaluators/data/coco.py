@@ -19,6 +19,7 @@ from evaluators.data.coco_file import CocoAnnotation, CocoCategory, CocoImage, K
 from evaluators.data.index import composed
 from evaluators.data.listing import Listing, digest
 from evaluators.data.tally import Tally
+from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 from foundation.seeds import seed_of
@@ -52,8 +53,7 @@ class CocoData:
     """Use at most so many images of each part, the first ones listed; none: all."""
 
     def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            raise InputError(f"limit is {self.limit}; give at least 1, or leave it out")
+        rules.positive(self, "limit")
 
 
 @dataclass(frozen=True, eq=False)

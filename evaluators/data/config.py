@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 
@@ -56,10 +57,14 @@ class DataConfig:
         for name in ("padding", "cutout"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} is {getattr(self, name)}; give 0 (off) or a number of pixels")
+        rules.pixels(self, "image_size", "padding", "cutout")
+        rules.positive(self, "limit")
         for name in ("mean", "std"):
             value = getattr(self, name)
             if value is not None and not (value and all(map(math.isfinite, value))):
                 raise InputError(f"{name} is {value}; give one number a channel, or leave it out")
+            if value is not None and not 0 <= min(value) <= max(value) <= 1:
+                raise InputError(f"{name} is {value}, but pixels are in 0 to 1 here: divide by 255")
         if self.std is not None and min(self.std) <= 0:
             raise InputError(f"std is {self.std}; each value must be positive")
         if self.mean is not None and self.std is not None and len(self.mean) != len(self.std):

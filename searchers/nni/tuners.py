@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from foundation import rules
 from foundation.config import config
-from foundation.errors import InputError
 from foundation.seeds import seed_of
 from search_space.genotype import Genotype
 from searchers.blackbox import BlackBox, Proposer
@@ -168,6 +168,10 @@ class TpeTuner(NniTuner):
     """Trials drawn uniformly at first; 20 if left out (NNI's default), or half of the trials where that is
     less."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rules.positive(self, "startup_trials")
+
     def first_draws(self) -> int:
         return max(2, self.at_most_half(self.startup_trials, 20))  # NNI's breaks down at one score alone
 
@@ -191,8 +195,7 @@ class EvolutionTuner(NniTuner):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.population is not None and self.population < 1:
-            raise InputError(f"population={self.population} is not positive")
+        rules.positive(self, "population")
 
     def first_draws(self) -> int:
         return self.at_most_half(self.population, 32)
@@ -250,10 +253,7 @@ class RegularizedTuner(NniTuner):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("population", "sample"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name}={value} is not positive")
+        rules.positive(self, "population", "sample")
 
     def first_draws(self) -> int:
         return self.at_most_half(self.population, 100)

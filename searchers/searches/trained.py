@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
 from evaluators.data import Batches
+from evaluators.job import NotFiniteError
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.classification.training import ClassificationTask, evaluate
 from evaluators.train import Training
+from foundation.errors import InputError
 from foundation.seeds import seed_of
 from search_space.genotype import Genotype
 from searchers.candidates import History, Trial, best_of, restored, scores, stored
 from searchers.searches.problem import Problem
+
+log = logging.getLogger(__name__)
 
 
 def training_of(
@@ -56,6 +61,9 @@ def train_candidate(
 class TrainedSearch:
     """A search under way: one step is a training step of the present candidate; an epoch is a trial.
 
+    A candidate whose training diverges has failed: it has no score, what is left of its steps does nothing,
+    and the search goes on with the next.
+
     Args:
         recipe: How a candidate is trained.
         num_trials: Candidates.
@@ -67,6 +75,7 @@ class TrainedSearch:
         self, recipe: TrainConfig, num_trials: int, propose: Callable[[History], Genotype], problem: Problem
     ) -> None:
         self.recipe, self.problem, self.propose = recipe, problem, propose
+        self.num_trials = num_trials
         self.train_batches = problem.batches(0, recipe.batch_size)
         self.judging_batches = problem.batches(1, recipe.batch_size, training=False)
         self.step = 0
@@ -78,24 +87,55 @@ class TrainedSearch:
     def begin(self, genotype: Genotype, trial: int) -> None:
         """Begins to train a candidate."""
         self.present = genotype
+        self.figures = dict[str, float]()
+        self.failed = False
         self.training = training_of(self.problem, self.recipe, self.train_batches, genotype, trial)
 
     def advance(self) -> None:
         if self.training.step == self.training.total_steps:
             self.begin(self.propose(self.history), len(self.history))
-        self.training.advance()
         self.step += 1
+        if self.failed:
+            self.training.step += 1
+        else:
+            self._train()
         if self.training.step == self.training.total_steps:
-            self.training.check()
-            metrics = evaluate(self.training.trained(), self.judging_batches, self.problem.fabric)
-            self.history.append(Trial(genotype=self.present, score=metrics["accuracy"]))
+            self.history.append(Trial(genotype=self.present, score=self._score(), failed=self.failed))
+
+    def _train(self) -> None:
+        """A step of the present candidate, and after an epoch a look at what became of it."""
+        self.training.advance()
+        if self.training.step % self.training.steps_per_epoch == 0:
+            try:
+                self.figures = self.training.report()
+            except NotFiniteError as error:
+                self.failed, self.figures = True, {}
+                reason = str(error).partition(" (")[0]
+                log.warning("trial %d failed: %s; %s", len(self.history) + 1, reason, self.present)
+
+    def _score(self) -> float | None:
+        if self.failed:
+            return None
+        return evaluate(self.training.trained(), self.judging_batches, self.problem.fabric)["accuracy"]
 
     def check(self) -> None:
-        self.training.check()
+        """Nothing: a candidate that diverges has failed, the search has not."""
 
-    def report(self) -> dict[str, float]:
+    def report(self) -> dict[str, float | None]:
         known = scores(self.history)
-        return self.training.report() | {"trial_accuracy": known[-1], "best_accuracy": max(known)}
+        if len(self.history) == self.num_trials and not known:
+            raise InputError(
+                f"the training of every candidate diverged, {self.num_trials} of them; "
+                "start again with a lower learning rate or gradient clipping"
+            )
+        figures: dict[str, float | None] = {
+            **self.figures,
+            "trial_accuracy": self.history[-1].score,
+            "best_accuracy": max(known) if known else None,
+        }
+        if failed := len(self.history) - len(known):
+            figures["failed_trials"] = float(failed)
+        return figures
 
     def genotype(self) -> Genotype:
         return best_of(self.history) or self.present
@@ -112,6 +152,8 @@ class TrainedSearch:
             "history": stored(self.history),
             "present": self.present.to_json(),
             "training": self.training.state_dict(),
+            "figures": self.figures,
+            "failed": self.failed,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -119,3 +161,4 @@ class TrainedSearch:
         judged = state["training"]["step"] == self.training.total_steps
         self.begin(Genotype.from_json(state["present"]), len(self.history) - judged)
         self.training.load_state_dict(state["training"])
+        self.figures, self.failed = state.get("figures", {}), state.get("failed", False)  # since 0.2

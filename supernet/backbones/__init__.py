@@ -24,6 +24,9 @@ class Backbone(Protocol):
 Usual = tuple[tuple[int, int, int], int]
 """What a backbone was made for: (channels, height, width) of an image, and the number of classes."""
 
+LARGEST_WIDTH = 2**16
+"""Channels of a first stage that may be asked for."""
+
 CIFAR: Usual = ((3, 32, 32), 10)
 IMAGENET: Usual = ((3, 224, 224), 1000)
 
@@ -72,11 +75,16 @@ def build_backbone(
     for label, value in (("num_classes", num_classes), ("in_channels", in_channels)):
         if value < 1:
             raise InputError(f"{label}={value} is not positive")
-    if width is not None and width < 1:
-        raise InputError(f"width={width} is not positive")
+    if width is not None and not 1 <= width <= LARGEST_WIDTH:
+        raise InputError(f"width={width} is not in 1 ... {LARGEST_WIDTH}")
     family, colon, member = name.partition(":")
     build = BACKBONES[family + colon if colon else name]
-    return build(num_classes=num_classes, in_channels=in_channels, width=width, name=member or name)
+    try:
+        return build(num_classes=num_classes, in_channels=in_channels, width=width, name=member or name)
+    except (MemoryError, RuntimeError) as error:
+        if "memory" not in str(error):
+            raise
+        raise InputError(f"{name} of this width or so many classes is larger than the memory") from None
 
 
 def usual_images(name: str) -> Usual:

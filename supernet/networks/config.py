@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError, unknown
 from supernet.resnets import RESNETS
@@ -32,6 +33,8 @@ class DetectorConfig:
     """Regions of an image that the second part of faster_rcnn learns from, a quarter of them objects."""
 
     def __post_init__(self) -> None:
+        rules.pixels(self, "max_size")
+        rules.positive(self, "regions")
         if self.regions < 4:
             raise InputError(f"regions={self.regions}: give at least 4, a quarter of which are objects")
         if self.backbone not in RESNETS:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evaluators.data.config import DataConfig
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
+from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 from search_space.grammar import Term
@@ -35,6 +36,9 @@ class Classification(TaskConfig):
     """The network that attention is attached to; `autola list` names them."""
     width: int | None = None
     """Channels of the backbone's first stage; its own if left out."""
+
+    def __post_init__(self) -> None:
+        rules.positive(self, "width")
 
     def read(self, train: TrainConfig, fabric: Fabric) -> ClassificationSetting:
         from evaluators.tasks.classification.setting import ClassificationSetting

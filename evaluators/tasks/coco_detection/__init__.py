@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from evaluators.data.coco import CocoData, first_pictures
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
+from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 from search_space.grammar import Term
@@ -54,8 +55,7 @@ class CocoDetection(TaskConfig):
     def __post_init__(self) -> None:
         if not isinstance(self.data, CocoData):
             raise InputError(f"{self.name} reads COCO's layout; start from a preset of its own")
-        if self.workers < 0:
-            raise InputError(f"workers={self.workers} is negative")
+        rules.not_negative(self, "workers")
         if self.detector.trainable_stages < 5 and self.weights is None:
             raise InputError(
                 f"trainable_stages={self.detector.trainable_stages} keeps parts of the backbone as they are, "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
+from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 from search_space.grammar import Term, label
@@ -41,8 +42,7 @@ class ImageNetData:
     """Use at most so many pictures of each part, evenly from first to last; none: all."""
 
     def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            raise InputError(f"limit={self.limit} is not positive")
+        rules.positive(self, "limit")
 
 
 @task("imagenet")
@@ -77,15 +77,10 @@ class ImageNet(TaskConfig):
     """Processes that read pictures, for each device; 0 to read in the training process."""
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "resize", "train_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name}={value} is not positive")
-        for name in ("mixup", "cutmix", "workers"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name}={getattr(self, name)} is negative")
-        if not 0 <= self.erase <= 1:
-            raise InputError(f"erase={self.erase} is no share; give a number in 0 ... 1")
+        rules.positive(self, "image_size", "resize", "train_size")
+        rules.pixels(self, "image_size", "resize", "train_size")
+        rules.not_negative(self, "mixup", "cutmix", "workers")
+        rules.share(self, "erase")
         if self.resize < self.image_size:
             raise InputError(
                 f"a crop of {self.image_size} pixels does not fit into a short side of {self.resize}; "

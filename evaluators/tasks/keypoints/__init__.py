@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from evaluators.data.coco import CocoData, first_pictures
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
+from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 from search_space.grammar import Term
@@ -67,17 +68,12 @@ class Keypoints(TaskConfig):
             raise InputError(f"{self.name} reads COCO's layout; start from a preset of its own")
         if min(self.image_size) < 32 or any(side % 32 for side in self.image_size):
             raise InputError(f"image_size={self.image_size}; give multiples of 32, height before width")
-        for name in ("margin", "sigma"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name}={getattr(self, name)} is not positive")
-        for name in ("scale", "turned"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name}={getattr(self, name)} is not in 0 ... 1")
+        rules.pixels(self, "image_size")
+        rules.positive(self, "margin", "sigma")
+        rules.share(self, "scale", "turned")
         if self.scale == 1:
             raise InputError("scale=1 shrinks crops to nothing; give less, 0 for none")
-        for name in ("rotation", "workers"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name}={getattr(self, name)} is negative")
+        rules.not_negative(self, "rotation", "workers")
 
     def read(self, train: TrainConfig, fabric: Fabric) -> KeypointSetting:
         from evaluators.tasks.keypoints.setting import KeypointSetting

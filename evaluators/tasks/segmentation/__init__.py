@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
 from evaluators.tasks.segmentation.data import SceneData
+from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 from search_space.grammar import Term
@@ -64,9 +65,9 @@ class Segmentation(TaskConfig):
             raise InputError(f"crop={self.crop}; give at least {SMALLEST_CROP} pixels")
         if not 0 < self.scales[0] <= self.scales[1]:
             raise InputError(f"scales={self.scales}; give the least and the largest factor, both positive")
-        for name in ("auxiliary", "workers"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name}={getattr(self, name)} is negative")
+        rules.pixels(self, "crop")
+        rules.positive(self, "scales")
+        rules.not_negative(self, "auxiliary", "workers")
 
     def read(self, train: TrainConfig, fabric: Fabric) -> SegmentationSetting:
         from evaluators.tasks.segmentation.setting import SegmentationSetting

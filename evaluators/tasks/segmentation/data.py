@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError, shown
 
@@ -45,10 +46,8 @@ class SceneData:
     """Use at most so many pictures of each part, at even steps; none: all."""
 
     def __post_init__(self) -> None:
-        for name in ("limit", "num_classes"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} is {value}; give at least 1, or leave it out")
+        rules.pixels(self, "image_size")
+        rules.positive(self, "num_classes", "limit")
         if self.image_size is not None and min(self.image_size) < 1:
             raise InputError(f"image_size is {self.image_size}; give a height and a width, or leave it out")
         if self.classes and self.num_classes not in (None, len(self.classes)):

@@ -59,7 +59,7 @@ def test_a_limit_takes_the_first(tmp_path: Path) -> None:
     data = write(tmp_path, content())
     limited = CocoData(root=data.root, limit=2)
     assert [image.id for image in read_coco(limited, "instances", "p").images] == [4, 1]
-    with pytest.raises(InputError, match="limit is 0; give at least 1"):
+    with pytest.raises(InputError, match="limit=0 is not positive"):
         CocoData(limit=0)
 
 

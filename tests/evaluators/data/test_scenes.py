@@ -195,8 +195,8 @@ def test_what_is_wrong_with_the_files_is_one_line(tmp_path, spoil, message):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"num_classes": 0}, "num_classes is 0; give at least 1"),
-        ({"limit": -1}, "limit is -1; give at least 1"),
+        ({"num_classes": 0}, "num_classes=0 is not positive"),
+        ({"limit": -1}, "limit=-1 is not positive"),
         ({"image_size": (0, 5)}, r"image_size is \(0, 5\)"),
         ({"num_classes": 3, "classes": ("a", "b")}, "num_classes is 3, but 2 classes are named"),
         ({"layout": "cityscapes", "num_classes": 3}, "Cityscapes has its own classes"),

@@ -213,7 +213,7 @@ def test_a_first_look_is_small(small):
         ({"margin": 0}, "margin=0 is not positive"),
         ({"sigma": -1}, "sigma=-1 is not positive"),
         ({"scale": 1}, "scale=1 shrinks crops to nothing"),
-        ({"turned": 1.5}, r"turned=1\.5 is not in 0"),
+        ({"turned": 1.5}, r"turned=1\.5 is no share"),
         ({"rotation": -1}, "rotation=-1 is negative"),
         ({"workers": -1}, "workers=-1 is negative"),
     ],

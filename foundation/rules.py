@@ -1,0 +1,85 @@
+"""What the numbers of a config may be: one rule for each meaning, in the same words everywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+from foundation.errors import InputError
+
+MOST_PIXELS = 2**16
+"""Side of a picture or crop: above it an image is more than 12 GB."""
+
+LARGEST_COUNT = 2**31 - 1
+"""Of what is counted: PyTorch keeps many sizes in 32 bits."""
+
+
+def positive(config: object, *names: str, prefix: str = "", hint: str = "") -> None:
+    """Checks settings that are rates, factors or counts: above 0, finite, and whole ones below 2^31.
+
+    Args:
+        config: What has the settings; one that is None is left out, of several values each is looked at.
+        names: Of the settings.
+        prefix: Of their names, for the message.
+        hint: What ends the message.
+
+    Raises:
+        InputError: If one is not; names the first.
+    """
+    _check(config, names, lambda value: value > 0, f"{{}} is not positive{hint}", prefix)
+
+
+def not_negative(config: object, *names: str, prefix: str = "", hint: str = "") -> None:
+    """Checks settings that may be 0 as well; see `positive`."""
+    _check(config, names, lambda value: value >= 0, f"{{}} is negative{hint}", prefix)
+
+
+def pixels(config: object, *names: str) -> None:
+    """Checks settings that are sides in pixels, 0 among them: at most `MOST_PIXELS`; see `positive`."""
+    not_negative(config, *names)
+    _check(config, names, lambda value: value <= MOST_PIXELS, f"{{}} is more than {MOST_PIXELS} pixels", "")
+
+
+def share(config: object, *names: str, prefix: str = "") -> None:
+    """Checks settings that are shares or chances: in 0 ... 1; see `positive`."""
+    _check(config, names, lambda value: 0 <= value <= 1, "{} is no share; give a number in 0 ... 1", prefix)
+
+
+def below_one(config: object, *names: str, prefix: str = "") -> None:
+    """Checks settings that are shares of which something has to be left; see `positive`."""
+    _check(config, names, lambda value: 0 <= value < 1, "{} is not in 0 ... 1 (1 excluded)", prefix)
+
+
+def not_above(config: object, low: str, high: str) -> None:
+    """Checks that one setting is at most another.
+
+    Raises:
+        InputError: If it is not.
+    """
+    below, above = getattr(config, low), getattr(config, high)
+    if below > above:
+        raise InputError(f"{low}={below} is above {high}={above}")
+
+
+def _check(
+    config: object, names: tuple[str, ...], fits: Callable[[float], bool], message: str, prefix: str
+) -> None:
+    for name in names:
+        given = getattr(config, name)
+        shown = f"{prefix}{name}={given}"
+        for value in _values(given):
+            if not fits(value):
+                raise InputError(message.format(shown))
+            if math.isinf(value):
+                raise InputError(f"{shown} is not finite")
+            if isinstance(value, int) and value > LARGEST_COUNT:
+                raise InputError(f"{shown} is too large; give at most {LARGEST_COUNT}")
+
+
+def _values(given: object) -> Iterator[float]:
+    if isinstance(given, tuple):
+        for one in given:
+            yield from _values(one)
+    elif given is not None:
+        assert isinstance(given, int | float)
+        yield given
