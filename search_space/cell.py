@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from foundation.errors import InputError
 from search_space.genotype import Fuse, Genotype
+from search_space.norm import OperatorNorm
 from search_space.operator import OPERATORS, Operator, read
 from search_space.operators.squeeze_excite import SqueezeExcite
 from search_space.state import State, add_all
@@ -74,11 +75,11 @@ class Cell(Operator):
         joined = channels + width
         self.fuse: nn.Sequential | None = None
         if fuse != "none":
-            self.fuse = nn.Sequential(nn.Conv2d(joined, channels, 1, bias=False), nn.BatchNorm2d(channels))
+            self.fuse = nn.Sequential(nn.Conv2d(joined, channels, 1, bias=False), OperatorNorm(channels))
         if self.fuse is not None and fuse == "double":
             self.fuse.append(nn.ReLU(inplace=True))
             self.fuse.append(nn.Conv2d(channels, channels, 1, bias=False))
-            self.fuse.append(nn.BatchNorm2d(channels))
+            self.fuse.append(OperatorNorm(channels))
         self.output_gate = SqueezeExcite(channels, reduction=REDUCTION, bias=False)
 
     def read(self, state: State) -> Float[Tensor, "b c h w"]:

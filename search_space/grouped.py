@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from search_space import kernels
-from search_space.norm import batch_norm
+from search_space.norm import OperatorNorm, batch_norm
 from search_space.state import State, add_all
 
 M = TypeVar("M", bound=nn.Module)
@@ -169,7 +169,7 @@ def stack_modules(modules: Sequence[M]) -> M:
     return stack
 
 
-def norm(stack: nn.BatchNorm2d, x: Float[Tensor, "b edges_c h w"]) -> Float[Tensor, "b edges_c h w"]:
+def norm(stack: OperatorNorm, x: Float[Tensor, "b edges_c h w"]) -> Float[Tensor, "b edges_c h w"]:
     """The batch norms of a stack, as one over all channels; does not count batches (`count_batches`)."""
     mean, variance = stack.running_mean, stack.running_var
     assert mean is not None, "norms of operators keep running statistics"
@@ -193,7 +193,7 @@ def count_batches(stacks: Iterable[nn.Module]) -> None:
         norm.num_batches_tracked
         for stack in stacks
         for norm in stack.modules()
-        if isinstance(norm, nn.BatchNorm2d) and norm.training and norm.num_batches_tracked is not None
+        if isinstance(norm, OperatorNorm) and norm.training and norm.num_batches_tracked is not None
     ]
     if counters:
         # One call for all norms of a cell; torch names it with an underscore as its own optimizers use it.

@@ -40,8 +40,15 @@ def batch_norm(
     return to_channels_last(y) if narrow else y
 
 
-class BatchNorm2d(nn.BatchNorm2d):
-    """`torch.nn.BatchNorm2d` by way of `batch_norm`: for operators, whose maps may be narrow."""
+class OperatorNorm(nn.modules.batchnorm._BatchNorm):
+    """The batch norm of operators: what `torch.nn.BatchNorm2d` computes, by way of `batch_norm`.
+
+    It is no BatchNorm2d, so that whoever freezes those of a network, for its weights were trained with them,
+    leaves the attention learning.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        assert input.dim() == 4, f"maps are (b, c, h, w), not {tuple(input.shape)}"
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         if self.momentum is None or not self.track_running_stats:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from search_space.cell import Cell, FoundEdges, edge_name, group_width
 from search_space.genotype import Genotype
+from search_space.norm import OperatorNorm
 from search_space.space import Space
 from supernet.attach import CHILD, attach_cells
 from supernet.derive import argmax
@@ -149,7 +150,7 @@ def copy_weights(supernet: Supernet, found: nn.Module, genotype: Genotype) -> No
             state[key] = source[origin]
             continue
         owner, _, parameter = key.rpartition(".")
-        if not isinstance(found.get_submodule(owner), nn.BatchNorm2d):
+        if not isinstance(found.get_submodule(owner), OperatorNorm):
             raise ValueError(f"the supernet has no {origin!r}; build both from one backbone and space")
         state[key] = torch.full_like(state[key], 1.0 if parameter == "weight" else 0.0)
     found.load_state_dict(state)

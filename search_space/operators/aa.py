@@ -125,14 +125,20 @@ class AttentionAugmentedConvolution(ConvolutionOperator):
         grid = q.reshape(b, self.heads, h, w, self.key)
         by_column = torch.einsum("bnywd,wxd->bnywx", grid, columns).flatten(2, 3)
         by_row = torch.einsum("bnhxd,hyd->bnhxy", grid, rows).flatten(2, 3)
-        codes = torch.cat((_codes(w, q).repeat(h, 1), _codes(h, q).repeat_interleave(w, 0)), 1)
+        of_columns = _codes(w, q).expand(h, w, w).reshape(h * w, w)
+        of_rows = _codes(h, q)[:, None].expand(h, w, h).reshape(h * w, h)
+        codes = torch.cat((of_columns, of_rows), 1)
         q = torch.cat((q, by_column.to(q.dtype), by_row.to(q.dtype)), 3)
         k = torch.cat((k, codes.expand(b, self.heads, -1, -1)), 3)
         # Values of another width than the keys would take the path that keeps all logits, and a GPU's
         # kernels for half precision want multiples of 8.
         width = max(q.shape[3], self.value)
         width += -width % 8
-        q, k, v = (F.pad(part, (0, width - part.shape[3])) for part in (q, k, v))
+        # Heads lie inside positions, as the fused backward lays out its gradients: compilers rely on it.
+        q, k, v = (
+            F.pad(part.transpose(1, 2), (0, width - part.shape[3])).contiguous().transpose(1, 2)
+            for part in (q, k, v)
+        )
         y = F.scaled_dot_product_attention(q, k, v, scale=self.key**-0.5)[..., : self.value]
         return y.mT.reshape(b, -1, h, w)
 

@@ -20,6 +20,7 @@ from search_space.convolution import (
     margins,
     output_size,
 )
+from search_space.norm import OperatorNorm
 from search_space.operator import hidden_units, operator
 from search_space.state import State
 
@@ -54,9 +55,9 @@ class AWConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[reportIn
         self.weight, self.bias = conv.weight, conv.bias
         hidden = hidden_units(conv.out_channels, reduction)
         self.squeeze = nn.Conv2d(conv.in_channels, hidden, 1, bias=False)
-        self.squeeze_norm = nn.BatchNorm2d(hidden)
+        self.squeeze_norm = OperatorNorm(hidden)
         self.excite = nn.Conv2d(hidden, conv.out_channels, 1, bias=False)
-        self.excite_norm = nn.BatchNorm2d(conv.out_channels)
+        self.excite_norm = OperatorNorm(conv.out_channels)
         self.register_parameter("scale", None)
 
     def start_plain(self) -> None:
@@ -68,7 +69,7 @@ class AWConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[reportIn
             raise InputError(
                 "aw on a 1x1 convolution cannot train at batch 1: its norm sees one value a channel"
             )
-        pooled = F.adaptive_avg_pool2d(x, (self.kernel_size[0], self.kernel_size[1]))
+        pooled = _pooled(x, (self.kernel_size[0], self.kernel_size[1]))
         hidden = self.squeeze_norm(self.squeeze(pooled)).relu()
         return torch.sigmoid(self.excite_norm(self.excite(hidden)))
 
@@ -108,3 +109,22 @@ class AWConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[reportIn
         return F.pad(
             x, (*columns, *rows), mode="constant" if self.padding_mode == "zeros" else self.padding_mode
         )
+
+
+def _pooled(x: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c kh kw"]:
+    """The map averaged over as many windows as the kernel has taps, as `adaptive_avg_pool2d` lays them.
+
+    Exporters have no form of that for maps of free size, so there it is a product with two matrices of means.
+    """
+    if not torch.compiler.is_exporting():
+        return F.adaptive_avg_pool2d(x, size)
+    rows, columns = (_means(length, count, x) for length, count in zip(x.shape[2:], size))
+    return rows @ x @ columns.T
+
+
+def _means(length: int, count: int, like: Tensor) -> Float[Tensor, "count length"]:
+    """The matrix that averages `length` values over `count` windows."""
+    window, place = torch.arange(count, device=like.device), torch.arange(length, device=like.device)
+    first, end = window * length // count, ((window + 1) * length + count - 1) // count
+    inside = (place >= first[:, None]) & (place < end[:, None])
+    return inside.to(like.dtype) / (end - first)[:, None].to(like.dtype)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from search_space import kernels
 from search_space.grouped import Grouped, Mixture, grouped, norm
+from search_space.norm import OperatorNorm
 from search_space.operator import Gate, operator
 from search_space.operators.squeeze_excite import AverageMaxExcite, SqueezeExcite
 from search_space.state import State
@@ -34,7 +35,7 @@ class SpatialGate(Gate):
         super().__init__()
         self.mean_only = mean_only
         self.conv = nn.Conv2d(1 if mean_only else 2, 1, 7, padding=3, bias=False)
-        self.norm = nn.BatchNorm2d(1, momentum=0.01)
+        self.norm = OperatorNorm(1, momentum=0.01)
 
     def gate(self, state: State) -> Float[Tensor, "b 1 h w"]:
         pooled = state.x.mean(1, keepdim=True) if self.mean_only else state.channel_pool

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foundation.errors import InputError
+from search_space.norm import OperatorNorm
 from search_space.operator import Gate, operator
 from search_space.state import State
 
@@ -49,7 +50,7 @@ class CoordinateAttention(Gate):
             raise InputError(f"reduction={reduction} is not positive")
         hidden = max(LEAST_HIDDEN, channels // reduction)
         self.squeeze = nn.Conv2d(channels, hidden, 1)
-        self.norm = nn.BatchNorm2d(hidden, affine=affine)
+        self.norm = OperatorNorm(hidden, affine=affine)
         self.rows = nn.Conv2d(hidden, channels, 1)
         self.columns = nn.Conv2d(hidden, channels, 1)
 

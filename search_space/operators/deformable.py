@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 from torch.nn import functional as F
 
 from foundation.errors import InputError
@@ -34,7 +35,8 @@ class DeformableConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[
     x between positions is bilinear, and 0 beyond the border; m is 1, or with `modulated` 2 sigmoid(...).
     The second convolution has the shape of the first and a bias, and all of it is 0 at first, so the operator
     begins as the convolution that it changes, whose weight keeps its key. torchvision's operator computes it,
-    in float32 at least. By default it is on the last three stages of a backbone, as mmdetection has it.
+    in float32 at least, or under `torch.func` and in exports a sum of bilinear samples. By default it is on
+    the last three stages of a backbone, as mmdetection has it.
     Differs from the second source: the factor 2, without which the operator begins as half the convolution.
 
     Args:
@@ -81,7 +83,10 @@ class DeformableConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[
         """Nothing to do: without offsets it is the convolution."""
 
     def read(self, state: State) -> Float[Tensor, "b c2 h2 w2"]:
-        from torchvision.ops import deform_conv2d  # slow
+        if torch.compiler.is_exporting() or _functorch.peek_interpreter_stack() is not None:
+            deform_conv2d = composed  # torch.func and exporters do not see through torchvision's
+        else:
+            from torchvision.ops import deform_conv2d  # slow
 
         x = state.x
         maps = self.offset(x)
@@ -111,3 +116,66 @@ class DeformableConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[
         """Both convolutions', without what interpolates."""
         size = output_size(self, shape[2:])
         return convolution_macs(self, shape[0], size) + convolution_macs(self.offset, shape[0], size)
+
+
+def composed(
+    input: Float[Tensor, "b c h w"],
+    offset: Float[Tensor, "b offsets h2 w2"],
+    weight: Float[Tensor, "c2 c_group kh kw"],
+    bias: Float[Tensor, "c2"] | None,
+    *,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    mask: Float[Tensor, "b taps h2 w2"] | None,
+) -> Float[Tensor, "b c2 h2 w2"]:
+    """What torchvision's `deform_conv2d` computes, from torch's own operators: a bilinear sample a tap."""
+    (b, c, h, w), (kh, kw) = input.shape, weight.shape[2:]
+    h2, w2 = offset.shape[2:]
+    taps = kh * kw
+    moved = offset.view(b, -1, taps, 2, h2, w2)
+    groups = moved.shape[1]
+    place = torch.arange(taps, device=input.device)
+
+    def start(axis: int, length: int, of_tap: Tensor) -> Tensor:
+        """Where each tap looks without offsets, (taps, length)."""
+        at = torch.arange(length, device=input.device) * stride[axis] - padding[axis]
+        return (at + of_tap[:, None] * dilation[axis]).to(input.dtype)
+
+    rows = start(0, h2, place // kw)[:, :, None] + moved[:, :, :, 0]
+    columns = start(1, w2, place % kw)[:, None, :] + moved[:, :, :, 1]
+    seen = _bilinear(input.view(b, groups, c // groups, h, w), rows, columns).flatten(4)
+    if mask is not None:
+        seen = seen * mask.view(b, groups, 1, taps, h2 * w2)
+    of_groups = c // weight.shape[1]
+    kernels = weight.view(of_groups, weight.shape[0] // of_groups, -1)
+    y = (kernels @ seen.reshape(b, of_groups, -1, h2 * w2)).view(b, weight.shape[0], h2, w2)
+    return y if bias is None else y + bias[:, None, None]
+
+
+def _bilinear(
+    maps: Float[Tensor, "b g c h w"],
+    rows: Float[Tensor, "b g t h2 w2"],
+    columns: Float[Tensor, "b g t h2 w2"],
+) -> Float[Tensor, "b g c t h2 w2"]:
+    """Maps between their positions, 0 beyond the border; `grid_sample` would round whole positions."""
+    h, w = maps.shape[3:]
+    top, left = rows.detach().floor(), columns.detach().floor()
+    below, right = rows - top, columns - left
+    flat = maps.flatten(3)
+
+    def corner(row: Tensor, column: Tensor) -> Tensor:
+        inside = (row >= 0) & (row < h) & (column >= 0) & (column < w)
+        index = (row.clamp(0, h - 1) * w + column.clamp(0, w - 1)).long().flatten(2)[:, :, None]
+        values = flat.gather(3, index.expand(-1, -1, flat.shape[2], -1))
+        return values.unflatten(3, row.shape[2:]) * inside[:, :, None]
+
+    def weighted(row: Tensor, column: Tensor, weight: Tensor) -> Tensor:
+        return corner(row, column) * weight[:, :, None]
+
+    return (
+        weighted(top, left, (1 - below) * (1 - right))
+        + weighted(top, left + 1, (1 - below) * right)
+        + weighted(top + 1, left, below * (1 - right))
+        + weighted(top + 1, left + 1, below * right)
+    )

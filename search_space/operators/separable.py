@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from search_space.grouped import Grouped, Mixture, grouped, norm, separable
-from search_space.norm import BatchNorm2d
+from search_space.norm import OperatorNorm
 from search_space.operator import Gate, operator
 from search_space.state import State
 
@@ -36,10 +36,10 @@ class SeparableGate(Gate):
         c = channels
         self.depthwise1 = nn.Conv2d(c, c, 3, padding=1, groups=c, bias=False)
         self.pointwise1 = nn.Conv2d(c, c, 1, bias=False)
-        self.norm1 = BatchNorm2d(c, affine=affine)
+        self.norm1 = OperatorNorm(c, affine=affine)
         self.depthwise2 = nn.Conv2d(c, c, 3, padding=1, groups=c, bias=False)
         self.pointwise2 = nn.Conv2d(c, c, 1, bias=False)
-        self.norm2 = BatchNorm2d(c, affine=affine)
+        self.norm2 = OperatorNorm(c, affine=affine)
 
     def gate(self, state: State) -> Float[Tensor, "b c h w"]:
         y = self.norm1(self.pointwise1(self.depthwise1(state.x))).relu()
@@ -64,7 +64,7 @@ class DilatedGate(Gate):
         c = channels
         self.depthwise = nn.Conv2d(c, c, 3, padding=2, dilation=2, groups=c, bias=False)
         self.pointwise = nn.Conv2d(c, c, 1, bias=False)
-        self.norm = BatchNorm2d(c, affine=affine)
+        self.norm = OperatorNorm(c, affine=affine)
 
     def gate(self, state: State) -> Float[Tensor, "b c h w"]:
         return torch.sigmoid(self.norm(self.pointwise(self.depthwise(state.x))))

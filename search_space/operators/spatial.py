@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from search_space.grouped import Grouped, Mixture, grouped, norm, separable
-from search_space.norm import BatchNorm2d
+from search_space.norm import OperatorNorm
 from search_space.operator import Gate, operator
 from search_space.state import State
 
@@ -36,10 +36,10 @@ class SeparableSpatialGate(Gate):
         super().__init__()
         self.depthwise1 = nn.Conv2d(2, 2, 3, padding=1, groups=2, bias=False)
         self.pointwise1 = nn.Conv2d(2, 2, 1, bias=False)
-        self.norm1 = BatchNorm2d(2, affine=affine)
+        self.norm1 = OperatorNorm(2, affine=affine)
         self.depthwise2 = nn.Conv2d(2, 2, 3, padding=1, groups=2, bias=False)
         self.pointwise2 = nn.Conv2d(2, 1, 1, bias=False)
-        self.norm2 = BatchNorm2d(1, affine=affine)
+        self.norm2 = OperatorNorm(1, affine=affine)
 
     def gate(self, state: State) -> Float[Tensor, "b 1 h w"]:
         y = self.norm1(self.pointwise1(self.depthwise1(state.channel_pool))).relu()
@@ -64,7 +64,7 @@ class DilatedSpatialGate(Gate):
         super().__init__()
         self.conv = nn.Conv2d(2, 1, 3, padding=2, dilation=2, bias=False)
         self.pointwise = nn.Conv2d(1, 1, 1, bias=False)
-        self.norm = BatchNorm2d(1, affine=affine)
+        self.norm = OperatorNorm(1, affine=affine)
 
     def gate(self, state: State) -> Float[Tensor, "b 1 h w"]:
         return torch.sigmoid(self.norm(self.pointwise(self.conv(state.channel_pool))))

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from search_space.norm import OperatorNorm
 from search_space.operator import Gate, operator
 from search_space.state import State
 
@@ -49,7 +50,7 @@ class TripletAttention(Gate):
 
 def _plane(affine: bool) -> nn.Sequential:
     conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(1, momentum=0.01, affine=affine))
+    return nn.Sequential(conv, OperatorNorm(1, momentum=0.01, affine=affine))
 
 
 def _pooled(x: Float[Tensor, "b c h w"], axis: int) -> Float[Tensor, "b 2 c side"]:

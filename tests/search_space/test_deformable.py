@@ -70,6 +70,27 @@ def test_equals_the_sum_over_taps(name: str, modulated: bool, groups: int) -> No
         assert_equal(m(x), literal(m, x, modulated, groups))
 
 
+@pytest.mark.parametrize(("modulated", "groups"), [(False, 1), (True, 2)])
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_under_torch_func_it_is_the_same_function(name: str, modulated: bool, groups: int) -> None:
+    m, _ = built(CONVOLUTIONS[name], modulated=modulated, groups=groups)
+    scrambled(m)
+    x, weights = image(2, 4, 7, 5), dict(m.named_parameters())
+    factors = image(*m(x).shape)
+
+    def loss(weights: dict[str, Tensor], x: Tensor) -> Tensor:
+        return (torch.func.functional_call(m, weights, (x,)) * factors).sum()
+
+    found, of_x = torch.func.grad(loss, argnums=(0, 1))(weights, x)
+    x.requires_grad_()
+    expected = torch.autograd.grad(loss(weights, x), [*weights.values(), x])
+    for one, other in zip((*found.values(), of_x), expected, strict=True):
+        assert_equal(one, other)
+    with torch.no_grad():
+        alone = torch.vmap(lambda one: m(one[None])[0])(x)
+        assert_equal(alone, m(x))
+
+
 @pytest.mark.parametrize("modulated", [False, True])
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_begins_as_the_convolution(name: str, modulated: bool) -> None:

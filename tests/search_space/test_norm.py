@@ -20,7 +20,7 @@ def test_equals_torchs_in_values_gradients_and_statistics(channels, training, mo
     theirs = nn.BatchNorm2d(channels).double().train(training)
     nn.init.normal_(theirs.weight)
     theirs.get_buffer("running_mean").add_(0.5)
-    ours = norm.BatchNorm2d(channels).double().train(training)
+    ours = norm.OperatorNorm(channels).double().train(training)
     ours.load_state_dict(copy.deepcopy(theirs.state_dict()))
     x = torch.randn(3, channels, 5, 7, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
     results = []
@@ -40,5 +40,5 @@ def test_narrow_maps_go_plane_by_plane(monkeypatch):
     monkeypatch.setattr(norm, "to_planes", lambda x: taken.append(x.shape) or to_planes(x))
     for channels, side in ((4, 128), (4, 127), (8, 128)):
         x = torch.randn(1, channels, side, side).contiguous(memory_format=torch.channels_last)
-        norm.BatchNorm2d(channels)(x)
+        norm.OperatorNorm(channels)(x)
     assert taken == [(1, 4, 128, 128)]

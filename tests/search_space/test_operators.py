@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from foundation.errors import InputError
+from search_space.norm import OperatorNorm
 from search_space.operator import OPERATORS, Gate, Operator, Place, hidden_units, read
 from search_space.space import HOGA
 from search_space.state import State
@@ -184,7 +185,7 @@ def test_equals_the_formula(name: str, searched: bool, channels: int, training: 
 def test_norms_follow_with_their_momentum(name: str, momentum: float) -> None:
     module = scrambled(OPERATORS[name].build(4))
     seen = list[torch.Tensor]()
-    norm = next(child for child in module.modules() if isinstance(child, nn.BatchNorm2d))
+    norm = next(child for child in module.modules() if isinstance(child, OperatorNorm))
     norm.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     assert norm.running_mean is not None
     before = norm.running_mean.clone()

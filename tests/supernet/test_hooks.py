@@ -55,8 +55,9 @@ def test_weights_of_version_0_1_load() -> None:
     assert all(torch.equal(value, new[key]) for key, value in twin.state_dict().items())
 
 
-def test_freezing_norms_leaves_the_attention_learning() -> None:
-    model = attach(small(), "se")
+@pytest.mark.parametrize("attention", ["se", "cbam", "hoga", "triplet+coordinate", "ga:0010"])
+def test_freezing_norms_leaves_the_attention_learning(attention: str) -> None:
+    model = attach(small(), attention)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.requires_grad_(False)
