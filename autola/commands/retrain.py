@@ -69,6 +69,8 @@ def run(arguments: list[str]) -> None:
         for recipe, name in _recipes(preset, option(arguments, "recipe")).items()
     }
     given = next(iter(read.values()))
+    if not given.resume and "--resume" in arguments:
+        raise InputError("--resume needs the folder of the run to go on with, or several")
     configs = {recipe: _whole(each) for recipe, each in read.items()}
     # Each import is slow: Fabric.
     from autola.retraining import check_retraining, resume_retraining, run_retraining
