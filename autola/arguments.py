@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -92,6 +93,18 @@ def _condensed(box: str) -> str:
     text = re.sub(r" \(default: .*", "", " ".join(parts)).removeprefix("Error parsing config")
     text = text.lstrip(".")
     return text.replace(" Perhaps you meant: ", "; perhaps ") or "the arguments cannot be read"
+
+
+def print_json(value: object) -> None:
+    """Writes a value as one line of JSON to standard output.
+
+    Raises:
+        InputError: If it holds infinity or NaN, which JSON has not.
+    """
+    try:
+        out_of_terminal(json.dumps(value, allow_nan=False))
+    except ValueError:
+        raise InputError("what was found holds infinity or NaN, which JSON has not") from None
 
 
 def out_of_terminal(text: str) -> None:

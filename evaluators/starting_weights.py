@@ -70,7 +70,7 @@ def _misfits(
     begun = {child(key) for key in loaded}
     attended = any(key not in plain for key in loaded)
     wrong = [
-        f"{key} is {_shape(tensor)} there and {_shape(wanted[key])} here"
+        f"{key} is {_shape(tensor, wanted[key])} there and {_shape(wanted[key], tensor)} here"
         for key, tensor in given.items()
         if key in wanted and key not in loaded and key not in outputs
     ]
@@ -123,7 +123,7 @@ def _layers(keys: Iterable[str]) -> str:
 
 
 def _same(given: Tensor, wanted: Tensor) -> bool:
-    return given.shape == wanted.shape
+    return given.shape == wanted.shape and given.is_floating_point() == wanted.is_floating_point()
 
 
 def _wider(given: Tensor, wanted: Tensor) -> bool:
@@ -133,5 +133,8 @@ def _wider(given: Tensor, wanted: Tensor) -> bool:
     )
 
 
-def _shape(tensor: Tensor) -> str:
+def _shape(tensor: Tensor, other: Tensor) -> str:
+    """What of a tensor differs from another: its kind of numbers, or else its shape."""
+    if tensor.is_floating_point() != other.is_floating_point():
+        return str(tensor.dtype).removeprefix("torch.")
     return "x".join(map(str, tensor.shape)) or "a number"

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from foundation.errors import InputError
 from search_space.layout import is_channels_last, to_channels_last, to_planes
 
 NARROW = 7
@@ -40,6 +41,14 @@ def batch_norm(
     return to_channels_last(y) if narrow else y
 
 
+def one_value(what: str) -> InputError:
+    """The error for a batch norm that has nothing to normalise with."""
+    return InputError(
+        f"{what} cannot train on this at batch 1: one of its batch norms sees one value a channel; "
+        "give larger batches"
+    )
+
+
 class OperatorNorm(nn.modules.batchnorm._BatchNorm):
     """The batch norm of operators: what `torch.nn.BatchNorm2d` computes, by way of `batch_norm`.
 
@@ -53,6 +62,8 @@ class OperatorNorm(nn.modules.batchnorm._BatchNorm):
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         if self.momentum is None or not self.track_running_stats:
             return super().forward(input)
+        if self.training and input.shape[0] * input.shape[2] * input.shape[3] == 1:
+            raise one_value("attention")
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         return batch_norm(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import tyro
 
-from autola.arguments import out_of_terminal, read_arguments
+from autola.arguments import out_of_terminal, print_json, read_arguments
 from foundation.errors import InputError
 from search_space.grammar import short_label
 
@@ -74,7 +73,7 @@ def run(arguments: list[str]) -> None:
         for attention in given.attentions or USUAL
     ]
     if given.json:
-        out_of_terminal(json.dumps(costs[0] if len(costs) == 1 else {"costs": costs}))
+        print_json(costs[0] if len(costs) == 1 else {"costs": costs})
     else:
         show(costs)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from autola.arguments import out_of_terminal, read_arguments
+from autola.arguments import out_of_terminal, print_json, read_arguments
 from autola.commands.cost import show
 from foundation.config import config, parse
 from foundation.errors import InputError
@@ -85,7 +85,7 @@ def run(arguments: list[str]) -> None:
             "costs": costs,
             "next": following,
         }
-        out_of_terminal(json.dumps(found))
+        print_json(found)
         return
     from rich.console import Console
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import json
 import sys
 from dataclasses import dataclass
 
-from autola.arguments import out_of_terminal, read_arguments
+from autola.arguments import out_of_terminal, print_json, read_arguments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +22,7 @@ def run(arguments: list[str]) -> None:
     given = read_arguments(Arguments, arguments, command="list")
     listing = everything()
     if given.json:
-        out_of_terminal(json.dumps(listing))
+        print_json(listing)
         return
     for kind, entries in listing.items():
         out_of_terminal(kind.replace("_", " "))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from autola.arguments import out_of_terminal, read_arguments
+from autola.arguments import out_of_terminal, print_json, read_arguments
 from foundation.errors import InputError
 
 OUT = Path("predictions")
@@ -41,7 +40,7 @@ def run(arguments: list[str]) -> None:
 
     told = run_predictions(given.run, given.images, given.out or (None if given.json else OUT))
     if given.json:
-        out_of_terminal(json.dumps(told))
+        print_json(told)
         return
     for entry in told:
         out_of_terminal(entry["image"])

@@ -118,7 +118,7 @@ class AttentionAugmentedConvolution(ConvolutionOperator):
         b, _, h, w = qkv.shape
         keys = self.heads * self.key
         q, k, v = (
-            part.reshape(b, self.heads, -1, h * w).mT
+            part.reshape(b, self.heads, part.shape[1] // self.heads, h * w).mT
             for part in qkv.split((keys, keys, self.heads * self.value), 1)
         )
         columns, rows = _offsets(self.columns, w).to(q.dtype), _offsets(self.rows, h).to(q.dtype)
@@ -140,7 +140,7 @@ class AttentionAugmentedConvolution(ConvolutionOperator):
             for part in (q, k, v)
         )
         y = F.scaled_dot_product_attention(q, k, v, scale=self.key**-0.5)[..., : self.value]
-        return y.mT.reshape(b, -1, h, w)
+        return y.mT.reshape(b, self.heads * self.value, h, w)
 
     def macs(self, shape: torch.Size) -> int:
         """Convolutions, all logits of content and of relative positions, and the sums of values."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from foundation.errors import InputError
+from search_space.norm import one_value
 from search_space.operator import Operator, operator
 from search_space.state import State
 
@@ -50,7 +51,15 @@ class TimmOperator(Operator):
             ) from None
 
     def read(self, state: State) -> Float[Tensor, "b c h w"]:
-        return self.module(state.x)
+        x = state.x
+        if not len(x):
+            return x  # some of timm's modules leave a size to be worked out, which nothing does not tell
+        try:
+            return self.module(x)
+        except ValueError as error:
+            if self.training and "more than 1 value per channel" in str(error):
+                raise one_value(type(self).__name__) from None
+            raise
 
     def macs(self, shape: torch.Size) -> int:
         """Multiply-accumulates of its convolutions, linear layers and matrix products."""

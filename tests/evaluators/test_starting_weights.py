@@ -48,6 +48,13 @@ def test_the_same_network_has_the_same_outputs(file):
     assert "new" not in told
 
 
+def test_whole_numbers_are_no_weights(file):
+    path, whole = file
+    torch.save({key: tensor.long() for key, tensor in whole.state_dict().items()}, path)
+    with pytest.raises(InputError, match="is int64 there and float64 here"):
+        start_from(network(), plain(), path)
+
+
 @pytest.mark.parametrize("attention", ["se", "hoga", "triplet+cbam"])
 def test_attention_of_version_0_1_starts_a_network(tmp_path, attention):
     whole = network(attention)

@@ -227,3 +227,18 @@ def test_a_gate_has_a_hidden_unit() -> None:
 def test_a_plain_module_reads_the_tensor() -> None:
     x = image(1, 2, 3, 3)
     assert torch.equal(read(nn.ReLU(), State(x)), x.relu())
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATORS if name != "none"])
+def test_an_empty_batch_passes(name: str) -> None:
+    module, x = OPERATORS[name].build(16), torch.ones(0, 16, 5, 7)
+    for training in (True, False):
+        assert module.train(training)(x).shape == x.shape
+
+
+@pytest.mark.parametrize("name", ["sk", "nl", "cbam", "sep_conv_3x3", "triplet"])
+def test_one_value_for_a_norm_is_one_line(name: str) -> None:
+    module = OPERATORS[name].build(16)
+    with pytest.raises(InputError, match="at batch 1: one of its batch norms sees one value a channel"):
+        module(torch.ones(1, 16, 1, 1))
+    module.eval()(torch.ones(1, 16, 1, 1))
