@@ -147,6 +147,14 @@ def _killed(
 
 def _run(words: list[str], seconds: float | None, folder: Path) -> bool:
     """Runs a command in a folder to its end, or kills it after some seconds; whether it ended."""
+    code, told = run(words, folder, seconds)
+    if code:
+        raise RuntimeError(f"autola {' '.join(words)} ended with {code}: {told}")
+    return code is not None
+
+
+def run(words: list[str], folder: Path, seconds: float | None = None) -> tuple[int | None, str]:
+    """Runs a command in a folder: its exit code, None where it was killed after some seconds; its output."""
     told = folder / "told"
     process = FORKING.Process(target=_command, args=(words, folder, told))
     process.start()
@@ -154,10 +162,8 @@ def _run(words: list[str], seconds: float | None, folder: Path) -> bool:
     if process.exitcode is None:
         process.kill()
         process.join()
-        return False
-    if process.exitcode:
-        raise RuntimeError(f"autola {' '.join(words)} ended with {process.exitcode}: {told.read_text()}")
-    return True
+        return None, ""
+    return process.exitcode, told.read_text()
 
 
 def _command(words: list[str], folder: Path, told: Path) -> None:
