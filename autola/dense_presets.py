@@ -40,9 +40,11 @@ CAMVID = SceneData(
 
 DENSE = {
     # Supplement of Ma et al.: SimpleBaseline with ResNet-50, Adam, 140 epochs, batch 128, rate 1e-3 / 10 at
-    # 90 and 120. The rest is that of Xiao et al. (see `Keypoints`), whose code gives Adam no decay.
+    # 90 and 120. The rest is that of Xiao et al. (see `Keypoints`), whose code gives Adam no decay. The
+    # supplement's sub-pixel refinement follows arXiv:2002.00537, whose details are not known to us; second
+    # order on the logarithm of the maps is our reading of it.
     "coco-keypoints": RetrainConfig(
-        task=Keypoints(weights=PRETRAINED),
+        task=Keypoints(weights=PRETRAINED, decode="dark"),
         train=TrainConfig(
             epochs=140,
             batch_size=128,

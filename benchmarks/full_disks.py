@@ -78,10 +78,10 @@ def _filled(command: list[str], sizes: int, folder: Path, data: Path) -> dict[st
             again = [command[0], "--resume", str(out)] if known else [*command, "--out", str(out)]
             ended, told = kills.run(again, data)
             litter = [path.name for path in disk.iterdir() if path.name.startswith(".")]
-            same = not ended and not litter and kills.ending(out) == wanted
-            right += clear and same
-            if not (clear and same):
-                print(f"{size} kB: {said or told}, then {ended}, left behind: {litter}", file=sys.stderr)
+            others = [told] if ended else [*litter, *kills.differing(wanted, kills.ending(out))]
+            right += clear and not others
+            if others or not clear:
+                print(f"{size} kB: {said or told}; then {ended}, {', '.join(others)}", file=sys.stderr)
     return {"full": full, "right": right}
 
 

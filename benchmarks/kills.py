@@ -136,9 +136,8 @@ def _killed(
         except ValueError as error:
             found = {"tensorboard": str(error)}
         litter = sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
-        for name in sorted(wanted.keys() | found.keys()):
-            if name not in found or name not in wanted or wanted[name] != found[name]:
-                print(f"{run.name} differs in {name}", file=sys.stderr)
+        for name in differing(wanted, found):
+            print(f"{run.name} differs in {name}", file=sys.stderr)
         for name in litter:
             print(f"left behind: {name}", file=sys.stderr)
         equal += found == wanted and not litter
@@ -196,6 +195,15 @@ def ending(run: Path) -> dict[str, Any]:
         else:
             kept[name] = None
     return kept
+
+
+def differing(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """The files in which two endings differ."""
+    return [
+        name
+        for name in sorted(wanted.keys() | found.keys())
+        if name not in found or name not in wanted or wanted[name] != found[name]
+    ]
 
 
 def _points(folder: Path) -> dict[str, list[tuple[int, float | None]]]:

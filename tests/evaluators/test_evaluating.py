@@ -53,7 +53,14 @@ def _tasks() -> dict[str, Any]:
             ClassificationTask, splits={"test": [(images.float(), torch.zeros(1))]}, top5=False
         ),
         "segmentation": _task(SegmentationTask, splits={"test": [scene]}, classes=("a", "b")),
-        "keypoints": _task(KeypointTask, parts={"test": (None, [crop])}, partners=[0], flip_test=True),
+        "keypoints": _task(
+            KeypointTask,
+            parts={"test": (None, [crop])},
+            partners=[0],
+            flip_test=True,
+            decode="quarter",
+            sigma=2.0,
+        ),
         "detection": _task(DetectionTask, streams={"test": [[sample]]}, sets={"test": None}),
     }
 

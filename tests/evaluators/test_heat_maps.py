@@ -50,6 +50,38 @@ def test_any_point_comes_back_to_a_quarter_of_a_cell(x, y):
     assert (found - point).abs().max() <= 0.25 + 1e-9
 
 
+@pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("size", [(64, 48), (16, 12), (5, 9)])
+def test_to_second_order_a_gaussian_is_decoded_exactly(sigma, size):
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(3, 200, 2, generator=generator, dtype=torch.float64)
+    points = points * torch.tensor([size[1] - 1, size[0] - 1])
+    found, scores = find_peaks(draw_maps(points, size, sigma), "dark", sigma)
+    assert (found - points).abs().max() < 2e-3
+    assert (scores > 0.7).all()
+    rough, _ = find_peaks(draw_maps(points, size, sigma))
+    assert (rough - points).abs().max() > 0.2
+
+
+@pytest.mark.parametrize("stride", [2, 4, 8])
+def test_pixels_come_back_at_every_stride(stride):
+    pixels = torch.rand(1, 500, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 127
+    cells = to_cells(pixels, stride).clamp(0, 128 // stride - 1)
+    found, _ = find_peaks(draw_maps(cells, (128 // stride,) * 2, 2.0), "dark", 2.0)
+    assert (to_pixels(found, stride) - to_pixels(cells, stride)).abs().max() < 2e-3 * stride
+
+
+def test_what_is_no_hill_stays_at_its_peak():
+    for maps in (torch.zeros(1, 2, *SIZE), -torch.ones(1, 1, *SIZE), torch.ones(1, 1, 2, 2)):
+        quarter, dark = find_peaks(maps.double(), "quarter"), find_peaks(maps.double(), "dark")
+        assert dark[0].isfinite().all()
+        assert torch.equal(dark[1], quarter[1])
+    noise = torch.randn(4, 17, 64, 48, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found, _ = find_peaks(noise, "dark", 2.0)
+    peaks = noise.flatten(-2).argmax(-1)
+    assert (found - torch.stack((peaks % 48, peaks // 48), -1)).abs().max() <= 1
+
+
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (8, 6), (0, 3), (4, 6)])
 def test_at_the_rim_a_peak_does_not_move_outwards(row, column):
     maps = torch.zeros(1, 1, *SIZE)

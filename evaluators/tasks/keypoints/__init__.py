@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from evaluators.data.coco import CocoData, first_pictures
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
+from evaluators.tasks.keypoints.decode import Decode
 from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
@@ -60,6 +61,9 @@ class Keypoints(TaskConfig):
     """Mirror half of the training crops."""
     flip_test: bool = True
     """Evaluate with the mean of the heat maps of a crop and of its mirror image."""
+    decode: Decode = "quarter"
+    """How a peak of a heat map is refined: a quarter of a cell towards the larger neighbour, or to second
+    order on the logarithm of the smoothed map (dark), which is exact for a Gaussian."""
     workers: int = 4
     """Processes that read pictures ahead; 0 reads in the training itself."""
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evaluators.data.coco import CocoSet
+from evaluators.tasks.keypoints.decode import Decode
 from evaluators.tasks.keypoints.heat_maps import find_peaks, mirror_maps, to_pixels
 from evaluators.tasks.keypoints.oks import suppress
 from evaluators.tasks.keypoints.people import Person
@@ -58,6 +59,8 @@ def find_poses(
     matrices: NDArray[np.float64],
     numbers: Sequence[int],
     partners: Sequence[int] | None,
+    decode: Decode = "quarter",
+    sigma: float = 2.0,
 ) -> list[Pose]:
     """The poses of some crops.
 
@@ -68,11 +71,13 @@ def find_poses(
         numbers: Of the persons.
         partners: For each keypoint the one it is in the mirror, to take the mean with the maps of the mirror
             images; None to do without.
+        decode: How peaks are refined.
+        sigma: Of the Gaussians that the network learnt, in cells.
     """
     maps = model(images)
     if partners is not None:
         maps = (maps + mirror_maps(model(images.flip(-1)), list(partners))) / 2
-    cells, heights = find_peaks(maps.double().cpu())
+    cells, heights = find_peaks(maps.double().cpu(), decode, sigma)
     pixels, peaks = to_pixels(cells, STRIDE).numpy(), heights.numpy()
     h, w = images.shape[-2:]
     return [

@@ -43,7 +43,7 @@ def predict(
     names = data["keypoints"]
     partners = mirror_partners(names) if config.flip_test else None
     with evaluating(network) as ask:
-        poses = find_poses(ask, inputs, matrices, range(len(people)), partners)
+        poses = find_poses(ask, inputs, matrices, range(len(people)), partners, config.decode, config.sigma)
     drawn = draw_keypoints(
         pil_to_tensor(picture),
         torch.from_numpy(np.stack([pose.points for pose in poses])),

@@ -104,6 +104,7 @@ class KeypointSetting:
             image_size=config.image_size,
             sigma=config.sigma,
             flip_test=config.flip_test,
+            decode=config.decode,
         )
 
     def _stream(self, part: People, seed: int, jitter: Jitter | None = None) -> Stream:

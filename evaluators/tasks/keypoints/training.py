@@ -15,6 +15,7 @@ from evaluators.gather import gather
 from evaluators.metrics.coco import coco_metrics
 from evaluators.precision import real_dtype
 from evaluators.tasks import Split
+from evaluators.tasks.keypoints.decode import Decode
 from evaluators.tasks.keypoints.heat_maps import draw_maps, reaches, to_cells
 from evaluators.tasks.keypoints.people import People
 from evaluators.tasks.keypoints.person_crops import PersonCrop
@@ -38,6 +39,7 @@ class KeypointTask:
         image_size: Height and width of a crop.
         sigma: Of the Gaussians to learn, in cells.
         flip_test: Whether crops are evaluated together with their mirror image.
+        decode: How peaks are refined.
     """
 
     figures: tuple[str, ...] = ()
@@ -55,11 +57,13 @@ class KeypointTask:
         image_size: tuple[int, int],
         sigma: float,
         flip_test: bool,
+        decode: Decode = "quarter",
     ) -> None:
         self.model, self.train, self.fabric, self.parts = model, train, fabric, parts
         self.category, self.partners = category, list(partners)
         self.map_size = (image_size[0] // STRIDE, image_size[1] // STRIDE)
         self.sigma, self.flip_test = sigma, flip_test
+        self.decode: Decode = decode
         self.num_batches = len(train)
         self.has_validation = parts["validation"] is not None
 
@@ -88,6 +92,9 @@ class KeypointTask:
         with evaluating(model, self.fabric) as ask:
             for crop in crops:
                 images = normalized(crop.picture, self.fabric.device, real_dtype(self.fabric))
-                found += find_poses(ask, images, crop.matrix.numpy(), crop.number.tolist(), partners)
+                numbers = crop.number.tolist()
+                found += find_poses(
+                    ask, images, crop.matrix.numpy(), numbers, partners, self.decode, self.sigma
+                )
         results = coco_results(gather(self.fabric, found), people.people, people.coco, self.category)
         return coco_metrics(people.coco.truth(), results, "keypoints")
