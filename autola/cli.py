@@ -42,13 +42,16 @@ your own operators, searchers, readers and tasks. `--version` prints the version
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Runs a command.
+
+    Args:
+        arguments: As on a command line, without the program's name.
 
     Returns:
         0 if all went well, 2 for bad input, 130 if it was interrupted.
     """
-    rest = list(sys.argv[1:] if arguments is None else arguments)
+    rest = list(arguments)
     from foundation.errors import InputError, unknown
 
     try:
