@@ -179,7 +179,7 @@ def test_more_processes_than_devices_are_refused(monkeypatch):
         make_fabric(DeviceConfig(device="gpu"))
 
 
-TORCHRUN = {"WORLD_SIZE": "8", "LOCAL_RANK": "0", "MASTER_ADDR": "host"}
+OF_TORCHRUN = {"WORLD_SIZE": "8", "LOCAL_RANK": "0", "MASTER_ADDR": "host"}
 
 
 @pytest.mark.parametrize(
@@ -198,9 +198,9 @@ TORCHRUN = {"WORLD_SIZE": "8", "LOCAL_RANK": "0", "MASTER_ADDR": "host"}
             {"SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_NTASKS_PER_NODE": "0"},
             "PER_NODE='0' is no number",
         ),
-        ({**TORCHRUN, "RANK": "-1"}, "RANK='-1' is no number"),
-        ({**TORCHRUN, "RANK": "8"}, "RANK=8 is not below WORLD_SIZE=8"),
-        ({**TORCHRUN, "RANK": "0", "MASTER_PORT": "x"}, "MASTER_PORT='x' is no number"),
+        ({**OF_TORCHRUN, "RANK": "-1"}, "RANK='-1' is no number"),
+        ({**OF_TORCHRUN, "RANK": "8"}, "RANK=8 is not below WORLD_SIZE=8"),
+        ({**OF_TORCHRUN, "RANK": "0", "MASTER_PORT": "x"}, "MASTER_PORT='x' is no number"),
     ],
 )
 def test_variables_that_make_no_group_are_named(monkeypatch, known, line):
@@ -214,8 +214,8 @@ def test_variables_that_make_no_group_are_named(monkeypatch, known, line):
     ("known", "follows"),
     [
         ({}, False),
-        ({**TORCHRUN, "RANK": "0"}, False),
-        ({**TORCHRUN, "RANK": "4"}, True),
+        ({**OF_TORCHRUN, "RANK": "0"}, False),
+        ({**OF_TORCHRUN, "RANK": "4"}, True),
         ({"LOCAL_RANK": "1", "NODE_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "host"}, True),
         ({"NODE_RANK": "1", "MASTER_ADDR": "host"}, True),
         ({"SLURM_PROCID": "3", "SLURM_NTASKS": "4"}, True),
@@ -226,7 +226,7 @@ def test_variables_that_make_no_group_are_named(monkeypatch, known, line):
         ({"NODE_RANK": "1"}, False),
         ({"SLURM_PROCID": "3"}, False),
         ({"SLURM_PROCID": "3", "SLURM_NTASKS": "x"}, False),
-        ({**TORCHRUN, "RANK": "8"}, False),
+        ({**OF_TORCHRUN, "RANK": "8"}, False),
     ],
 )
 def test_the_first_process_of_the_first_machine_speaks(monkeypatch, known, follows):

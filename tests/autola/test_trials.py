@@ -282,7 +282,7 @@ def test_an_experiment_that_is_stopped_goes_on_and_its_trials_are_those_of_a_sea
     call, own_folder, monkeypatch
 ):
     port = free_port()
-    search = f"{SEARCH} --searcher nni:tpe --trials 3 --portal-port {port}"
+    search, elsewhere = f"{SEARCH} --searcher nni:tpe --trials 3", f"--portal-port {port}"
     real = trials._record
 
     def stop(*given):
@@ -291,7 +291,7 @@ def test_an_experiment_that_is_stopped_goes_on_and_its_trials_are_those_of_a_sea
 
     with monkeypatch.context() as patch:
         patch.setattr(trials, "_record", stop)
-        assert call(search, "--out run").code == 130
+        assert call(search, elsewhere, "--out run").code == 130
     assert len(lines(own_folder / "run")) == 1
     assert call("search --resume run").code == 0
     assert [line["trial"] for line in lines(own_folder / "run")] == [0, 1, 2]
