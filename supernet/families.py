@@ -114,6 +114,11 @@ def namesakes(model: nn.Module) -> list[str]:
     return sorted(_name(kind) for kind in found if kind.__name__ in known)
 
 
+def class_name(module: nn.Module) -> str:
+    """The full name of a module's class."""
+    return _name(type(module))
+
+
 def _name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,10 @@ from foundation.errors import InputError, unknown
 from search_space.convolution import ConvolutionOperator
 from search_space.grammar import FPN
 from search_space.operator import Place
-from supernet.families import BlockFamily, family_of, namesakes
+from supernet.families import BlockFamily, class_name, family_of, namesakes
+from supernet.structure import NORMS, is_composite, structural_families
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +51,20 @@ def find_sites(
     Raises:
         InputError: If the backbone has no block of a known family, or no such stage.
     """
-    sites = _all_sites(model, place)
+    families = {name: family for name, module in model.named_modules() if (family := family_of(module))}
+    sites = _all_sites(model, place, families)
     others = namesakes(model)
     if others or not sites:
-        kind, verb = ("convolutions", "stand for") if place == "conv" else ("modules", "follow")
-        lacks, own = "has no residual block that autola knows", ""
-        if others:
-            lacks = f"has blocks of {others[0]}, which autola does not know"
-            own = f", or say where they take it: autola.register_blocks({others[0].rpartition('.')[2]}, ...)"
-        raise InputError(
-            f"{type(model).__name__} {lacks}; in Python, name the {kind} that attention should {verb}: "
-            f"attach(model, attention, sites=[...]){own}"
-        )
+        found = structural_families(model)
+        sites = _all_sites(model, place, found | families)
+        missed = [
+            name
+            for name, module in model.named_modules()
+            if name not in found and name not in families and class_name(module) in others
+        ]
+        if missed or not sites:
+            raise _nothing_found(model, place, missed)
+        _tell(model, found)
     stage_of = _stages(model, sites)
     known = sorted({stage for stage in stage_of.values() if stage not in ("", FPN)})
     if stages is not None:
@@ -81,10 +87,45 @@ def find_sites(
     return [site for site in sites if stage_of[site] not in dropped]
 
 
-def _all_sites(model: nn.Module, place: Place) -> list[Site]:
+def _nothing_found(model: nn.Module, place: Place, missed: Sequence[str]) -> InputError:
+    """The error for a network whose blocks nobody knows, with the nearest that one could name."""
+    kind, verb = ("convolutions", "stand for") if place == "conv" else ("modules", "follow")
+    lacks, own = "has no residual block that autola knows, or finds by what it computes", ""
+    if missed:
+        cls = class_name(model.get_submodule(missed[0]))
+        lacks = f"has blocks of {cls}, which autola does not know and cannot trace ({missed[0]!r})"
+        own = f", or say where they take it: autola.register_blocks({cls.rpartition('.')[2]}, ...)"
+    wanted = nn.Conv2d if place == "conv" else (*NORMS, nn.Conv2d)
+    near = [name for name, module in model.named_modules() if name and isinstance(module, wanted)]
+    those = f"; the last are {', '.join(map(repr, near[-3:]))}" if near else ""
+    return InputError(
+        f"{type(model).__name__} {lacks}; in Python, name the {kind} that attention should {verb}: "
+        f"attach(model, attention, sites=[...]){own}{those}"
+    )
+
+
+_told = set[str]()
+
+
+def _tell(model: nn.Module, found: Mapping[str, BlockFamily]) -> None:
+    """Says once for each kind of network what was found in it by what its blocks compute."""
+    kinds = dict[str, list[str]]()
+    for name, family in found.items():
+        kinds.setdefault(type(model.get_submodule(name)).__name__, []).append(f"{name}.{family.block[0]}")
+    shown = ", ".join(f"{len(names)} {kind} ({names[0]} ...)" for kind, names in kinds.items())
+    text = (
+        f"{type(model).__name__}: blocks were found by what they compute: {shown}; autola.attached(model) "
+        "lists the places, sites=[...] or autola.register_blocks says otherwise"
+    )
+    if text not in _told:
+        _told.add(text)
+        log.warning(text)
+
+
+def _all_sites(model: nn.Module, place: Place, families: Mapping[str, BlockFamily]) -> list[Site]:
     sites = list[Site]()
     for name, module in model.named_modules():
-        family = family_of(module)
+        family = families.get(name)
         if family is None:
             continue
         prefix = f"{name}." if name else ""
@@ -92,7 +133,7 @@ def _all_sites(model: nn.Module, place: Place) -> list[Site]:
             sites += _before_convolutions(module, name, family)
         elif place == "activation":
             channels = getattr(_child(module, family.activation), "in_channels", None)
-            if isinstance(channels, int):
+            if family.activation and isinstance(channels, int):
                 sites.append(Site(name=prefix + family.activation, channels=channels, before=True))
         else:
             parts = _convolutions_of_block(module, family) if place == "conv" else family.followed(place)
@@ -230,6 +271,8 @@ def _channels(module: nn.Module) -> int | None:
         value = getattr(module, attribute, None)
         if isinstance(value, int):
             return value
+    if is_composite(module):
+        return _channels(next(module.children()))
     mean = getattr(module, "running_mean", None)  # all that torchvision's frozen norms have
     if isinstance(mean, Tensor):
         return len(mean)

@@ -147,6 +147,6 @@ def test_a_users_own_basic_block_is_refused() -> None:
     own = type("BasicBlock", (nn.Module,), {"forward": lambda self, x: self.bn2(x)})()
     own.bn2 = nn.BatchNorm2d(8)
     with pytest.raises(
-        InputError, match=r"has blocks of .*BasicBlock, which autola does not know; .*register_bl"
+        InputError, match=r"has blocks of .*BasicBlock, which autola does not know and .*register_bl"
     ):
         attach(nn.Sequential(own), "se")
