@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from torch import nn
 
@@ -114,8 +114,9 @@ def changed(config: C, changes: dict[str, Any]) -> C:
             values[name] = {"name": SEARCHERS[value].name}
         elif name in ("task", "searcher") and isinstance(value, dict):
             known = values[name]
-            same = value.get("name", known["name"]) == known["name"]  # the keys of another are not this one's
-            values[name] = _merged(known, value) if same else value
+            given: dict[str, Any] = dict(value)  # pyright: ignore[reportUnknownArgumentType]
+            same = given.get("name", known["name"]) == known["name"]  # the keys of another are not this one's
+            values[name] = _merged(known, given) if same else given
         elif name not in values and name in task:
             values["task"] = _merged(values["task"], {name: value})
         else:
@@ -129,7 +130,7 @@ def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     for name, value in changes.items():
         before = merged.get(name)
         if isinstance(value, dict) and isinstance(before, dict):
-            value = _merged(before, value)
+            value = _merged(cast(dict[str, Any], before), cast(dict[str, Any], value))
         merged[name] = value
     return merged
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, dataclass_transform, overload
 
 from foundation.errors import InputError, shown
 from foundation.reading import RECORD_BYTES, read_bytes
@@ -47,8 +47,8 @@ def _schema_of_both(cls: Any, source: Any, handler: Callable[[Any], Any]) -> Any
     """What pydantic asks a class with `old_names` for."""
     from pydantic_core import core_schema
 
-    def renamed(value: object) -> object:
-        return _renamed(value, cls.old_names) if isinstance(value, dict) else value
+    def renamed(value: Any) -> Any:
+        return _renamed(cast(dict[str, Any], value), cls.old_names) if isinstance(value, dict) else value
 
     return core_schema.no_info_before_validator_function(renamed, handler(source))
 

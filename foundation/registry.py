@@ -111,7 +111,7 @@ class Registry(Generic[T]):
 
 def _registering_module() -> str:
     """The module whose import registers something at this moment: the innermost one whose body is running."""
-    frame = sys._getframe(1)
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None and frame.f_code.co_name != "<module>":
         frame = frame.f_back
     return "__main__" if frame is None else frame.f_globals["__name__"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 from foundation.errors import InputError
 
@@ -76,9 +77,9 @@ def _check(
                 raise InputError(f"{shown} is too large; give at most {LARGEST_COUNT}")
 
 
-def _values(given: object) -> Iterator[float]:
+def _values(given: Any) -> Iterator[float]:
     if isinstance(given, tuple):
-        for one in given:
+        for one in cast(tuple[Any, ...], given):
             yield from _values(one)
     elif given is not None:
         assert isinstance(given, int | float)

@@ -6,7 +6,7 @@ import ast
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from foundation.config import config, parse_json, read_text, to_json
 from foundation.errors import InputError, shown, unknown
@@ -139,7 +139,7 @@ class Genotype:
             InputError: If it is cut short, of another version, or impossible; starts with `where`.
         """
         # The version first: another version may well have other keys.
-        version = parse_json(dict, text, where).get("version", VERSION)
+        version = parse_json(dict[str, Any], text, where).get("version", VERSION)
         if version != VERSION:
             raise InputError(f"{where}: {_other_version(version)}")
         return parse_json(cls, text, where)
@@ -221,11 +221,11 @@ class Genotype:
                 )
         return self
 
-    def graph(self) -> nx.DiGraph:
+    def graph(self) -> nx.DiGraph[str]:
         """A directed graph of states: every edge has an `operator` and its `rank` in the node."""
         import networkx as nx  # slow
 
-        graph = nx.DiGraph()
+        graph: nx.DiGraph[str] = nx.DiGraph()
         for i, node in enumerate(self.nodes, 1):
             graph.add_node(f"x{i}", layer="input")
             graph.add_node(node.name, layer="node")
@@ -259,7 +259,8 @@ def _literal_parts(text: str) -> tuple[list[tuple[str, int]], tuple[int, int]]:
             pairs = [(_exactly(str, name), _exactly(int, index)) for name, index in ast.literal_eval(normal)]
             start, stop = (_exactly(int, ast.literal_eval(bound)) for bound in (first, last))
             return pairs, (start, stop)
-    raise ValueError("another form")
+        case _:
+            raise ValueError("another form")
 
 
 def _exactly(kind: type[T], value: object) -> T:

@@ -132,10 +132,11 @@ def as_terms(attention: Attention) -> tuple[Term, ...]:
             return (Term(name="hoga", argument=str(attention.run), genotype=genotype),)
         case tuple() | list():
             return tuple(term for part in attention for term in as_terms(part))
-    raise InputError(
-        f"an attention is a text such as se+hoga, a genotype, what a search gave back, or the path of one; "
-        f"not {shown(attention)}"
-    )
+        case _:
+            raise InputError(
+                "an attention is a text such as se+hoga, a genotype, what a search gave back, or the path of "
+                f"one; not {shown(attention)}"
+            )
 
 
 def _operators() -> Operators:

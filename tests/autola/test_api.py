@@ -164,7 +164,7 @@ SEARCHES = st.builds(
     width=st.none() | st.integers(1, 64),
     num_nodes=st.none() | st.integers(1, 8),
     fuse=st.sampled_from([None, "double", "single", "none"]),
-    searcher=st.builds(Darts, epochs=st.integers(1, 9), learning_rate=st.floats(1e-9, 1e9))
+    searcher=st.builds(Darts, epochs=st.integers(1, 9), learning_rate=st.floats(1e-4, 1e9))
     | st.builds(Random, trials=st.integers(1, 9)),
     seed=st.integers(),
 )

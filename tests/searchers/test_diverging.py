@@ -60,7 +60,7 @@ def test_the_search_goes_on(name, breaks, caplog):
 
 def test_stopped_at_any_step_it_ends_the_same(breaks, tmp_path):
     breaks([BROKEN])
-    config, problem = Random(trials=3, epochs=2, batch_size=10), small_problem()
+    config, problem = Random(trials=3, epochs=2, batch_size=15), small_problem(num_images=30)
     whole: Any = config.start(problem)
     states = []
     while whole.step < whole.total_steps:

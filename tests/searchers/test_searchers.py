@@ -11,6 +11,7 @@ from foundation.config import parse
 from foundation.errors import InputError
 from searchers import SEARCHERS
 from searchers.limits import Limits, parse_target
+from searchers.searches.trained import TrainedSearch
 from tests.searchers.problems import small_problem
 
 SMALL = {"epochs": 2, "trials": 2, "batch_size": 10}
@@ -121,6 +122,9 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step_and_rate(config):
             poison(leaf)
     search.load_state_dict(state)
     search.advance()
+    if isinstance(search, TrainedSearch):  # whose candidate fails alone: see test_diverging
+        search.check()
+        return
     with pytest.raises(InputError, match=r"the loss is not finite at step 1 \(learning rate 0\."):
         search.check()
 
