@@ -68,7 +68,7 @@ def test_there_is_an_answer_at_every_step(config):
 
 
 def test_the_same_seed_gives_the_same_answer_and_another_seed_another_path(config):
-    one, two, other = (config.start(small_problem(seed)) for seed in (3, 3, 4))
+    one, two, other = (config.start(small_problem(seed, num_images=40)) for seed in (3, 3, 4))
     for search in (one, two, other):
         advance(search, search.total_steps)
     assert one.genotype() == two.genotype()
@@ -79,7 +79,7 @@ def test_the_same_seed_gives_the_same_answer_and_another_seed_another_path(confi
 
 @pytest.mark.parametrize("form", ["plain", "grouped"])
 def test_a_search_that_stops_and_goes_on_ends_where_it_would_have(config, form, tmp_path):
-    problem = small_problem(form=form)
+    problem = small_problem(form=form, num_images=40)
     whole = config.start(problem)
     stops = (1, whole.steps_per_epoch, whole.steps_per_epoch + 1)
     resumed = config.start(problem)
