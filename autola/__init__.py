@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from evaluators.cost import measure as cost
     from foundation.errors import InputError
     from outputs.tabular import read_tabular as benchmark
+    from search_space.attention import Attention
     from search_space.genotype import PUBLISHED, Genotype
-    from search_space.grammar import Attention
     from search_space.operator import OPERATORS, Gate, Operator, operator
     from search_space.space import SPACES, Space
     from supernet.attach import attach, attached, convert_norms, detach
@@ -41,7 +41,7 @@ _HOMES = {
     "InputError": "foundation.errors",
     "PUBLISHED": "search_space.genotype",
     "Genotype": "search_space.genotype",
-    "Attention": "search_space.grammar",
+    "Attention": "search_space.attention",
     "Gate": "search_space.operator",
     "Operator": "search_space.operator",
     "OPERATORS": "search_space.operator",

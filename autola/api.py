@@ -19,7 +19,7 @@ from evaluators.tasks import TASKS, as_task
 from foundation.config import adapter, parse
 from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
-from search_space.grammar import Attention, as_terms
+from search_space.attention import Attention, as_terms
 from searchers import SEARCHERS
 
 C = TypeVar("C", SearchConfig, RetrainConfig)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from autola.configs import RetrainConfig, SearchConfig
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
-from outputs.run_directory import CONFIG, RunDirectory, TakenError
+from outputs.new_folder import TakenError
+from outputs.run_directory import CONFIG, RunDirectory
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

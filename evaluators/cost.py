@@ -15,7 +15,8 @@ from evaluators.counting import check_shape, macs, params
 from evaluators.evaluating import modes_kept
 from foundation.config import config
 from foundation.errors import InputError
-from search_space.grammar import Attention, Term, as_terms
+from search_space.attention import Attention, as_terms
+from search_space.grammar import Term
 from supernet.attach import attach
 from supernet.backbones import build_backbone, usual_images
 from supernet.map_sizes import is_small

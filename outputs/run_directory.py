@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import platform
 import re
 import shutil
-import tempfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +19,7 @@ from foundation.errors import InputError
 from foundation.files import no_space, out_of_space, write_atomically, write_text
 from foundation.reading import check_regular
 from outputs import checkpoint
+from outputs.new_folder import clear_unborn, make_folder
 from search_space.genotype import Genotype
 
 CONFIG, ENVIRONMENT, DATA, METRICS = "config.json", "environment.json", "data.json", "metrics.jsonl"
@@ -31,9 +28,6 @@ CHECKPOINTS = "checkpoints"
 
 _PARTIAL = re.compile(r"\..+?(?P<suffix>\.\w+)\.[a-z0-9_]{8}(?P=suffix)|\.tmp[A-Za-z0-9]{6}")
 """Names of files that were being written, by `write_atomically` or within it by safetensors."""
-_UNBORN = re.compile(r"\.(?P<name>.+?)\.((?P<host>[0-9a-f]{8})-(?P<process>\d+)\.)?[a-z0-9_]{8}")
-"""Names of run folders that were being made, with the machine and process that made them; version 0.1 did not
-say who."""
 
 
 @config
@@ -50,10 +44,6 @@ class _Shares:
     """What shares.json holds."""
 
     rows: tuple[_Row, ...]
-
-
-class TakenError(InputError):
-    """A run folder exists already."""
 
 
 class RunDirectory:
@@ -80,27 +70,14 @@ class RunDirectory:
             TakenError: If the path exists already; of several processes that make one, the first has it.
             InputError: If it cannot be written.
         """
-        taken = TakenError(f"{path} exists already; choose another --out, or go on with --resume {path}")
-        if path.exists():
-            raise taken
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _clear(path.parent)
-            prefix = f".{path.name}.{_machine()}-{os.getpid()}."
-            partial = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
-            try:
-                partial.chmod(0o755)
-                write_text(partial / CONFIG, config)
-                write_text(partial / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
-                write_text(partial / DATA, json.dumps(data, indent=2) + "\n")
-                partial.rename(path)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
-        except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and path.exists():
-                raise taken from None
-            raise InputError(f"cannot make the run folder {path}: {error.strerror}") from None
+        make_folder(
+            path,
+            {
+                CONFIG: config,
+                ENVIRONMENT: json.dumps(environment, indent=2) + "\n",
+                DATA: json.dumps(data, indent=2) + "\n",
+            },
+        )
         return cls(path).lock()
 
     @classmethod
@@ -120,9 +97,7 @@ class RunDirectory:
     ) -> None:
         """Makes a run inside this one, which is locked: what a process that was killed left of it goes."""
         assert self._lock is not None, "lock the whole run first"
-        for left in self.path.iterdir():
-            if _UNBORN.fullmatch(left.name):
-                shutil.rmtree(left)
+        clear_unborn(self.path)
         self.create(self.path / name, config, environment, data).unlock()
 
     def lock(self) -> RunDirectory:
@@ -346,28 +321,6 @@ class RunDirectory:
             InputError: If there is none, or it is cut short or of another kind.
         """
         return load_weights(self.path / WEIGHTS)
-
-
-def _machine() -> str:
-    return f"{zlib.crc32(platform.node().encode()):08x}"
-
-
-def _clear(folder: Path) -> None:
-    """Removes run folders that a process of this machine was making when it was killed."""
-    for left in folder.iterdir():
-        made = _UNBORN.fullmatch(left.name)
-        if made and made["host"] == _machine() and not _alive(int(made["process"])):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

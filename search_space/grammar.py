@@ -16,12 +16,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from foundation.config import config
-from foundation.errors import InputError, shown, unknown
+from foundation.errors import InputError, unknown
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.space import OWN, SPACES, Space
 
@@ -96,49 +95,6 @@ class Term:
         return _operators()[self.name].build(channels, **options)
 
 
-@runtime_checkable
-class Finding(Protocol):
-    """What a search gives back."""
-
-    @property
-    def run(self) -> Path: ...
-
-    @property
-    def genotype(self) -> Genotype: ...
-
-
-Attention = str | Path | Genotype | Finding | Term | Sequence["Attention"]
-"""What names attention, wherever it is taken: text in the grammar, the path of a search's run folder or of a
-genotype file, a genotype, what a search gave back, a term, or several that act one after another."""
-
-
-def as_terms(attention: Attention) -> tuple[Term, ...]:
-    """The terms of an attention, whatever it is given as; none at all for no attention.
-
-    Raises:
-        InputError: If it is none of these, does not fit the grammar, or names what is not known.
-    """
-    match attention:
-        case str():
-            return parse_attention(attention)
-        case Term():
-            return (attention,)
-        case Path():
-            return (_genotype_term(str(attention)),)
-        case Genotype():
-            return (Term(name="hoga", genotype=_space_of(attention).check(attention)),)
-        case Finding():
-            genotype = _space_of(attention.genotype).check(attention.genotype)
-            return (Term(name="hoga", argument=str(attention.run), genotype=genotype),)
-        case tuple() | list():
-            return tuple(term for part in attention for term in as_terms(part))
-        case _:
-            raise InputError(
-                "an attention is a text such as se+hoga, a genotype, what a search gave back, or the path of "
-                f"one; not {shown(attention)}"
-            )
-
-
 def _operators() -> Operators:
     """The registry of operators; PyTorch comes with the first name that is looked up."""
     from search_space.operator import OPERATORS
@@ -158,7 +114,7 @@ def parse_attention(text: str) -> tuple[Term, ...]:
     rest = text.strip()
     while True:
         if rest.startswith("hoga:"):
-            terms.append(_genotype_term(rest.removeprefix("hoga:")))
+            terms.append(genotype_term(rest.removeprefix("hoga:")))
             break
         match = _TERM.match(rest)
         if match is None or match.end() not in (len(rest), rest.find("+", match.end())):
@@ -218,7 +174,12 @@ def _stages(text: str, name: str) -> str:
     return text
 
 
-def _genotype_term(path: str) -> Term:
+def genotype_term(path: str) -> Term:
+    """The term of a run folder or genotype file.
+
+    Raises:
+        InputError: If there is none at that path; see `genotype_at`.
+    """
     if not os.path.exists(path):  # unlike Path.exists, false for any text that is no path
         hint = "; hoga:PATH takes all that follows it, so it comes last" if "+" in path else ""
         raise InputError(f"no run folder or genotype file at {path!r}{hint}")
@@ -234,12 +195,13 @@ def genotype_at(path: str | Path) -> Genotype:
     """
     genotype = Genotype.load(path)
     try:
-        return _space_of(genotype).check(genotype)
+        return space_of(genotype).check(genotype)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _space_of(genotype: Genotype) -> Space:
+def space_of(genotype: Genotype) -> Space:
+    """The space that a genotype says it comes from; of a user's own list, one of all operators there are."""
     if genotype.space != OWN:
         return SPACES[genotype.space]
     known, used = _operators(), {edge.operator for _, edge in genotype.edges()}

@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from foundation.errors import InputError
+from search_space.attention import Attention, as_terms
 from search_space.convolution import ConvolutionOperator, FromConvolution, move_hooks, plain_convolution
-from search_space.grammar import Attention, Term, as_terms, label
+from search_space.grammar import Term, label
 from supernet.hooks import CHILD, INPUT_CHILD, hang, hooks_on, listed, take_off
 from supernet.map_sizes import map_sizes
 from supernet.sites import Site, convolution_at, find_sites, named_sites

@@ -8,14 +8,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 from foundation.errors import InputError, unknown
 from search_space.convolution import ConvolutionOperator
 from search_space.grammar import FPN
 from search_space.operator import Place
+from supernet.channels import channels_after, child_at
 from supernet.families import BlockFamily, class_name, family_of, namesakes
-from supernet.structure import NORMS, is_composite, structural_families
+from supernet.structure import NORMS, structural_families
 
 log = logging.getLogger(__name__)
 
@@ -132,14 +133,14 @@ def _all_sites(model: nn.Module, place: Place, families: Mapping[str, BlockFamil
         if place == "block" and family.is_pyramid:
             sites += _before_convolutions(module, name, family)
         elif place == "activation":
-            channels = getattr(_child(module, family.activation), "in_channels", None)
+            channels = getattr(child_at(module, family.activation), "in_channels", None)
             if family.activation and isinstance(channels, int):
                 sites.append(Site(name=prefix + family.activation, channels=channels, before=True))
         else:
             parts = _convolutions_of_block(module, family) if place == "conv" else family.followed(place)
             for part in parts:
-                child = _child(module, part)
-                channels = None if child is None else _channels(child)
+                child = child_at(module, part)
+                channels = None if child is None else channels_after(child)
                 if channels is not None:
                     sites.append(Site(name=prefix + part, channels=channels))
     return sites
@@ -147,17 +148,7 @@ def _all_sites(model: nn.Module, place: Place, families: Mapping[str, BlockFamil
 
 def _convolutions_of_block(module: nn.Module, family: BlockFamily) -> list[str]:
     """Names of the convolutions of a block that the place "conv" is about."""
-    return [inner for name in family.conv if _child(module, name) for inner in _convolutions(module, name)]
-
-
-def _child(module: nn.Module, name: str) -> nn.Module | None:
-    """A module within another by its dotted name; None where there is none."""
-    for part in name.split("."):
-        child = module._modules.get(part)
-        if child is None:
-            return None
-        module = child
-    return module
+    return [inner for name in family.conv if child_at(module, name) for inner in _convolutions(module, name)]
 
 
 def _before_convolutions(pyramid: nn.Module, name: str, family: BlockFamily) -> list[Site]:
@@ -245,13 +236,13 @@ def named_sites(model: nn.Module, names: Sequence[str] | Mapping[str, int]) -> l
             raise InputError(f"place {name!r} is named twice{also}; chain attentions as in 'se+hoga' instead")
         if isinstance(modules[name], nn.Linear):
             raise InputError(f"{name!r} is a Linear: it gives no map that attention could transform")
-        channels = names[name] if isinstance(names, Mapping) else _channels(modules[name])
+        channels = names[name] if isinstance(names, Mapping) else channels_after(modules[name])
         if channels is None:
             raise InputError(
                 f"the channels after {name!r} ({type(modules[name]).__name__}) are not known; "
                 f"give them: sites={{{name!r}: channels}}"
             )
-        told = _channels(modules[name])
+        told = channels_after(modules[name])
         if told is not None and channels != told:
             raise InputError(f"{name!r} gives {told} channels, not {channels}")
         if channels < 1:
@@ -260,33 +251,3 @@ def named_sites(model: nn.Module, names: Sequence[str] | Mapping[str, int]) -> l
     if not sites:
         raise InputError("no places were named")
     return sites
-
-
-RESHAPING = (nn.Flatten, nn.Unflatten, nn.PixelShuffle, nn.PixelUnshuffle, nn.Fold, nn.Unfold)
-"""Modules without weights after which the channels are others."""
-
-
-def _channels(module: nn.Module) -> int | None:
-    for attribute in ("out_channels", "num_features", "num_channels"):
-        value = getattr(module, attribute, None)
-        if isinstance(value, int):
-            return value
-    if is_composite(module):
-        return _channels(next(module.children()))
-    mean = getattr(module, "running_mean", None)  # all that torchvision's frozen norms have
-    if isinstance(mean, Tensor):
-        return len(mean)
-    family = family_of(module)
-    if family is not None and family.block:
-        last = _child(module, family.block[-1])
-        return None if last is None else _channels(last)
-    if isinstance(module, nn.Sequential):
-        for child in reversed(module):
-            channels = _channels(child)
-            if (
-                channels is not None
-                or isinstance(child, RESHAPING)
-                or next(child.parameters(), None) is not None
-            ):
-                return channels
-    return None

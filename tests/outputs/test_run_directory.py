@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from foundation.errors import InputError
-from outputs import run_directory, tensorboard
-from outputs.run_directory import RunDirectory, TakenError, load_weights
+from outputs import new_folder, tensorboard
+from outputs.new_folder import TakenError
+from outputs.run_directory import RunDirectory, load_weights
 from outputs.tensorboard import TensorBoardLog
 from search_space.genotype import PUBLISHED
 
@@ -39,7 +40,7 @@ def test_nothing_is_left_where_a_run_cannot_be_made(tmp_path, monkeypatch):
     def full(path, text):
         raise InputError("no space left")
 
-    monkeypatch.setattr(run_directory, "write_text", full)
+    monkeypatch.setattr(new_folder, "write_text", full)
     with pytest.raises(InputError, match="no space left"):
         RunDirectory.create(tmp_path / "one", "{}", {}, {})
     assert list(tmp_path.iterdir()) == []
@@ -233,7 +234,7 @@ def test_a_damaged_result_does_not_make_a_run_complete(run, content, message):
 
 
 def test_what_a_killed_process_was_making_is_removed_and_what_a_live_one_makes_is_not(tmp_path):
-    host = run_directory._machine()
+    host = new_folder._machine()
     for owner in (f"{host}-{2**22 + 1}", f"{host}-1", "00000000-7"):
         (tmp_path / f".one.{owner}.abcdefgh").mkdir()
     (tmp_path / ".my.notes").mkdir()
@@ -248,14 +249,14 @@ def test_what_a_killed_process_was_making_is_removed_and_what_a_live_one_makes_i
 
 def test_of_two_that_make_one_folder_at_once_the_second_is_told(tmp_path, monkeypatch):
     path = tmp_path / "one"
-    real = run_directory.write_text
+    real = new_folder.write_text
 
     def first(target, text):
-        monkeypatch.setattr(run_directory, "write_text", real)
+        monkeypatch.setattr(new_folder, "write_text", real)
         RunDirectory.create(path, "first", {}, {}).unlock()
         real(target, text)
 
-    monkeypatch.setattr(run_directory, "write_text", first)
+    monkeypatch.setattr(new_folder, "write_text", first)
     with pytest.raises(TakenError, match="exists already"):
         RunDirectory.create(path, "second", {}, {})
     assert [entry.name for entry in tmp_path.iterdir()] == ["one"]

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from foundation.errors import InputError
+from search_space.attention import as_terms
 from search_space.cell import Cell
 from search_space.genotype import PUBLISHED, Genotype
-from search_space.grammar import Term, as_terms, label, parse_attention, slug
+from search_space.grammar import Term, label, parse_attention, slug
 from search_space.operator import OPERATORS, Operator, Recipe, operator
 from tests.strategies import genotypes
 
