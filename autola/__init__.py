@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from supernet.attach import attach, attached, convert_norms, detach
     from supernet.backbones import build_backbone
     from supernet.families import register_blocks
+    from supernet.groups import parameter_groups
     from supernet.supernet import Supernet
 
 _HOMES = {
@@ -53,6 +54,7 @@ _HOMES = {
     "convert_norms": "supernet.attach",
     "detach": "supernet.attach",
     "register_blocks": "supernet.families",
+    "parameter_groups": "supernet.groups",
     "build_backbone": "supernet.backbones",
     "Supernet": "supernet.supernet",
 }
@@ -77,6 +79,7 @@ __all__ = [
     "detach",
     "load",
     "operator",
+    "parameter_groups",
     "register_blocks",
     "resume",
     "retrain",
