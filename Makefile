@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup check format test test-processors test-slow test-all demo docs lock clean
+.PHONY: setup check format test test-processors test-yolo test-slow test-all demo docs lock clean
 
 setup: $(READY)  ## install into $(VENV) with the locked versions
 
@@ -31,6 +31,13 @@ test: setup  ## the default tests: minutes
 
 test-processors: setup  ## the tests that compare numbers, as on three kinds of processors
 	$(BIN)/python -m tests.processors
+
+test-yolo:  ## attention in YOLO: installs ultralytics (AGPL-3.0) into an environment of its own
+	$(PYTHON) -m venv .venv-yolo
+	.venv-yolo/bin/python -m pip install --quiet uv
+	.venv-yolo/bin/uv pip install --quiet --python .venv-yolo/bin/python --editable '.[export]' ultralytics \
+	  opencv-python-headless pytest hypothesis beartype
+	.venv-yolo/bin/python -m pytest -W default tests/apart
 
 test-slow: setup  ## the long tests: real CIFAR-10 where AUTOLA_TEST_DATA points at it, kill -9, digits accuracy
 	$(BIN)/python -m pytest -m slow

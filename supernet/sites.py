@@ -16,7 +16,7 @@ from search_space.grammar import FPN
 from search_space.operator import Place
 from supernet.channels import channels_after, child_at
 from supernet.families import BlockFamily, class_name, family_of, namesakes
-from supernet.structure import NORMS, structural_families
+from supernet.structure import NORMS, structural_families, trace
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def find_sites(
         missed = [
             name
             for name, module in model.named_modules()
-            if name not in found and name not in families and class_name(module) in others
+            if name not in found and class_name(module) in others and trace(module) is None
         ]
         if missed or not sites:
             raise _nothing_found(model, place, missed)

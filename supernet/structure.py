@@ -57,6 +57,14 @@ def is_composite(module: nn.Module) -> bool:
     )
 
 
+def trace(module: nn.Module) -> fx.Graph | None:
+    """What a module computes; None where that depends on the numbers, so that it cannot be traced."""
+    try:
+        return _Tracer().trace(module)
+    except Exception:  # torch.fx's, of many kinds
+        return None
+
+
 class _Tracer(fx.Tracer):
     """Looks into everything but torch's own modules, norms, and convolutions with their norm."""
 
@@ -72,9 +80,7 @@ def _family(module: nn.Module) -> BlockFamily | None:
         return None
     if sum(isinstance(inner, nn.Conv2d) for inner in module.modules()) < 2:
         return None
-    try:
-        graph = _Tracer().trace(module)
-    except Exception:  # torch.fx's, of many kinds: what depends on the numbers cannot be traced
+    if (graph := trace(module)) is None:
         return None
     inputs = [node for node in graph.nodes if node.op == "placeholder"]
     (output,) = (node for node in graph.nodes if node.op == "output")

@@ -144,9 +144,16 @@ def test_a_whole_block_that_is_attended_is_still_a_block() -> None:
 
 
 def test_a_users_own_basic_block_is_refused() -> None:
-    own = type("BasicBlock", (nn.Module,), {"forward": lambda self, x: self.bn2(x)})()
+    def decides(self: Any, x: torch.Tensor) -> torch.Tensor:
+        return self.bn2(x) if x.sum() > 0 else x
+
+    own = type("BasicBlock", (nn.Module,), {"forward": decides})()
     own.bn2 = nn.BatchNorm2d(8)
     with pytest.raises(
         InputError, match=r"has blocks of .*BasicBlock, which autola does not know and .*register_bl"
     ):
+        attach(nn.Sequential(own), "se")
+    own = type("BasicBlock", (nn.Module,), {"forward": lambda self, x: self.bn2(x)})()
+    own.bn2 = nn.BatchNorm2d(8)
+    with pytest.raises(InputError, match="has no residual block that autola knows, or finds by what it"):
         attach(nn.Sequential(own), "se")
