@@ -72,8 +72,8 @@ def check_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def _count(module: nn.Module, shape: torch.Size) -> int:
-    if told := _teller(module):
-        return told(shape)
+    if count := _own_count(module):
+        return count(shape)
     if isinstance(module, Cell):
         return _count_cell(module, shape)
     total = 0
@@ -118,8 +118,8 @@ def _count_cell(cell: Cell, shape: torch.Size) -> int:
     total = _count(cell.group_gate, group) + _count(cell.output_gate, shape)
     if cell.fuse is not None:
         total += _count(cell.fuse, torch.Size((b, c + c // cell.num_nodes, *size)))
-    if told := _teller(cell.edges):
-        return total + told(group)
+    if count := _own_count(cell.edges):
+        return total + count(group)
     operators = getattr(cell.edges, "operators", None)
     if not isinstance(operators, nn.ModuleDict):
         raise TypeError(
@@ -138,7 +138,7 @@ def _watched(module: nn.Module, owner: Operator | None) -> Iterator[tuple[nn.Mod
     if _is_layer(module):
         yield module, owner
     for child in module.children():
-        if isinstance(child, Cell) or _teller(child):
+        if isinstance(child, Cell) or _own_count(child):
             yield child, owner
             for name, attention in child.named_children():
                 if name in (CHILD, INPUT_CHILD):  # which is not the child's to tell
@@ -152,8 +152,8 @@ def _is_layer(module: nn.Module) -> bool:
 
 
 def _of_layer(layer: nn.Module, x: Tensor, output: Any) -> int:
-    if told := _teller(layer):
-        return told(x.shape)
+    if count := _own_count(layer):
+        return count(x.shape)
     if isinstance(layer, CONVOLUTIONS):
         return output.numel() * layer.weight[0].numel()
     if isinstance(layer, TRANSPOSED):
@@ -162,5 +162,5 @@ def _of_layer(layer: nn.Module, x: Tensor, output: Any) -> int:
     return output.numel() * layer.in_features
 
 
-def _teller(module: nn.Module) -> Callable[[torch.Size], int] | None:
+def _own_count(module: nn.Module) -> Callable[[torch.Size], int] | None:
     return cast("Callable[[torch.Size], int] | None", getattr(module, "macs", None))

@@ -124,7 +124,7 @@ class CocoDetection(TaskConfig):
         torch.export refuses what chooses boxes, and Faster R-CNN chooses in its middle.
         """
         from evaluators.data.picture import as_rgb
-        from evaluators.tasks.coco_detection.export import Raw, Whole
+        from evaluators.tasks.coco_detection.export import Raw, WithBoxes
 
         channels, height, width = data["input_shape"]
         whole = self.detector.name == "faster_rcnn"
@@ -139,7 +139,7 @@ class CocoDetection(TaskConfig):
             return (values if whole else transform.normalize(values))[None]
 
         return Exportable(
-            (Whole if whole else Raw)(network).eval(),
+            (WithBoxes if whole else Raw)(network).eval(),
             prepare,
             (channels, height, width),
             note="boxes, labels and scores of one image of this size, values in 0 to 1; traced"

@@ -24,7 +24,7 @@ class Raw(nn.Module):
         return tuple(part for value in told for part in (value if isinstance(value, list) else [value]))
 
 
-class Whole(nn.Module):
+class WithBoxes(nn.Module):
     """A detector from a batch of one image to its boxes, labels and scores.
 
     Args:

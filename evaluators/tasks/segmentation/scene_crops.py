@@ -28,7 +28,7 @@ class Scene(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Whole:
+class Uncut:
     """Pictures as they are; see `Samples`.
 
     Args:

@@ -12,7 +12,7 @@ from evaluators.data.listing import recorded
 from evaluators.data.pixels import MEAN, STD
 from evaluators.data.stream import Stream
 from evaluators.recipe import TrainConfig
-from evaluators.tasks.segmentation.scene_crops import Crops, Whole, collate_scenes
+from evaluators.tasks.segmentation.scene_crops import Crops, Uncut, collate_scenes
 from evaluators.tasks.segmentation.scenes import Scenes, read_scenes
 from evaluators.tasks.segmentation.training import SegmentationTask, synchronise_heads
 from foundation.errors import InputError
@@ -85,9 +85,9 @@ class SegmentationSetting:
 
     def _whole(self, scenes: Scenes, seed: int) -> Stream:
         # One picture a process at a time: their sizes may differ.
-        return self._stream(Whole(scenes), self.fabric.world_size, seed, training=False)
+        return self._stream(Uncut(scenes), self.fabric.world_size, seed, training=False)
 
-    def _stream(self, samples: Crops | Whole, batch_size: int, seed: int, *, training: bool) -> Stream:
+    def _stream(self, samples: Crops | Uncut, batch_size: int, seed: int, *, training: bool) -> Stream:
         return Stream.of(
             samples,
             batch_size,

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from evaluators.tasks.segmentation.data import IGNORED, SceneData
-from evaluators.tasks.segmentation.scene_crops import FILL, Crops, Whole, collate_scenes
+from evaluators.tasks.segmentation.scene_crops import FILL, Crops, Uncut, collate_scenes
 from evaluators.tasks.segmentation.scenes import read_scenes
 from foundation.errors import InputError
 
@@ -49,11 +49,11 @@ def test_labels_belong_to_their_pictures(tmp_path):
 
 def test_whole_pictures_are_samples(tmp_path):
     scenes = read_scenes(write(tmp_path), "train")
-    picture, labels = Whole(scenes).sample(1, 0)
+    picture, labels = Uncut(scenes).sample(1, 0)
     assert (picture.shape, picture.dtype) == ((3, 10, 13), torch.uint8)
     assert (labels.shape, labels.dtype) == ((10, 13), torch.int64)
     np.testing.assert_array_equal(labels, classes_of(picture.permute(1, 2, 0)))
-    stacked = collate_scenes([Whole(scenes).sample(index, 0) for index in range(3)])
+    stacked = collate_scenes([Uncut(scenes).sample(index, 0) for index in range(3)])
     assert stacked.picture.shape == (3, 3, 10, 13)
 
 
@@ -62,7 +62,7 @@ def test_whole_pictures_are_samples(tmp_path):
 def test_unscaled_crops_are_pieces_of_picture_and_labels_alike(tmp_path, size, flip):
     scenes = read_scenes(write(tmp_path), "train")
     crops = Crops(scenes, size, (1.0, 1.0), flip)
-    whole = Whole(scenes).sample(0, 0)
+    whole = Uncut(scenes).sample(0, 0)
     height, width = min(size, 10), min(size, 13)
     pieces = {
         (mirrored, top, left): (image.flip(-1) if mirrored else image)

@@ -17,7 +17,7 @@ from evaluators.tasks.segmentation import Segmentation
 from evaluators.tasks.segmentation.confusion import confusion_matrix, segmentation_scores
 from evaluators.tasks.segmentation.data import IGNORED, SceneData
 from evaluators.tasks.segmentation.prediction import palette
-from evaluators.tasks.segmentation.scene_crops import Whole
+from evaluators.tasks.segmentation.scene_crops import Uncut
 from evaluators.tasks.segmentation.scenes import read_scenes
 from foundation.errors import InputError
 from search_space.grammar import parse_attention
@@ -66,7 +66,7 @@ def test_the_score_is_of_whole_pictures_of_any_size(small, tmp_path):
     network = job.task.model.train()
     scores = job.task.evaluate(network, "test")
     assert network.training
-    scenes, total = Whole(read_scenes(small.data, "few")), torch.zeros(3, 3, dtype=torch.int64)
+    scenes, total = Uncut(read_scenes(small.data, "few")), torch.zeros(3, 3, dtype=torch.int64)
     network.eval()
     mean = torch.tensor([0.485, 0.456, 0.406], dtype=torch.float64)[:, None, None]
     std = torch.tensor([0.229, 0.224, 0.225], dtype=torch.float64)[:, None, None]
