@@ -58,6 +58,7 @@ def run(arguments: list[str]) -> None:
     from evaluators.cost import measure
     from outputs.draw import save, terminal
     from outputs.run_directory import CONFIG, RunDirectory
+    from search_space.graph import facts
 
     path = Path(given.target)
     is_run = (path / CONFIG).is_file()
@@ -81,6 +82,7 @@ def run(arguments: list[str]) -> None:
             "genotype": json.loads(genotype.to_json()),
             "literal": genotype.to_literal() if _is_full(genotype) else None,
             "edges": _edges(genotype, shares),
+            "graph": asdict(facts(genotype)),
             "setting": setting,
             "costs": costs,
             "next": following,
@@ -90,7 +92,7 @@ def run(arguments: list[str]) -> None:
     from rich.console import Console
 
     Console().print(terminal(genotype, shares))
-    out_of_terminal("")
+    out_of_terminal(f"\ngraph  {facts(genotype)}\n")
     show(costs)
     out_of_terminal(f"\nin {setting['backbone']}, images of {' x '.join(map(str, setting['input_shape']))}")
     out_of_terminal(f"next   {following}")
