@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ from foundation.reading import check_regular
 
 if TYPE_CHECKING:
     from PIL import Image
+
+logger = logging.getLogger(__name__)
 
 
 def opened(file: bytes | str | Path, *, upright: bool) -> Image.Image:
@@ -46,25 +50,45 @@ ORIENTATION = 0x0112
 def as_rgb(image: Image.Image, kind: str | None = None) -> Image.Image:
     """An image of any mode in RGB.
 
-    Transparency is dropped, 16-bit grey keeps its upper byte, of several frames the first counts.
+    Transparency is dropped, 16-bit grey keeps its upper byte, of several frames the first counts. Grey
+    levels of 8 bits in a file of 16 would all turn black and are refused; levels of 12 bits are warned of.
 
     Args:
         image: The image.
         kind: Format of its file; PNG and PPM hold 16 bits at most, in whatever mode they are read.
 
     Raises:
-        ValueError: If the range of its pixels is not known.
+        ValueError: If the range of its pixels is not known, or is 8 bits in a file of 16.
         OSError: If it is damaged.
     """
     from PIL import Image
 
     if image.mode.startswith("I;16") or (image.mode == "I" and kind in ("PNG", "PPM")):
-        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+        image = Image.fromarray(_upper_bytes(np.asarray(image).astype(np.uint16)))
     elif image.mode in ("I", "F"):
         raise ValueError("its pixels have 32 bits of unknown range; store it with 8 bits")
     elif image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")
+
+
+def _upper_bytes(levels: np.ndarray) -> np.ndarray:
+    largest = int(levels.max(initial=0))
+    if 0 < largest < 256:
+        raise ValueError(
+            f"it has 16 bits, but no level above {largest}, and would be black; store it with 8 bits"
+        )
+    if 0 < largest < 4096:
+        _warn_of_dark()
+    return (levels >> 8).astype(np.uint8)
+
+
+@cache  # one warning a process
+def _warn_of_dark() -> None:
+    logger.warning(
+        "16-bit pictures with no level above 4095 are read as they are, nearly black; "
+        "if yours hold 12 bits, scale them to 16"
+    )
 
 
 def open_rgb(path: Path, size: tuple[int, int] | None = None) -> Image.Image:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from evaluators.data import picture
 from evaluators.data.decode import pixels_of
 from evaluators.data.picture import open_rgb
 from evaluators.data.pictures import open_picture
@@ -93,6 +94,35 @@ def test_pixels_of_unknown_range_are_refused(tmp_path: Path, dtype: Any, way: st
     with pytest.raises((InputError, ValueError), match="32 bits of unknown range; store it with 8") as raised:
         WAYS[way](path)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ending", ["png", "tif", "pgm"])
+def test_levels_of_8_bits_in_a_file_of_16_are_refused(tmp_path: Path, ending: str, way: str) -> None:
+    path = tmp_path / f"x.{ending}"
+    if ending == "pgm":
+        path.write_bytes(b"P5\n4 2\n65535\n" + struct.pack(">8H", *GREYS.ravel().tolist()))
+    else:
+        Image.fromarray(GREYS.astype(np.uint16)).save(path)
+    with pytest.raises((InputError, ValueError), match=r"16 bits, but no level above 255.*store it with 8"):
+        WAYS[way](path)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_levels_of_12_bits_in_a_file_of_16_are_warned_of_once(
+    tmp_path: Path, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    picture._warn_of_dark.cache_clear()
+    path = tmp_path / "x.png"
+    Image.fromarray(GREYS.astype(np.uint16) * 16).save(path)
+    for _ in range(2):
+        np.testing.assert_array_equal(WAYS[way](path), _grey(GREYS // 16))
+    assert caplog.text.count("if yours hold 12 bits, scale them to 16") == 1
+
+
+def test_a_black_picture_of_16_bits_is_black(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((2, 4), np.uint16)).save(tmp_path / "x.png")
+    assert not np.asarray(open_rgb(tmp_path / "x.png")).any()
 
 
 @pytest.mark.parametrize("way", WAYS)
