@@ -94,10 +94,12 @@ def run_export(
             files.append(_checked(program, "program", exported, exportable, inputs))
         if onnx is not None:
             files.append(_checked(onnx, "ONNX", exported, exportable, inputs))
+    bound = exportable.any_batch and not exportable.traced and not any_batch
+    fixed = "one image at a time: torch.export binds this network to the batch it sees" if bound else ""
     return Report(
         inputs=told,
         input_shape=(0 if any_batch else 1, *exportable.input_shape),
-        note=exportable.note,
+        note="; ".join(filter(None, (exportable.note, fixed))),
         files=tuple(files),
     )
 

@@ -31,11 +31,11 @@ def batch_norm(
 ) -> Float[Tensor, "b c h w"]:
     """`torch.nn.functional.batch_norm`; narrow channels-last maps take the faster way on the CPU."""
     narrow = (
-        x.device.type == "cpu"
+        not torch.compiler.is_compiling()  # first: a traced program would be bound to the batch looked at
+        and x.device.type == "cpu"
         and 1 < x.shape[1] <= NARROW
         and x.shape[0] * x.shape[2] * x.shape[3] >= LARGE
         and is_channels_last(x)
-        and not torch.compiler.is_compiling()
     )
     y = F.batch_norm(to_planes(x) if narrow else x, mean, variance, weight, bias, training, momentum, eps)
     return to_channels_last(y) if narrow else y

@@ -152,3 +152,17 @@ def test_a_comparison_over_nothing_is_no_pass():
     exportable = exportable_of(lambda given: given[:0])
     with pytest.raises(InputError, match="nothing to compare"):
         _difference(exportable, lambda given: [given[:0]], [torch.ones(1, 2)])
+
+
+def test_a_batch_that_torch_binds_is_said(call, trained, own_folder, monkeypatch):
+    whole = torch.export.export
+
+    def binds(*given, dynamic_shapes=None):
+        if dynamic_shapes:
+            raise ValueError("Constraints violated")
+        return whole(*given)
+
+    monkeypatch.setattr(torch.export, "export", binds)
+    told = call(f"export {trained}/none-seed0 --program none.pt2")
+    assert "input  1 x 1 x 8 x 8" in told.out
+    assert "note   one image at a time: torch.export binds" in told.out

@@ -34,6 +34,24 @@ for size in ((14, 14), (7, 21), (9, 5)):
     for ours, eager in zip(found, expected):
         torch.testing.assert_close(ours, eager)
 """
+ANY_BATCH = """
+import sys
+import torch
+from torch import nn
+import autola
+
+for name in sys.argv[1:]:
+    conv = nn.Conv2d(3, 32, 3, padding=1)
+    place = "0" if name in autola.OPERATORS and autola.OPERATORS[name].place == "conv" else "1"
+    model = nn.Sequential(conv, nn.BatchNorm2d(32))
+    model = autola.attach(model, name, sites=[place], input_shape=(3, 32, 32))
+    x = torch.randn(2, 3, 32, 32)
+    sizes = ({0: torch.export.Dim("batch", min=1)},)  # 16 are not the last
+    with torch.no_grad():
+        program = torch.export.export(model.eval(), (x,), dynamic_shapes=sizes).module()
+        for images in (x[:1], torch.randn(17, 3, 32, 32)):
+            torch.testing.assert_close(program(images), model(images), rtol=1e-3, atol=1e-4)
+"""
 ONNX = """
 import sys, tempfile
 import onnxruntime, torch
@@ -120,3 +138,15 @@ def test_compiled_attention_trains_at_another_size(spec: str, layout: str) -> No
 def test_onnx_takes_any_size(spec: str) -> None:
     done = alone(ONNX, spec)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("eca", "hoga"),
+        pytest.param(("ga:0010", *(name for name in OPERATORS if name != "ga")), marks=pytest.mark.slow),
+    ],
+)
+def test_exported_attention_takes_any_number_of_images(names: tuple[str, ...]) -> None:
+    told = alone(ANY_BATCH, *names)
+    assert told.returncode == 0, told.stderr
