@@ -35,6 +35,8 @@ class AWConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[reportIn
 
         y[b, p] = sum over taps t of (1 + A[b, p, t]) conv(x, K[p, :, t])
 
+    With `identity` the convolution stands as it is beside the sum of A's part times a scale that begins at 0.
+
     It is the convolution that it changes, with its weight under its own key, and the attention's beside it.
     Sizes are those that the counts of its tables fix: C2/16 hidden units, no biases, affine norms (in the
     source's words r_C1 = C1, r_C2 = r_hw = 1). Differs from it: the hidden layer has at least one unit.
@@ -76,7 +78,15 @@ class AWConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[reportIn
     def read(self, state: State) -> Float[Tensor, "b c2 h2 w2"]:
         x = state.x
         a = self.factors(x)
-        weights = 1 + (a if self.scale is None else self.scale * a)
+        if self.scale is not None:  # the plain convolution as it is, to the last bit where the scale is 0
+            return self._conv_forward(x, self.weight, self.bias) + self.scale * self._weighted(x, a)
+        y = self._weighted(x, 1 + a)
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+    def _weighted(
+        self, x: Float[Tensor, "b c1 h w"], factors: Float[Tensor, "b c2 kh kw"]
+    ) -> Float[Tensor, "b c2 h2 w2"]:
+        """The sum over the kernel's taps, each times its factor; no bias."""
         x, (h, w) = self._padded(x), output_size(self, x.shape[2:])
         y: Tensor | None = None
         for i in range(self.kernel_size[0]):
@@ -89,10 +99,10 @@ class AWConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[reportIn
                     left : left + (w - 1) * self.stride[1] + 1 : self.stride[1],
                 ]
                 tap = F.conv2d(seen, self.weight[:, :, i : i + 1, j : j + 1], groups=self.groups)
-                tap = tap * weights[:, :, i : i + 1, j : j + 1]
+                tap = tap * factors[:, :, i : i + 1, j : j + 1]
                 y = tap if y is None else y + tap
         assert y is not None
-        return y if self.bias is None else y + self.bias[:, None, None]
+        return y
 
     def macs(self, shape: torch.Size) -> int:
         """The convolution's, those of the kernel A * K, and those of A itself."""
