@@ -11,7 +11,7 @@ import tyro
 from autola.arguments import out_of_terminal, print_json, read_arguments
 from foundation.errors import InputError
 
-OUT = Path("predictions")
+OUT = Path("outputs/runs/predict")
 
 SHOWN = 5
 """Entries told of each picture; --json tells all."""
@@ -26,7 +26,7 @@ class Arguments:
     images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE ...")] = ()
     """Pictures of any type, size and mode that Pillow knows."""
     out: Path | None = None
-    """New folder for the pictures; ./predictions if left out, none with --json."""
+    """New folder for the pictures; ./outputs/runs/predict-1, -2 ... if left out, none with --json."""
     json: bool = False
     """Print one JSON list and nothing else: image, found, and picture where it was drawn."""
 
@@ -38,7 +38,8 @@ def run(arguments: list[str]) -> None:
         raise InputError("name at least one image")
     from autola.predicting import run_predictions  # slow: torch
 
-    told = run_predictions(given.run, given.images, given.out or (None if given.json else OUT))
+    out = given.out or (None if given.json else OUT)
+    told = run_predictions(given.run, given.images, out, numbered=given.out is None)
     if given.json:
         print_json(told)
         return
@@ -50,7 +51,7 @@ def run(arguments: list[str]) -> None:
             out_of_terminal("  " + "  ".join(_text(found[key]) for key in found))
         if len(entry["found"]) > SHOWN:
             out_of_terminal(f"  and {len(entry['found']) - SHOWN} more")
-    out_of_terminal(f"pictures  {given.out or OUT}")
+    out_of_terminal(f"pictures  {Path(told[0]['picture']).parent}")
 
 
 def _text(value: Any) -> str:

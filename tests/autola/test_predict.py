@@ -33,6 +33,16 @@ def test_the_likeliest_classes_are_written_onto_the_pictures(call, trained, pict
         assert min(drawn.size) == SMALLEST
 
 
+def test_folders_that_nobody_names_are_numbered(call, trained, pictures):
+    for number in (1, 2):
+        told = call(f"predict {trained}/none-seed0 one/x.png")
+        assert told.out.splitlines()[-1] == f"pictures  outputs/runs/predict-{number}"
+        assert (pictures / f"outputs/runs/predict-{number}/x.png").is_file()
+    (pictures / "named").mkdir()
+    told = call(f"predict {trained}/none-seed0 one/x.png --out named")
+    assert (told.code, told.err) == (2, "autola: named exists already; choose another --out\n")
+
+
 def test_json_tells_all_and_draws_where_it_is_asked_to(call, trained, pictures):
     told = call(f"predict {trained}/hoga-seed0 two/x.png --json")
     (entry,) = json.loads(told.out)
@@ -42,7 +52,7 @@ def test_json_tells_all_and_draws_where_it_is_asked_to(call, trained, pictures):
     assert 0 < sum(scores) <= 1 + 1e-4
     assert {found["class"] for found in entry["found"]} <= set("0123456789")
     assert "picture" not in entry
-    assert not (pictures / "predictions").exists()
+    assert not (pictures / "outputs").exists()
     (entry,) = json.loads(call(f"predict {trained}/hoga-seed0 two/x.png --json --out drawn").out)
     assert (pictures / entry["picture"]).is_file()
 
