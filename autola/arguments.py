@@ -16,6 +16,18 @@ from foundation.errors import InputError
 
 T = TypeVar("T")
 
+_PLAIN = {
+    r"no type matching (.*) could be instantiated from (\[.*?\])\. Got errors: .*": r"give \1, not \2",
+    r"\{None\}\|": "",
+    r"invalid literal for int\(\) with base 10: ('.*')": r"\1 is no whole number",
+    r"could not convert string to float: ('.*')": r"\1 is no number",
+    r"Could not find valid parse for arguments: (\[.*\])": r"cannot read \1",
+    r", 'None'": "",
+    r"\[/?bold\]": "",
+    r"[{}]": "",
+}
+"""What tyro says in Python's words, and the same in words for whoever gives the command."""
+
 _RULE = re.compile(r"[\s│╭╰├╮╯┤─-]*[─-]{4,}[\s│╭╰├╮╯┤─-]*")
 
 
@@ -92,6 +104,8 @@ def _condensed(box: str) -> str:
         parts.append(re.sub(r"\s+", " ", text))
     text = re.sub(r" \(default: .*", "", " ".join(parts)).removeprefix("Error parsing config")
     text = text.lstrip(".")
+    for said, plain in _PLAIN.items():
+        text = re.sub(said, plain, text)
     return text.replace(" Perhaps you meant: ", "; perhaps ") or "the arguments cannot be read"
 
 

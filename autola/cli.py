@@ -92,9 +92,10 @@ def main(arguments: Sequence[str]) -> int:
         if another_failed():
             return 2
         raise
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         if not follows():
-            sys.stderr.write("autola: interrupted; what was recorded is kept (--resume RUN goes on)\n")
+            *_, kept = ("nothing was recorded", *getattr(interrupt, "__notes__", ()))
+            sys.stderr.write(f"autola: interrupted; {kept}\n")
         return 130
     return 0
 

@@ -167,6 +167,7 @@ class SearchConfig(DeviceConfig):
         if len(set(self.target)) != len(self.target):
             raise InputError(f"a target is given twice: {' '.join(self.target)}")
         rules.positive(self, "width", "num_nodes")
+        rules.seed(self, "seed")
         rules.not_negative(self, "target_weight")
         if self.engine == "process" and self.experiment != ExperimentConfig():
             usual = ExperimentConfig()
@@ -219,6 +220,7 @@ class RetrainConfig(DeviceConfig):
         super().__post_init__()
         if not self.seeds:
             raise InputError("give at least one seed")
+        rules.seed(self, "seeds")
         if len(set(self.seeds)) != len(self.seeds):
             raise InputError(f"a seed is given twice: {' '.join(map(str, self.seeds))}")
         if len(set(self.attentions)) != len(self.attentions):

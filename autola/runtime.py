@@ -24,6 +24,9 @@ STARTERS = {
 }
 """Where they say how many processes there are, on this machine and in all."""
 
+MEETING = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
+"""Where processes of several machines meet, and the number of this machine, if nobody else starts them."""
+
 MOST_THREADS = 4096
 """Threads that a run may ask for: beyond any machine of today."""
 
@@ -55,6 +58,9 @@ def make_fabric(config: DeviceConfig, *, resumed: bool = False) -> Fabric:
         raise InputError(
             f"{devices} devices are asked for; this machine has {cores} CPU cores and no GPU in use"
         )
+    uses_mps = config.device == "mps" or (config.device == "auto" and torch.backends.mps.is_available())
+    if config.precision == "16-mixed" and not uses_gpu and not uses_mps:
+        raise InputError("16-mixed needs a GPU; choose --precision bf16-mixed or 32-true for the CPU")
     fabric = Fabric(
         accelerator=config.device, devices=devices, num_nodes=num_nodes, precision=config.precision
     )
@@ -72,10 +78,17 @@ def started_processes(devices: int, num_nodes: int) -> tuple[int, int]:
         num_nodes: Machines asked for; 1 likewise.
 
     Raises:
-        InputError: If they started another number than is asked for.
+        InputError: If they started another number than is asked for, or several machines are asked for and
+            nobody says where they meet.
     """
     starter = _started()
     if starter is None:
+        lacking = [name for name in MEETING if not os.environ.get(name)]
+        if num_nodes > 1 and lacking:
+            raise InputError(
+                f"{num_nodes} machines do not find each other without {', '.join(lacking)}; "
+                "start the command with torchrun or Slurm, or set these on every machine"
+            )
         return devices, num_nodes
     here, everywhere = STARTERS[starter]
     total = int(os.environ[everywhere])

@@ -81,7 +81,10 @@ class TrainConfig:
                 f"a batch of {self.batch_size} images does not split into {self.accumulate} equal parts"
             )
         if self.warmup_epochs >= self.epochs:
-            raise InputError(f"a warm-up of {self.warmup_epochs} epochs does not end within {self.epochs}")
+            raise InputError(
+                f"a warm-up of {self.warmup_epochs} epochs does not end within {self.epochs} epochs; "
+                "lower warmup_epochs or raise epochs"
+            )
         if self.warmup_epochs and self.warmup_steps:
             raise InputError("give the warm-up in epochs or in steps, not both")
         if self.schedule == "step" and not self.milestones:

@@ -51,6 +51,18 @@ def below_one(config: object, *names: str, prefix: str = "") -> None:
     _check(config, names, lambda value: 0 <= value < 1, "{} is not in 0 ... 1 (1 excluded)", prefix)
 
 
+def seed(config: object, *names: str) -> None:
+    """Checks seeds: in 0 ... 2**63 - 1, which every generator of random numbers takes.
+
+    Raises:
+        InputError: If one is not.
+    """
+    for name in names:
+        for value in _values(getattr(config, name)):
+            if not 0 <= value < 2**63:
+                raise InputError(f"{name}={value} is no seed; give a whole number in 0 ... 2^63 - 1")
+
+
 def not_above(config: object, low: str, high: str) -> None:
     """Checks that one setting is at most another.
 

@@ -147,7 +147,8 @@ def group_width(channels: int, num_nodes: int) -> int:
         divisors = [n for n in range(1, min(channels, 64) + 1) if channels % n == 0]
         raise InputError(
             f"{channels} channels do not split into {num_nodes} equal groups; "
-            f"choose num_nodes among {', '.join(map(str, divisors))}"
+            f"take a width that gives a multiple of {num_nodes}, or a num_nodes among "
+            f"{', '.join(map(str, divisors))}"
         )
     return channels // num_nodes
 

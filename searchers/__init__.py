@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from evaluators.job import Job
 from foundation.config import config
+from foundation.errors import InputError
 from foundation.registry import Registry
 from search_space.genotype import Genotype
 
@@ -63,6 +64,11 @@ class SearcherConfig:
 
     def check_budget(self, space: Space) -> None:
         """Raises an InputError where a new search would not be the search that it is named after."""
+        if space.size == 1:
+            raise InputError(
+                f"one operator in a cell of {space.num_nodes} nodes leaves nothing to search; "
+                "name two primitives or more besides none"
+            )
 
     def start(self, problem: Problem) -> Search:
         """A new search at step 0."""

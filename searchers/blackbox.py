@@ -79,6 +79,7 @@ class BlackBox(SearcherConfig):
         return max(1, min(usual, self.trials // 2)) if given is None else given
 
     def check_budget(self, space: Space) -> None:
+        super().check_budget(space)
         if self.trials > 2 and self.first_draws() >= self.trials:
             raise InputError(
                 f"{self.name} draws its first {self.first_draws()} candidates at random, so {self.trials} "

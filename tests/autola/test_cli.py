@@ -1,5 +1,6 @@
 """The front door: light, and one or two lines for whatever is wrong."""
 
+import contextlib
 import subprocess
 import sys
 from importlib import metadata
@@ -11,6 +12,7 @@ import torch
 import autola
 from autola import cli
 from autola.cli import COMMANDS
+from outputs.run_directory import RunDirectory
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "torchvision", "lightning", "nni", "tensorboard", "tyro", "pydantic", "sklearn", "timm"}
@@ -80,8 +82,12 @@ def test_the_module_ends_with_the_code_of_the_command():
         ("search digits --data.name digit", "unknown reader 'digit'; did you mean digits?"),
         ("search digits --fuse triple", "invalid choice 'triple' for argument '--fuse'"),
         ("search digits --sed 1", "--sed"),
-        ("search digits --seed one", "--seed"),
-        ("search digits --width 6", "6 channels do not split into 4 equal groups; choose num_nodes among"),
+        ("search digits --seed one", "--seed: 'one' is no whole number"),
+        ("search digits --seed -1", "seed=-1 is no seed; give a whole number in 0 ... 2^63 - 1"),
+        ("search digits --primitives SE none", "one operator in a cell of 4 nodes leaves nothing to search"),
+        ("search digits --searcher random --primitives SE", "leaves nothing to search"),
+        ("search digits --width 1.5", "--width: give INT, not ['1.5']"),
+        ("search digits --width 6", "6 channels do not split into 4 equal groups; take a width"),
         ("search digits --num-nodes 3", "channels do not split into 3 equal groups"),
         ("search digits --data.limit 20", "10 images do not fill a batch of 64"),
         ("search digits --devices 0", "devices=0 is not positive"),
@@ -100,6 +106,9 @@ def test_the_module_ends_with_the_code_of_the_command():
         ("retrain cban", "unknown attention 'cban'; did you mean cbam?"),
         ("retrain se[reductio=4]", "`se` has no option 'reductio'; it has: "),
         ("retrain none --seeds", "give at least one seed"),
+        ("retrain none --seeds 1 x", "--seeds: cannot read ['1', 'x']"),
+        ("retrain none --seeds 0 9223372036854775808", "seeds=9223372036854775808 is no seed"),
+        ("retrain none --train.learning-rate x", "--train.learning-rate: 'x' is no number"),
         ("retrain none --seeds 1 1", "a seed is given twice: 1 1"),
         ("retrain none --task classificatio", "unknown task 'classificatio'; did you mean classification?"),
         ("retrain none --train.epochs 0", "epochs=0 is not positive"),
@@ -113,7 +122,7 @@ def test_the_module_ends_with_the_code_of_the_command():
         ("inspect hoga --no-latency --svg a.svg --png b.svg", "b.svg does not end in .png"),
         ("inspect hoga --no-latency --svg none/a.svg", "none"),
         ("cost --attention se", "attentions are named without --attention: autola cost se hoga"),
-        ("cost --input 3 32", "--input"),
+        ("cost --input 3 32", "--input: give INT INT INT, not ['3', '32'] (autola cost --help)"),
         ("cost --input 3 0 32", "input shape '3 0 32'"),
         ("cost hoga --width 6", "6 channels do not split"),
         ("cost --json --backbone resnet19", "unknown backbone 'resnet19'"),
@@ -237,14 +246,21 @@ def test_a_module_that_does_not_import_is_one_line(own_folder, refused, content,
         assert re.search(line, refused("--import", name, "list"))
 
 
-def test_an_interruption_is_one_line(call, monkeypatch):
+@pytest.mark.parametrize("recorded", [False, True])
+def test_an_interruption_is_one_line(call, monkeypatch, tmp_path, recorded):
+    run = tmp_path / "my run"
+
     def interrupted(arguments):
+        if recorded:
+            with RunDirectory.create(run, "{}", {}, {}), contextlib.suppress(ValueError):
+                raise KeyboardInterrupt
         raise KeyboardInterrupt
 
     monkeypatch.setattr("autola.commands.list.run", interrupted)
     code, out, err = call("list")
     assert (code, out) == (130, "")
-    assert err == "autola: interrupted; what was recorded is kept (--resume RUN goes on)\n"
+    kept = f"what was recorded is kept (--resume '{run}' goes on)" if recorded else "nothing was recorded"
+    assert err == f"autola: interrupted; {kept}\n"
 
 
 def test_what_the_system_refuses_is_one_line(refused, monkeypatch):

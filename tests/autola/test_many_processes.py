@@ -133,7 +133,8 @@ def test_one_process_tells_of_an_error_and_all_end(own_folder, program, spoil, w
 @pytest.mark.parametrize(
     ("known", "asked", "started"),
     [
-        ({}, (3, 2), (3, 2)),
+        ({}, (3, 1), (3, 1)),
+        ({"MASTER_ADDR": "a", "MASTER_PORT": "1", "NODE_RANK": "0"}, (3, 2), (3, 2)),
         ({"SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4"}, (1, 1), (4, 2)),
         ({"SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4"}, (4, 2), (4, 2)),
         ({"SLURM_NTASKS": "1"}, (1, 1), (1, 1)),
@@ -150,6 +151,8 @@ def test_torchrun_and_slurm_say_how_many_processes_there_are(monkeypatch, known,
 @pytest.mark.parametrize(
     ("known", "asked", "problem"),
     [
+        ({}, (1, 2), "2 machines do not find each other without MASTER_ADDR, MASTER_PORT, NODE_RANK; start"),
+        ({"MASTER_ADDR": "a", "NODE_RANK": "0"}, (1, 2), "each other without MASTER_PORT; start"),
         ({"SLURM_NTASKS": "8"}, (1, 1), "Slurm started 8 tasks; say how many on each machine"),
         ({"SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4"}, (2, 1), "started 4, and --devices says 2"),
         ({"SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4"}, (4, 3), "started 2, and --machines says 3"),
@@ -177,6 +180,11 @@ def test_more_processes_than_devices_are_refused(monkeypatch):
     monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "4")
     with pytest.raises(InputError, match="4 devices are asked for; there are 1"):
         make_fabric(DeviceConfig(device="gpu"))
+
+
+def test_half_precision_of_16_bits_needs_a_gpu():
+    with pytest.raises(InputError, match="16-mixed needs a GPU; choose --precision bf16-mixed"):
+        make_fabric(DeviceConfig(device="cpu", precision="16-mixed"))
 
 
 OF_TORCHRUN = {"WORLD_SIZE": "8", "LOCAL_RANK": "0", "MASTER_ADDR": "host"}

@@ -110,7 +110,7 @@ def test_channels_have_to_divide(channels: int, num_nodes: int) -> None:
 
 
 def test_error_names_the_divisors() -> None:
-    with pytest.raises(InputError, match=r"choose num_nodes among 1, 2, 5, 10$"):
+    with pytest.raises(InputError, match=r"a multiple of 4, or a num_nodes among 1, 2, 5, 10$"):
         found_cell(10, PUBLISHED)
 
 
