@@ -8,10 +8,10 @@ from typing import Any, TypeVar, cast
 from torch import nn
 
 from autola.configs import AnyTask, RetrainConfig, SearchConfig
+from autola.found import Found
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.retraining import resume_retraining, run_retraining
 from autola.runs import is_search
-from autola.search_steps import Found
 from autola.searching import resume_search, run_search
 from autola.tables import Table
 from autola.trained import open_trained

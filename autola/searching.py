@@ -1,4 +1,4 @@
-"""A search for one target, with its records; for several, and by NNI, it is handed on."""
+"""A search in three steps: plan what is to be done, run it, conclude from the records."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from autola.configs import SearchConfig
 from autola.data_record import COSTS, absolute, check_data, found_data
-from autola.runs import go_on, new_run, stored_config
+from autola.found import Found, found_in
+from autola.plans import plan_of
+from autola.runs import new_run, stored_config
 from autola.runtime import in_first, make_fabric, own_state
-from autola.search_steps import Found, announce, finish, last_figures, start_search
 from outputs.run_directory import DATA, RunDirectory
-from search_space.grammar import genotype_at
 
 log = logging.getLogger(__name__)
 
@@ -27,22 +27,14 @@ def run_search(config: SearchConfig, out: Path | None = None) -> Found:
         InputError: If the config or the data is wrong; nothing is written then.
     """
     config.searcher.check_budget(config.resolved_space())
-    if config.engine == "nni":
-        from autola.trials import run_trials  # slow: NNI
-
-        return run_trials(config, out)
-    if len(config.target) > 1:
-        from autola.front import run_front
-
-        return run_front(config, out)
+    planned = plan_of(config)
+    planned.check(config)
     with own_state(config):
         fabric = make_fabric(config)
-        job, data = start_search(config, fabric)
-        config = absolute(config)
-        kind = f"search-{config.data.name}"
-        with new_run(config, data, kind=kind, seed=config.seed, out=out, fabric=fabric) as run:
-            announce(config, run, fabric)
-            return finish(job, run, fabric)
+        plan = planned(config, fabric)
+        config, kind = absolute(config), f"{plan.kind}-{config.data.name}"
+        with new_run(config, plan.data, kind=kind, seed=config.seed, out=out, fabric=fabric) as run:
+            return plan.run(config, run)
 
 
 def resume_search(run: RunDirectory, root: str | None = None) -> Found:
@@ -59,25 +51,16 @@ def resume_search(run: RunDirectory, root: str | None = None) -> Found:
             to it.
     """
     config = stored_config(run, SearchConfig)
-    if config.engine == "nni" and not run.complete():
-        from autola.trials import resume_trials
-
-        return resume_trials(config, run, root)
-    if len(config.target) > 1:
-        from autola.front import resume_front
-
-        return resume_front(config, run, root)
     with own_state(config, resumed=run), run:
         fabric = make_fabric(config, resumed=True)
         in_first(fabric, run.lock)
         if run.complete():
-            run.drop_checkpoints()
+            in_first(fabric, run.drop_checkpoints)
             log.info("%s is complete", run.path)
-            return Found(run=run.path, genotype=genotype_at(run.path), metrics=last_figures(run))
+            return found_in(run)
+        planned = plan_of(config)
+        planned.check(config)
         config = found_data(config, run, root)
-        job, data = start_search(config, fabric, run.keys(DATA).get(COSTS))
-        in_first(fabric, lambda: check_data(run, data, config if root else None))
-        go_on(job, run, "search")
-        announce(config, run, fabric)
-        fabric.barrier()
-        return finish(job, run, fabric)
+        plan = planned(config, fabric, run.keys(DATA).get(COSTS))
+        in_first(fabric, lambda: check_data(run, plan.data, config if root else None))
+        return plan.run(config, run)

@@ -8,8 +8,8 @@ from pathlib import Path
 from autola.cli import import_modules
 from autola.configs import SearchConfig
 from autola.data_record import check_data
+from autola.problem import search_problem
 from autola.runtime import make_fabric, own_state
-from autola.search_steps import search_problem
 from foundation.config import parse_json, read_text
 from outputs.run_directory import CONFIG, RunDirectory
 from searchers.blackbox import BlackBox

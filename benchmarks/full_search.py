@@ -22,8 +22,8 @@ from rich.table import Table
 
 from autola.configs import SearchConfig
 from autola.presets import SEARCH_PRESETS
+from autola.problem import search_problem
 from autola.runtime import make_fabric, own_state
-from autola.search_steps import start_search
 from benchmarks.answer import answer
 from benchmarks.measure import count_calls, peak_memory_mb, surroundings
 from searchers.darts import Darts
@@ -98,7 +98,7 @@ def measure(options: Options) -> dict[str, Any]:
     with own_state(config):
         fabric = make_fabric(config)
         began = time.perf_counter()
-        search, _ = start_search(config, fabric)
+        search = config.searcher.start(search_problem(config, fabric)[0])
         assert isinstance(search, DartsSearch)
         read_seconds = time.perf_counter() - began
         began = time.perf_counter()

@@ -16,7 +16,7 @@ from foundation.errors import InputError
 from searchers import SEARCHERS, SearcherConfig
 
 if TYPE_CHECKING:
-    from autola.search_steps import Found
+    from autola.found import Found
 
 DEFAULT = "digits"
 

@@ -18,7 +18,7 @@ from autola.api import changed
 from autola.configs import RetrainConfig
 from autola.data_record import absolute, check_data, found_data
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
-from autola.search_steps import search_problem
+from autola.problem import search_problem
 from evaluators.data.coco import CocoData
 from evaluators.data.listing import Listing, recorded
 from evaluators.recipe import TrainConfig

@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 import autola
-from autola import trials
+from autola.plans import experiment as plan
 from foundation.errors import InputError
 from search_space.grammar import genotype_at
 from searchers.nni import experiment
@@ -192,7 +192,7 @@ def searched(**changes):
 
 def test_what_the_program_itself_registered_is_refused_from_python(own_operator, own_folder, monkeypatch):
     own_operator("__main__")
-    monkeypatch.setattr(trials, "Experiment", None)
+    monkeypatch.setattr(plan, "Experiment", None)
     with pytest.raises(InputError, match=r"operator 'own_one' was registered in __main__, .*--import MODULE"):
         searched(out="run")
     assert not (own_folder / "run").exists()
@@ -209,7 +209,7 @@ def test_what_a_module_registered_is_imported_by_every_trial(own_operator, monke
         seen.append(given)
         raise SeenError
 
-    monkeypatch.setattr(trials, "Experiment", see)
+    monkeypatch.setattr(plan, "Experiment", see)
     with pytest.raises(SeenError):
         searched(out="run")
     (given,) = seen
@@ -283,14 +283,14 @@ def test_an_experiment_that_is_stopped_goes_on_and_its_trials_are_those_of_a_sea
 ):
     port = free_port()
     search, elsewhere = f"{SEARCH} --searcher nni:tpe --trials 3", f"--portal-port {port}"
-    real = trials._record
+    real = plan._record
 
     def stop(*given):
         real(*given)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(trials, "_record", stop)
+        patch.setattr(plan, "_record", stop)
         assert call(search, elsewhere, "--out run").code == 130
     assert len(lines(own_folder / "run")) == 1
     assert call("search --resume run").code == 0

@@ -7,7 +7,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from pydantic import TypeAdapter
 
 from autola.cli import IMPORTED
 from autola.configs import SearchConfig
-from autola.data_record import COSTS, absolute, check_data, found_data
 from autola.extensions import modules_of
-from autola.runs import new_run
-from autola.runtime import device_line, make_fabric, own_state
-from autola.search_steps import Found, search_problem
+from autola.found import Found, found_in
+from autola.plans import Plan
+from autola.problem import search_problem
+from autola.runtime import device_line
 from foundation.config import parse, parse_json, read_text, to_json
 from foundation.errors import InputError
 from foundation.files import write_text
@@ -38,79 +38,61 @@ NNI, CODE = "nni", "trial"
 """Folders of a run: NNI's own records; what every trial gets a copy of."""
 
 
-def run_trials(config: SearchConfig, out: Path | None = None) -> Found:
-    """Searches by an NNI experiment, and keeps the records in a new run folder.
+class Experiments(Plan):
+    """Trials in processes of their own, handed out by NNI."""
 
-    Raises:
-        InputError: If something given is wrong; nothing is written then.
-    """
-    searcher = _checked(config)
-    with own_state(config):
-        fabric = make_fabric(config)
-        problem, data = search_problem(config, fabric)
-        problem.batches(0, searcher.batch_size)  # refuses what would fail in every trial
-        problem.found(problem.space.genotype([problem.space.candidates[0]] * len(problem.space.edges)), 0)
-        config, kind = absolute(config), f"trials-{config.data.name}"
-        with new_run(config, data, kind=kind, seed=config.seed, out=out, fabric=fabric) as run:
-            return _go_on(config, searcher, problem, run, fabric)
+    kind = "trials"
 
+    @staticmethod
+    def check(config: SearchConfig) -> None:
+        searcher = config.searcher
+        if not isinstance(searcher, BlackBox):
+            raise InputError(
+                f"{searcher.name} is no black-box searcher, so --engine nni cannot run it; choose for "
+                "example random, evolution, reinforce or nni:tpe"
+            )
+        if searcher.shared:
+            raise InputError(
+                f"{searcher.name} shares the weights of one supernet, but --engine nni trains every "
+                "candidate; add --searcher.no-shared"
+            )
+        if len(config.target) > 1:
+            raise InputError("--engine nni takes one --target; join limits that hold together by commas")
+        if config.devices > 1:
+            raise InputError("--engine nni runs every trial on one device; use --jobs")
+        modules_of(config, IMPORTED)  # refuses what no trial could import
+        wait_for_port(config.experiment.portal_port)
+        _service(config.experiment.training_service)
 
-def resume_trials(config: SearchConfig, run: RunDirectory, root: str | None = None) -> Found:
-    """Goes on with an experiment that was stopped: the trials that ended count, the others begin again."""
-    searcher = _checked(config)
-    with own_state(config, resumed=run), run:
-        run.lock()
-        fabric = make_fabric(config)
-        config = found_data(config, run, root)
-        problem, data = search_problem(config, fabric, run.keys(DATA).get(COSTS))
-        check_data(run, data, config if root else None)
-        return _go_on(config, searcher, problem, run, fabric)
+    def __init__(self, config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
+        assert isinstance(config.searcher, BlackBox)
+        self._searcher = config.searcher
+        self._problem, self.data = search_problem(config, fabric, costs)
+        self._problem.batches(0, self._searcher.batch_size)  # refuses what would fail in every trial
+        space = self._problem.space
+        self._problem.found(space.genotype([space.candidates[0]] * len(space.edges)), 0)
 
-
-def _checked(config: SearchConfig) -> BlackBox:
-    """The searcher, if an experiment can run it, and the port is free."""
-    searcher = config.searcher
-    if not isinstance(searcher, BlackBox):
-        raise InputError(
-            f"{searcher.name} is no black-box searcher, so --engine nni cannot run it; choose for example "
-            "random, evolution, reinforce or nni:tpe"
-        )
-    if searcher.shared:
-        raise InputError(
-            f"{searcher.name} shares the weights of one supernet, but --engine nni trains every candidate; "
-            "add --searcher.no-shared"
-        )
-    if len(config.target) > 1:
-        raise InputError("--engine nni takes one --target; join limits that hold together by commas")
-    if config.devices > 1:
-        raise InputError("--engine nni runs every trial on one device; use --jobs")
-    modules_of(config, IMPORTED)  # refuses what no trial could import
-    wait_for_port(config.experiment.portal_port)
-    _service(config.experiment.training_service)
-    return searcher
-
-
-def _go_on(
-    config: SearchConfig, searcher: BlackBox, problem: Problem, run: RunDirectory, fabric: Fabric
-) -> Found:
-    """The trials that are left."""
-    records = run.metrics()
-    history = [_trial(record) for record in sorted(records, key=lambda record: record["trial"])]
-    if len(records) < searcher.trials:
-        log.info("%s  seed %d  %s", run.path, config.seed, device_line(fabric))
-        for number, finished in enumerate(_run(config, problem, run, history, searcher), len(records) + 1):
-            trial = Trial(genotype=finished.genotype, score=finished.score, failed=finished.score is None)
-            history.append(trial)
-            _record(run, number, finished, history)
-    best = best_of(history)
-    if best is None:
-        raise InputError(
-            f"none of the {len(history)} trials came to an end; metrics.jsonl in {run.path} names their logs"
-        )
-    run.write_json(RESULT, {"genotype": str(best), "seconds": run.seconds()})
-    failed = sum(trial.failed for trial in history)
-    log.info("%d trials, %d of them failed; best %.4f", len(history), failed, max(scores(history)))
-    return Found(run=run.path, genotype=best, metrics=run.metrics()[-1])
+    def run(self, config: SearchConfig, run: RunDirectory) -> Found:
+        """The trials that are left: those that ended count, the others begin again."""
+        records, searcher = run.metrics(), self._searcher
+        history = [_trial(record) for record in sorted(records, key=lambda record: record["trial"])]
+        if len(records) < searcher.trials:
+            log.info("%s  seed %d  %s", run.path, config.seed, device_line(self._problem.fabric))
+            ended = _run(config, self._problem, run, history, searcher)
+            for number, finished in enumerate(ended, len(records) + 1):
+                failed = finished.score is None
+                history.append(Trial(genotype=finished.genotype, score=finished.score, failed=failed))
+                _record(run, number, finished, history)
+        best = best_of(history)
+        if best is None:
+            raise InputError(
+                f"none of the {len(history)} trials came to an end; "
+                f"metrics.jsonl in {run.path} names their logs"
+            )
+        run.write_json(RESULT, {"genotype": str(best), "seconds": run.seconds()})
+        failed = sum(trial.failed for trial in history)
+        log.info("%d trials, %d of them failed; best %.4f", len(history), failed, max(scores(history)))
+        return found_in(run)
 
 
 def _run(
@@ -150,7 +132,7 @@ def _command(modules: Sequence[str], *, remote: bool) -> str:
     if remote:
         return shlex.join(words)
     found_here = (path for path in sys.path if path and not path.startswith((sys.base_prefix, sys.prefix)))
-    paths = os.pathsep.join(dict.fromkeys([str(Path(__file__).parents[1]), os.getcwd(), *found_here]))
+    paths = os.pathsep.join(dict.fromkeys([str(Path(__file__).parents[2]), os.getcwd(), *found_here]))
     return f"PYTHONPATH={shlex.quote(paths)} {shlex.join(words)}"
 
 

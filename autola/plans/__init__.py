@@ -1,0 +1,64 @@
+"""Plans of searches: all that is to be done, checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from autola.configs import SearchConfig
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+    from autola.found import Found
+    from outputs.run_directory import RunDirectory
+
+
+class Plan:
+    """A search that is ready to run.
+
+    Args:
+        config: What to search, on what, how.
+        fabric: Device and processes.
+        costs: What operators cost by metric, as a run that goes on has stored it; measured if left out.
+
+    Attributes:
+        data: What has to be known of the images, and what operators cost: data.json.
+
+    Raises:
+        InputError: If the config or the data is wrong, or nothing keeps the limits.
+    """
+
+    kind: ClassVar[str]
+    """Begins the names of run folders."""
+
+    data: dict[str, Any]
+
+    def __init__(self, config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
+        raise NotImplementedError
+
+    @staticmethod
+    def check(config: SearchConfig) -> None:
+        """Raises an InputError for what is wrong whatever the data hold, before any of it is read."""
+
+    def run(self, config: SearchConfig, run: RunDirectory) -> Found:
+        """Searches from where the records end, and concludes.
+
+        Args:
+            config: What was planned, its files and folders named from the top.
+            run: The run folder, locked by this process.
+        """
+        raise NotImplementedError
+
+
+def plan_of(config: SearchConfig) -> type[Plan]:
+    """How a search is planned: as an experiment of trials, for each of several targets, or as one search."""
+    if config.engine == "nni":
+        place = "experiment:Experiments"  # slow: NNI
+    elif len(config.target) > 1:
+        place = "front:TargetSearches"
+    else:
+        place = "single:SingleSearch"
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"autola.plans.{module}"), name)

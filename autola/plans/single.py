@@ -1,0 +1,83 @@
+"""One search, in this process and those that share its batches."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lightning.fabric import Fabric
+
+from autola.configs import SearchConfig
+from autola.drive import drive
+from autola.found import Found, found_in
+from autola.plans import Plan
+from autola.problem import search_problem
+from autola.runs import go_on
+from autola.runtime import device_line, in_first
+from outputs.run_directory import RESULT, RunDirectory
+from searchers import Guarded, Search
+
+log = logging.getLogger(__name__)
+
+
+class SingleSearch(Plan):
+    """A search for one target, or without."""
+
+    kind = "search"
+
+    def __init__(self, config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
+        problem, self.data = search_problem(config, fabric, costs)
+        self._job, self._fabric = config.searcher.start(problem), fabric
+
+    def run(self, config: SearchConfig, run: RunDirectory) -> Found:
+        carry_out(self._job, config, run, self._fabric)
+        return found_in(run)
+
+
+def carry_out(
+    job: Search,
+    config: SearchConfig,
+    run: RunDirectory,
+    fabric: Fabric,
+    *,
+    name: str = "search",
+    conclude: Callable[[], Mapping[str, Any]] = dict,
+) -> None:
+    """Takes a search from where its records end to its own end, and writes what it ends with.
+
+    Args:
+        job: At step 0.
+        config: What is searched, for the first lines of the log.
+        run: Its folder.
+        fabric: Device and processes.
+        name: What the search is called there.
+        conclude: What else belongs to the result, worked out after the weights are written.
+
+    Raises:
+        InputError: If the records are not of this search, or what `drive` says.
+    """
+    go_on(job, run, name)
+    log.info("%s  seed %d  %s", run.path, config.seed, device_line(fabric))
+    log.info("%s on %s in %s", config.searcher.name, config.data.name, config.backbone)
+    fabric.barrier()
+
+    def after_epoch(record: dict[str, Any]) -> Any:
+        genotype, shares = job.genotype(), job.shares()
+        run.write_genotype(genotype, shares)
+        figures = "  ".join(f"{key} {value:.4g}" for key, value in record.items() if isinstance(value, float))
+        log.info("epoch %d  %s", record["epoch"], figures)
+        return shares
+
+    def complete() -> None:
+        early = {} if stopped is None else {"stopped": stopped}
+        run.write_json(RESULT, {"genotype": str(genotype), "seconds": run.seconds(), **early, **more})
+        run.drop_checkpoints()
+
+    drive(job, run, fabric, title="search", after_epoch=after_epoch)
+    stopped = job.stopped if isinstance(job, Guarded) else None
+    if stopped is not None:
+        log.warning("the search %s", stopped)
+    in_first(fabric, lambda: run.save_weights(job.weights()))
+    genotype, more = job.genotype(), conclude()
+    in_first(fabric, complete)
