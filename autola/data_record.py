@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -11,10 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from autola.configs import RetrainConfig, SearchConfig
-from evaluators.data.listing import PARTS
-from foundation.config import to_json
+from evaluators.data.listing import PARTS, Listing, recorded
+from evaluators.tasks import Setting
+from evaluators.weight_sources import weights_file
 from foundation.errors import InputError
-from outputs.run_directory import CONFIG, DATA, RunDirectory
+from outputs.run_directory import DATA, RunDirectory
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +83,28 @@ def found_data(config: C, run: RunDirectory, root: str | None) -> C:
     return replace(config, task=replace(task, data=moved))
 
 
+def described(config: RetrainConfig, setting: Setting) -> dict[str, Any]:
+    """What a retraining records of its data, and of the file of weights that it starts from.
+
+    Raises:
+        InputError: If there is no such file any more.
+    """
+    data, source = setting.describe(), config.task.weights
+    file = None if source is None else weights_file(source)
+    if file is not None:
+        whole = hashlib.blake2b(digest_size=16)
+        with file.open("rb") as opened:
+            while part := opened.read(1 << 20):
+                whole.update(part)
+        weights = Listing({}, {f"content of {file.name}": whole.hexdigest()})
+        data |= {PARTS: {**data.get(PARTS, {}), **recorded({"weights": weights})[PARTS]}}
+    return data
+
+
 def check_data(
     run: RunDirectory, data: Mapping[str, Any], moved: SearchConfig | RetrainConfig | None = None
 ) -> None:
-    """Checks that a run goes on with the data that it began with.
+    """Checks that a run goes on with the data and the settings that it began with.
 
     What the run did not record is not compared: version 0.1 recorded less.
 
@@ -94,8 +114,9 @@ def check_data(
         moved: The config with another root, if the data moved; stored once they are found to be the same.
 
     Raises:
-        InputError: If the data are others; names what changed.
+        InputError: If the data are others, or config.json was edited; names what changed.
     """
+    run.check_config()
     now = json.loads(json.dumps(data))
     then = run.keys(DATA)
     named = list(dict.fromkeys(_changes(then, now)))
@@ -108,7 +129,8 @@ def check_data(
     if moved is not None:
         if PARTS not in then:
             log.warning("%s did not record which files it read: those that moved are not compared", run.path)
-        run.write_text(CONFIG, to_json(moved))
+        data_of: Any = moved.data if isinstance(moved, SearchConfig) else getattr(moved.task, "data", None)
+        run.move_data(data_of.root)
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -129,14 +151,14 @@ def _counts(then: Any, now: Any) -> Iterator[str]:
         yield f"parts: {', '.join(now)} now, {', '.join(then)} when this run began"
         return
     for part, before in then.items():
-        where = "" if part == "all" else f" in {part}"
+        where = "" if part in ("all", "weights") else f" in {part}"
         counts, others = before.get("counts", {}), now[part]["counts"]
         changed = [name for name in {**counts, **others} if counts.get(name, 0) != others.get(name, 0)]
         for name in changed:
             yield (f"{name}{where}: {others.get(name, 0)} now, {counts.get(name, 0)} when this run began")
         digests = before.get("digests", {})
         for name, value in now[part]["digests"].items():
-            if not changed and digests.get(name, value) != value:
+            if not changed and digests.get(name) != value:
                 yield f"{name}{where}: others now than when this run began"
 
 

@@ -16,7 +16,7 @@ from lightning.fabric import Fabric
 
 from autola.cli import IMPORTED
 from autola.configs import RetrainConfig
-from autola.data_record import absolute, check_data, found_data
+from autola.data_record import absolute, check_data, described, found_data
 from autola.drive import drive
 from autola.extensions import modules_of
 from autola.runs import go_on, is_search, new_run, stored_config
@@ -59,7 +59,7 @@ def run_retraining(config: RetrainConfig, out: Path | None = None, *, jobs: int 
     with own_state(config):
         fabric = make_fabric(config)
         setting = _checked(config, fabric)
-        data, seed = setting.describe(), config.seeds[0]
+        data, seed = described(config, setting), config.seeds[0]
         config, kind = absolute(config), f"retrain-{config.task.subject()}"
         with new_run(config, data, kind=kind, seed=seed, out=out, fabric=fabric) as run:
             return _finish(config, setting, run, fabric, jobs, modules)
@@ -116,7 +116,7 @@ def resume_retraining(
         stored = found_data(stored, run, root)
         config = replace(config, task=stored.task)
         setting = config.task.read(config.train, fabric)
-        in_first(fabric, lambda: check_data(run, setting.describe(), stored if root else None))
+        in_first(fabric, lambda: check_data(run, described(config, setting), stored if root else None))
         return _finish(config, setting, run, fabric, jobs, modules)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from autola.cli import import_modules
 from autola.configs import RetrainConfig
-from autola.data_record import check_data
+from autola.data_record import check_data, described
 from autola.retraining import train_member
 from autola.runs import stored_config
 from autola.runtime import make_fabric, own_state
@@ -41,7 +41,7 @@ def main(run: str, modules: Sequence[str]) -> None:
         with own_state(config, resumed=whole):
             fabric = make_fabric(config)
             setting = config.task.read(config.train, fabric)
-            check_data(whole, setting.describe())
+            check_data(whole, described(config, setting))
             _log_by(say)
 
             def tell(record: dict[str, Any]) -> None:

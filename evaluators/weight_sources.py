@@ -30,16 +30,26 @@ def read_weights(source: str, published: Sequence[str] = ()) -> dict[str, Tensor
     Raises:
         InputError: If there are none, they carry code, or a download fails.
     """
+    path = weights_file(source)
+    return _published(source, published) if path is None else _from_file(path)
+
+
+def weights_file(source: str) -> Path | None:
+    """The file that a source names, or that of a training whose folder it is; None for published names.
+
+    Raises:
+        InputError: If it looks like a file or folder, and there are no weights.
+    """
     path = Path(source)
     if path.is_dir():
         if not (path / OF_A_RUN).is_file():
             raise InputError(f"{source} has no {OF_A_RUN}; give the folder of one training that has ended")
         path /= OF_A_RUN
     if path.is_file():
-        return _from_file(path)
+        return path
     if path.suffix in ENDINGS or os.sep in source:
         raise InputError(f"no weights at {source}")
-    return _published(source, published)
+    return None
 
 
 def _from_file(path: Path) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ Pydantic is imported when the first value is read or written: whoever asks for h
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -80,8 +81,34 @@ def parse(kind: type[T], value: object, where: str) -> T:
 
 
 def parse_json(kind: type[T], text: str | bytes, where: str) -> T:
-    """Builds a `kind` from JSON text; see `parse`."""
+    """Builds a `kind` from JSON text; see `parse`. A key that an object has twice is refused, too."""
+    if len(text) <= RECORD_BYTES:
+        check_keys(text, where)
     return _read(adapter(kind).validate_json, text, where)
+
+
+def check_keys(text: str | bytes, where: str) -> None:
+    """Refuses JSON with an object that has a key twice: readers would take the last and say nothing.
+
+    Whatever else is wrong is left to whoever reads it.
+
+    Raises:
+        InputError: If there is such a key.
+    """
+    try:
+        json.loads(text, object_pairs_hook=_once)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    except (ValueError, RecursionError):
+        return
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = dict(pairs)
+    if len(keys) < len(pairs):
+        twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
+        raise InputError(f"the key {shown(twice)} is there twice; keep one")
+    return keys
 
 
 def parse_text(kind: Any, text: str, where: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from foundation.config import config, parse, read_text
+from foundation.config import check_keys, config, parse, read_text
 from foundation.errors import InputError
 from foundation.files import no_space, out_of_space, write_atomically, write_text
 from foundation.reading import check_regular
@@ -26,6 +27,11 @@ from search_space.genotype import Genotype
 CONFIG, ENVIRONMENT, DATA, METRICS = "config.json", "environment.json", "data.json", "metrics.jsonl"
 GENOTYPE, SHARES, RESULT, WEIGHTS = "genotype.json", "shares.json", "result.json", "weights.safetensors"
 CHECKPOINTS = "checkpoints"
+SETTINGS = "settings"
+"""In environment.json: a digest of config.json as it was at the start."""
+
+_ROOT = "root"
+"""In config.json: where the data are, which may move."""
 
 _PARTIAL = re.compile(r"\..+?(?P<suffix>\.\w+)\.[a-z0-9_]{8}(?P=suffix)|\.tmp[A-Za-z0-9]{6}")
 """Names of files that were being written, by `write_atomically` or within it by safetensors."""
@@ -75,7 +81,7 @@ class RunDirectory:
             path,
             {
                 CONFIG: config,
-                ENVIRONMENT: json.dumps(environment, indent=2) + "\n",
+                ENVIRONMENT: json.dumps({**environment, SETTINGS: _settings(config)}, indent=2) + "\n",
                 DATA: json.dumps(data, indent=2) + "\n",
             },
         )
@@ -150,6 +156,7 @@ class RunDirectory:
             InputError: If the run has none of that name, or it is cut short.
         """
         text = self.text(name)
+        check_keys(text, str(self.path / name))
         try:
             return json.loads(text)
         except json.JSONDecodeError as error:
@@ -176,6 +183,23 @@ class RunDirectory:
             if key not in value:
                 raise InputError(f"{self.path / name} has no {key}; was it edited?")
         return value
+
+    def check_config(self) -> None:
+        """Checks that config.json says what it said when the run began; version 0.1 did not record that.
+
+        Raises:
+            InputError: If it was edited in more than the place of the data.
+        """
+        then = self.keys(ENVIRONMENT).get(SETTINGS) if self.has(ENVIRONMENT) else None
+        if then is not None and then != _settings(self.text(CONFIG)):
+            raise InputError(
+                f"{self.path / CONFIG} was edited since the run began, and what is recorded belongs to the "
+                "settings before; put them back, or start a new run"
+            )
+
+    def move_data(self, root: str) -> None:
+        """Writes into config.json where the data are now; all else stays as it is."""
+        self.write_json(CONFIG, _with_root(self.json(CONFIG), root))
 
     def complete(self) -> bool:
         """Whether the job has ended, with a result that can be read.
@@ -324,6 +348,21 @@ class RunDirectory:
             InputError: If there is none, or it is cut short or of another kind.
         """
         return load_weights(self.path / WEIGHTS)
+
+
+def _settings(config: str) -> str:
+    """A digest of what config.json says, but for the place of the data."""
+    text = json.dumps(_with_root(json.loads(config), ""), sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _with_root(value: Any, root: str) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: root if key == _ROOT and part is not None else _with_root(part, root)
+            for key, part in value.items()
+        }
+    return [_with_root(part, root) for part in value] if isinstance(value, list) else value
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluators.data.index import Index, index_of, is_hidden, is_image
+from evaluators.data.index import UNREADABLE, Index, index_of, is_hidden, is_image, is_unreadable_image
 from evaluators.data.listing import digest
 from evaluators.data.tally import Tally
 from foundation.errors import InputError
@@ -97,6 +97,9 @@ class Archive:
                             )
                         file = archive.extractfile(member) if content else None
                         yield name, file.read() if file else b"", False
+                    elif is_unreadable_image(name):
+                        if tally is not None:
+                            tally.leave_out(UNREADABLE, name)
                     else:
                         _pass_over(tally, "no picture by its ending", name)
                 self._check_end(archive)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evaluators.data.coco_boxes import boxes_to_train, note_boxes, refuse_shares, strange_area
 from evaluators.data.coco_file import CocoAnnotation, CocoCategory, CocoImage, Kind, read_file
 from evaluators.data.index import composed
 from evaluators.data.listing import Listing, digest
@@ -30,11 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-EPS = 2.0**-23
-"""Step of float32 above 1."""
-
-ROUNDINGS = 8
-"""More than the steps that both sides of a box can be off, once it is read, mirrored and scaled."""
+LOOKED_AT = 8
+"""Images of a part whose sizes are looked at before training; the others when their turn comes."""
 
 
 @config
@@ -103,7 +101,8 @@ class CocoSet:
         """The annotations as COCO's evaluation takes them.
 
         Ids count from 1, in the order of the file's: the evaluation takes 0 for "not found". An area that is
-        not given is the box's. Where a category has keypoints, annotations without them have none labelled.
+        not given, or cannot be, is the box's. Where a category has keypoints, annotations without them have
+        none labelled.
         """
         marked = [annotation for found in self.annotations for annotation in found]
         numbers = {id: number for number, id in enumerate(sorted(one.id for one in marked), 1)}
@@ -133,6 +132,7 @@ class CocoSet:
         for image, marked in zip(self.images, self.annotations):
             kept = boxes_to_train(image, marked, tally)
             tally.used += len(kept)
+            note_boxes(image, marked, tally)
             seen.update(annotation.category_id for annotation in kept)
         for category in self.categories:
             if category.id not in seen:
@@ -181,10 +181,26 @@ def read_coco(data: CocoData, kind: Kind, part: str) -> CocoSet:
         annotations=tuple(tuple(listed[image.id]) for image in content.images),
         categories=tuple(sorted(content.categories, key=lambda category: category.id)),
     )
+    refuse_shares(whole.file, whole.images, whole.annotations)
     found = _present(whole, skip=data.skip_missing)
     if data.limit is not None:
         found = found.select(range(min(data.limit, len(found))))
+    _look_at(found)
     return replace(found, unlisted=unlisted, listing=_listing(found, written))
+
+
+def _look_at(found: CocoSet) -> None:
+    """Compares the sizes of a few images with what the file says, so that hours of training do not end there.
+
+    Raises:
+        InputError: If an image cannot be decoded, or has another size.
+    """
+    from evaluators.data.picture import check_size
+
+    count = min(LOOKED_AT, len(found))
+    for number in (place * len(found) // count for place in range(count)):
+        image = found.images[number]
+        check_size(found.path(number), (image.width, image.height))
 
 
 def _listing(found: CocoSet, written: str) -> Listing:
@@ -192,8 +208,12 @@ def _listing(found: CocoSet, written: str) -> Listing:
     marked = Counter(one.category_id for annotations in found.annotations for one in annotations)
     counts = {"images in use": len(found)}
     counts |= {f"annotations of {one.name}": marked[one.id] for one in found.categories if marked[one.id]}
-    names = (composed(image.file_name) for image in found.images)
-    return Listing(counts, {f"content of {found.file.name}": written, "images in use": digest(names)})
+    facts = (
+        f"{composed(image.file_name)}\0{found.path(number).stat().st_size}"
+        for number, image in enumerate(found.images)
+    )
+    digests = {f"content of {found.file.name}": written, "names and sizes of the images": digest(facts)}
+    return Listing(counts, digests)
 
 
 def _present(listed: CocoSet, *, skip: bool) -> CocoSet:
@@ -267,35 +287,8 @@ def first_pictures(data: CocoData, kind: Kind, number: int) -> list[Image.Image]
     return [open_rgb(test.path(index)) for index in range(min(number, len(test)))]
 
 
-def boxes_to_train(
-    image: CocoImage, annotations: Sequence[CocoAnnotation], tally: Tally | None = None
-) -> list[CocoAnnotation]:
-    """What an image teaches: no crowds, no boxes of no area; boxes are cut at the image's borders.
-
-    A box has an area if float32, in which images are scaled and mirrored, tells its sides apart afterwards.
-
-    Source: torchvision's reference detection recipe (references/detection/coco_utils.py) leaves out the same.
-
-    Args:
-        image: The image.
-        annotations: What is on it.
-        tally: Told what is left out.
-    """
-    kept = list[CocoAnnotation]()
-    least = ROUNDINGS * EPS * max(image.width, image.height)
-    for annotation in annotations:
-        x, y, w, h = annotation.bbox
-        left, right = (min(max(edge, 0.0), float(image.width)) for edge in (x, x + w))
-        top, bottom = (min(max(edge, 0.0), float(image.height)) for edge in (y, y + h))
-        if not annotation.iscrowd and right - left > least and bottom - top > least:
-            kept.append(replace(annotation, bbox=(left, top, right - left, bottom - top)))
-        elif tally is not None:
-            tally.leave_out("crowds" if annotation.iscrowd else "of no area within the image")
-    return kept
-
-
 def _record(annotation: CocoAnnotation, number: int, points: int) -> dict[str, Any]:
-    area = annotation.bbox[2] * annotation.bbox[3] if annotation.area is None else annotation.area
+    area = annotation.bbox[2] * annotation.bbox[3] if strange_area(annotation) else annotation.area
     record: dict[str, Any] = {
         "id": number,
         "image_id": annotation.image_id,

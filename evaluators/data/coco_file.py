@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from evaluators.data.index import composed
 from evaluators.data.listing import digest
-from foundation.config import parse_json
+from foundation.config import check_keys, parse_json
 from foundation.errors import InputError
 from foundation.reading import DATA_BYTES, read_bytes
 
@@ -110,10 +110,12 @@ def read_file(file: Path, kind: Kind) -> tuple[CocoFile, str]:
         What it holds, and a digest of its bytes.
 
     Raises:
-        InputError: If the file is missing, no JSON or of another kind, an identity is there twice, or a
-            category is not listed.
+        InputError: If the file is missing, no JSON or of another kind, an identity or key is there twice, or
+            a category is not listed.
     """
     text = _bytes(file)
+    if any(text.count(b'"%s"' % name) > 1 for name in (b"images", b"annotations", b"categories")):
+        check_keys(text, str(file))  # as where two files were joined by hand; it takes its time
     try:
         content = parse_json(CocoFile, text, str(file))
     except InputError as error:

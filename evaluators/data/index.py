@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +14,8 @@ from typing import Protocol
 from evaluators.data.parts import part_of, sounds_like_a_part
 from evaluators.data.tally import Tally
 from foundation.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,15 @@ class Index:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def tell_lacking(path: Path, there: Iterable[str], trained: Iterable[str]) -> None:
+    """Logs which classes of the training set a part has no image of: its score says nothing of them."""
+    there = set(there)
+    lacking = [name for name in trained if name not in there]
+    if lacking:
+        more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+        log.warning("%s: classes without an image: %s%s", path, ", ".join(lacking[:5]), more)
 
 
 class Source(Protocol):
@@ -85,6 +98,7 @@ def index_of(
     loose = sorted(parts[-1] for parts in deep if len(parts) <= 2)
     found = {parts[0] for parts, _ in split}
     _refuse_parts(path, [parts for parts, _ in split])
+    _refuse_labels(path, found)
     empty = sorted({composed(name) for name in folders} - found)
     if whole and empty:
         raise InputError(f"class {empty[0]!r} in {path} has no images; add some or remove its folder")
@@ -98,6 +112,9 @@ def index_of(
         tally.leave_out("beside the class folders", name)
     for name in empty:
         tally.pass_over("a class without an image", name)
+    for parts, name in split:
+        if len(parts) > 2:
+            tally.note("in deeper folders, of the class above them", name)
     classes = tuple(sorted(found))
     number = {name: label for label, name in enumerate(classes)}
     tally.used = len(split)
@@ -128,6 +145,32 @@ def _refuse_parts(path: Path, files: list[tuple[str, ...]]) -> None:
         )
 
 
+_PICTURES = frozenset(
+    ("image", "img", "picture", "photo", "frame", "scan", "jpeg", "jpg", "png", "rgb", "raw", "depth")
+)
+_LABELS = frozenset(("mask", "label", "annotation", "annot", "segmentation", "gt", "truth", "target"))
+_BESIDE = frozenset(("class", "object", "instance", "semantic", "ground", "color", "colour"))
+"""Words for folders of pictures and of their labels, and words that go with these, in singular."""
+
+
+def _refuse_labels(path: Path, classes: set[str]) -> None:
+    """Folders that are called images and masks, and the like, are no classes."""
+    named = [_words(name) for name in classes]
+    kinds = [(bool(words & _PICTURES), bool(words & _LABELS)) for words in named]
+    known = all(words <= _PICTURES | _LABELS | _BESIDE for words in named)
+    if len(classes) > 1 and known and all(map(any, kinds)) and any(label for _, label in kinds):
+        raise InputError(
+            f"{path} holds {' and '.join(sorted(classes)[:3])}, which are pictures and their labels and no "
+            "classes; give a folder with a folder a class, or choose the task segmentation"
+        )
+
+
+def _words(name: str) -> set[str]:
+    """The words and numbers of a folder's name, in singular: JPEGImages has jpeg and image."""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)
+    return {word.casefold() if word.endswith("ss") else word.casefold().removesuffix("s") for word in words}
+
+
 def composed(name: str) -> str:
     """A name as it compares: systems write the accents of equal names in two ways."""
     return unicodedata.normalize("NFC", name)
@@ -149,6 +192,25 @@ def is_hidden(name: str) -> bool:
 def is_image(name: str) -> bool:
     """Whether Pillow knows how to open files with this ending, and to decode them."""
     return f".{name.rpartition('.')[2].lower()}" in _image_endings()
+
+
+UNREADABLE = "of a kind that Pillow cannot read"
+"""Why a picture is left out that somebody meant to be one."""
+
+_OTHER_PICTURES = frozenset(
+    f".{ending}"
+    for ending in (
+        *("heic", "heif", "hif", "jxl", "svg", "dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2", "exr"),
+        *("hdr", "dcm", "nii", "npy", "npz", "mat", "emf", "wmf", "xcf"),
+    )
+)
+"""Endings of pictures that are known and not read here."""
+
+
+def is_unreadable_image(name: str) -> bool:
+    """Whether the ending is that of a picture of a kind that Pillow does not decode."""
+    ending = f".{name.rpartition('.')[2].lower()}"
+    return ending in _OTHER_PICTURES and ending not in _image_endings()
 
 
 _NOT_DECODED = frozenset(("BUFR", "GRIB", "HDF5", "MPEG", "WMF"))

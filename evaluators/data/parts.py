@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, cast
 
 from foundation.errors import InputError
+
+log = logging.getLogger(__name__)
 
 Part = Literal["train", "val", "test"]
 
@@ -37,7 +40,7 @@ def find_parts(root: Path, endings: Iterable[str] = ()) -> dict[Part, Path]:
     """The parts that lie in a folder: as folders, else as files with one of some endings.
 
     Raises:
-        InputError: If a part is there under two names.
+        InputError: If a part is there under two names, or two parts are one folder by a link.
     """
     folders, files = dict[Part, list[Path]](), dict[Part, list[Path]]()
     for path in sorted(root.iterdir()):
@@ -54,4 +57,26 @@ def find_parts(root: Path, endings: Iterable[str] = ()) -> dict[Part, Path]:
                 "keep one of them there"
             )
     chosen = {part: paths[0] for part, paths in (files | folders).items()}
+    places = dict[Path, Path]()
+    for path in chosen.values():
+        if (other := places.setdefault(path.resolve(), path)) is not path:
+            raise InputError(
+                f"{path} and {other} are one folder by a link: what is trained on would be tested on"
+            )
     return {part: chosen[part] for part in cast("tuple[Part, ...]", tuple(PARTS)) if part in chosen}
+
+
+def tell_unused(root: Path, parts: Iterable[Path], ignored: Callable[[str], bool]) -> None:
+    """Logs in a line what lies beside the parts and is not read; a warning where it may be a part.
+
+    Args:
+        root: The folder that holds them.
+        parts: Those that are read.
+        ignored: Whether nobody means a file or folder of this name to be read.
+    """
+    used = {path.name for path in parts}
+    rest = sorted(path.name for path in root.iterdir() if path.name not in used and not ignored(path.name))
+    if rest:
+        level = logging.WARNING if any(map(sounds_like_a_part, rest)) else logging.INFO
+        more = f" and {len(rest) - 5} more" if len(rest) > 5 else ""
+        log.log(level, "%s: beside the parts lie, and are not read: %s%s", root, ", ".join(rest[:5]), more)

@@ -108,10 +108,33 @@ def open_rgb(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
         reason = "it is no picture" if "cannot identify" in str(error) else error
         raise InputError(f"cannot decode {path} ({reason}); replace or remove it") from error
-    if size is not None and picture.size != size:
-        stored, listed = ("x".join(map(str, sizes)) for sizes in (picture.size, size))
+    if size is not None:
+        _compare(path, picture.size, size)
+    return picture
+
+
+def check_size(path: Path, size: tuple[int, int]) -> None:
+    """Checks that a picture has the width and height that an annotation file says, without decoding it.
+
+    Raises:
+        InputError: If there is no such file, it is no picture, or it has another size.
+    """
+    from PIL import Image
+
+    check_regular(path, "picture")
+    try:
+        with Image.open(path) as file:
+            stored = file.size
+    except Exception as error:  # likewise
+        reason = "it is no picture" if "cannot identify" in str(error) else error
+        raise InputError(f"cannot decode {path} ({reason}); replace or remove it") from error
+    _compare(path, stored, size)
+
+
+def _compare(path: Path, stored: tuple[int, int], listed: tuple[int, int]) -> None:
+    if stored != listed:
+        ours, theirs = ("x".join(map(str, sizes)) for sizes in (stored, listed))
         raise InputError(
-            f"{path} is {stored} pixels, its annotation file says {listed}; "
+            f"{path} is {ours} pixels, its annotation file says {theirs}; "
             "boxes would not fit: take the picture that was annotated"
         )
-    return picture

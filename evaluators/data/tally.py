@@ -31,6 +31,7 @@ class Tally:
     used: int = 0
     _left: Counter[str] = field(default_factory=Counter)
     _passed: Counter[str] = field(default_factory=Counter)
+    _noted: Counter[str] = field(default_factory=Counter)
     _examples: dict[str, list[str]] = field(default_factory=dict)
 
     def leave_out(self, reason: str, name: str = "", count: int = 1) -> None:
@@ -49,6 +50,12 @@ class Tally:
         self._passed[reason] += 1
         self._example(reason, name)
 
+    def note(self, reason: str, name: str = "", count: int = 1) -> None:
+        """Counts some of what is used although it is odd; see `leave_out`."""
+        if count:
+            self._noted[reason] += count
+            self._example(reason, name)
+
     @property
     def left(self) -> int:
         """How many are left out."""
@@ -63,12 +70,14 @@ class Tally:
         text = f"{self.where}: {self.used} {self.what}"
         if self._left:
             text += f", {self.left} left out ({self._told(self._left)})"
+        if self._noted:
+            text += f"; among them {self._told(self._noted)}"
         if self._passed:
             text += f"; passed over: {self._told(self._passed)}"
         return text
 
     def tell(self) -> None:
-        """Logs one line where anything is left out or passed over; a warning where it is more than a tenth.
+        """Logs one line where anything is odd, left out or passed over; a warning from a tenth on.
 
         What is used in full is counted by whoever uses it, in the first line of a training.
 
@@ -77,8 +86,9 @@ class Tally:
         """
         if self.left and not self.used:
             raise InputError(f"{self}: nothing is left to use")
-        if self.left or self.passed:
-            level = logging.WARNING if self.left > MUCH * (self.used + self.left) else logging.INFO
+        most = max([self.left, *self._noted.values()])
+        if most or self.passed:
+            level = logging.WARNING if most > MUCH * (self.used + self.left) else logging.INFO
             log.log(level, "%s", self)
 
     def _example(self, reason: str, name: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
 
-from evaluators.data.index import is_hidden, is_image
+from evaluators.data.index import UNREADABLE, is_hidden, is_image, is_unreadable_image
 from evaluators.data.tally import Tally
 from foundation.errors import InputError
 
@@ -101,6 +101,8 @@ class _Walking:
                         self.files.append(Found(self._relative(path), facts.st_size, facts.st_mtime_ns))
                     else:
                         self.tally.pass_over("not a file", self._relative(path))
+                elif is_unreadable_image(entry.name):
+                    self.tally.leave_out(UNREADABLE, self._relative(path))
                 else:
                     self.tally.pass_over("no picture by its ending", self._relative(path))
 

@@ -157,9 +157,9 @@ def test_a_checkpoint_cut_short_gives_way_to_the_one_before(call, monkeypatch, o
     assert told.code == 0
     assert "step-000000004.pt is cut short; using the checkpoint before it" in told.err
     assert "going on at step 3 of" in told.err
-    whole = records(finished[kind == "retrain"])
-    assert {name: whole[name] for name in records(run) if "config" not in name and "table" not in name} == {
-        name: value for name, value in records(run).items() if "config" not in name and "table" not in name
+    whole, others = records(finished[kind == "retrain"]), ("config.json", "environment.json", "table.json")
+    assert {name: whole[name] for name in records(run) if not name.endswith(others)} == {
+        name: value for name, value in records(run).items() if not name.endswith(others)
     }
 
 
@@ -186,7 +186,22 @@ def test_a_checkpoint_of_another_network(call, monkeypatch, own_folder, refused)
     stopped(call, monkeypatch, own_folder, "search", 2)
     config = own_folder / "run" / "config.json"
     config.write_text(config.read_text().replace('"width": 8', '"width": 16'))
+    assert "run/config.json was edited since the run began" in refused("search --resume run")
+    record = own_folder / "run" / "environment.json"  # version 0.1 had no digest there
+    record.write_text(record.read_text().replace('"settings"', '"other"'))
     assert "the checkpoint of run does not fit its config.json" in refused("search --resume run")
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [("retrain", '"seeds": [', '"seeds": [7, '), ("search", '"seed": ', '"seed": 7')],
+)
+def test_an_edited_setting(call, monkeypatch, own_folder, refused, kind, before, after):
+    stopped(call, monkeypatch, own_folder, kind, 2)
+    config = own_folder / "run" / "config.json"
+    assert before in config.read_text()
+    config.write_text(config.read_text().replace(before, after))
+    assert "run/config.json was edited since the run began" in refused(f"{kind} --resume run")
 
 
 @pytest.mark.parametrize("step", [10**9, -1, 0])

@@ -333,3 +333,29 @@ def test_pictures_read_one_by_one_move_by_their_own_option(
     (own_folder / "moved/train/a/0.jpg").rename("moved/train/b/9.jpg")
     told = refused("retrain --resume run --data.root moved")
     assert "images of class a in train: 3 now, 4 when this run began" in told
+
+
+def test_a_picture_of_cocos_that_became_another(call: Call, tmp_path: Path) -> None:
+    write_people(tmp_path)
+    config = Keypoints(data=CocoData(root=str(tmp_path), train="few", test="few"), workers=0)
+    before = recorded(config.read(TrainConfig(validation_fraction=0.0), fabric()).listings)
+    Image.new("RGB", (80, 64), "teal").save(tmp_path / "few" / "002.png")
+    after = recorded(config.read(TrainConfig(validation_fraction=0.0), fabric()).listings)
+    assert before["parts"]["train"]["counts"] == after["parts"]["train"]["counts"]
+    assert before["parts"]["train"]["digests"] != after["parts"]["train"]["digests"]
+
+
+def test_weights_to_start_from_that_became_others(call: Call, refused: Refused, photos: Path) -> None:
+    assert call(RETRAIN, "--seeds 0 --out first").code == 0
+    weights = Path("start.safetensors")
+    shutil.copy("first/none-seed0/weights.safetensors", weights)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, Training, 3, KeyboardInterrupt())
+        assert call(RETRAIN, f"--weights {weights} --out run").code == 130
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-4] + b"abcd")
+    assert "the data of run changed: content of " in refused("retrain --resume run")
+    weights.rename("gone")
+    assert "no weights at " in refused("retrain --resume run")
+    weights.write_bytes(content)
+    assert call("retrain --resume run").code == 0

@@ -140,6 +140,12 @@ def test_json_that_is_none_is_refused_in_one_line(text: str) -> None:
     assert len(str(raised.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("text", ['{"name": "a", "name": "b"}', '{"name": "a", "x": [{"y": 1, "y": 1}]}'])
+def test_a_key_that_is_there_twice_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"^here: the key '(name|y)' is there twice; keep one"):
+        parse_json(Outer, text, "here")
+
+
 def test_json_bytes_that_are_no_text_are_refused() -> None:
     with pytest.raises(InputError, match=r"^here: cut short or not JSON"):
         parse_json(Outer, b'{"name": "\xff"}', "here")

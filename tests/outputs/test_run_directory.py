@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import pickle
+from unittest.mock import ANY
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ def run(tmp_path):
 
 def test_a_new_run_has_its_config_environment_and_data(run):
     assert run.text("config.json") == "{}\n"
-    assert run.json("environment.json") == {"seed": 3}
+    assert run.json("environment.json") == {"seed": 3, "settings": ANY}
     assert run.json("data.json") == {"classes": ["a", "b"]}
     assert [path.name for path in run.path.parent.iterdir()] == ["one"]
 
@@ -32,7 +33,7 @@ def test_a_new_run_has_its_config_environment_and_data(run):
 def test_a_folder_that_exists_is_refused_and_untouched(run):
     before = {path: path.read_bytes() for path in run.path.rglob("*.json")}
     with pytest.raises(InputError, match="exists already; choose another --out, or go on with --resume"):
-        RunDirectory.create(run.path, "other", {}, {})
+        RunDirectory.create(run.path, "[]", {}, {})
     assert {path: path.read_bytes() for path in run.path.rglob("*.json")} == before
 
 
@@ -253,11 +254,35 @@ def test_of_two_that_make_one_folder_at_once_the_second_is_told(tmp_path, monkey
 
     def first(target, text):
         monkeypatch.setattr(new_folder, "write_text", real)
-        RunDirectory.create(path, "first", {}, {}).unlock()
+        RunDirectory.create(path, "[1]", {}, {}).unlock()
         real(target, text)
 
     monkeypatch.setattr(new_folder, "write_text", first)
     with pytest.raises(TakenError, match="exists already"):
-        RunDirectory.create(path, "second", {}, {})
+        RunDirectory.create(path, "[2]", {}, {})
     assert [entry.name for entry in tmp_path.iterdir()] == ["one"]
-    assert RunDirectory(path).text("config.json") == "first"
+    assert RunDirectory(path).text("config.json") == "[1]"
+
+
+def test_settings_that_were_edited_are_noticed_and_another_place_of_the_data_is_none(tmp_path):
+    config = '{"seed": 0, "data": {"root": "here", "limit": null}, "old": {"root": null}}'
+    run = RunDirectory.create(tmp_path / "run", config, {}, {})
+    run.move_data("there")
+    run.check_config()
+    assert run.json("config.json") == {
+        "seed": 0,
+        "data": {"root": "there", "limit": None},
+        "old": {"root": None},
+    }
+    run.write_text("config.json", config.replace("0", "1"))
+    with pytest.raises(InputError, match=r"config\.json was edited since the run began"):
+        run.check_config()
+    run.write_json("environment.json", {"seed": 0})  # version 0.1 did not record it
+    run.check_config()
+    run.unlock()
+
+
+def test_a_key_that_is_there_twice_is_refused(run):
+    run.write_text("data.json", '{"classes": ["a"], "mean": [0.5], "classes": ["b"]}')
+    with pytest.raises(InputError, match=r"data\.json: the key 'classes' is there twice; keep one"):
+        run.keys("data.json")

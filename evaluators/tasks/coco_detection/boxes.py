@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluators.data.coco import CocoSet, boxes_to_train
+from evaluators.data.coco import CocoSet
+from evaluators.data.coco_boxes import boxes_to_train
 from evaluators.data.picture import open_rgb
 from evaluators.tasks.coco_detection import Changes
 

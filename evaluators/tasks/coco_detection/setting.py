@@ -57,7 +57,15 @@ class DetectionSetting:
             self.train, self.validation = held_out(self.train, train.validation_fraction)
             self.validation.need_objects()
         self.test.need_objects()
-        log.info("%d images to train on, %d to test on", len(self.train), len(self.test))
+        every = BoxSamples(self.train, config.changes)
+        self._samples = every if config.empty else every.with_boxes()
+        without = len(every) - len(self._samples)
+        log.info(
+            "%d images to train on%s, %d to test on",
+            len(self._samples),
+            f", {without} without a box left out (--empty trains on them)" if without else "",
+            len(self.test),
+        )
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -68,8 +76,7 @@ class DetectionSetting:
         }
 
     def start(self, network: nn.Module, seed: int) -> DetectionTask:
-        samples = BoxSamples(self.train, self.config.changes)
-        samples = samples if self.config.empty else samples.with_boxes()
+        samples = self._samples
         splits = {"validation": self.validation, "test": self.test}
         return DetectionTask(
             network,

@@ -7,11 +7,45 @@ those of the crops.
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+log = logging.getLogger(__name__)
+
 SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
 """COCO's deviations of human annotators, for its 17 keypoints, as shares of the root of the area."""
+
+
+_SIDED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+NAMES = ("nose", *(f"{side} {part}" for part in _SIDED for side in ("left", "right")))
+"""COCO's keypoints, in the order of `SIGMAS`."""
+
+
+def tell_strangers(names: Sequence[str]) -> None:
+    """Logs in a line which keypoints are not COCO's of the same place: the score takes them for these."""
+    pairs = [
+        f"{name} as {wanted.replace(' ', '_')}"
+        for name, wanted in zip(names, NAMES)
+        if _words(name) != {*wanted.split()}
+    ]
+    if pairs:
+        more = f" and {len(pairs) - 4} more" if len(pairs) > 4 else ""
+        log.warning(
+            "keypoints are not COCO's in their order, and the score takes them for these: %s%s",
+            ", ".join(pairs[:4]),
+            more,
+        )
+
+
+def _words(name: str) -> set[str]:
+    """Words of a name in small letters; l and r are sides, which may be joined to the rest."""
+    apart = re.sub(r"(?i)(left|right)", r" \1 ", name)
+    words = [word.casefold() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", apart)]
+    return {"left" if word == "l" else "right" if word == "r" else word for word in words}
 
 
 def similarity(

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, RootModel
 
-from evaluators.data.coco import CocoCategory, CocoSet, boxes_to_train
+from evaluators.data.coco import CocoCategory, CocoSet
+from evaluators.data.coco_boxes import BEYOND, boxes_to_train, note_boxes
 from evaluators.data.tally import Tally
 from foundation.config import parse_json, read_text
 from foundation.errors import InputError
@@ -91,8 +92,8 @@ def annotated_people(coco: CocoSet, tally: Tally | None = None) -> list[Person]:
             if annotation.category_id != person.id:
                 tally.pass_over("of another category")
                 continue
-            if annotation.area == 0 or not annotation.keypoints:
-                tally.leave_out("of no area" if annotation.area == 0 else "without keypoints")
+            if not annotation.keypoints:
+                tally.leave_out("without keypoints")
                 continue
             if len(annotation.keypoints) != 3 * NUM_KEYPOINTS:
                 raise InputError(
@@ -102,10 +103,15 @@ def annotated_people(coco: CocoSet, tally: Tally | None = None) -> list[Person]:
             points = np.asarray(annotation.keypoints, dtype=np.float32).reshape(NUM_KEYPOINTS, 3)
             labelled = points[:, 2] > 0
             if labelled.any():
+                x, y = points[labelled, :2].T
+                inside = (x >= -BEYOND) & (y >= -BEYOND) & (x <= image.width) & (y <= image.height)
+                tally.note("with keypoints outside of their pictures", count=int(not inside.all()))
                 places = points[:, :2] * labelled[:, None]
                 people.append(Person(number, annotation.bbox, 1.0, places, labelled))
             else:
                 tally.leave_out("without a labelled keypoint")
+        of_persons = [one for one in coco.annotations[number] if one.category_id == person.id]
+        note_boxes(image, of_persons, tally)
     tally.used = len(people)
     return people
 

@@ -14,6 +14,7 @@ from evaluators.data.stream import Stream
 from evaluators.metrics.coco import need_coco
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.keypoints.mirror import mirror_partners, tell_partners
+from evaluators.tasks.keypoints.oks import tell_strangers
 from evaluators.tasks.keypoints.people import (
     People,
     annotated_people,
@@ -61,6 +62,7 @@ class KeypointSetting:
                 f"{test.file} has other keypoints, or another id of persons, than {learned.file}"
             )
         self.partners = mirror_partners(self.person.keypoints)
+        tell_strangers(self.person.keypoints)
         if config.flip or config.flip_test:
             tell_partners(self.person.keypoints, self.partners)
         self.validation: People | None = None

@@ -18,6 +18,7 @@ from evaluators.data.index import composed
 from evaluators.data.label_picture import read_numbers
 from evaluators.data.listing import Listing, digest
 from evaluators.data.picture import open_rgb
+from evaluators.data.tally import Tally
 from evaluators.data.walk import walk
 from evaluators.tasks.segmentation.data import IGNORED, SceneData
 from foundation.errors import InputError
@@ -130,6 +131,10 @@ def read_scenes(data: SceneData, part: str) -> Scenes:
             f"{len(missing)} of {len(pictures)} pictures of {part!r} have no labels: "
             f"{named}{' ...' if len(missing) > 3 else ''}; add the labels or remove the pictures"
         )
+    tally = Tally(str(Path(labels[min(labels)]).parent), "labels", used=len(pictures))
+    for name in sorted(set(labels) - set(pictures)):
+        tally.leave_out("without a picture", labels[name].name)
+    tally.tell()
     names = sorted(pictures)
     listing = Listing({"pictures": len(names)}, _digests(names, pictures, labels))
     if data.limit is not None and data.limit < len(names):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from supernet.networks.segmentation import HEADS
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+
+log = logging.getLogger(__name__)
 
 
 class SegmentationTask:
@@ -57,6 +60,7 @@ class SegmentationTask:
         self.auxiliary, self.label_smoothing = auxiliary, label_smoothing
         self.num_batches = len(train)
         self.has_validation = validation is not None
+        self._lacking = dict[str, list[str]]()  # what was said of a split is said once
 
     def batch(self, epoch: int, index: int) -> tuple[Tensor, Tensor]:
         return self._on_device(self.train.batch(epoch, index))
@@ -93,8 +97,12 @@ class SegmentationTask:
             for scene in pictures:
                 images, labels = self._on_device(scene)
                 matrix += confusion_matrix(labels, ask(images)["out"].argmax(1), count)
-        whole = torch.as_tensor(self.fabric.all_reduce(matrix, reduce_op="sum"))
-        return segmentation_scores(whole.cpu(), self.classes)
+        whole = torch.as_tensor(self.fabric.all_reduce(matrix, reduce_op="sum")).cpu()
+        missing = [name for name, pixels in zip(self.classes, whole.sum(1).tolist()) if not pixels]
+        if missing and self._lacking.get(split) != missing:
+            self._lacking[split] = missing
+            log.warning("the %s pictures have classes without a pixel: %s", split, ", ".join(missing))
+        return segmentation_scores(whole, self.classes)
 
 
 def synchronise_heads(network: nn.Module, fabric: Fabric) -> None:

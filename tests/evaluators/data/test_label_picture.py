@@ -64,6 +64,27 @@ def test_other_modes_are_refused(mode: str, tmp_path: Path) -> None:
         read_numbers(tmp_path / "x.tif")
 
 
+@pytest.mark.parametrize("largest", [1, 2, 20, 255, 1000, 65535])
+@pytest.mark.parametrize("plain", [False, True])
+def test_pgms_are_not_stretched_to_their_largest_value(largest: int, plain: bool, tmp_path: Path) -> None:
+    numbers = np.random.default_rng(largest).integers(0, largest, (5, 8), endpoint=True)
+    stored = " ".join(map(str, numbers.flatten())).encode()
+    if not plain:
+        stored = numbers.astype(">u2" if largest > 255 else "u1").tobytes()
+    (tmp_path / "x.pgm").write_bytes(b"P%d 8 5 %d\n" % (2 if plain else 5, largest) + stored)
+    np.testing.assert_array_equal(read_numbers(tmp_path / "x.pgm"), numbers)
+
+
+def test_formats_that_change_numbers_are_refused(tmp_path: Path) -> None:
+    labels = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8))
+    labels.save(tmp_path / "x.jpg")
+    with pytest.raises(InputError, match="stored as JPEG, which changes numbers; store labels as PNG"):
+        read_numbers(tmp_path / "x.jpg")
+    labels.save(tmp_path / "x.tif", save_all=True, append_images=[labels])
+    with pytest.raises(InputError, match="has 2 pages or frames, and labels have one"):
+        read_numbers(tmp_path / "x.tif")
+
+
 def masks(root: Path, *numbers: Any, **settings: Any) -> SceneData:
     for folder in ("train", "trainannot"):
         (root / folder).mkdir()

@@ -15,10 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from evaluators.data.coco import CocoAnnotation, CocoData, CocoImage, CocoSet, boxes_to_train, read_coco
+from evaluators.data.coco import CocoData, CocoSet, read_coco
+from evaluators.data.coco_boxes import boxes_to_train
+from evaluators.data.coco_file import CocoAnnotation, CocoImage
 from evaluators.data.tally import Tally
 from evaluators.metrics.coco import coco_metrics
 from evaluators.tasks.keypoints.mirror import mirror_partners, tell_partners
+from evaluators.tasks.keypoints.oks import tell_strangers
 from evaluators.tasks.keypoints.people import annotated_people, detected_people, person_category
 from evaluators.tasks.keypoints.poses import Pose, coco_results
 from foundation.errors import InputError
@@ -193,7 +196,8 @@ def test_nothing_left_is_an_error(tmp_path: Path) -> None:
 
 def test_a_few_left_out_are_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        write(tmp_path, [{}] * 19 + [{"iscrowd": 1}]).boxes().tell()
+        boxes = [{"bbox": [2 * number, 5, 8, 20]} for number in range(19)]
+        write(tmp_path, [*boxes, {"iscrowd": 1}]).boxes().tell()
     assert [record.levelname for record in caplog.records] == ["INFO"]
     assert "19 boxes, 1 left out (1 crowds)" in caplog.text
 
@@ -286,3 +290,75 @@ def test_what_was_paired_is_said(caplog: pytest.LogCaptureFixture) -> None:
     assert "change places: eye_left with eye_right; stay: nose" in caplog.text
     with pytest.raises(InputError, match="no keypoint has left or right in its name"):
         tell_partners(("kp_1", "kp_2"), [0, 1])
+
+
+def test_boxes_that_are_odd_are_used_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    wide, twice, vast = {"bbox": [30, 5, 40, 20]}, {"bbox": [2, 5, 8, 20]}, {"area": 9000}
+    write(tmp_path, [{}, wide, twice, vast]).boxes().tell()
+    assert (
+        "instances_p.json: 4 boxes; among them 1 beyond their images and cut there (boxes are left, top, "
+        "width and height), 1 there twice, 1 of an area that their boxes cannot hold, whose box's is taken"
+    ) in caplog.text
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+@pytest.mark.parametrize("area", [0, -1, 161 * 1.5, None])
+def test_an_area_that_cannot_be_is_the_boxs(area: float | None, tmp_path: Path) -> None:
+    truth = write(tmp_path, [{"area": area}, {"area": 100}]).truth()
+    assert [one["area"] for one in truth["annotations"]] == [160, 100]
+    assert coco_metrics(truth, given_back(truth), "bbox")["AP"] == 1
+
+
+def test_boxes_in_shares_of_the_image_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"all boxes lie within 0 to 1, .* multiply them by width and height"
+    ):
+        write(tmp_path, [{"bbox": [0.1, 0.2, 0.5, 0.5]}, {"bbox": [0, 0, 1, 1]}])
+    assert len(write(tmp_path / "a", [{"bbox": [0, 0, 1, 1]}, {"bbox": [0.1, 0.2, 2, 2]}])) == 2
+
+
+def test_keypoints_in_shares_of_the_image_are_refused(tmp_path: Path) -> None:
+    content = write_people(tmp_path)
+    for one in content["annotations"]:
+        one["keypoints"] = [value if n % 3 == 2 else value / 100 for n, value in enumerate(one["keypoints"])]
+    store_people(tmp_path, content)
+    with pytest.raises(InputError, match="all keypoints lie within 0 to 1"):
+        read_people(tmp_path)
+
+
+def test_keypoints_outside_of_their_pictures_are_told(tmp_path: Path) -> None:
+    content = write_people(tmp_path)
+    content["annotations"][0]["keypoints"][0] = 1000
+    store_people(tmp_path, content)
+    coco = read_people(tmp_path)
+    tally = coco.tally("persons")
+    assert len(annotated_people(coco, tally)) == 8
+    assert "8 persons; among them 1 with keypoints outside of their pictures" in str(tally)
+
+
+def test_an_image_of_another_size_is_named_before_training(tmp_path: Path) -> None:
+    images = [{"id": n, "file_name": f"{n}.png", "width": 64, "height": 48 + n} for n in (0, 1)]
+    with pytest.raises(InputError, match=r"1\.png is 64x48 pixels, its annotation file says 64x49"):
+        write(tmp_path, [{}], images=images)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({0: "pelvis"}, "pelvis as nose"), ({1: "right_eye", 2: "left_eye"}, "right_eye as left_eye")],
+)
+def test_keypoints_of_others_are_told(
+    change: dict[int, str], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tell_strangers([change.get(place, name) for place, name in enumerate(KEYPOINTS)])
+    assert told in caplog.text
+
+
+@pytest.mark.parametrize("form", ["{1}_{0}", "{0}-{1}", "{2}{3}", "{1}.{2}", "{0}{1}"])
+def test_cocos_keypoints_are_known_in_other_spellings(form: str, caplog: pytest.LogCaptureFixture) -> None:
+    parts = [name.split("_") for name in KEYPOINTS]
+    names = [
+        form.format(*part, part[0][0].upper(), part[1].title()) if len(part) > 1 else part[0]
+        for part in parts
+    ]
+    tell_strangers(names)
+    assert not caplog.records

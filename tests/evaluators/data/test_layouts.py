@@ -199,3 +199,85 @@ def test_scenes_know_what_systems_leave_and_both_accents(tmp_path: Path) -> None
         (tmp_path / folder / "around").symlink_to(".")
     data = SceneData(root=str(tmp_path), num_classes=2)
     assert [picture.name for picture, _ in read_scenes(data, "val").pairs] == [names[0]]
+
+
+@pytest.mark.parametrize(
+    "names", [("images", "masks"), ("JPEGImages", "SegmentationClass"), ("img", "gt"), ("labels", "rgb_png")]
+)
+def test_pictures_and_their_labels_are_no_classes(names: tuple[str, str], make_folder: MakeFolder) -> None:
+    root = make_folder()
+    for old, new in zip("ab", names):
+        (root / old).rename(root / new)
+    with pytest.raises(InputError, match=r"pictures and their labels and no classes"):
+        load(root)
+
+
+@pytest.mark.parametrize(
+    "names", [("mask", "no mask"), ("photo", "painting"), ("class1", "class2"), ("raw", "rgb")]
+)
+def test_classes_may_be_called_nearly_like_that(names: tuple[str, str], make_folder: MakeFolder) -> None:
+    root = make_folder()
+    for old, new in zip("ab", names):
+        (root / old).rename(root / new)
+    assert load(root).train.classes == tuple(sorted(names))
+
+
+def test_pictures_in_deeper_folders_are_told(
+    make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("set/first", "set/second"):
+        root = make_folder(name).parent
+    assert load(root).train.classes == ("first", "second")
+    assert "20 pictures; among them 20 in deeper folders, of the class above them: " in caplog.text
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_what_lies_beside_the_parts_is_told(
+    make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("set/train", "set/val", "set/test2017"):
+        root = make_folder(name).parent
+    (root / "readme.txt").touch()
+    load(root)
+    assert "beside the parts lie, and are not read: readme.txt, test2017" in caplog.text
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_two_parts_that_are_one_folder_are_refused(make_folder: MakeFolder) -> None:
+    root = make_folder("set/train").parent
+    (root / "val").symlink_to("train")
+    with pytest.raises(InputError, match="are one folder by a link: what is trained on would be tested on"):
+        load(root)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_pictures_that_pillow_cannot_read_are_counted(
+    packed: bool, make_folder: MakeFolder, pack: Pack, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_folder()
+    for number in range(3):
+        (root / "a" / f"{number}.png").rename(root / "a" / f"{number}.HEIC")
+    load(pack(root, tmp_path / "set.tar") if packed else root)
+    assert "7 pictures, 3 left out (3 of a kind that Pillow cannot read: " in caplog.text
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_classes_that_a_part_lacks_are_told(
+    make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_folder("set/train", classes="abc").parent
+    make_folder("set/val")
+    load(root)
+    list_pictures(root / "val", list_pictures(root / "train").classes)
+    assert [record.message for record in caplog.records] == [
+        f"{root / 'val'}: classes without an image: c"
+    ] * 2
+
+
+def test_labels_without_a_picture_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for folder, names in (("val", "ab"), ("valannot", "abc")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            Image.new("L", (4, 4)).save(tmp_path / folder / f"{name}.png")
+    assert len(read_scenes(SceneData(root=str(tmp_path), num_classes=2), "val")) == 2
+    assert "valannot: 2 labels, 1 left out (1 without a picture: c.png)" in caplog.text

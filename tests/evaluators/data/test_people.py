@@ -28,12 +28,11 @@ def read(root):
     return read_coco(CocoData(root=str(root)), "person_keypoints", "few")
 
 
-def test_crowds_and_people_without_keypoints_or_area_are_left_out(tmp_path):
+def test_crowds_and_people_without_keypoints_or_box_are_left_out(tmp_path):
     content = write_people(tmp_path, num_images=2)
     content["annotations"] += [
         person(20, 10, (1, 1, 20, 20), iscrowd=1),
         person(21, 10, (1, 1, 20, 20), keypoints=[0] * 51, num_keypoints=0),
-        person(22, 10, (1, 1, 20, 20), area=0),
         person(23, 10, (1, 1, 0, 20)),
         person(24, 11, (70, 50, 30, 30)),
     ]

@@ -58,6 +58,14 @@ def test_who_sees_the_classes_scores_all(small):
         assert set(scores) == {"mIoU", "accuracy", "mean_accuracy", "IoU_0", "IoU_1", "IoU_2"}
 
 
+def test_classes_without_a_pixel_are_told_once(small, caplog):
+    data = replace(small.data, num_classes=5)
+    task = start(replace(small, data=data), RECIPE).task
+    for _ in range(2):
+        task.evaluate(Telling({"out": torch.zeros(1, 5, 40, 56, dtype=torch.float64)}), "test")
+    assert caplog.messages == ["the test pictures have classes without a pixel: 3, 4"]
+
+
 def test_the_score_is_of_whole_pictures_of_any_size(small, tmp_path):
     path = tmp_path / "few" / "1.png"
     for file in (path, tmp_path / "fewannot" / "1.png"):
