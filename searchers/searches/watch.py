@@ -10,46 +10,53 @@ from torch import Tensor
 
 from search_space.space import NONE, Space
 from searchers.guards import Guards
+from searchers.searches.callback import Callback, Running
+from searchers.searches.mixture import Mixture
 
 SKIP = "skip_connect"
 
 
-class Watch:
-    """What has been seen of a search, epoch by epoch.
+class Watch(Callback):
+    """What has been seen of a search, epoch by epoch; it ends the search where a rule asks for that.
 
     Attributes:
+        eigenvalues: Numbers of epochs, from 0, and what was measured at their end.
         stopped: Why the search has to stop, in a sentence; None while it may go on.
         answer: Number of the epoch, from 0, whose alphas are the answer of a search that stopped.
 
     Args:
         config: Rules.
         space: What is searched.
+        looks_back: Whether that epoch's alphas are the answer indeed; not where what follows the stop
+            decides the edges.
     """
 
-    def __init__(self, config: Guards, space: Space) -> None:
-        self.config, self.space = config, space
+    def __init__(self, config: Guards, space: Space, *, looks_back: bool = True) -> None:
+        self.config, self.space, self.looks_back = config, space, looks_back
         self.strengths = list[Tensor]()
         self.shares = list[Tensor]()
         self.eigenvalues = list[tuple[int, float]]()
         self.stopped: str | None = None
         self.answer: int | None = None
 
-    def measures(self, epoch: int) -> bool:
-        """Whether the eigenvalue is due at the end of an epoch, counted from 0."""
-        every = self.config.curvature_every
-        return bool(every) and (epoch + 1) % every == 0
+    def end_epoch(self, search: Running, epoch: int) -> None:
+        self.see(search.mixture.strengths(), search.mixture.shares())
+        schedule = search.schedule
+        if schedule.searching(epoch) and not schedule.resting(epoch) and self.stops():
+            schedule.search_epochs = epoch + 1
 
     def see(
-        self,
-        strengths: Float[Tensor, "edges primitives"],
-        shares: Float[Tensor, "edges primitives"],
-        eigenvalue: float | None = None,
+        self, strengths: Float[Tensor, "edges primitives"], shares: Float[Tensor, "edges primitives"]
     ) -> None:
         """Keeps what the alphas say at the end of an epoch."""
         self.strengths.append(strengths.detach().cpu())
         self.shares.append(shares.detach().cpu())
-        if eigenvalue is not None:
-            self.eigenvalues.append((len(self.shares) - 1, eigenvalue))
+
+    def answering(self, mixture: Mixture) -> tuple[list[list[float]], list[list[float]]]:
+        """Strengths and shares of the answer: those of now, or of the epoch that a rule chose."""
+        if self.answer is None or not self.looks_back:
+            return mixture.strengths().detach().tolist(), mixture.shares().detach().tolist()
+        return self.strengths[self.answer].tolist(), self.shares[self.answer].tolist()
 
     def stops(self) -> bool:
         """Applies the rules to the last epoch seen; whether the search has to end with it."""
@@ -133,14 +140,17 @@ class Watch:
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "strengths": list(self.strengths),
-            "shares": list(self.shares),
-            "eigenvalues": [list(pair) for pair in self.eigenvalues],
-            "stopped": self.stopped,
-            "answer": self.answer,
+            "watch": {
+                "strengths": list(self.strengths),
+                "shares": list(self.shares),
+                "eigenvalues": [list(pair) for pair in self.eigenvalues],
+                "stopped": self.stopped,
+                "answer": self.answer,
+            }
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        state = state["watch"]
         self.strengths, self.shares = list(state["strengths"]), list(state["shares"])
         self.eigenvalues = [(int(epoch), float(value)) for epoch, value in state["eigenvalues"]]
         self.stopped, self.answer = state["stopped"], state["answer"]
