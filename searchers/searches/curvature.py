@@ -97,4 +97,4 @@ class Curvature(Callback):
         if every and (epoch + 1) % every == 0 and search.schedule.searching(epoch):
             value = alpha_eigenvalue(search)
             if value is not None:
-                self.watch.eigenvalues.append((epoch, value))
+                self.watch.eigenvalues[epoch] = value

@@ -12,14 +12,10 @@ from searchers.searches.mixture import Mixture
 from supernet.supernet import Supernet
 
 
-def gumbel_softmax(logits: Tensor, temperature: float) -> Tensor:
-    """A draw from the concrete distribution of every row (Jang et al., arXiv:1611.01144)."""
-    noise = -torch.empty_like(logits).exponential_().log()
-    return ((logits.log_softmax(-1) + noise) / temperature).softmax(-1)
-
-
 class ConcreteDraws(Mixture):
     """Edges mix with softmax((log softmax(alphas) + Gumbel noise) / temperature).
+
+    Source: Jang et al., "Categorical Reparameterization with Gumbel-Softmax", ICLR 2017 (arXiv:1611.01144).
 
     Args:
         supernet: The network that is searched.
@@ -31,7 +27,9 @@ class ConcreteDraws(Mixture):
         self.temperature = temperature
 
     def draw(self) -> Tensor:
-        return gumbel_softmax(self.logits(), self.temperature)
+        logits = self.logits()
+        noise = -torch.empty_like(logits).exponential_().log()
+        return ((logits.log_softmax(-1) + noise) / self.temperature).softmax(-1)
 
 
 class Temperature(Callback):

@@ -167,7 +167,7 @@ def watch(values, **settings):
     guards = Guards(**({"curvature_every": 1, "most_growth": 1.3, "window": 2} | settings))
     seen = Watch(guards, SPACE)
     for value in values:
-        seen.eigenvalues.append((len(seen.shares), value))
+        seen.eigenvalues[len(seen.shares)] = value
         seen.see(torch.rand(3, 3), torch.rand(3, 3))
         if seen.stops():
             break
