@@ -27,7 +27,7 @@ from autola.runtime import make_fabric, own_state
 from benchmarks.answer import answer
 from benchmarks.measure import count_calls, peak_memory_mb, surroundings
 from searchers.darts import Darts
-from searchers.searches.darts import DartsSearch
+from searchers.searches.differentiable import DifferentiableSearch
 
 WARM_UP = 3
 """Steps before the first that counts."""
@@ -99,7 +99,7 @@ def measure(options: Options) -> dict[str, Any]:
         fabric = make_fabric(config)
         began = time.perf_counter()
         search = config.searcher.start(search_problem(config, fabric)[0])
-        assert isinstance(search, DartsSearch)
+        assert isinstance(search, DifferentiableSearch)
         read_seconds = time.perf_counter() - began
         began = time.perf_counter()
         for _ in range(WARM_UP):
@@ -150,7 +150,7 @@ def measure(options: Options) -> dict[str, Any]:
         return figures
 
 
-def device_figures(search: DartsSearch, num_steps: int) -> dict[str, float]:
+def device_figures(search: DifferentiableSearch, num_steps: int) -> dict[str, float]:
     """Launches and kernels of a step, and how long the GPU computes in it."""
     _wait(search)
     with torch.profiler.profile() as profiler:
@@ -167,7 +167,7 @@ def device_figures(search: DartsSearch, num_steps: int) -> dict[str, float]:
     }
 
 
-def time_parts(search: DartsSearch, num_steps: int) -> dict[str, float]:
+def time_parts(search: DifferentiableSearch, num_steps: int) -> dict[str, float]:
     """Median seconds of the parts of a step: images, architecture step, weight step."""
     seconds: dict[str, list[float]] = {"images": [], "architecture": [], "weights": []}
 
@@ -183,12 +183,17 @@ def time_parts(search: DartsSearch, num_steps: int) -> dict[str, float]:
         batches = timed(
             "images", lambda i=index: (search.alpha_batches.batch(0, i), search.weight_batches.batch(0, i))
         )
-        timed("architecture", lambda b=batches: search.run("alphas", search.update_alphas, *b[0]))
-        timed("weights", lambda b=batches: search.run("weights", search.update_weights, *b[1]))
+        timed(
+            "architecture",
+            lambda b=batches: search.updates.run("alphas", search.updates.update_alphas, *b[0]),
+        )
+        timed(
+            "weights", lambda b=batches: search.updates.run("weights", search.updates.update_weights, *b[1])
+        )
     return {part: statistics.median(values) for part, values in seconds.items()}
 
 
-def _wait(search: DartsSearch) -> None:
+def _wait(search: DifferentiableSearch) -> None:
     if search.fabric.device.type == "cuda":
         torch.cuda.synchronize()
 

@@ -46,7 +46,7 @@ class Options:
     """Print one JSON object alone."""
 
 
-def build_searches(options: Options) -> dict[str, DifferentiableSearch[Any]]:
+def build_searches(options: Options) -> dict[str, DifferentiableSearch]:
     """A search of every differentiable searcher, and of the orders of `darts`, on one problem."""
     num_images = 2 * options.batch
     generator = torch.Generator().manual_seed(0)
@@ -67,7 +67,7 @@ def build_searches(options: Options) -> dict[str, DifferentiableSearch[Any]]:
     configs = {name: kind(**told) for name, kind in SEARCHERS.items() if issubclass(kind, Differentiable)}
     configs["darts, second"] = Darts(**told, order="second")
     configs["darts, finite difference"] = Darts(**told, order="finite_difference")
-    searches = dict[str, DifferentiableSearch[Any]]()
+    searches = dict[str, DifferentiableSearch]()
     for name, config in configs.items():
         search = config.start(problem)
         assert isinstance(search, DifferentiableSearch)
@@ -84,7 +84,7 @@ def measure(options: Options) -> dict[str, Any]:
     for name, search in searches.items():
         calls = [count_calls(search.advance).total() for _ in range(options.repeats)]
         images, labels = search.alpha_batches.batch(0, 0)
-        kept = saved_bytes(lambda s=search: s.loss(images, labels, s.mix()))  # noqa: B023, called at once
+        kept = saved_bytes(lambda s=search: s.updates.loss(images, labels, s.mixture.draw()))  # noqa: B023, called at once
         figures[name] = {
             "cpu_s": sum(seconds[name]) / options.repeats,
             "calls": sum(calls) / options.repeats,

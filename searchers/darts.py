@@ -23,7 +23,7 @@ Order = Literal["first", "second", "finite_difference"]
 class Darts(Differentiable):
     """DARTS: a step of the alphas on one half, then a step of the weights on the other."""
 
-    search: ClassVar[str] = "searchers.searches.darts:DartsSearch"
+    search: ClassVar[str] = "searchers.searches.darts:start"
 
     order: Order = "first"
     """Order of the alphas' gradient: at the present weights ("first", train_search.py:43), or through one

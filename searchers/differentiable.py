@@ -1,13 +1,13 @@
-"""Where searchers of one's own find what differentiable searches share; torch loads when it is asked for."""
+"""What differentiable searches are made of, for searchers of your own; torch loads when it is asked for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from searchers.searches.differentiable import DifferentiableSearch
+    from searchers.searches.differentiable import Callback, DifferentiableSearch, Mixture, Updates
 
-__all__ = ["DifferentiableSearch"]
+__all__ = ["Callback", "DifferentiableSearch", "Mixture", "Updates"]
 
 
 def __getattr__(name: str) -> Any:

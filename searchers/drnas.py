@@ -20,7 +20,7 @@ from searchers.settings import Differentiable
 class DrNas(Differentiable):
     """DrNAS: mixtures drawn from a Dirichlet distribution; half of the operators leave halfway."""
 
-    search: ClassVar[str] = "searchers.searches.drnas:DrNasSearch"
+    search: ClassVar[str] = "searchers.searches.drnas:start"
 
     batch_size: int = 64
     """Images a step, from each half (train_search.py)."""

@@ -19,7 +19,7 @@ from searchers.settings import Differentiable
 class FairDarts(Differentiable):
     """Fair DARTS: every operator has a weight of its own in 0 ... 1, and a loss that asks it to decide."""
 
-    search: ClassVar[str] = "searchers.searches.fair_darts:FairDartsSearch"
+    search: ClassVar[str] = "searchers.searches.fair_darts:start"
 
     learning_rate: float = 0.005
     """Learning rate of the weights' SGD at the first step; higher trains faster and less stably

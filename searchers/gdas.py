@@ -19,7 +19,7 @@ from searchers.settings import Differentiable, check_temperatures
 class Gdas(Differentiable):
     """GDAS: one operator an edge is drawn, computed and rewarded; a fraction of the cost of `darts`."""
 
-    search: ClassVar[str] = "searchers.searches.gdas:GdasSearch"
+    search: ClassVar[str] = "searchers.searches.gdas:start"
 
     epochs: int = 250
     """Passes over the halves (GDAS-NASNet-CIFAR.config)."""

@@ -20,7 +20,7 @@ from searchers.settings import Differentiable
 class PcDarts(Differentiable):
     """PC-DARTS: mixtures of a part of the channels, and a weight of every edge; saves memory."""
 
-    search: ClassVar[str] = "searchers.searches.pc_darts:PcDartsSearch"
+    search: ClassVar[str] = "searchers.searches.pc_darts:start"
 
     batch_size: int = 256
     """Images a step, from each half (train_search.py)."""

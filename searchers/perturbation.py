@@ -6,13 +6,8 @@ Source: Wang et al., "Rethinking Architecture Selection in Differentiable NAS", 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from foundation import rules
 from foundation.config import config
-
-if TYPE_CHECKING:
-    pass
 
 
 @config

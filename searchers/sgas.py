@@ -20,7 +20,7 @@ from searchers.settings import Differentiable
 class Sgas(Differentiable):
     """SGAS: as `darts`, but edges are decided one by one on the way, so that the end changes little."""
 
-    search: ClassVar[str] = "searchers.searches.sgas:SgasSearch"
+    search: ClassVar[str] = "searchers.searches.sgas:start"
 
     batch_size: int = 64
     """Images a step, from each half (train_search.py)."""

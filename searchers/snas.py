@@ -19,7 +19,7 @@ from searchers.settings import Differentiable, check_temperatures
 class Snas(Differentiable):
     """SNAS: mixtures drawn from a concrete distribution; one loss trains weights and alphas at once."""
 
-    search: ClassVar[str] = "searchers.searches.snas:SnasSearch"
+    search: ClassVar[str] = "searchers.searches.snas:start"
 
     temperature: float = 1.0
     """Temperature of the softmax at the first epoch; higher draws more evenly (chosen here)."""

@@ -1,11 +1,18 @@
-"""The largest eigenvalue of a Hessian, from products with vectors."""
+"""How sharply the loss bends by the alphas: the largest eigenvalue of its Hessian."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+from evaluators.processes import mean_over_processes
+from evaluators.tasks.classification.loss import cross_entropy
+from searchers.searches.callback import Callback, Running
+from searchers.searches.watch import Watch
+from supernet.explicit import explicit_logits
 
 NUM_STEPS = 20
 """Products at most: the largest of some hundred eigenvalues stands in three or more figures by then."""
@@ -58,3 +65,36 @@ def hessian_product(loss: Tensor, parameter: Tensor) -> Callable[[Tensor], Tenso
         return moved
 
     return product
+
+
+def alpha_eigenvalue(search: Running) -> float | None:
+    """The eigenvalue for the alphas, on a fixed batch of the half that they learn on.
+
+    The supernet is left as it is; None where the value is not finite.
+    """
+    supernet, fabric = search.mixture.supernet, search.problem.fabric
+    supernet.train()
+    images, labels = search.alpha_batches.batch(0, 0)
+    with fabric.autocast():
+        logits = explicit_logits(supernet, images, search.mixture.expected())
+    product = hessian_product(cross_entropy(logits, labels), supernet.alphas)
+    value = largest_eigenvalue(lambda v: mean_over_processes([product(v)], fabric)[0], supernet.alphas)
+    return value if math.isfinite(value) else None
+
+
+class Curvature(Callback):
+    """Measures the eigenvalue after the epochs in which that is due, for a watch that judges it.
+
+    Args:
+        watch: Keeps the values; its config says when they are due.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+
+    def end_epoch(self, search: Running, epoch: int) -> None:
+        every = self.watch.config.curvature_every
+        if every and (epoch + 1) % every == 0 and search.schedule.searching(epoch):
+            value = alpha_eigenvalue(search)
+            if value is not None:
+                self.watch.eigenvalues[epoch] = value

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from searchers.darts import Darts
+from searchers.darts import Darts, Order
 from searchers.searches.differentiable import DifferentiableSearch
-from searchers.searches.unrolled import Unrolled
+from searchers.searches.mixture import Mixture
+from searchers.searches.problem import Problem
+from searchers.searches.unrolled import FiniteDifference, SecondOrder
+from searchers.searches.updates import Updates
+
+ORDERS: dict[Order, type[Updates]] = {
+    "first": Updates,
+    "second": SecondOrder,
+    "finite_difference": FiniteDifference,
+}
 
 
-class DartsSearch(DifferentiableSearch[Darts]):
+def start(config: Darts, problem: Problem) -> DifferentiableSearch:
     """Edges mix with softmax(alphas)."""
-
-    def update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        if self.config.order == "first":
-            return super().update_alphas(images, labels)
-        training = self.weight_batches.batch(*divmod(self.step, self.steps_per_epoch))
-        unrolled = Unrolled(self, training, exact=self.config.order == "second")
-        loss, correct = unrolled.loss(images, labels)
-        self.move_alphas(unrolled.gradients(self.with_terms(loss)))
-        return loss, correct
+    return DifferentiableSearch(config, problem, Mixture(problem.supernet()), updates=ORDERS[config.order])

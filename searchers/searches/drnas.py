@@ -9,32 +9,44 @@ from torch.nn import functional as F
 
 from search_space.space import NONE
 from searchers.drnas import DrNas
+from searchers.searches.callback import Callback, Running
 from searchers.searches.differentiable import DifferentiableSearch
+from searchers.searches.mixture import Mixture
+from searchers.searches.problem import Problem
+from supernet.supernet import Supernet
 
 LEAST = 1e-3
 """Smallest concentration: below it a draw is one-hot in float arithmetic and its gradient is noise."""
 
 
-class DrNasSearch(DifferentiableSearch[DrNas]):
+class DirichletDraws(Mixture):
     """Edges mix with a draw from Dirichlet(elu(alphas) + 1).
 
     Differs from the source: shrinking leaves operators out of the mixture, but all channels are mixed
     throughout (the public code mixes a sixth, then a quarter), so it saves no time; alphas rest once, not at
     the start of both stages; one learning rate falls over both.
+
+    Args:
+        supernet: The network that is searched.
+        kl: Factor of the divergence from Dirichlet(1) in the loss of the alphas; 0 for none.
     """
+
+    def __init__(self, supernet: Supernet, kl: float) -> None:
+        super().__init__(supernet)
+        self.kl = kl
 
     def concentrations(self) -> Tensor:
         """Concentrations of the Dirichlet distribution of every edge."""
         return (F.elu(self.supernet.alphas) + 1).clamp(min=LEAST)
 
-    def relaxed(self) -> Tensor:
+    def shares(self) -> Tensor:
         return self._living(self.concentrations())
 
     def strengths(self) -> Tensor:
         weights = self.concentrations()
         return weights / weights.sum(1, keepdim=True) * self.alive
 
-    def mix(self) -> Tensor:
+    def draw(self) -> Tensor:
         concentrations = self.concentrations()
         # Where alphas broke, the sampler would never return; the loss then says so.
         drawn = Dirichlet(concentrations.nan_to_num(1.0), validate_args=False).rsample()
@@ -42,23 +54,41 @@ class DrNasSearch(DifferentiableSearch[DrNas]):
         return self._living(torch.where(concentrations.isfinite(), drawn, torch.nan))
 
     def regularizer(self) -> Tensor | None:
-        if not self.config.kl:
+        if not self.kl:
             return None
         concentrations = self.concentrations()
         prior = Dirichlet(torch.ones_like(concentrations), validate_args=False)
-        return self.config.kl * kl_divergence(Dirichlet(concentrations, validate_args=False), prior).sum()
-
-    def finish_epoch(self, epoch: int) -> None:
-        count = max(1, round(self.config.keep * self.supernet.alphas.shape[1]))
-        if epoch + 1 == self.config.epochs // 2 and self.config.keep < 1:
-            strengths, primitives = self.strengths().detach(), self.problem.space.primitives
-            # `none` is never derived, so the strongest of the others stays whatever else does.
-            derived = torch.tensor([name != NONE for name in primitives], device=strengths.device)
-            best = strengths.masked_fill(~derived, -1.0).argmax(1, keepdim=True)
-            kept = strengths.scatter(1, best, torch.inf).topk(count, 1).indices
-            self.keep(torch.zeros_like(self.alive).scatter_(1, kept, True))
-        super().finish_epoch(epoch)
+        return self.kl * kl_divergence(Dirichlet(concentrations, validate_args=False), prior).sum()
 
     def _living(self, weights: Tensor) -> Tensor:
         weights = weights if self.all_alive else weights * self.alive
         return weights / weights.sum(1, keepdim=True)
+
+
+class Shrinking(Callback):
+    """After half of the epochs, the weakest primitives leave every edge.
+
+    Args:
+        keep: Share of the primitives that stay.
+    """
+
+    def __init__(self, keep: float) -> None:
+        self.keep = keep
+
+    def end_epoch(self, search: Running, epoch: int) -> None:
+        if epoch + 1 != search.config.epochs // 2:
+            return
+        mixture, primitives = search.mixture, search.problem.space.primitives
+        strengths = mixture.strengths().detach()
+        count = max(1, round(self.keep * len(primitives)))
+        # `none` is never derived, so the strongest of the others stays whatever else does.
+        derived = torch.tensor([name != NONE for name in primitives], device=strengths.device)
+        best = strengths.masked_fill(~derived, -1.0).argmax(1, keepdim=True)
+        kept = strengths.scatter(1, best, torch.inf).topk(count, 1).indices
+        mixture.keep(torch.zeros_like(mixture.alive).scatter_(1, kept, True))
+
+
+def start(config: DrNas, problem: Problem) -> DifferentiableSearch:
+    """Half of the primitives leave halfway."""
+    shrinking = [Shrinking(config.keep)] if config.keep < 1 else []
+    return DifferentiableSearch(config, problem, DirichletDraws(problem.supernet(), config.kl), shrinking)

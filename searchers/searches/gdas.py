@@ -7,10 +7,11 @@ from torch.nn import functional as F
 
 from searchers.gdas import Gdas
 from searchers.searches.differentiable import DifferentiableSearch
-from searchers.searches.gumbel import gumbel_softmax
+from searchers.searches.gumbel import ConcreteDraws, Temperature
+from searchers.searches.problem import Problem
 
 
-class GdasSearch(DifferentiableSearch[Gdas]):
+class OneHotDraws(ConcreteDraws):
     """Edges have a one-hot weight, drawn by the Gumbel-max trick, with the gradient of the softmax.
 
     With p = softmax((log softmax(alphas) + Gumbel noise) / temperature) the weight of the operator drawn is
@@ -18,15 +19,18 @@ class GdasSearch(DifferentiableSearch[Gdas]):
     and decay go on, as in the authors' code.
     """
 
-    def temperature(self) -> float:
-        """Temperature of the present epoch."""
-        first, last = self.config.temperature, self.config.min_temperature
-        return first + (last - first) * min(1.0, self.epoch / max(1, self.config.epochs - 1))
-
-    def mix(self) -> Tensor:
-        soft = gumbel_softmax(self.logits(), self.temperature())
+    def draw(self) -> Tensor:
+        soft = super().draw()
         hard = F.one_hot(soft.argmax(1), soft.shape[1]).to(soft.dtype)
         return hard + (soft - soft.detach())
 
     def forward(self, images: Tensor, mixing: Tensor) -> Tensor:
         return self.supernet(images, mixing, mixing.argmax(1).tolist())
+
+
+def start(config: Gdas, problem: Problem) -> DifferentiableSearch:
+    """The temperature falls along a line."""
+    first, last = config.temperature, config.min_temperature
+    mixture = OneHotDraws(problem.supernet(), first)
+    temperature = Temperature(mixture, lambda over: first + (last - first) * over)
+    return DifferentiableSearch(config, problem, mixture, [temperature])

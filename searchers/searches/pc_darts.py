@@ -8,28 +8,39 @@ from torch import Tensor, nn
 from foundation.seeds import seed_of
 from searchers.pc_darts import PcDarts
 from searchers.searches.differentiable import DifferentiableSearch
+from searchers.searches.mixture import Mixture
+from searchers.searches.problem import Problem
 from supernet.supernet import INITIAL_SCALE, Supernet
 
 
-class PcDartsSearch(DifferentiableSearch[PcDarts]):
-    """Edges mix with softmax(alphas), times the softmax of the betas of all edges into one node."""
+class WeighedEdges(Mixture):
+    """Edges mix with softmax(alphas), times the softmax of the betas of all edges into one node.
 
-    def build(self) -> Supernet:
-        return self.problem.supernet(parts=self.config.parts)
+    Args:
+        supernet: The network that is searched.
+        seed: Seed of the first betas.
+    """
 
-    def build_architecture(self) -> list[Tensor]:
-        alphas = self.supernet.alphas
-        torch.manual_seed(seed_of(self.problem.seed, "betas"))
+    def __init__(self, supernet: Supernet, seed: int) -> None:
+        super().__init__(supernet)
+        alphas = supernet.alphas
+        torch.manual_seed(seed_of(seed, "betas"))
         self.betas = nn.Parameter(INITIAL_SCALE * torch.randn(len(alphas)).to(alphas))
-        return [alphas, self.betas]
+        self.architecture.append(self.betas)
 
     def edge_weights(self) -> Tensor:
         """Weight of every edge among the edges of its node, as a column."""
-        counts = range(1, self.problem.space.num_nodes + 1)
+        counts = range(1, self.supernet.space.num_nodes + 1)
         return torch.cat([betas.softmax(0) for betas in self.betas.split(list(counts))])[:, None]
 
     def expected(self) -> Tensor:
-        return self.relaxed() * self.edge_weights()
+        return self.shares() * self.edge_weights()
 
     def strengths(self) -> Tensor:
         return super().strengths() * self.edge_weights()
+
+
+def start(config: PcDarts, problem: Problem) -> DifferentiableSearch:
+    """A part of the channels is mixed; nothing changes between epochs."""
+    mixture = WeighedEdges(problem.supernet(parts=config.parts), problem.seed)
+    return DifferentiableSearch(config, problem, mixture)

@@ -4,36 +4,29 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from torch import Tensor
 
-from evaluators.data import Batches
+from evaluators.processes import mean_over_processes
 from evaluators.tasks.classification.loss import cross_entropy
 from foundation.seeds import seed_of
 from search_space.space import NONE
-from searchers.searches.problem import Problem
+from searchers.searches.callback import Callback, Running
 from supernet.explicit import explicit_logits
-from supernet.supernet import Supernet
-
-if TYPE_CHECKING:
-    from lightning.fabric import Fabric
 
 
-class Decided(Protocol):
-    """A search whose edges are decided one by one; see `DifferentiableSearch`."""
+class Perturbed(Callback):
+    """Decides edges after the last epoch of search, then after every interval of tuning."""
 
-    problem: Problem
-    config: Any
-    fabric: Fabric
-    supernet: Supernet
-    alive: Tensor
-    alpha_batches: Batches
-    steps_per_epoch: int
-
-    def expected(self) -> Tensor: ...
-    def averaged(self, values: Sequence[Tensor]) -> tuple[Tensor, ...]: ...
+    def end_epoch(self, search: Running, epoch: int) -> None:
+        if search.schedule.searching(epoch + 1):
+            return
+        interval, alive = search.config.perturbation.epochs, search.mixture.alive
+        order = order_of_edges(search.problem.seed, len(alive))
+        due = 1 + (epoch + 1 - search.schedule.search_epochs) // interval if interval else len(order)
+        for row in order[:due]:
+            if alive[row].sum() > 1:
+                search.mixture.settle(row, most_missed(search, row, epoch))
 
 
 def order_of_edges(seed: int, num_edges: int) -> list[int]:
@@ -43,7 +36,7 @@ def order_of_edges(seed: int, num_edges: int) -> list[int]:
     return rows
 
 
-def most_missed(search: Decided, row: int, epoch: int) -> int:
+def most_missed(search: Running, row: int, epoch: int) -> int:
     """The primitive of an edge whose removal raises the loss most; the first of equals.
 
     Args:
@@ -54,18 +47,20 @@ def most_missed(search: Decided, row: int, epoch: int) -> int:
     candidates = [
         column
         for column, name in enumerate(search.problem.space.primitives)
-        if name != NONE and search.alive[row, column]
+        if name != NONE and search.mixture.alive[row, column]
     ]
     losses = losses_without(search, row, candidates, epoch)
     return candidates[losses.index(max(losses))]
 
 
 @torch.no_grad()
-def losses_without(search: Decided, row: int, columns: Sequence[int], epoch: int) -> list[float]:
+def losses_without(search: Running, row: int, columns: Sequence[int], epoch: int) -> list[float]:
     """Mean loss on the second half, with one primitive of an edge left out and the rest in its place."""
-    search.supernet.train()
-    mixing = search.expected()
-    num_batches = min(search.config.perturbation.batches or search.steps_per_epoch, search.steps_per_epoch)
+    supernet, fabric = search.mixture.supernet, search.problem.fabric
+    supernet.train()
+    mixing = search.mixture.expected()
+    num_steps = search.schedule.steps_per_epoch
+    num_batches = min(search.config.perturbation.batches or num_steps, num_steps)
     sums = torch.zeros(len(columns), dtype=mixing.dtype, device=mixing.device)
     for index in range(num_batches):
         images, labels = search.alpha_batches.batch(epoch, index)
@@ -75,8 +70,8 @@ def losses_without(search: Decided, row: int, columns: Sequence[int], epoch: int
             without[row] *= mixing[row].sum() / without[row].sum().clamp(min=torch.finfo(mixing.dtype).tiny)
             # The same draws for all, where an operator draws.
             torch.manual_seed(seed_of(search.problem.seed, "without", epoch, index))
-            with search.fabric.autocast():
-                logits = explicit_logits(search.supernet, images, without)
+            with fabric.autocast():
+                logits = explicit_logits(supernet, images, without)
             sums[place] += cross_entropy(logits, labels)
-    (sums,) = search.averaged([sums])
+    (sums,) = mean_over_processes([sums], fabric)
     return (sums / num_batches).tolist()

@@ -5,36 +5,40 @@ from __future__ import annotations
 from torch import Tensor
 
 from searchers.searches.differentiable import DifferentiableSearch
-from searchers.searches.gumbel import gumbel_softmax
+from searchers.searches.gumbel import ConcreteDraws, Temperature
+from searchers.searches.problem import Problem
+from searchers.searches.updates import Batch, Updates
 from searchers.snas import Snas
 
 
-class SnasSearch(DifferentiableSearch[Snas]):
-    """Edges mix with softmax((log softmax(alphas) + Gumbel noise) / temperature).
+class OneLevel(Updates):
+    """A batch of either half moves the weights and the alphas together.
 
-    One level: a batch of either half moves the weights and the alphas together, so all images serve both, as
-    the paper's whole training set does.
+    So all images serve both, as the paper's whole training set does.
     """
 
-    def temperature(self) -> float:
-        """Temperature of the present epoch."""
-        first, last = self.config.temperature, self.config.min_temperature
-        return first * (last / first) ** min(1.0, self.epoch / max(1, self.config.epochs - 1))
+    resting = False
 
-    def mix(self) -> Tensor:
-        return gumbel_softmax(self.logits(), self.temperature())
+    def step(self, held: Batch, training: Batch, *, resting: bool) -> tuple[Tensor, ...]:
+        self.resting = resting
+        return super().step(held, training, resting=resting)
 
     def update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        return self._update_both(images, labels)
-
-    def update_weights(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        resting = self.epoch < self.resting_epochs
-        return super().update_weights(images, labels) if resting else self._update_both(images, labels)
-
-    def _update_both(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        loss, correct = self.loss(images, labels, self.mix())
-        gradients = self.gradients(self.with_terms(loss), [*self.architecture, *self.parameters])
-        count = len(self.architecture)
+        loss, correct = self.loss(images, labels, self.mixture.draw())
+        count = len(self.mixture.architecture)
+        gradients = self.gradients(self.with_terms(loss), [*self.mixture.architecture, *self.parameters])
         self.move_alphas(gradients[:count])
         self.move_weights(gradients[count:])
         return loss, correct
+
+    def update_weights(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        both = not self.resting
+        return self.update_alphas(images, labels) if both else super().update_weights(images, labels)
+
+
+def start(config: Snas, problem: Problem) -> DifferentiableSearch:
+    """The temperature falls by equal factors."""
+    first, last = config.temperature, config.min_temperature
+    mixture = ConcreteDraws(problem.supernet(), first)
+    temperature = Temperature(mixture, lambda over: first * (last / first) ** over)
+    return DifferentiableSearch(config, problem, mixture, [temperature], OneLevel)

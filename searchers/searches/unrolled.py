@@ -6,13 +6,14 @@ Source: Liu et al., "DARTS: Differentiable Architecture Search", ICLR 2019, eq. 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from evaluators.processes import mean_over_processes
 from evaluators.tasks.classification.loss import accuracy, cross_entropy
-from searchers.searches.differentiable import DifferentiableSearch
+from searchers.searches.updates import Batch, Updates
 from supernet.explicit import explicit_logits
 
 RADIUS = 1e-2
@@ -32,24 +33,21 @@ class Unrolled:
     as they are. As in the public code, the virtual step does not clip.
 
     Args:
-        search: At the step to be unrolled.
-        training: Images and labels of the weights' half.
+        updates: With weights and optimizer before the step.
+        training: A batch of the weights' half.
         exact: Whether the product is exact.
     """
 
-    def __init__(
-        self, search: DifferentiableSearch[Any], training: tuple[Tensor, Tensor], *, exact: bool
-    ) -> None:
-        self.search, self.training, self.exact = search, training, exact
-        named = dict(search.supernet.named_parameters())
-        self.names = [name for name in named if name != "alphas"]
-        loss, _ = self._at(search.parameters, *training)
-        self.slopes = torch.autograd.grad(loss, search.parameters, create_graph=exact, materialize_grads=True)
-        averaged = search.averaged([slope.detach() for slope in self.slopes])
+    def __init__(self, updates: Updates, training: Batch, *, exact: bool) -> None:
+        self.updates, self.training, self.exact = updates, training, exact
+        self.supernet, self.architecture = updates.mixture.supernet, updates.mixture.architecture
+        self.names = [name for name, _ in self.supernet.named_parameters() if name != "alphas"]
+        weights = updates.parameters
+        loss, _ = self._at(weights, *training)
+        self.slopes = torch.autograd.grad(loss, weights, create_graph=exact, materialize_grads=True)
+        averaged = mean_over_processes([slope.detach() for slope in self.slopes], updates.fabric)
         self.averaged = [slope.detach().requires_grad_() for slope in averaged]
-        self.stepped = [
-            step_of_sgd(search.weight_optimizer, *pair) for pair in zip(search.parameters, self.averaged)
-        ]
+        self.stepped = [step_of_sgd(updates.weight_optimizer, *pair) for pair in zip(weights, self.averaged)]
 
     def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and accuracy after the virtual step, on images of the alphas' half."""
@@ -59,28 +57,25 @@ class Unrolled:
         """Gradients of what the alphas' optimizer moves.
 
         Args:
-            loss: After the virtual step, with the searcher's terms.
+            loss: After the virtual step, with what is added to it.
         """
-        search = self.search
-        direct = search.gradients(loss, [*search.architecture, *self.averaged])
-        count = len(search.architecture)
+        direct = self.updates.gradients(loss, [*self.architecture, *self.averaged])
+        count = len(self.architecture)
         product = self._exact(direct[count:]) if self.exact else self._difference(direct[count:])
-        product = search.averaged(product)
+        product = mean_over_processes(product, self.updates.fabric)
         return tuple(first + second for first, second in zip(direct, product))
 
     def _at(self, weights: Sequence[Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        search = self.search
-        with search.fabric.autocast():
-            logits = explicit_logits(search.supernet, images, search.mix(), dict(zip(self.names, weights)))
+        with self.updates.fabric.autocast():
+            mixing, named = self.updates.mixture.draw(), dict(zip(self.names, weights))
+            logits = explicit_logits(self.supernet, images, mixing, named)
         return cross_entropy(logits, labels), accuracy(logits, labels)
 
     def _exact(self, vector: Sequence[Tensor]) -> Sequence[Tensor]:
         # Weights that the loss does not depend on have slopes without a graph.
         pairs = [(slope, v) for slope, v in zip(self.slopes, vector) if slope.requires_grad]
         slopes, vector = zip(*pairs)
-        return torch.autograd.grad(
-            slopes, self.search.architecture, grad_outputs=vector, materialize_grads=True
-        )
+        return torch.autograd.grad(slopes, self.architecture, grad_outputs=vector, materialize_grads=True)
 
     def _difference(self, vector: Sequence[Tensor]) -> Sequence[Tensor]:
         length = torch.stack([v.square().sum() for v in vector]).sum().sqrt()
@@ -88,10 +83,32 @@ class Unrolled:
         sides = list[tuple[Tensor, ...]]()
         for sign in (1, -1):
             with torch.no_grad():
-                weights = [p + sign * radius * v for p, v in zip(self.search.parameters, vector)]
+                weights = [p + sign * radius * v for p, v in zip(self.updates.parameters, vector)]
             loss, _ = self._at(weights, *self.training)
-            sides.append(torch.autograd.grad(loss, self.search.architecture, materialize_grads=True))
+            sides.append(torch.autograd.grad(loss, self.architecture, materialize_grads=True))
         return [(plus - minus) / (2 * radius) for plus, minus in zip(*sides)]
+
+
+class SecondOrder(Updates):
+    """Updates whose alphas follow the exact gradient through the step of the weights that comes next."""
+
+    exact: ClassVar[bool] = True
+
+    def step(self, held: Batch, training: Batch, *, resting: bool) -> tuple[Tensor, ...]:
+        self.training = training
+        return super().step(held, training, resting=resting)
+
+    def update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        unrolled = Unrolled(self, self.training, exact=self.exact)
+        loss, correct = unrolled.loss(images, labels)
+        self.move_alphas(unrolled.gradients(self.with_terms(loss)))
+        return loss, correct
+
+
+class FiniteDifference(SecondOrder):
+    """Updates whose alphas follow an estimate of that gradient."""
+
+    exact = False
 
 
 def step_of_sgd(optimizer: torch.optim.SGD, weight: Tensor, gradient: Tensor) -> Tensor:

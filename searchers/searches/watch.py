@@ -10,46 +10,53 @@ from torch import Tensor
 
 from search_space.space import NONE, Space
 from searchers.guards import Guards
+from searchers.searches.callback import Callback, Running
+from searchers.searches.mixture import Mixture
 
 SKIP = "skip_connect"
 
 
-class Watch:
-    """What has been seen of a search, epoch by epoch.
+class Watch(Callback):
+    """What has been seen of a search, epoch by epoch; it ends the search where a rule asks for that.
 
     Attributes:
+        eigenvalues: What was measured at the end of an epoch, by its number from 0.
         stopped: Why the search has to stop, in a sentence; None while it may go on.
         answer: Number of the epoch, from 0, whose alphas are the answer of a search that stopped.
 
     Args:
         config: Rules.
         space: What is searched.
+        looks_back: Whether that epoch's alphas are the answer indeed; not where what follows the stop
+            decides the edges.
     """
 
-    def __init__(self, config: Guards, space: Space) -> None:
-        self.config, self.space = config, space
+    def __init__(self, config: Guards, space: Space, *, looks_back: bool = True) -> None:
+        self.config, self.space, self.looks_back = config, space, looks_back
         self.strengths = list[Tensor]()
         self.shares = list[Tensor]()
-        self.eigenvalues = list[tuple[int, float]]()
+        self.eigenvalues = dict[int, float]()
         self.stopped: str | None = None
         self.answer: int | None = None
 
-    def measures(self, epoch: int) -> bool:
-        """Whether the eigenvalue is due at the end of an epoch, counted from 0."""
-        every = self.config.curvature_every
-        return bool(every) and (epoch + 1) % every == 0
+    def end_epoch(self, search: Running, epoch: int) -> None:
+        self.see(search.mixture.strengths(), search.mixture.shares())
+        schedule = search.schedule
+        if schedule.searching(epoch) and not schedule.resting(epoch) and self.stops():
+            schedule.search_epochs = epoch + 1
 
     def see(
-        self,
-        strengths: Float[Tensor, "edges primitives"],
-        shares: Float[Tensor, "edges primitives"],
-        eigenvalue: float | None = None,
+        self, strengths: Float[Tensor, "edges primitives"], shares: Float[Tensor, "edges primitives"]
     ) -> None:
         """Keeps what the alphas say at the end of an epoch."""
         self.strengths.append(strengths.detach().cpu())
         self.shares.append(shares.detach().cpu())
-        if eigenvalue is not None:
-            self.eigenvalues.append((len(self.shares) - 1, eigenvalue))
+
+    def answering(self, mixture: Mixture) -> tuple[list[list[float]], list[list[float]]]:
+        """Strengths and shares of the answer: those of now, or of the epoch that a rule chose."""
+        if self.answer is None or not self.looks_back:
+            return mixture.strengths().detach().tolist(), mixture.shares().detach().tolist()
+        return self.strengths[self.answer].tolist(), self.shares[self.answer].tolist()
 
     def stops(self) -> bool:
         """Applies the rules to the last epoch seen; whether the search has to end with it."""
@@ -61,14 +68,14 @@ class Watch:
             if good:
                 self._stop(good[-1], why)
             else:
-                self._thin(limit)
+                self.strengths[-1] = thinned(self.space, self.strengths[-1], limit)
                 self._stop(epoch, why, f", with {SKIP} left on the edges it leads most on")
             return True
-        growth = self.growth() if self._measured(epoch) else None
-        if self.config.most_growth and growth is not None and growth > self.config.most_growth:
-            before = self.eigenvalues[-1 - self.config.window][0]
-            reason = f"the largest eigenvalue of the alphas' Hessian grew {growth:.2f} times"
-            self._stop(before, f"{reason}, more than {self.config.most_growth:g}")
+        most, window = self.config.most_growth, self.config.window
+        grown = growth(list(self.eigenvalues.values()), window) if epoch in self.eigenvalues else None
+        if most and grown is not None and grown > most:
+            reason = f"the largest eigenvalue of the alphas' Hessian grew {grown:.2f} times"
+            self._stop(list(self.eigenvalues)[-1 - window], f"{reason}, more than {most:g}")
             return True
         return False
 
@@ -86,8 +93,8 @@ class Watch:
             changed = self._strongest(-1) != self._strongest(-2)
             figures["changed_edges"] = float(changed.sum())
             figures["rank_stability"] = kendall(now, self.shares[-2].double())
-        if self._measured(len(self.shares) - 1):
-            figures["alpha_eigenvalue"] = self.eigenvalues[-1][1]
+        if len(self.shares) - 1 in self.eigenvalues:
+            figures["alpha_eigenvalue"] = self.eigenvalues[len(self.shares) - 1]
         return figures
 
     def skip_edges(self, epoch: int) -> int:
@@ -100,32 +107,6 @@ class Watch:
         columns = [self.space.primitives.index(name) for name in self.space.candidates]
         return self.strengths[epoch][:, columns].argmax(1)
 
-    def _measured(self, epoch: int) -> bool:
-        return bool(self.eigenvalues) and self.eigenvalues[-1][0] == epoch
-
-    def growth(self) -> float | None:
-        """Growth of the eigenvalue's average over the last two windows; None where there are not two."""
-        size = self.config.window
-        values = [value for _, value in self.eigenvalues]
-        if len(values) < 2 * size:
-            return None
-        now, before = sum(values[-size:]) / size, sum(values[-2 * size : -size]) / size
-        return now / before if before > 0 else None
-
-    def _thin(self, most: int) -> None:
-        """Takes skip_connect from the edges of the last epoch where it leads least, until `most` have it."""
-        skip = self.space.primitives.index(SKIP)
-        rows = self.strengths[-1]
-        others = [self.space.primitives.index(name) for name in self.space.candidates if name != SKIP]
-        if not others:
-            return
-        lead = rows[:, skip] / rows[:, others].amax(1)
-        leads = self._strongest(-1) == self.space.candidates.index(SKIP)
-        order = lead.masked_fill(~leads, -1.0).argsort(descending=True, stable=True)
-        thinned = rows.clone()
-        thinned[order[most:], skip] = 0.0
-        self.strengths[-1] = thinned
-
     def _stop(self, answer: int, why: str, how: str = "") -> None:
         self.answer = answer
         after = len(self.shares)
@@ -133,17 +114,45 @@ class Watch:
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "strengths": list(self.strengths),
-            "shares": list(self.shares),
-            "eigenvalues": [list(pair) for pair in self.eigenvalues],
-            "stopped": self.stopped,
-            "answer": self.answer,
+            "watch": {
+                "strengths": list(self.strengths),
+                "shares": list(self.shares),
+                "eigenvalues": [list(pair) for pair in self.eigenvalues.items()],
+                "stopped": self.stopped,
+                "answer": self.answer,
+            }
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        state = state["watch"]
         self.strengths, self.shares = list(state["strengths"]), list(state["shares"])
-        self.eigenvalues = [(int(epoch), float(value)) for epoch, value in state["eigenvalues"]]
+        self.eigenvalues = {int(epoch): float(value) for epoch, value in state["eigenvalues"]}
         self.stopped, self.answer = state["stopped"], state["answer"]
+
+
+def growth(values: Sequence[float], window: int) -> float | None:
+    """Growth of the average of values over the last two windows; None where there are not two."""
+    if len(values) < 2 * window:
+        return None
+    now, before = sum(values[-window:]) / window, sum(values[-2 * window : -window]) / window
+    return now / before if before > 0 else None
+
+
+def thinned(
+    space: Space, strengths: Float[Tensor, "edges primitives"], most: int
+) -> Float[Tensor, "edges primitives"]:
+    """Strengths without skip_connect where it leads least, until it leads on no more than `most` edges."""
+    skip = space.primitives.index(SKIP)
+    others = [space.primitives.index(name) for name in space.candidates if name != SKIP]
+    if not others:
+        return strengths
+    lead = strengths[:, skip] / strengths[:, others].amax(1)
+    columns = [space.primitives.index(name) for name in space.candidates]
+    leads = strengths[:, columns].argmax(1) == space.candidates.index(SKIP)
+    order = lead.masked_fill(~leads, -1.0).argsort(descending=True, stable=True)
+    kept = strengths.clone()
+    kept[order[most:], skip] = 0.0
+    return kept
 
 
 def kendall(a: Float[Tensor, "edges primitives"], b: Float[Tensor, "edges primitives"]) -> float:

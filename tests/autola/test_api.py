@@ -24,7 +24,7 @@ from search_space.grammar import Term, parse_attention
 from searchers import SEARCHERS
 from searchers.darts import Darts
 from searchers.random import Random
-from searchers.searches.darts import DartsSearch
+from searchers.searches.differentiable import DifferentiableSearch
 from tests.autola.runs import records, stop_at
 from tests.strategies import genotypes
 
@@ -98,7 +98,7 @@ def test_weights_that_carry_code_are_refused(trained):
 
 
 def test_a_search_that_fails_can_be_resumed_in_the_same_process(own_folder, monkeypatch):
-    stop_at(monkeypatch, DartsSearch, 4, InputError("the disk is full"))
+    stop_at(monkeypatch, DifferentiableSearch, 4, InputError("the disk is full"))
     with pytest.raises(InputError, match="the disk is full") as failed:
         autola.search("digits", out="run", **SEARCH)
     assert failed.traceback  # keeps every frame alive, and so whatever they lock

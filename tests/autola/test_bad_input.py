@@ -17,7 +17,7 @@ from autola import drive
 from evaluators.train import Training
 from foundation import files
 from outputs.run_directory import RunDirectory
-from searchers.searches.darts import DartsSearch
+from searchers.searches.differentiable import DifferentiableSearch
 from tests.autola.conftest import everything
 from tests.autola.runs import RETRAIN, SEARCH, records, stop_at
 
@@ -139,7 +139,7 @@ def test_a_run_that_another_process_writes(found, trained, refused, kind):
 def stopped(call, monkeypatch, own_folder, kind, step):
     """A run that was interrupted, with a checkpoint after every step."""
     monkeypatch.setattr(drive, "CHECKPOINT_SECONDS", -1.0)
-    job = DartsSearch if kind == "search" else Training
+    job = DifferentiableSearch if kind == "search" else Training
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, job, step, KeyboardInterrupt())
         told = call(SEARCH if kind == "search" else f"retrain none {RETRAIN}", "--out run")
@@ -282,7 +282,7 @@ def test_a_rate_that_breaks_the_loss(call, command):
 @pytest.mark.parametrize("kind", ["search", "retrain"])
 @pytest.mark.parametrize("step", [4, 5])
 def test_a_loss_that_breaks_later_leaves_the_last_good_checkpoint(call, monkeypatch, own_folder, kind, step):
-    job = DartsSearch if kind == "search" else Training
+    job = DifferentiableSearch if kind == "search" else Training
     per_epoch = 3
     real = job.advance
 

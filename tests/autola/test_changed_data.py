@@ -32,7 +32,7 @@ from evaluators.train import Training
 from foundation.config import to_json
 from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
-from searchers.searches.darts import DartsSearch
+from searchers.searches.differentiable import DifferentiableSearch
 from searchers.searches.trained import TrainedSearch
 from tests.autola.conftest import Call, Refused
 from tests.autola.runs import stop_at
@@ -46,7 +46,7 @@ SEARCH += " --searcher.batch-size 4"
 RETRAIN = f"retrain none {FOLDER} --backbone cifar_resnet8 --train.epochs 2 --train.batch-size 4"
 RETRAIN += " --train.warmup-epochs 0 --seeds 0 1"
 Change = Callable[[], None]
-JOBS = {"search": (SEARCH, DartsSearch), "retrain": (RETRAIN, Training)}
+JOBS = {"search": (SEARCH, DifferentiableSearch), "retrain": (RETRAIN, Training)}
 
 
 def picture(path: Path, side: int = 8) -> None:

@@ -11,7 +11,7 @@ from outputs.run_directory import RunDirectory
 from search_space.genotype import Genotype
 from search_space.grammar import genotype_at
 from searchers import SEARCHERS, SearcherConfig
-from searchers.searches.darts import DartsSearch
+from searchers.searches.differentiable import DifferentiableSearch
 from searchers.searches.trained import TrainedSearch
 from tests.autola.runs import SEARCH, records, stop_at
 
@@ -73,7 +73,7 @@ def test_a_search_that_is_stopped_anywhere_finds_the_same(
     if often:
         monkeypatch.setattr(drive, "CHECKPOINT_SECONDS", -1.0)
     with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, DartsSearch, step, KeyboardInterrupt())
+        stop_at(patch, DifferentiableSearch, step, KeyboardInterrupt())
         assert call(SEARCH, "--out run").code == 130
     with (own_folder / "run/metrics.jsonl").open("a") as file:
         file.write('{"epoch": 7, "epoch_sec')  # the line that was being written
@@ -115,7 +115,7 @@ def test_a_search_that_is_stopped_between_two_records_finds_the_same(call, own_f
 
 def test_files_that_were_being_written_are_removed(call, own_folder):
     with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, DartsSearch, 4, KeyboardInterrupt())
+        stop_at(patch, DifferentiableSearch, 4, KeyboardInterrupt())
         assert call(SEARCH, "--out run").code == 130
     run = own_folder / "run"
     left = [".genotype.json.a1b2c3d4.json", ".weights.safetensors.a1_2c3d4.safetensors"]
@@ -133,7 +133,7 @@ def test_files_that_were_being_written_are_removed(call, own_folder):
 
 def test_there_is_a_genotype_after_every_epoch(call, own_folder):
     with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, DartsSearch, 3, KeyboardInterrupt())
+        stop_at(patch, DifferentiableSearch, 3, KeyboardInterrupt())
         assert call(SEARCH, "--out run").code == 130
     assert isinstance(genotype_at(own_folder / "run"), Genotype)
     assert call("inspect run --no-latency").code == 0
@@ -167,7 +167,7 @@ def test_runs_without_a_name_get_one_each(call, own_folder):
 
 def test_the_lock_is_given_back_where_a_search_fails(call, monkeypatch):
     with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, DartsSearch, 1, KeyboardInterrupt())
+        stop_at(patch, DifferentiableSearch, 1, KeyboardInterrupt())
         assert call(SEARCH, "--out run").code == 130
     RunDirectory.open("run").lock().unlock()
 

@@ -50,8 +50,8 @@ def counted(act, after):
 
 if where == "step":
     from evaluators.train import Training
-    from searchers.searches.darts import DartsSearch
-    for job in (Training, DartsSearch):
+    from searchers.searches.differentiable import DifferentiableSearch
+    for job in (Training, DifferentiableSearch):
         job.advance = counted(job.advance, False)
 elif where == "inside a file":
     files.os.fsync = counted(os.fsync, False)

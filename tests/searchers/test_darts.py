@@ -37,8 +37,8 @@ def test_a_step_is_adam_on_the_alphas_then_sgd_on_the_weights():
 
 def test_the_rate_is_half_a_cosine_by_epochs():
     search = Darts(epochs=4, batch_size=10).start(small_problem())
-    assert search.rate(0) == 0.025
-    assert abs(search.rate(2) - (0.025 + 1e-4) / 2) < 1e-12
+    assert search.schedule.rate(0) == 0.025
+    assert abs(search.schedule.rate(2) - (0.025 + 1e-4) / 2) < 1e-12
 
 
 def test_the_two_halves_share_no_image():

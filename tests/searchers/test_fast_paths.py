@@ -86,12 +86,12 @@ def test_mixed_precision_keeps_alphas_statistics_and_loss_in_float32():
         if search.step % search.steps_per_epoch == 0:
             losses.append(search.report()["weight_loss"])
     assert seen == {"mixing": {torch.float32}, "convolution": {torch.bfloat16}}
-    loss, _ = search.loss(*search.weight_batches.batch(0, 0), search.mix())
+    loss, _ = search.updates.loss(*search.weight_batches.batch(0, 0), search.mixture.draw())
     assert loss.dtype == torch.float32
     assert {value.dtype for value in state.values()} == {torch.float32}
-    assert {moment.dtype for entry in search.alpha_optimizer.state.values() for moment in entry.values()} == {
-        torch.float32
-    }
+    assert {
+        moment.dtype for entry in search.updates.alpha_optimizer.state.values() for moment in entry.values()
+    } == {torch.float32}
     assert losses[-1] < 0.7 * losses[0]
 
 

@@ -33,7 +33,7 @@ def test_its_step_costs_at_most_half_of_that_of_darts():
 def test_draws_are_one_hot_with_the_gradient_of_the_softmax():
     search = Gdas(epochs=4, batch_size=10).start(small_problem())
     torch.manual_seed(0)
-    mixing = search.mix()
+    mixing = search.mixture.draw()
     assert torch.equal(mixing.sort(1).values[:, -1], torch.ones(10, dtype=mixing.dtype))
     assert mixing.detach().count_nonzero() == 10
     factors = torch.rand_like(mixing)
@@ -53,7 +53,7 @@ def test_draws_follow_the_alphas():
     with torch.no_grad():
         alphas.copy_(torch.randn(alphas.shape, generator=torch.Generator().manual_seed(0)))
         torch.manual_seed(0)
-        mean = torch.stack([search.mix() for _ in range(4000)]).mean(0)
+        mean = torch.stack([search.mixture.draw() for _ in range(4000)]).mean(0)
     assert (mean - alphas.softmax(1)).abs().max() < 0.04  # five deviations
 
 
@@ -64,7 +64,8 @@ def test_the_temperature_falls(config, expected):
     search = config(epochs=3, batch_size=10).start(small_problem())
     for epoch, temperature in enumerate(expected):
         search.step = epoch * search.steps_per_epoch
-        assert search.temperature() == pytest.approx(temperature)
+        search.advance()
+        assert search.mixture.temperature == pytest.approx(temperature)
 
 
 @pytest.mark.parametrize("config", [Gdas, Snas])
@@ -77,11 +78,11 @@ def test_a_temperature_has_to_fall_and_stay_positive(config, wrong):
 def test_a_single_level_moves_both_on_both_halves():
     search = Snas(epochs=2, batch_size=10).start(small_problem())
     for update, batches in (
-        (search.update_alphas, search.alpha_batches),
-        (search.update_weights, search.weight_batches),
+        (search.updates.update_alphas, search.alpha_batches),
+        (search.updates.update_weights, search.weight_batches),
     ):
         alphas = search.supernet.alphas.detach().clone()
-        weights = [weight.detach().clone() for weight in search.parameters]
+        weights = [weight.detach().clone() for weight in search.updates.parameters]
         update(*batches.batch(0, 0))
         assert not torch.equal(search.supernet.alphas, alphas)
-        assert any(not torch.equal(new, old) for new, old in zip(search.parameters, weights))
+        assert any(not torch.equal(new, old) for new, old in zip(search.updates.parameters, weights))

@@ -14,7 +14,7 @@ from search_space.space import Space
 from searchers.darts import Darts
 from searchers.drnas import DrNas
 from searchers.guards import Guards
-from searchers.searches.curvature import hessian_product, largest_eigenvalue
+from searchers.searches.curvature import alpha_eigenvalue, hessian_product, largest_eigenvalue
 from searchers.searches.watch import Watch, kendall
 from searchers.settings import Differentiable
 from tests.searchers.problems import small_problem
@@ -113,7 +113,7 @@ def test_the_answer_has_the_operators_that_were_alive_then():
     search.finish_epoch(0)
     before = search.genotype()
     end_epoch(search, 3, 1)
-    assert search.alive.tolist() == [[False, True, False]] * 3
+    assert search.mixture.alive.tolist() == [[False, True, False]] * 3
     assert search.stopped is not None
     assert search.genotype() == before
     assert {edge.operator for _, edge in before.edges()} == {"SE"}
@@ -136,13 +136,13 @@ def test_a_stop_is_followed_by_the_perturbation_that_was_asked_for():
     assert search.total_steps == (3 + 2) * search.steps_per_epoch
     while search.step < search.total_steps:
         search.advance()
-    assert search.alive.sum(1).tolist() == [1, 1, 1]
+    assert search.mixture.alive.sum(1).tolist() == [1, 1, 1]
 
 
 def test_figures_of_a_search():
     search = Darts(epochs=2, batch_size=10).start(small_problem(space=SPACE))
     first, second = finish_epoch(search), finish_epoch(search)
-    rows = search.relaxed().detach()
+    rows = search.mixture.shares().detach()
     assert second["skip_share"] == pytest.approx(rows[:, 1].mean().item())
     assert second["none_share"] == pytest.approx(rows[:, 0].mean().item())
     assert -1 <= second["rank_stability"] <= 1
@@ -167,7 +167,8 @@ def watch(values, **settings):
     guards = Guards(**({"curvature_every": 1, "most_growth": 1.3, "window": 2} | settings))
     seen = Watch(guards, SPACE)
     for value in values:
-        seen.see(torch.rand(3, 3), torch.rand(3, 3), value)
+        seen.eigenvalues[len(seen.shares)] = value
+        seen.see(torch.rand(3, 3), torch.rand(3, 3))
         if seen.stops():
             break
     return seen
@@ -197,7 +198,7 @@ def test_the_eigenvalue_is_that_of_the_hessian(form):
     search = Darts(epochs=1, batch_size=10).start(small_problem(space=SPACE, num_images=40, form=form))
     search.advance()
     before = {name: value.clone() for name, value in search.supernet.state_dict().items()}
-    value = search.eigenvalue()
+    value = alpha_eigenvalue(search)
     for name, kept in search.supernet.state_dict().items():
         assert torch.equal(kept, before[name]), name
     images, labels = search.alpha_batches.batch(0, 0)

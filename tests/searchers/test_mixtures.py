@@ -14,6 +14,7 @@ from search_space.space import HOGA
 from searchers.drnas import DrNas
 from searchers.fair_darts import FairDarts
 from searchers.pc_darts import PcDarts
+from searchers.searches.sgas import Decisions
 from searchers.sgas import Sgas
 from tests.searchers.problems import small_problem
 
@@ -21,7 +22,7 @@ from tests.searchers.problems import small_problem
 def started(config, **settings):
     search = config(**({"epochs": 4, "batch_size": 10} | settings)).start(small_problem())
     with torch.no_grad():
-        for number, parameter in enumerate(search.architecture):
+        for number, parameter in enumerate(search.mixture.architecture):
             parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number)))
     return search
 
@@ -31,22 +32,22 @@ def test_pc_darts_weighs_the_edges_of_a_node():
     weights, start = [], 0
     for i in range(1, 5):
         rows = search.supernet.alphas[start : start + i].softmax(1)
-        weights.append(rows * search.betas[start : start + i].softmax(0)[:, None])
+        weights.append(rows * search.mixture.betas[start : start + i].softmax(0)[:, None])
         start += i
     expected = torch.cat(weights)
-    torch.testing.assert_close(search.mix(), expected)
-    torch.testing.assert_close(search.strengths(), expected)
-    torch.testing.assert_close(search.relaxed(), search.supernet.alphas.softmax(1))
+    torch.testing.assert_close(search.mixture.draw(), expected)
+    torch.testing.assert_close(search.mixture.strengths(), expected)
+    torch.testing.assert_close(search.mixture.shares(), search.supernet.alphas.softmax(1))
 
 
 def test_pc_darts_learns_its_betas():
     search = PcDarts(epochs=1, batch_size=10, alpha_warmup=0.0).start(small_problem())
-    before = search.betas.detach().clone()
+    before = search.mixture.betas.detach().clone()
     search.advance()
-    assert not torch.equal(search.betas, before)
+    assert not torch.equal(search.mixture.betas, before)
     other = PcDarts(epochs=1, batch_size=10, alpha_warmup=0.0).start(small_problem())
     other.load_state_dict(search.state_dict())
-    assert torch.equal(other.betas, search.betas)
+    assert torch.equal(other.mixture.betas, search.mixture.betas)
 
 
 def test_alphas_rest_at_first():
@@ -63,10 +64,10 @@ def test_alphas_rest_at_first():
 def test_fair_darts_has_a_sigmoid_for_every_operator():
     search = started(FairDarts, zero_one=3.0)
     expected = torch.sigmoid(search.supernet.alphas)
-    torch.testing.assert_close(search.mix(), expected)
-    torch.testing.assert_close(search.relaxed(), expected / expected.sum(1, keepdim=True))
+    torch.testing.assert_close(search.mixture.draw(), expected)
+    torch.testing.assert_close(search.mixture.shares(), expected / expected.sum(1, keepdim=True))
     mean = sum((s - 0.5) ** 2 for s in expected.flatten().tolist()) / expected.numel()
-    assert search.regularizer().item() == pytest.approx(-3.0 * mean)
+    assert search.mixture.regularizer().item() == pytest.approx(-3.0 * mean)
 
 
 def test_fair_darts_starts_where_its_loss_is_flat():
@@ -78,34 +79,34 @@ def test_drnas_draws_from_a_dirichlet_distribution():
     search = started(DrNas)
     concentrations = F.elu(search.supernet.alphas) + 1
     torch.manual_seed(0)
-    drawn = torch.stack([search.mix() for _ in range(2000)])
+    drawn = torch.stack([search.mixture.draw() for _ in range(2000)])
     torch.testing.assert_close(drawn.sum(2), torch.ones_like(drawn.sum(2)))
     distribution = Dirichlet(concentrations.detach())
     error = (drawn.mean(0) - distribution.mean).abs() / (distribution.variance / 2000).sqrt()
     assert error.max() < 5  # deviations
-    torch.testing.assert_close(search.relaxed(), distribution.mean)
-    assert search.regularizer() is None
+    torch.testing.assert_close(search.mixture.shares(), distribution.mean)
+    assert search.mixture.regularizer() is None
 
 
 def test_drnas_gradients_follow_the_path():
     search = started(DrNas)
     factors = torch.rand(10, 4, dtype=torch.float64)
     torch.manual_seed(0)
-    drawn = torch.stack([(search.mix() * factors).sum() for _ in range(3000)]).mean()
+    drawn = torch.stack([(search.mixture.draw() * factors).sum() for _ in range(3000)]).mean()
     (slope,) = torch.autograd.grad(drawn, [search.supernet.alphas])
-    (expected,) = torch.autograd.grad((search.relaxed() * factors).sum(), [search.supernet.alphas])
+    (expected,) = torch.autograd.grad((search.mixture.shares() * factors).sum(), [search.supernet.alphas])
     assert (slope - expected).abs().max() < 0.02
 
 
 def test_drnas_is_pulled_to_its_prior():
     search = started(DrNas, kl=0.1)
-    divergence = search.regularizer()
+    divergence = search.mixture.regularizer()
     assert divergence is not None
     (slope,) = torch.autograd.grad(divergence, [search.supernet.alphas])
     assert (slope * search.supernet.alphas).sum() > 0
     with torch.no_grad():
         search.supernet.alphas.zero_()
-    divergence = search.regularizer()
+    divergence = search.mixture.regularizer()
     assert divergence is not None
     assert divergence.item() == pytest.approx(0.0, abs=1e-12)
 
@@ -114,9 +115,9 @@ def test_drnas_drops_the_weakest_halfway():
     search = DrNas(epochs=4, batch_size=10, keep=0.5).start(small_problem())
     for _ in range(2 * search.steps_per_epoch):
         search.advance()
-    assert search.alive.sum(1).tolist() == [2] * 10
-    mixing = search.mix()
-    assert bool((mixing[~search.alive] == 0).all())
+    assert search.mixture.alive.sum(1).tolist() == [2] * 10
+    mixing = search.mixture.draw()
+    assert bool((mixing[~search.mixture.alive] == 0).all())
     torch.testing.assert_close(mixing.sum(1), torch.ones(10, dtype=mixing.dtype))
 
 
@@ -126,9 +127,11 @@ def test_sgas_decides_edge_by_edge():
     while search.step < search.total_steps:
         search.advance()
         if search.step % search.steps_per_epoch == 0:
-            decided.append(int((search.alive.sum(1) == 1).sum()))
-            rows = search.relaxed().detach()
-            genotypes.append({i: int(rows[i].argmax()) for i in range(10) if search.alive[i].sum() == 1})
+            decided.append(int((search.mixture.alive.sum(1) == 1).sum()))
+            rows = search.mixture.shares().detach()
+            genotypes.append(
+                {i: int(rows[i].argmax()) for i in range(10) if search.mixture.alive[i].sum() == 1}
+            )
     assert decided[:2] == [0, 0]
     assert decided[2] == 1
     assert decided == sorted(decided)
@@ -142,34 +145,33 @@ def test_sgas_decides_edge_by_edge():
 
 def test_sgas_follows_the_public_schedule():
     # cnn/train_search.py: 8 edges of one cell, decisions after the epochs 9, 14, ... 44 of 50.
-    search = Sgas(batch_size=10).start(small_problem())
-    search.alive = search.alive[:8]
-    due = [search.due(epoch) for epoch in range(50)]
+    decisions = Decisions(Sgas(batch_size=10))
+    due = [decisions.due(epoch, 8) for epoch in range(50)]
     assert [epoch for epoch in range(1, 50) if due[epoch] > due[epoch - 1]] == [9, 14, 19, 24, 29, 34, 39, 44]
 
 
 def test_sgas_prefers_important_certain_and_stable_edges():
-    search = Sgas(batch_size=10, stability=True).start(small_problem())
+    decisions = Decisions(Sgas(batch_size=10, stability=True))
     importance = torch.tensor([0.5, 0.9, 0.9, 0.9])
     shares = torch.tensor([[0.98, 0.01, 0.01], [0.9, 0.05, 0.05], [0.4, 0.3, 0.3], [0.9, 0.05, 0.05]])
     all_open = torch.ones(4, dtype=torch.bool)
-    assert search.scores(importance, shares, all_open).argmax() in (1, 3)
-    search.past = [torch.tensor([[0.98, 0.01, 0.01], [0.9, 0.05, 0.05], [0.4, 0.3, 0.3], [0.1, 0.8, 0.1]])]
-    assert search.scores(importance, shares, all_open).argmax() == 1
+    assert decisions.scores(importance, shares, all_open).argmax() in (1, 3)
+    decisions.past = [torch.tensor([[0.98, 0.01, 0.01], [0.9, 0.05, 0.05], [0.4, 0.3, 0.3], [0.1, 0.8, 0.1]])]
+    assert decisions.scores(importance, shares, all_open).argmax() == 1
 
 
 @pytest.mark.parametrize("stability", [False, True])
 def test_sgas_scores_open_edges_as_if_there_were_no_others(stability):
-    search = Sgas(batch_size=10, stability=stability).start(small_problem())
+    decisions = Decisions(Sgas(batch_size=10, stability=stability))
     generator = torch.Generator().manual_seed(0)
     importance = torch.rand(6, generator=generator)
     shares, past = torch.rand(2, 6, 3, generator=generator).softmax(-1)
     decided = torch.tensor([False, True, False, False, True, False])
     importance[decided], shares[decided], past[decided] = 1.0, torch.eye(3)[:2], torch.eye(3)[1:]
-    search.past = [past]
-    found = search.scores(importance, shares, ~decided)
-    search.past = [past[~decided]]
-    alone = search.scores(importance[~decided], shares[~decided], torch.ones(4, dtype=torch.bool))
+    decisions.past = [past]
+    found = decisions.scores(importance, shares, ~decided)
+    decisions.past = [past[~decided]]
+    alone = decisions.scores(importance[~decided], shares[~decided], torch.ones(4, dtype=torch.bool))
     torch.testing.assert_close(found[~decided], alone)
     assert bool((found[decided] == -torch.inf).all())
 
@@ -179,13 +181,13 @@ def test_drnas_never_leaves_an_edge_with_none_alone():
     with torch.no_grad():
         search.supernet.alphas.copy_(torch.tensor([3.0, 0.0, 2.0, 1.0]).expand(10, 4))
     search.finish_epoch(1)
-    assert search.alive.tolist() == [[False, False, True, False]] * 10
+    assert search.mixture.alive.tolist() == [[False, False, True, False]] * 10
     assert {edge.operator for _, edge in search.genotype().edges()} == {"SE"}
 
 
 def test_decided_edges_keep_their_alphas():
     search = Sgas(epochs=2, batch_size=10).start(small_problem())
-    search.settle(3, 2)
+    search.mixture.settle(3, 2)
     before = search.supernet.alphas.detach().clone()
     search.advance()
     assert torch.equal(search.supernet.alphas[3], before[3])
@@ -221,8 +223,8 @@ def test_a_penalty_is_told_what_the_alphas_stand_for():
     for config in (PcDarts, FairDarts, DrNas, Sgas):
         problem = small_problem(penalty=penalty)
         search = config(epochs=1, batch_size=10, alpha_warmup=0.0).start(problem)
-        before = search.relaxed()[:, 1].detach()
+        before = search.mixture.shares()[:, 1].detach()
         search.advance()
-        assert (search.relaxed()[:, 1] < before).all()
+        assert (search.mixture.shares()[:, 1] < before).all()
         torch.testing.assert_close(seen[-1].sum(1), torch.ones(10, dtype=torch.float64))
     assert len(HOGA.edges) == 10

@@ -30,7 +30,7 @@ def begun(order, space=SPACE, form="grouped", *, steps=2, dampening=0.0, backbon
     changes = {} if backbone is None else {"backbone": backbone}
     problem = small_problem(form=form, space=space, num_images=36, **changes)
     search = Darts(order=order, **settings).start(problem)
-    search.weight_optimizer.param_groups[0]["dampening"] = dampening
+    search.updates.weight_optimizer.param_groups[0]["dampening"] = dampening
     for _ in range(steps):
         search.advance()
     return search
@@ -42,7 +42,7 @@ def batches(search):
 
 def gradient(search, *, exact):
     training, held = batches(search)
-    unrolled = Unrolled(search, training, exact=exact)
+    unrolled = Unrolled(search.updates, training, exact=exact)
     loss, _ = unrolled.loss(*held)
     (gradient,) = unrolled.gradients(loss)
     return gradient
@@ -54,18 +54,18 @@ def literal_gradients(search):
     supernet = copy.deepcopy(search.supernet)
     names = [name for name, _ in supernet.named_parameters() if name != "alphas"]
     weights = supernet.weights()
-    (group,) = search.weight_optimizer.param_groups
+    (group,) = search.updates.weight_optimizer.param_groups
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         loss = F.cross_entropy(supernet(images), labels)
         slopes = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
         stepped = {}
-        for name, w, parameter, slope in zip(names, weights, search.parameters, slopes):
+        for name, w, parameter, slope in zip(names, weights, search.updates.parameters, slopes):
             # Algorithm of torch.optim.SGD's documentation, its names.
             g = slope
             if group["weight_decay"] != 0:
                 g = g + group["weight_decay"] * w
             if group["momentum"] != 0:
-                state = search.weight_optimizer.state.get(parameter, {})
+                state = search.updates.weight_optimizer.state.get(parameter, {})
                 if "momentum_buffer" in state:
                     b = group["momentum"] * state["momentum_buffer"] + (1 - group["dampening"]) * g
                 else:
@@ -147,14 +147,14 @@ def test_the_unrolled_step_is_the_one_that_sgd_takes(
     monkeypatch.setattr("searchers.searches.unrolled.RADIUS", 1e-6)
     assert (gradient(search, exact=False) - expected).norm() < 1e-3 * size
     training, _ = batches(search)
-    stepped = Unrolled(search, training, exact=False).stepped
-    search.update_weights(*training)
-    assert_equal(stepped, search.parameters, through=search.supernet)
+    stepped = Unrolled(search.updates, training, exact=False).stepped
+    search.updates.update_weights(*training)
+    assert_equal(stepped, search.updates.parameters, through=search.supernet)
 
 
 def test_a_step_of_nothing_has_no_second_term():
     search = begun("first", SKIPS, backbone=one_block)
-    search.weight_optimizer.param_groups[0]["lr"] = 0.0
+    search.updates.weight_optimizer.param_groups[0]["lr"] = 0.0
     assert bool(gradient(search, exact=False).isfinite().all())
 
 

@@ -47,13 +47,14 @@ def test_edges_are_decided_one_an_interval():
     while search.step < search.total_steps:
         search.advance()
         if search.step % search.steps_per_epoch == 0:
-            decided.append([row for row in order_of_edges(0, 3) if search.alive[row].sum() == 1])
+            decided.append([row for row in order_of_edges(0, 3) if search.mixture.alive[row].sum() == 1])
             search.report()
     order = order_of_edges(0, 3)
     assert decided == [order[:1], order[:1], order[:2], order[:2], order]
-    assert not search.alive[:, 0].any()
+    assert not search.mixture.alive[:, 0].any()
     chosen = {
-        edge: SPACE.primitives[int(row.argmax())] for edge, row in zip(SPACE.edges, search.alive.float())
+        edge: SPACE.primitives[int(row.argmax())]
+        for edge, row in zip(SPACE.edges, search.mixture.alive.float())
     }
     assert {(node, edge.index): edge.operator for node, edge in search.genotype().edges()} == chosen
     assert all(row[chosen[edge]] == 1.0 for edge, row in search.shares().items())
@@ -64,14 +65,14 @@ def test_all_at_once_needs_no_tuning():
     assert search.total_steps == search.steps_per_epoch
     for _ in range(search.total_steps):
         search.advance()
-    assert search.alive.sum(1).tolist() == [1, 1, 1]
+    assert search.mixture.alive.sum(1).tolist() == [1, 1, 1]
 
 
 def test_tuning_has_a_tenth_of_the_rate():
     search = started(epochs=4)
-    assert search.rate(3) < search.rate(0) == 0.025
-    assert search.rate(4) == pytest.approx(0.0025)
-    assert 1e-4 < search.rate(5) < 0.0025
+    assert search.schedule.rate(3) < search.schedule.rate(0) == 0.025
+    assert search.schedule.rate(4) == pytest.approx(0.0025)
+    assert 1e-4 < search.schedule.rate(5) < 0.0025
 
 
 def test_it_resumes_between_two_decisions():
