@@ -15,7 +15,7 @@ from foundation.errors import InputError
 from search_space.attention import Attention, as_terms
 from search_space.convolution import ConvolutionOperator, FromConvolution, move_hooks, plain_convolution
 from search_space.grammar import Term, label
-from supernet.hooks import CHILD, INPUT_CHILD, hang, hooks_on, listed, take_off
+from supernet.hooks import CHILD, INPUT_CHILD, hang, hooks_on, listed, stand, take_off
 from supernet.map_sizes import map_sizes
 from supernet.sites import Site, convolution_at, find_sites, named_sites
 
@@ -78,6 +78,7 @@ def attach(
     for name, (term, operator) in standing.items():
         operator.text = label((term,))
         _replace(model, model.get_submodule(name), operator)
+        stand(model, name)
     for site, pairs in by_site.items():
         modules = [module for _, module in pairs]
         text = label(tuple(term for term, _ in pairs))
