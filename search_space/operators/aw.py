@@ -76,7 +76,7 @@ class AWConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[reportIn
     def read(self, state: State) -> Float[Tensor, "b c2 h2 w2"]:
         x = state.x
         a = self.factors(x)
-        weights = 1 + (a if self.scale is None else self.scale * a)
+        weights = 1 + a if self.scale is None else a
         x, (h, w) = self._padded(x), output_size(self, x.shape[2:])
         y: Tensor | None = None
         for i in range(self.kernel_size[0]):
@@ -92,6 +92,10 @@ class AWConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[reportIn
                 tap = tap * weights[:, :, i : i + 1, j : j + 1]
                 y = tap if y is None else y + tap
         assert y is not None
+        if (
+            self.scale is not None
+        ):  # the convolution itself, so that nothing is added to its very bits at first
+            return self._conv_forward(state.x, self.weight, self.bias) + self.scale * y
         return y if self.bias is None else y + self.bias[:, None, None]
 
     def macs(self, shape: torch.Size) -> int:
