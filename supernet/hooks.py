@@ -136,7 +136,7 @@ class Watch:
 
     def _tell(self, model: nn.Module, missed: Sequence[Hook], idle: Sequence[StandIn]) -> None:
         homes = {module: name for name, module in model.named_modules()}
-        if any(_is_compiled(module) for module in homes):  # compiled code leaves no trace of what ran
+        if any(is_compiled(module) for module in homes):  # compiled code leaves no trace of what ran
             self.is_done = True
             return
         missed = [hook for hook in missed if hook.attention in homes]
@@ -166,7 +166,8 @@ class Watch:
             )
 
 
-def _is_compiled(module: nn.Module) -> bool:
+def is_compiled(module: nn.Module) -> bool:
+    """Whether a module runs code that torch.compile made of it."""
     return module._compiled_call_impl is not None or hasattr(module, "_orig_mod")
 
 
