@@ -15,7 +15,8 @@ from foundation.errors import InputError
 from search_space.attention import Attention, as_terms
 from search_space.convolution import ConvolutionOperator, FromConvolution, move_hooks, plain_convolution
 from search_space.grammar import Term, label
-from supernet.hooks import CHILD, INPUT_CHILD, hang, hooks_on, listed, take_off
+from supernet.attachable import check_attachable, check_compiled, say_shared
+from supernet.hooks import CHILD, INPUT_CHILD, hang, hooks_on, listed, stand, take_off
 from supernet.map_sizes import map_sizes
 from supernet.sites import Site, convolution_at, find_sites, named_sites
 
@@ -54,9 +55,10 @@ def attach(
 
     Raises:
         InputError: If the attention or a place is unknown, the channels do not fit, two operators stand for
-            one convolution, a size is not known, or the model has attention already. The model is unchanged
-            then.
+            one convolution, a size is not known, or the model has attention already or is compiled. The
+            model is unchanged then.
     """
+    check_attachable(model)
     terms = as_terms(attention)
     placed = [(term, _sites(model, term, sites)) for term in terms]
     sizes = _sizes(model, placed, input_shape)
@@ -75,9 +77,11 @@ def attach(
                 built = term.build(site.channels, sizes.get(site.name))
                 by_site.setdefault(site, []).append((term, FromIdentity(built) if identity else built))
     _check_free(model, [site.name for site in by_site])
+    say_shared(model, [*standing, *(site.name for site in by_site)])
     for name, (term, operator) in standing.items():
         operator.text = label((term,))
         _replace(model, model.get_submodule(name), operator)
+        stand(model, name)
     for site, pairs in by_site.items():
         modules = [module for _, module in pairs]
         text = label(tuple(term for term, _ in pairs))
@@ -121,9 +125,10 @@ def detach(model: M) -> M:
     taken out too.
 
     Raises:
-        InputError: If the weight of a convolution is gone, as where `aa` stands for it without `identity`.
-            The model is unchanged then.
+        InputError: If the weight of a convolution is gone, as where `aa` stands for it without `identity`,
+            or the model is compiled. The model is unchanged then.
     """
+    check_compiled(model, "detach from")
     standing = [place for place in attached(model) if place.position == "instead"]
     gone = [
         place.place

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.fx import Proxy, _symbolic_trace
 
 from foundation.errors import InputError
+from supernet.folding import FoldGuard, guard, guard_stand_in
 
 CHILD = "attention"
 """End of the name of a module that holds the attention of a place."""
@@ -89,6 +90,23 @@ class OldNames:
             state[prefix + self.new + key[len(prefix + self.old) :]] = state.pop(key)
 
 
+class StandIn:
+    """Notes that what stands for a convolution ran: folding libraries put plain convolutions there.
+
+    Attributes:
+        place: Name of the convolution.
+        ran: Whether it ran since `Watch` looked last.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self.ran = False
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if not torch.compiler.is_compiling():
+            self.ran = True
+
+
 class Watch:
     """Looks after every forward pass of a model whether all of its attention ran.
 
@@ -99,6 +117,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.hooks = list[Hook]()
+        self.standing = list[StandIn]()
         self.is_done = False
 
     def hang_on(self, model: nn.Module) -> None:
@@ -109,14 +128,15 @@ class Watch:
         if torch.compiler.is_compiling() or torch._C._is_tracing() or _is_fx_tracing():
             return
         missed = [hook for hook in self.hooks if not hook.ran]
-        for hook in self.hooks:
+        idle = [hook for hook in self.standing if not hook.ran]
+        for hook in (*self.hooks, *self.standing):
             hook.ran = False
-        if missed and not self.is_done:
-            self._tell(model, missed)
+        if (missed or idle) and not self.is_done:
+            self._tell(model, missed, idle)
 
-    def _tell(self, model: nn.Module, missed: Sequence[Hook]) -> None:
+    def _tell(self, model: nn.Module, missed: Sequence[Hook], idle: Sequence[StandIn]) -> None:
         homes = {module: name for name, module in model.named_modules()}
-        if any(_is_compiled(module) for module in homes):  # compiled code leaves no trace of what ran
+        if any(is_compiled(module) for module in homes):  # compiled code leaves no trace of what ran
             self.is_done = True
             return
         missed = [hook for hook in missed if hook.attention in homes]
@@ -126,17 +146,28 @@ class Watch:
                 f"the attention {listed(lost)} is not run any more: what rebuilt modules of the model (a "
                 "conversion of norms, a fusion) lost it; do that before attaching, or autola.detach first"
             )
-        if missed:
+        hooks = (hook for module in homes for hook in module._forward_hooks.values())
+        there = {hook.place: hook for hook in hooks if isinstance(hook, StandIn)}
+        places = set(homes.values())
+        if gone := [hook.place for hook in idle if hook.place not in there and hook.place in places]:
+            raise InputError(
+                f"the attention that stood for {listed(gone)} is gone: what rebuilt modules of the model (a "
+                "fusion) put another module there; do that before attaching, or autola.detach first"
+            )
+        self.standing = list(there.values())  # a norm may have been folded into a copy of one
+        names = [homes[hook.attention] for hook in missed]
+        names += [hook.place for hook in idle if there.get(hook.place) is hook]
+        if names:
             self.is_done = True
-            names = listed([homes[hook.attention] for hook in missed])
             warnings.warn(
-                f"the attention {names} did not run in a forward pass: the model did not call the modules "
-                "that it follows, or not as modules",
+                f"the attention {listed(names)} did not run in a forward pass: the model did not call the "
+                "modules that it follows, or not as modules",
                 stacklevel=2,
             )
 
 
-def _is_compiled(module: nn.Module) -> bool:
+def is_compiled(module: nn.Module) -> bool:
+    """Whether a module runs code that torch.compile made of it."""
     return module._compiled_call_impl is not None or hasattr(module, "_orig_mod")
 
 
@@ -206,13 +237,29 @@ def hang(model: nn.Module, name: str, attention: nn.Module, text: str, *, before
     prefix = f"{home}." if home else ""
     if old != prefix + add:
         owner.register_load_state_dict_pre_hook(OldNames(f"{old[len(prefix) :]}.", f"{add}."))
+    if not before:
+        guard(model, name, Hook)
     hook = (InputHook if before else Hook)(attention, text)
     hook.hang_on(model.get_submodule(name))
+    _watched(model).hooks.append(hook)
+
+
+def stand(model: nn.Module, name: str) -> None:
+    """Has a model notice that what stands for the convolution `name` is gone, or half folded."""
+    operator = model.get_submodule(name)
+    guard_stand_in(operator, name)
+    seen = StandIn(name)
+    operator.register_forward_hook(seen)
+    _watched(model).standing.append(seen)
+
+
+def _watched(model: nn.Module) -> Watch:
+    """What looks whether a model's attention runs, from now on if nothing did."""
     watch = watch_of(model)
     if watch is None:
         watch = Watch()
         watch.hang_on(model)
-    watch.hooks.append(hook)
+    return watch
 
 
 def todays_names(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -232,7 +279,7 @@ def child_of(name: str, home: str) -> str:
 
 
 def take_off(model: nn.Module) -> None:
-    """Undoes all of `hang`."""
+    """Undoes all of `hang` and `stand`, but for the operators that stand for convolutions."""
     watch = watch_of(model)
     hooks = [hook for _, hook in hooks_of(model)]
     if watch is not None:
@@ -241,7 +288,7 @@ def take_off(model: nn.Module) -> None:
     for module in model.modules():
         for hooks_of_module in (module._forward_pre_hooks, module._forward_hooks):
             for number, hook in list(hooks_of_module.items()):
-                if isinstance(hook, Hook | Watch):
+                if isinstance(hook, Hook | Watch | StandIn | FoldGuard):
                     del hooks_of_module[number]
         for name, child in list(module._modules.items()):
             if id(child) in attentions:

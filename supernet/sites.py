@@ -14,6 +14,7 @@ from foundation.errors import InputError, unknown
 from search_space.convolution import ConvolutionOperator
 from search_space.grammar import FPN
 from search_space.operator import Place
+from supernet.attachable import check_scripted
 from supernet.channels import channels_after, child_at
 from supernet.families import BlockFamily, class_name, family_of, namesakes
 from supernet.structure import NORMS, structural_families, trace
@@ -234,6 +235,7 @@ def named_sites(model: nn.Module, names: Sequence[str] | Mapping[str, int]) -> l
         if twice := next((site.name for site in sites if modules[site.name] is modules[name]), None):
             also = "" if name == twice else f", also as {twice!r}"
             raise InputError(f"place {name!r} is named twice{also}; chain attentions as in 'se+hoga' instead")
+        check_scripted(modules[name], repr(name))
         if isinstance(modules[name], nn.Linear):
             raise InputError(f"{name!r} is a Linear: it gives no map that attention could transform")
         channels = names[name] if isinstance(names, Mapping) else channels_after(modules[name])

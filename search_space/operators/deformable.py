@@ -35,8 +35,9 @@ class DeformableConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[
     x between positions is bilinear, and 0 beyond the border; m is 1, or with `modulated` 2 sigmoid(...).
     The second convolution has the shape of the first and a bias, and all of it is 0 at first, so the operator
     begins as the convolution that it changes, whose weight keeps its key. torchvision's operator computes it,
-    in float32 at least, or under `torch.func` and in exports a sum of bilinear samples. By default it is on
-    the last three stages of a backbone, as mmdetection has it.
+    in float32 at least, or under `torch.func` and in exports a sum of bilinear samples. Both add in another
+    order than a convolution; after `start_plain` the convolution itself computes what no offset moves, to the
+    last bit. By default it is on the last three stages of a backbone, as mmdetection has it.
     Differs from the second source: the factor 2, without which the operator begins as half the convolution.
 
     Args:
@@ -72,6 +73,7 @@ class DeformableConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[
             device="meta",
         )
         self.weight, self.bias = conv.weight, conv.bias
+        self.is_plain_at_rest = False
         self.num_offsets = 2 * groups * conv.kernel_size[0] * conv.kernel_size[1]
         num_maps = self.num_offsets * 3 // 2 if modulated else self.num_offsets
         self.offset = nn.Conv2d(conv.in_channels, num_maps, *shape, padding_mode=conv.padding_mode)
@@ -80,7 +82,8 @@ class DeformableConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[
         nn.init.zeros_(self.offset.bias)
 
     def start_plain(self) -> None:
-        """Nothing to do: without offsets it is the convolution."""
+        """Has the convolution itself compute all positions whose taps are not moved."""
+        self.is_plain_at_rest = True
 
     def read(self, state: State) -> Float[Tensor, "b c2 h2 w2"]:
         if torch.compiler.is_exporting() or _functorch.peek_interpreter_stack() is not None:
@@ -89,7 +92,7 @@ class DeformableConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[
             from torchvision.ops import deform_conv2d  # slow
 
         x = state.x
-        maps = self.offset(x)
+        maps = moves = self.offset(x)
         kind = maps.dtype
         precise = torch.promote_types(kind, torch.float32)
         rows, columns = margins(self)
@@ -110,7 +113,12 @@ class DeformableConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[
             dilation=(self.dilation[0], self.dilation[1]),
             mask=mask,
         )
-        return y.to(kind)
+        y = y.to(kind)
+        if not self.is_plain_at_rest:
+            return y
+        plain = self._conv_forward(state.x, self.weight, self.bias).detach()
+        # Adding y - y, which is 0, leaves the gradients those of the deformable convolution.
+        return torch.where((moves == 0).all(1, keepdim=True), plain + (y - y.detach()), y)
 
     def macs(self, shape: torch.Size) -> int:
         """Both convolutions', without what interpolates."""
@@ -166,7 +174,8 @@ def _bilinear(
 
     def corner(row: Tensor, column: Tensor) -> Tensor:
         inside = (row >= 0) & (row < h) & (column >= 0) & (column < w)
-        index = (row.clamp(0, h - 1) * w + column.clamp(0, w - 1)).long().flatten(2)[:, :, None]
+        # Exporters to ONNX lose the bounds of clamps, so what is outside reads position 0.
+        index = torch.where(inside, row * w + column, 0).long().flatten(2)[:, :, None]
         values = flat.gather(3, index.expand(-1, -1, flat.shape[2], -1))
         return values.unflatten(3, row.shape[2:]) * inside[:, :, None]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,6 +105,28 @@ def test_offsets_learn_at_once() -> None:
     m, _ = built({"kernel_size": 3, "padding": 1}, modulated=True)
     m(image(2, 4, 5, 7)).square().sum().backward()
     assert (m.offset.weight.grad.flatten(1).abs().sum(1) > 0).all()
+
+
+def test_at_rest_its_gradients_are_those_of_the_operator() -> None:
+    m, _ = built({"kernel_size": 3, "padding": 1, "bias": True})
+    x = image(2, 4, 5, 7).requires_grad_()
+    expected = torch.autograd.grad(m(x).square().sum(), [x, *m.parameters()])
+    m.start_plain()
+    for ours, theirs in zip(torch.autograd.grad(m(x).square().sum(), [x, *m.parameters()]), expected):
+        assert_equal(ours, theirs)
+
+
+def test_runs_in_onnx_runtime(tmp_path: Path) -> None:
+    onnxruntime: Any = pytest.importorskip("onnxruntime")
+    m, _ = built({"kernel_size": 3, "padding": 1})
+    scrambled(m).float()
+    x = image(1, 4, 5, 7).float()
+    made = torch.onnx.export(torch.export.export(m, (x,)), dynamo=True, verbose=False)
+    assert made is not None
+    made.save(tmp_path / "dcn.onnx", external_data=False)
+    session = onnxruntime.InferenceSession(tmp_path / "dcn.onnx", providers=["CPUExecutionProvider"])
+    found = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
+    torch.testing.assert_close(torch.from_numpy(found), m(x).detach(), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("modulated", [False, True])
