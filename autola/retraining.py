@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -17,29 +13,20 @@ from lightning.fabric import Fabric
 from autola.cli import IMPORTED
 from autola.configs import RetrainConfig
 from autola.data_record import absolute, check_data, described, found_data
-from autola.drive import drive
 from autola.extensions import modules_of
-from autola.runs import go_on, is_search, new_run, stored_config
+from autola.member import first_step, make_member, members_of, train_member
+from autola.runs import is_search, new_run, stored_config
 from autola.runtime import device_line, in_first, make_fabric, own_state
 from autola.tables import TABLE, Row, Table
-from autola.workers import Member, check_jobs, train_in_workers
+from autola.workers import check_jobs, train_in_workers
 from evaluators.cost import macs, params
-from evaluators.tasks import Setting, new_network
-from evaluators.train import Training
+from evaluators.tasks import Setting
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
-from outputs.environment import environment
-from outputs.run_directory import CONFIG, GENOTYPE, RESULT, RunDirectory
-from search_space.grammar import Term, label, slug
-from supernet.blocks import speed_up
+from outputs.run_directory import CONFIG, RunDirectory
+from search_space.grammar import label
 
 log = logging.getLogger(__name__)
-
-TOLD_SECONDS = 60.0
-"""Least time between two lines about a training under way."""
-
-LONGEST_NAME = 100
-"""Characters of an attention in the name of a folder."""
 
 
 def run_retraining(config: RetrainConfig, out: Path | None = None, *, jobs: int = 1) -> Table:
@@ -79,7 +66,7 @@ def _checked(config: RetrainConfig, fabric: Fabric) -> Setting:
     config.task.refuse_unused(config.train)
     setting = config.task.read(config.train, fabric)
     for attention in config.attentions:  # whatever is wrong shows before anything is written
-        _start(config, setting, attention, config.seeds[0], fabric)
+        first_step(config, setting, attention, config.seeds[0], fabric)
     return setting
 
 
@@ -125,8 +112,7 @@ def _refuse_member(run: RunDirectory) -> None:
     if not (whole / CONFIG).is_file() or is_search(RunDirectory(whole)):
         return
     config = stored_config(RunDirectory(whole), RetrainConfig)
-    names = member_names(config.attentions)
-    if run.path.resolve().name in {f"{name}-seed{seed}" for name in names for seed in config.seeds}:
+    if run.path.resolve().name in {member.name for member in members_of(config)}:
         raise InputError(f"{run.path} is one training of a retraining; go on with --resume {whole}")
 
 
@@ -140,31 +126,16 @@ def _train_side_by_side(
     config: RetrainConfig, setting: Setting, run: RunDirectory, fabric: Fabric, jobs: int, modules: list[str]
 ) -> None:
     """Trains what is not complete, in processes of their own; what these leave is read by `_finish`."""
-    names = member_names(config.attentions)
-    members = [
-        Member(number, seed, f"{name}-seed{seed}")
-        for number, name in enumerate(names)
-        for seed in config.seeds
-    ]
-    left = [member for member in members if not RunDirectory(run.path / member.name).complete()]
+    left = [member for member in members_of(config) if not RunDirectory(run.path / member.name).complete()]
     jobs = min(jobs, len(left))
     if jobs < 2:  # no other process is needed
         return
     for member in left:  # here: they must not take each other's half-made folders for what was left
-        _make_member(config, member, setting, run, fabric)
+        make_member(config, member, setting, run, fabric)
     log.info("%d trainings, %d side by side", len(left), jobs)
     train_in_workers(
         run.path.resolve(), left, config.train.epochs, jobs, modules, gpus=fabric.device.type == "cuda"
     )
-
-
-def _make_member(
-    config: RetrainConfig, member: Member, setting: Setting, whole: RunDirectory, fabric: Fabric
-) -> None:
-    if not (whole.path / member.name).exists():
-        single = replace(config, attentions=(config.attentions[member.number],), seeds=(member.seed,))
-        known = environment(fabric.device, member.seed)
-        whole.create_member(member.name, to_json(single), known, setting.describe())
 
 
 def _finish(
@@ -175,7 +146,8 @@ def _finish(
         _train_side_by_side(config, setting, run, fabric, jobs, modules)
     rows = list[Row]()
     for number, attention in enumerate(config.attentions):
-        results = [train_member(config, number, seed, setting, run, fabric) for seed in config.seeds]
+        members = [member for member in members_of(config) if member.number == number]
+        results = [train_member(config, member, setting, run, fabric) for member in members]
         with torch.device("meta"):
             network = config.task.network(setting.describe(), attention)
         rows.append(
@@ -191,113 +163,3 @@ def _finish(
     table = Table(run=str(run.path), score=f"test {setting.score}", rows=tuple(rows))
     in_first(fabric, lambda: run.write_text(TABLE, to_json(table)))
     return table
-
-
-def train_member(
-    config: RetrainConfig,
-    number: int,
-    seed: int,
-    setting: Setting,
-    whole: RunDirectory,
-    fabric: Fabric,
-    after_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
-) -> dict[str, Any]:
-    """Trains one attention with one seed, in a run folder of its own; only what is not done yet.
-
-    Args:
-        config: Of the whole retraining.
-        number: Place of the attention in the config.
-        seed: The seed.
-        setting: The task, its data read.
-        whole: The run folder of the retraining.
-        fabric: Device and processes.
-        after_epoch: Called with the record of each epoch.
-
-    Returns:
-        What its result.json holds.
-    """
-    attention = config.attentions[number]
-    name = f"{member_names(config.attentions)[number]}-seed{seed}"
-    in_first(fabric, lambda: _make_member(config, Member(number, seed, name), setting, whole, fabric))
-    with RunDirectory.open(whole.path / name) as run:
-        in_first(fabric, run.lock)
-        if run.complete():
-            run.drop_checkpoints()
-            return run.keys(RESULT, "score", "seconds")
-        job = _start(config, setting, attention, seed, fabric)
-        go_on(job, run, name)
-        fabric.barrier()
-        now_and_then = _now_and_then(name, config.train.epochs)
-
-        def tell(record: dict[str, Any]) -> None:
-            now_and_then(record)
-            after_epoch(record)
-
-        drive(job, run, fabric, title=name, after_epoch=tell)
-        return _conclude(job, run, setting, attention, fabric)
-
-
-def _start(
-    config: RetrainConfig, setting: Setting, attention: tuple[Term, ...], seed: int, fabric: Fabric
-) -> Training:
-    network = new_network(config.task, setting.describe(), attention, seed)
-    speed_up(network, compile=config.compile, recompute=config.recompute)
-    return Training(setting.start(network, seed), config.train, fabric, seed)
-
-
-def _now_and_then(name: str, epochs: int) -> Callable[[dict[str, Any]], None]:
-    """Tells of an epoch in a line of the log, once a minute at most."""
-    told = time.monotonic()
-
-    def tell(record: dict[str, Any]) -> None:
-        nonlocal told
-        if time.monotonic() - told >= TOLD_SECONDS:
-            told = time.monotonic()
-            losses = [
-                f"{key} {value:.4g}" for key, value in record.items() if key.endswith(("_loss", "_accuracy"))
-            ]
-            log.info("%s: epoch %d of %d  %s", name, record["epoch"], epochs, "  ".join(losses))
-
-    return tell
-
-
-def _conclude(
-    job: Training, run: RunDirectory, setting: Setting, attention: tuple[Term, ...], fabric: Fabric
-) -> dict[str, Any]:
-    """Reads the test set and writes what a training ends with."""
-    seconds = run.seconds()
-    metrics = job.result()
-    result = {
-        "score": metrics[f"test_{setting.score}"],
-        "seconds": round(seconds, 2),
-        "metrics": metrics,
-    }
-    log.info("%s: test %s %.2f %%, %.0f s", run.path.name, setting.score, 100 * result["score"], seconds)
-
-    def complete() -> None:
-        genotypes = [term.genotype for term in attention if term.genotype]
-        if genotypes:
-            run.write_text(GENOTYPE, genotypes[0].to_json())
-        run.save_weights(job.task.model.state_dict())
-        run.write_json(RESULT, result)
-        run.drop_checkpoints()
-
-    in_first(fabric, complete)
-    return result
-
-
-def member_names(attentions: Sequence[tuple[Term, ...]]) -> list[str]:
-    """Begins the folder of each attention within a retraining's; no two are equal, whatever their case."""
-    names = list[str]()
-    taken = set[str]()
-    for attention in attentions:
-        short = slug(attention)[:LONGEST_NAME]
-        name = next(name for name in _numbered(short) if name.casefold() not in taken)
-        names.append(name)
-        taken.add(name.casefold())
-    return names
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    yield from (f"{name}-{number}" for number in itertools.count(2))

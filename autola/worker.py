@@ -15,7 +15,7 @@ from typing import Any
 from autola.cli import import_modules
 from autola.configs import RetrainConfig
 from autola.data_record import check_data, described
-from autola.retraining import train_member
+from autola.member import members_of, train_member
 from autola.runs import stored_config
 from autola.runtime import make_fabric, own_state
 from foundation.errors import InputError
@@ -25,7 +25,7 @@ Say = Callable[..., None]
 
 
 def main(run: str, modules: Sequence[str]) -> None:
-    """Trains what standard input names, a number of an attention and a seed a line, until that closes.
+    """Trains the members that standard input names, one a line, until that closes.
 
     Says in lines of JSON on standard output what it comes to: epochs, lines of the log, ends, an error.
 
@@ -47,9 +47,9 @@ def main(run: str, modules: Sequence[str]) -> None:
             def tell(record: dict[str, Any]) -> None:
                 say(epoch=record["epoch"])
 
+            members = {member.name: member for member in members_of(config)}
             for line in lines:
-                number, seed = map(int, line.split())
-                train_member(config, number, seed, setting, whole, fabric, after_epoch=tell)
+                train_member(config, members[line.strip()], setting, whole, fabric, after_epoch=tell)
                 say(done=True)
     except InputError as error:
         say(error=str(error))

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from subprocess import PIPE, Popen
@@ -21,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from autola.configs import DeviceConfig
 from autola.group import misfit
+from autola.member import Member
 from autola.runtime import started_processes
 from foundation.errors import InputError, shown
 
@@ -31,21 +31,6 @@ MOST_JOBS = 64
 
 _TERMINAL = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 """Variables that make rich draw bars where there is no terminal: the bar is this process's."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """One training of a retraining.
-
-    Attributes:
-        number: Place of its attention in the config.
-        seed: Its seed.
-        name: The name of its folder.
-    """
-
-    number: int
-    seed: int
-    name: str
 
 
 def check_jobs(jobs: int, config: DeviceConfig) -> None:
@@ -123,7 +108,7 @@ def _hand_out(number: int, worker: Popen[str], waiting: Iterator[Member], busy: 
     busy[number] = member
     assert worker.stdin is not None
     with suppress(OSError):  # it has ended, which its output tells
-        worker.stdin.write(f"{member.number} {member.seed}\n")
+        worker.stdin.write(f"{member.name}\n")
         worker.stdin.flush()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import autola
 from autola import workers
+from autola.member import Member
 from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
 from search_space.operator import OPERATORS
@@ -73,7 +74,7 @@ def test_gpus_are_taken_in_turn(monkeypatch):
 STAND_IN = """
 import json, os, signal, sys
 for line in sys.stdin:
-    number, seed = line.split()
+    number = line.partition('-')[0]
     print(json.dumps({"epoch": 1}), flush=True)
     %s
     print(json.dumps({"done": True}), flush=True)
@@ -96,7 +97,7 @@ def stand_ins(monkeypatch):
     return use
 
 
-MEMBERS = [workers.Member(number, seed, f"{number}-seed{seed}") for number in (0, 1) for seed in (0, 1)]
+MEMBERS = [Member(number, seed, f"{number}-seed{seed}") for number in (0, 1) for seed in (0, 1)]
 
 
 def test_a_process_that_is_killed_is_told_in_a_line_and_ends_the_others(stand_ins, tmp_path):
@@ -117,7 +118,7 @@ def test_every_member_is_handed_out_once(stand_ins, tmp_path):
     done = tmp_path / "done"
     stand_ins(f"open({str(done)!r}, 'a').write(line)")
     workers.train_in_workers(tmp_path, MEMBERS, 1, 3, [], gpus=False)
-    assert sorted(done.read_text().splitlines()) == ["0 0", "0 1", "1 0", "1 1"]
+    assert sorted(done.read_text().splitlines()) == ["0-seed0", "0-seed1", "1-seed0", "1-seed1"]
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from autola import drive
-from autola.retraining import LONGEST_NAME, member_names
+from autola.member import LONGEST_NAME, member_names
 from autola.tables import Row, Table
 from evaluators.train import Training
 from foundation.config import parse_json
