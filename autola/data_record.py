@@ -16,7 +16,9 @@ from evaluators.data.listing import PARTS, Listing, recorded
 from evaluators.tasks import Setting
 from evaluators.weight_sources import weights_file
 from foundation.errors import InputError
-from outputs.run_directory import DATA, RunDirectory
+from outputs.records import DATA
+from outputs.run_directory import RunDirectory
+from outputs.settings_record import check_settings, move_data
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +118,7 @@ def check_data(
     Raises:
         InputError: If the data are others, or config.json was edited; names what changed.
     """
-    run.check_config()
+    check_settings(run)
     now = json.loads(json.dumps(data))
     then = run.keys(DATA)
     named = list(dict.fromkeys(_changes(then, now)))
@@ -130,7 +132,7 @@ def check_data(
         if PARTS not in then:
             log.warning("%s did not record which files it read: those that moved are not compared", run.path)
         data_of: Any = moved.data if isinstance(moved, SearchConfig) else getattr(moved.task, "data", None)
-        run.move_data(data_of.root)
+        move_data(run, data_of.root)
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

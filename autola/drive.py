@@ -46,7 +46,7 @@ def drive(
         assert board is not None
         line: dict[str, Any] = {"epoch": job.step // job.steps_per_epoch, "step": job.step}
         line |= {**figures, "epoch_seconds": round(seconds, 3)}
-        run.log(line)
+        run.metrics.append(line)
         board.log(job.step, {**figures, "epoch_seconds": seconds}, after_epoch(line))
         run.save_checkpoint(job.state_dict(), job.step)
 

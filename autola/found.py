@@ -42,5 +42,5 @@ def found_in(run: RunDirectory) -> Found:
         points = parse_json(Front, run.text(FRONT), str(run.path / FRONT)).points
         best = max(point.score for point in points)
         return Found(run=run.path, genotype=genotype, metrics={"score": best}, front=points)
-    metrics = run.metrics()
+    metrics = run.metrics.records()
     return Found(run=run.path, genotype=genotype, metrics=metrics[-1] if metrics else {})

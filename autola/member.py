@@ -19,7 +19,9 @@ from evaluators.tasks import Setting, new_network
 from evaluators.train import Training
 from foundation.config import to_json
 from outputs.environment import environment
-from outputs.run_directory import GENOTYPE, RESULT, RunDirectory
+from outputs.records import GENOTYPE, RESULT, WEIGHTS
+from outputs.run_directory import RunDirectory
+from outputs.weights import save_weights
 from search_space.grammar import Term, slug
 from supernet.blocks import speed_up
 
@@ -133,7 +135,7 @@ def _conclude(
     job: Training, run: RunDirectory, setting: Setting, attention: tuple[Term, ...], fabric: Fabric
 ) -> dict[str, Any]:
     """Reads the test set and writes what a training ends with."""
-    seconds = run.seconds()
+    seconds = run.metrics.seconds()
     metrics = job.result()
     result = {
         "score": metrics[f"test_{setting.score}"],
@@ -146,7 +148,7 @@ def _conclude(
         genotypes = [term.genotype for term in attention if term.genotype]
         if genotypes:
             run.write_text(GENOTYPE, genotypes[0].to_json())
-        run.save_weights(job.task.model.state_dict())
+        save_weights(run.path / WEIGHTS, job.task.model.state_dict())
         run.write_json(RESULT, result)
         run.drop_checkpoints()
 

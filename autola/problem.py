@@ -16,7 +16,7 @@ from evaluators.data import Augment, halves, normalization, read
 from evaluators.tasks.classification.setting import describe
 from foundation.config import parse
 from foundation.errors import InputError
-from outputs.run_directory import DATA
+from outputs.records import DATA
 from searchers.limits import Limits, parse_target
 from searchers.searches.problem import Problem
 from supernet.backbones import build_backbone

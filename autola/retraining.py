@@ -23,7 +23,8 @@ from evaluators.cost import macs, params
 from evaluators.tasks import Setting
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
-from outputs.run_directory import CONFIG, RunDirectory
+from outputs.records import CONFIG
+from outputs.run_directory import RunDirectory
 from search_space.grammar import label
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from autola.configs import RetrainConfig, SearchConfig
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
 from outputs.new_folder import TakenError
-from outputs.run_directory import CONFIG, RunDirectory
+from outputs.records import CONFIG
+from outputs.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

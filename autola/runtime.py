@@ -14,7 +14,8 @@ from lightning.fabric import Fabric
 from autola.configs import DeviceConfig
 from autola.group import in_slurm, misfit
 from foundation.errors import InputError, shown
-from outputs.run_directory import ENVIRONMENT, RunDirectory
+from outputs.records import ENVIRONMENT
+from outputs.run_directory import RunDirectory
 
 T = TypeVar("T")
 

@@ -11,7 +11,8 @@ from autola.found import Found, found_in
 from autola.plans import plan_of
 from autola.runs import new_run, stored_config
 from autola.runtime import in_first, make_fabric, own_state
-from outputs.run_directory import DATA, RunDirectory
+from outputs.records import DATA
+from outputs.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
 

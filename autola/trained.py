@@ -13,7 +13,9 @@ from autola.configs import RetrainConfig
 from autola.runs import stored_config
 from evaluators.tasks import TaskConfig
 from foundation.errors import InputError
-from outputs.run_directory import CONFIG, DATA, WEIGHTS, RunDirectory
+from outputs.records import CONFIG, DATA, WEIGHTS
+from outputs.run_directory import RunDirectory
+from outputs.weights import load_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ def open_trained(path: str | Path) -> Trained:
     config = stored_config(run, RetrainConfig)
     if len(config.attentions) * len(config.seeds) != 1 and not run.has(WEIGHTS):
         raise InputError(f"{path} holds several trainings; load one of the folders in it")
-    weights, data = run.load_weights(), run.keys(DATA)
+    weights, data = load_weights(run.path / WEIGHTS), run.keys(DATA)
     try:
         network = config.task.network(data, config.attentions[0])
     except (KeyError, TypeError, AttributeError):

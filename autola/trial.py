@@ -11,7 +11,8 @@ from autola.data_record import check_data
 from autola.problem import search_problem
 from autola.runtime import make_fabric, own_state
 from foundation.config import parse_json, read_text
-from outputs.run_directory import CONFIG, RunDirectory
+from outputs.records import CONFIG
+from outputs.run_directory import RunDirectory
 from searchers.blackbox import BlackBox
 from searchers.nni.experiment import report, trial_parameters
 from searchers.searches.trained import train_candidate

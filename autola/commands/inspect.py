@@ -57,7 +57,8 @@ def run(arguments: list[str]) -> None:
     from autola.describe import next_retraining
     from evaluators.cost import measure
     from outputs.draw import save, terminal
-    from outputs.run_directory import CONFIG, RunDirectory
+    from outputs.records import CONFIG
+    from outputs.run_directory import RunDirectory
     from search_space.graph import facts
 
     path = Path(given.target)
@@ -113,7 +114,7 @@ def _setting(run: RunDirectory | None) -> dict[str, Any]:
         return {"backbone": "cifar_resnet20", "input_shape": (3, 32, 32), "width": None, "num_classes": 10}
     from autola.configs import SearchConfig
     from autola.runs import stored_config
-    from outputs.run_directory import DATA
+    from outputs.records import DATA
 
     stored, data = stored_config(run, SearchConfig), run.keys(DATA, "input_shape", "num_classes")
     images = {name: data[name] for name in ("input_shape", "num_classes")}
@@ -122,7 +123,7 @@ def _setting(run: RunDirectory | None) -> dict[str, Any]:
 
 
 def _shares(run: RunDirectory, genotype: Genotype) -> Any:
-    from outputs.run_directory import SHARES
+    from outputs.records import SHARES
 
     shares = run.shares()
     for node, edge in genotype.edges():

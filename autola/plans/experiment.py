@@ -25,7 +25,8 @@ from autola.runtime import device_line
 from foundation.config import parse, parse_json, read_text, to_json
 from foundation.errors import InputError
 from foundation.files import write_text
-from outputs.run_directory import CONFIG, DATA, RESULT, RunDirectory
+from outputs.records import CONFIG, DATA, RESULT
+from outputs.run_directory import RunDirectory
 from search_space.genotype import Genotype
 from searchers.blackbox import BlackBox
 from searchers.candidates import Candidates, Trial, best_of, scores
@@ -74,7 +75,7 @@ class Experiments(Plan):
 
     def run(self, config: SearchConfig, run: RunDirectory) -> Found:
         """The trials that are left: those that ended count, the others begin again."""
-        records, searcher = run.metrics(), self._searcher
+        records, searcher = run.metrics.records(), self._searcher
         history = [_trial(record) for record in sorted(records, key=lambda record: record["trial"])]
         if len(records) < searcher.trials:
             log.info("%s  seed %d  %s", run.path, config.seed, device_line(self._problem.fabric))
@@ -89,7 +90,7 @@ class Experiments(Plan):
                 f"none of the {len(history)} trials came to an end; "
                 f"metrics.jsonl in {run.path} names their logs"
             )
-        run.write_json(RESULT, {"genotype": str(best), "seconds": run.seconds()})
+        run.write_json(RESULT, {"genotype": str(best), "seconds": run.metrics.seconds()})
         failed = sum(trial.failed for trial in history)
         log.info("%d trials, %d of them failed; best %.4f", len(history), failed, max(scores(history)))
         return found_in(run)
@@ -155,7 +156,7 @@ def _record(run: RunDirectory, number: int, finished: Finished, history: list[Tr
         "epoch_seconds": round(finished.seconds, 3),
         "log": os.path.relpath(finished.log, run.path),
     }
-    run.log(line)
+    run.metrics.append(line)
     if finished.score is None:
         log.warning("trial %d: %s; see %s", finished.trial, finished.status, finished.log)
     else:

@@ -22,7 +22,8 @@ from foundation.config import parse, to_json
 from foundation.errors import InputError
 from outputs.environment import environment
 from outputs.front import FRONT, PICTURE, Front, Point, dominated, draw_front
-from outputs.run_directory import DATA, RESULT, RunDirectory
+from outputs.records import DATA, RESULT
+from outputs.run_directory import RunDirectory
 from search_space.grammar import Term, genotype_at
 from searchers import Search
 from searchers.blackbox import BlackBox
@@ -71,7 +72,7 @@ def _conclude(whole: RunDirectory, front: Front) -> None:
     whole.write_genotype(genotype_at(member.path), member.shares())
     whole.write_text(FRONT, to_json(front))
     draw_front(front, whole.path / PICTURE)
-    seconds = sum(RunDirectory(whole.path / point.run).seconds() for point in front.points)
+    seconds = sum(RunDirectory(whole.path / point.run).metrics.seconds() for point in front.points)
     whole.write_json(RESULT, {"genotype": best.genotype, "seconds": round(seconds, 2)})
 
 

@@ -15,7 +15,9 @@ from autola.plans import Plan
 from autola.problem import search_problem
 from autola.runs import go_on
 from autola.runtime import device_line, in_first
-from outputs.run_directory import RESULT, RunDirectory
+from outputs.records import RESULT, WEIGHTS
+from outputs.run_directory import RunDirectory
+from outputs.weights import save_weights
 from searchers import Guarded, Search
 
 log = logging.getLogger(__name__)
@@ -71,13 +73,13 @@ def carry_out(
 
     def complete() -> None:
         early = {} if stopped is None else {"stopped": stopped}
-        run.write_json(RESULT, {"genotype": str(genotype), "seconds": run.seconds(), **early, **more})
+        run.write_json(RESULT, {"genotype": str(genotype), "seconds": run.metrics.seconds(), **early, **more})
         run.drop_checkpoints()
 
     drive(job, run, fabric, title="search", after_epoch=after_epoch)
     stopped = job.stopped if isinstance(job, Guarded) else None
     if stopped is not None:
         log.warning("the search %s", stopped)
-    in_first(fabric, lambda: run.save_weights(job.weights()))
+    in_first(fabric, lambda: save_weights(run.path / WEIGHTS, job.weights()))
     genotype, more = job.genotype(), conclude()
     in_first(fabric, complete)

@@ -19,7 +19,8 @@ from autola.searching import run_search
 from autola.tables import Table
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
-from outputs.run_directory import RunDirectory
+from outputs.records import WEIGHTS
+from outputs.weights import load_weights
 from search_space.grammar import Term, parse_attention
 from searchers import SEARCHERS
 from searchers.darts import Darts
@@ -76,7 +77,7 @@ def test_a_trained_network_comes_back(trained):
     model = autola.load(trained / "hoga-seed0")
     assert not model.training
     assert model(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
-    stored = RunDirectory.open(trained / "hoga-seed0").load_weights()
+    stored = load_weights(trained / "hoga-seed0" / WEIGHTS)
     assert all(torch.equal(tensor, stored[name]) for name, tensor in model.state_dict().items())
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from autola.presets import RETRAIN_PRESETS
-from outputs.run_directory import RunDirectory
+from outputs.records import WEIGHTS
+from outputs.weights import load_weights
 from tests.autola.conftest import everything
 from tests.evaluators.pictures import write_pictures
 
@@ -62,7 +63,7 @@ def test_a_training_starts_from_another(call, pictures, own_folder):
     assert told.code == 0, told.err
     assert "starts from 122 tensors of first/none-seed0; the attention is new" in told.err
     first, second = (
-        RunDirectory(own_folder / path).load_weights() for path in ("first/none-seed0", "second/se-seed0")
+        load_weights(own_folder / path / WEIGHTS) for path in ("first/none-seed0", "second/se-seed0")
     )
     learnt = [key for key in first if "running" not in key and "num_batches" not in key]
     assert all(torch.allclose(first[key], second[key], atol=1e-6) for key in learnt)

@@ -14,7 +14,8 @@ from autola import group, speaking
 from autola.configs import DeviceConfig
 from autola.runtime import make_fabric, started_processes
 from foundation.errors import InputError
-from outputs.run_directory import RunDirectory
+from outputs.records import WEIGHTS
+from outputs.weights import load_weights
 from tests.equality import assert_equal
 from tests.evaluators.pictures import write_pictures
 
@@ -39,9 +40,7 @@ def start(command, cwd, program=("-m", "autola")):
 
 def weights(folder):
     return {
-        member.name: RunDirectory(member).load_weights()
-        for member in sorted(folder.iterdir())
-        if member.is_dir()
+        member.name: load_weights(member / WEIGHTS) for member in sorted(folder.iterdir()) if member.is_dir()
     }
 
 

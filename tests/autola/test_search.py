@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from autola import drive
+from autola.plans import single
 from outputs.environment import environment
+from outputs.metrics_log import MetricsLog
 from outputs.run_directory import RunDirectory
 from search_space.genotype import Genotype
 from search_space.grammar import genotype_at
@@ -94,19 +96,28 @@ def test_a_random_search_that_is_stopped_finds_the_same(call, monkeypatch, own_f
 
 
 @pytest.mark.parametrize(
-    "record", ["log", "save_checkpoint", "save_weights", "write_json", "drop_checkpoints"]
+    ("owner", "record"),
+    [
+        (MetricsLog, "append"),
+        (RunDirectory, "save_checkpoint"),
+        (single, "save_weights"),
+        (RunDirectory, "write_json"),
+        (RunDirectory, "drop_checkpoints"),
+    ],
 )
-def test_a_search_that_is_stopped_between_two_records_finds_the_same(call, own_folder, finished, record):
-    real, stopped = getattr(RunDirectory, record), []
+def test_a_search_that_is_stopped_between_two_records_finds_the_same(
+    call, own_folder, finished, owner, record
+):
+    real, stopped = getattr(owner, record), []
 
-    def fails(self, *arguments):
-        if not stopped and (record != "write_json" or arguments[0] == "result.json"):
+    def fails(*arguments):
+        if not stopped and (record != "write_json" or arguments[1] == "result.json"):
             stopped.append(record)
             raise KeyboardInterrupt
-        return real(self, *arguments)
+        return real(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunDirectory, record, fails)
+        patch.setattr(owner, record, fails)
         assert call(SEARCH, "--out run").code == 130
     assert stopped
     assert call("search --resume run").code == 0

@@ -11,8 +11,11 @@ import torch
 from foundation.errors import InputError
 from outputs import new_folder, tensorboard
 from outputs.new_folder import TakenError
-from outputs.run_directory import RunDirectory, load_weights
+from outputs.records import WEIGHTS
+from outputs.run_directory import RunDirectory
+from outputs.settings_record import check_settings, move_data
 from outputs.tensorboard import TensorBoardLog
+from outputs.weights import load_weights, save_weights
 from search_space.genotype import PUBLISHED
 
 
@@ -78,25 +81,25 @@ def test_a_second_writer_is_refused_until_the_first_ends(run):
 
 
 def test_the_log_goes_back_to_the_moment_of_the_checkpoint(run):
-    run.log({"epoch": 1, "epoch_seconds": 1.5})
+    run.metrics.append({"epoch": 1, "epoch_seconds": 1.5})
     run.save_checkpoint({"step": 1}, 1)
-    run.log({"epoch": 2, "epoch_seconds": 1.5})
-    assert run.seconds() == 3.0
+    run.metrics.append({"epoch": 2, "epoch_seconds": 1.5})
+    assert run.metrics.seconds() == 3.0
     assert run.load_checkpoint() == {"step": 1}
-    assert run.metrics() == [{"epoch": 1, "epoch_seconds": 1.5}]
+    assert run.metrics.records() == [{"epoch": 1, "epoch_seconds": 1.5}]
 
 
 def test_the_log_is_emptied_where_there_is_no_checkpoint(run):
-    run.log({"epoch": 1})
+    run.metrics.append({"epoch": 1})
     assert run.load_checkpoint() is None
-    assert run.metrics() == []
+    assert run.metrics.records() == []
 
 
 def test_a_line_that_was_being_written_is_not_read(run):
-    run.log({"epoch": 1})
+    run.metrics.append({"epoch": 1})
     with (run.path / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": ')
-    assert run.metrics() == [{"epoch": 1}]
+    assert run.metrics.records() == [{"epoch": 1}]
 
 
 def test_genotype_and_shares_come_back(run):
@@ -109,8 +112,8 @@ def test_genotype_and_shares_come_back(run):
 def test_weights_come_back_whatever_their_layout(run):
     layout = torch.randn(2, 3, 4, 5, dtype=torch.float64).to(memory_format=torch.channels_last)
     weights = {"a": layout, "b": layout, "n": torch.tensor(7)}
-    run.save_weights(weights)
-    loaded = run.load_weights()
+    save_weights(run.path / WEIGHTS, weights)
+    loaded = load_weights(run.path / WEIGHTS)
     assert set(loaded) == set(weights)
     assert all(torch.equal(loaded[name], value) for name, value in weights.items())
 
@@ -124,11 +127,11 @@ def test_weights_of_another_kind_are_refused(tmp_path, content):
 
 
 def test_weights_cut_short_are_refused(run):
-    run.save_weights({"a": torch.zeros(100)})
+    save_weights(run.path / WEIGHTS, {"a": torch.zeros(100)})
     path = run.path / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(InputError, match="cut short"):
-        run.load_weights()
+        load_weights(run.path / WEIGHTS)
 
 
 def test_missing_weights_are_one_line(tmp_path):
@@ -139,7 +142,7 @@ def test_missing_weights_are_one_line(tmp_path):
 def test_a_full_disk_while_logging_is_one_line(run, monkeypatch):
     (run.path / "metrics.jsonl").symlink_to("/dev/full")
     with pytest.raises(InputError, match="no space left on the disk"):
-        run.log({"epoch": 1})
+        run.metrics.append({"epoch": 1})
 
 
 def test_tensorboard_events_hold_metrics_and_shares(run):
@@ -186,13 +189,13 @@ def test_a_full_disk_while_events_are_written_is_one_line(tmp_path):
 
 def test_a_log_with_other_line_ends_and_a_mark_goes_on_with_all_its_lines(run):
     for epoch in (1, 2):
-        run.log({"epoch": epoch, "epoch_seconds": 1.5})
+        run.metrics.append({"epoch": epoch, "epoch_seconds": 1.5})
     run.save_checkpoint({"step": 2}, 2)
     log = run.path / "metrics.jsonl"
     log.write_bytes(b"\xef\xbb\xbf" + log.read_bytes().replace(b"\n", b"\r\n"))
-    run.log({"epoch": 3, "epoch_seconds": 1.5})
+    run.metrics.append({"epoch": 3, "epoch_seconds": 1.5})
     assert run.load_checkpoint() == {"step": 2}
-    assert [record["epoch"] for record in run.metrics()] == [1, 2]
+    assert [record["epoch"] for record in run.metrics.records()] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +211,7 @@ def test_a_log_with_other_line_ends_and_a_mark_goes_on_with_all_its_lines(run):
 )
 def test_a_damaged_log_is_refused_before_any_work(run, content, message):
     for epoch in (1, 2):
-        run.log({"epoch": epoch, "epoch_seconds": 1.5})
+        run.metrics.append({"epoch": epoch, "epoch_seconds": 1.5})
     run.save_checkpoint({"step": 2}, 2)
     (run.path / "metrics.jsonl").write_text(content)
     with pytest.raises(InputError, match=message):
@@ -267,8 +270,8 @@ def test_of_two_that_make_one_folder_at_once_the_second_is_told(tmp_path, monkey
 def test_settings_that_were_edited_are_noticed_and_another_place_of_the_data_is_none(tmp_path):
     config = '{"seed": 0, "data": {"root": "here", "limit": null}, "old": {"root": null}}'
     run = RunDirectory.create(tmp_path / "run", config, {}, {})
-    run.move_data("there")
-    run.check_config()
+    move_data(run, "there")
+    check_settings(run)
     assert run.json("config.json") == {
         "seed": 0,
         "data": {"root": "there", "limit": None},
@@ -276,9 +279,9 @@ def test_settings_that_were_edited_are_noticed_and_another_place_of_the_data_is_
     }
     run.write_text("config.json", config.replace("0", "1"))
     with pytest.raises(InputError, match=r"config\.json was edited since the run began"):
-        run.check_config()
+        check_settings(run)
     run.write_json("environment.json", {"seed": 0})  # version 0.1 did not record it
-    run.check_config()
+    check_settings(run)
     run.unlock()
 
 

@@ -1,0 +1,85 @@
+"""Records by name in a folder: texts and JSON, whole or not there, read with care."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from foundation.config import check_keys, read_text
+from foundation.errors import InputError
+from foundation.files import write_text
+
+CONFIG, ENVIRONMENT, DATA, METRICS = "config.json", "environment.json", "data.json", "metrics.jsonl"
+GENOTYPE, SHARES, RESULT, WEIGHTS = "genotype.json", "shares.json", "result.json", "weights.safetensors"
+CHECKPOINTS = "checkpoints"
+"""Names of the records of a run."""
+
+
+class Records:
+    """Reads and writes the records of a folder.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def text(self, name: str) -> str:
+        """A text record.
+
+        Raises:
+            InputError: If the run has none of that name.
+        """
+        try:
+            return read_text(self.path / name, "record")
+        except InputError:
+            raise InputError(f"{self.path} has no readable {name}") from None
+
+    def json(self, name: str) -> Any:
+        """A JSON record.
+
+        Raises:
+            InputError: If the run has none of that name, or it is cut short.
+        """
+        text = self.text(name)
+        check_keys(text, str(self.path / name))
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{self.path / name} is cut short or not JSON ({error})") from None
+        except RecursionError:
+            raise InputError(f"{self.path / name} is nested too deeply to be one of autola's") from None
+        except ValueError:  # Python's limit on digits
+            raise InputError(f"{self.path / name} has a number too long to be one of autola's") from None
+
+    def keys(self, name: str, *needed: str) -> dict[str, Any]:
+        """A JSON record that is an object.
+
+        Args:
+            name: The record.
+            needed: Keys that it has to have.
+
+        Raises:
+            InputError: If the run has none of that name, it is cut short or of another shape, or lacks a key.
+        """
+        value = self.json(name)
+        if not isinstance(value, dict):
+            raise InputError(f"{self.path / name} holds no JSON object; was it edited?")
+        for key in needed:
+            if key not in value:
+                raise InputError(f"{self.path / name} has no {key}; was it edited?")
+        return value
+
+    def has(self, name: str) -> bool:
+        """Whether a record is there."""
+        return (self.path / name).exists()
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a text record."""
+        write_text(self.path / name, text)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Writes a JSON record."""
+        self.write_text(name, json.dumps(value, indent=2) + "\n")
