@@ -113,7 +113,7 @@ def _search(config: SearchConfig, target: str, whole: RunDirectory, fabric: Fabr
             announce(single, run, fabric)
             fabric.barrier()
             finish(job, run, fabric, lambda: {"score": _score(job, problem)})
-        result = run.keys(RESULT, "score")
+        result = run.numbers(RESULT, "score")
         genotype = genotype_at(path)
     counted = measure(
         config.backbone,

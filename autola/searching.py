@@ -6,11 +6,11 @@ import logging
 from pathlib import Path
 
 from autola.configs import SearchConfig
-from autola.data_record import COSTS, absolute, check_data, found_data
+from autola.data_record import absolute, check_data, found_data, recorded_costs
 from autola.runs import go_on, new_run, stored_config
 from autola.runtime import in_first, make_fabric, own_state
 from autola.search_steps import Found, announce, finish, last_figures, start_search
-from outputs.run_directory import DATA, RunDirectory
+from outputs.run_directory import CHECKPOINTS, RunDirectory
 from search_space.grammar import genotype_at
 
 log = logging.getLogger(__name__)
@@ -69,13 +69,14 @@ def resume_search(run: RunDirectory, root: str | None = None) -> Found:
         return resume_front(config, run, root)
     with own_state(config, resumed=run), run:
         fabric = make_fabric(config, resumed=True)
-        in_first(fabric, run.lock)
+        if not run.complete() or run.has(CHECKPOINTS):  # else nothing is written, nor may have to be
+            in_first(fabric, run.lock)
         if run.complete():
             run.drop_checkpoints()
             log.info("%s is complete", run.path)
             return Found(run=run.path, genotype=genotype_at(run.path), metrics=last_figures(run))
         config = found_data(config, run, root)
-        job, data = start_search(config, fabric, run.keys(DATA).get(COSTS))
+        job, data = start_search(config, fabric, recorded_costs(config, run))
         in_first(fabric, lambda: check_data(run, data, config if root else None))
         go_on(job, run, "search")
         announce(config, run, fabric)

@@ -11,6 +11,7 @@ from torch import nn
 
 from autola.configs import RetrainConfig
 from autola.runs import stored_config
+from evaluators.starting_weights import is_finite, of_other_kind
 from evaluators.tasks import TaskConfig
 from foundation.errors import InputError
 from outputs.run_directory import CONFIG, DATA, WEIGHTS, RunDirectory
@@ -42,16 +43,28 @@ def open_trained(path: str | Path) -> Trained:
     """
     run = RunDirectory.open(path)
     config = stored_config(run, RetrainConfig)
-    if len(config.attentions) * len(config.seeds) != 1 and not run.has(WEIGHTS):
-        raise InputError(f"{path} holds several trainings; load one of the folders in it")
+    if len(config.attentions) * len(config.seeds) != 1:
+        if not run.has(WEIGHTS):
+            raise InputError(f"{path} holds several trainings; load one of the folders in it")
+        raise InputError(f"{run.path / CONFIG} does not name one attention and one seed; was it edited?")
     weights, data = run.load_weights(), run.keys(DATA)
     try:
         network = config.task.network(data, config.attentions[0])
-    except (KeyError, TypeError, AttributeError):
+    except InputError:
+        raise
+    except Exception:  # whatever a network raises at facts that are not its own
         raise InputError(f"{run.path / DATA} does not say what the network needs; was it edited?") from None
     if config.precision == "64-true":
         network.double()
+    broken = next((name for name, tensor in weights.items() if not is_finite(tensor)), None)
+    if broken is not None:
+        raise InputError(
+            f"{run.path / WEIGHTS} holds infinity or NaN in {broken}: nothing can be told from it"
+        )
+    wanted = network.state_dict()
     try:
+        if any(name in wanted and of_other_kind(tensor, wanted[name]) for name, tensor in weights.items()):
+            raise RuntimeError("whole numbers for real ones, or the other way round")
         network.load_state_dict(weights)
     except RuntimeError:
         raise InputError(f"the weights of {path} do not fit its {CONFIG}; was that edited?") from None

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from autola.cli import IMPORTED
 from autola.configs import SearchConfig
-from autola.data_record import COSTS, absolute, check_data, found_data
+from autola.data_record import absolute, check_data, found_data, recorded_costs
 from autola.extensions import modules_of
 from autola.runs import new_run
 from autola.runtime import device_line, make_fabric, own_state
@@ -62,7 +62,7 @@ def resume_trials(config: SearchConfig, run: RunDirectory, root: str | None = No
         run.lock()
         fabric = make_fabric(config)
         config = found_data(config, run, root)
-        problem, data = search_problem(config, fabric, run.keys(DATA).get(COSTS))
+        problem, data = search_problem(config, fabric, recorded_costs(config, run))
         check_data(run, data, config if root else None)
         return _go_on(config, searcher, problem, run, fabric)
 
@@ -94,7 +94,7 @@ def _go_on(
     config: SearchConfig, searcher: BlackBox, problem: Problem, run: RunDirectory, fabric: Fabric
 ) -> Found:
     """The trials that are left."""
-    records = run.metrics()
+    records = run.metrics("trial", "trial_accuracy", "genotype")
     history = [_trial(record) for record in sorted(records, key=lambda record: record["trial"])]
     if len(records) < searcher.trials:
         log.info("%s  seed %d  %s", run.path, config.seed, device_line(fabric))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -16,11 +15,12 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from foundation.config import check_keys, config, parse, read_text
-from foundation.errors import InputError
+from foundation.errors import InputError, shown
 from foundation.files import no_space, out_of_space, write_atomically, write_text
 from foundation.reading import check_regular
 from outputs import checkpoint
 from outputs.new_folder import clear_unborn, make_folder
+from outputs.settings import check_number, digest_of, with_root
 from search_space.genotype import Genotype
 
 CONFIG, ENVIRONMENT, DATA, METRICS = "config.json", "environment.json", "data.json", "metrics.jsonl"
@@ -28,9 +28,6 @@ GENOTYPE, SHARES, RESULT, WEIGHTS = "genotype.json", "shares.json", "result.json
 CHECKPOINTS = "checkpoints"
 SETTINGS = "settings"
 """In environment.json: a digest of config.json as it was at the start."""
-
-_ROOT = "root"
-"""In config.json: where the data are, which may move."""
 
 _PARTIAL = re.compile(r"\..+?(?P<suffix>\.\w+)\.[a-z0-9_]{8}(?P=suffix)|\.tmp[A-Za-z0-9]{6}")
 """Names of files that were being written, by `write_atomically` or within it by safetensors."""
@@ -80,7 +77,7 @@ class RunDirectory:
             path,
             {
                 CONFIG: config,
-                ENVIRONMENT: json.dumps({**environment, SETTINGS: _settings(config)}, indent=2) + "\n",
+                ENVIRONMENT: json.dumps({**environment, SETTINGS: digest_of(config)}, indent=2) + "\n",
                 DATA: json.dumps(data, indent=2) + "\n",
             },
         )
@@ -181,6 +178,13 @@ class RunDirectory:
                 raise InputError(f"{self.path / name} has no {key}; was it edited?")
         return value
 
+    def numbers(self, name: str, *needed: str) -> dict[str, Any]:
+        """A JSON record that is an object; see `keys`. What is needed has to be numbers."""
+        value = self.keys(name, *needed)
+        for key in needed:
+            check_number(value, key, str(self.path / name))
+        return value
+
     def check_config(self) -> None:
         """Checks that config.json says what it said when the run began; version 0.1 did not record that.
 
@@ -188,7 +192,7 @@ class RunDirectory:
             InputError: If it was edited in more than the place of the data.
         """
         then = self.keys(ENVIRONMENT).get(SETTINGS) if self.has(ENVIRONMENT) else None
-        if then is not None and then != _settings(self.text(CONFIG)):
+        if then is not None and then != digest_of(self.text(CONFIG)):
             raise InputError(
                 f"{self.path / CONFIG} was edited since the run began, and what is recorded belongs to the "
                 "settings before; put them back, or start a new run"
@@ -196,7 +200,7 @@ class RunDirectory:
 
     def move_data(self, root: str) -> None:
         """Writes into config.json where the data are now; all else stays as it is."""
-        self.write_json(CONFIG, _with_root(self.json(CONFIG), root))
+        self.write_json(CONFIG, with_root(self.json(CONFIG), root))
 
     def complete(self) -> bool:
         """Whether the job has ended, with a result that can be read.
@@ -254,11 +258,14 @@ class RunDirectory:
                 raise no_space(path) from None
             raise
 
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self, *needed: str) -> list[dict[str, Any]]:
         """All complete lines of metrics.jsonl.
 
+        Args:
+            needed: Keys that each has to have.
+
         Raises:
-            InputError: If one of them is not JSON.
+            InputError: If one of them is not JSON, or lacks a key.
         """
         if not self.has(METRICS):
             return []
@@ -270,6 +277,9 @@ class RunDirectory:
                 raise InputError(f"{self.path / METRICS} is damaged in line {number} ({error})") from None
             if not isinstance(record, dict):
                 raise InputError(f"{self.path / METRICS}: line {number} holds no JSON object")
+            for key in needed:
+                if key not in record:
+                    raise InputError(f"{self.path / METRICS}: line {number} has no {key}; was it edited?")
             records.append(record)
         return records
 
@@ -279,11 +289,10 @@ class RunDirectory:
         Raises:
             InputError: If a line of metrics.jsonl lacks its `epoch_seconds`.
         """
-        each = [record.get("epoch_seconds") for record in self.metrics()]
-        for number, value in enumerate(each, 1):
-            if not isinstance(value, int | float):
-                raise InputError(f"{self.path / METRICS}: line {number} has no number as epoch_seconds")
-        return round(sum(value for value in each if value is not None), 2)
+        records = self.metrics()
+        for number, record in enumerate(records, 1):
+            check_number(record, "epoch_seconds", f"{self.path / METRICS}: line {number}")
+        return round(sum(record["epoch_seconds"] for record in records), 2)
 
     def save_checkpoint(self, state: dict[str, Any], step: int) -> None:
         """Writes the state of the job, with how much was logged by then."""
@@ -322,6 +331,21 @@ class RunDirectory:
         if len(kept) < len(content):
             os.truncate(path, len(kept))
         self.seconds()  # refuses damaged lines before more work is done
+        self._check_steps(state)
+
+    def _check_steps(self, state: Mapping[str, Any]) -> None:
+        """Checks that the log can be that of the checkpoint: steps rise, and end before it was written."""
+        job = state.get("job")
+        reached = job.get("step") if isinstance(job, dict) else None
+        before = 0
+        for number, record in enumerate(self.metrics(), 1):
+            step = record.get("step", before + 1)  # trials have none
+            if not isinstance(step, int) or step <= before or (isinstance(reached, int) and step > reached):
+                raise InputError(
+                    f"{self.path / METRICS}: line {number} is of step {shown(step)}, after {before}, and the "
+                    f"newest checkpoint of {reached}; was it taken from another run?"
+                )
+            before = step
 
     def drop_checkpoints(self) -> None:
         """Removes the checkpoints of a job that is complete."""
@@ -345,21 +369,6 @@ class RunDirectory:
             InputError: If there is none, or it is cut short or of another kind.
         """
         return load_weights(self.path / WEIGHTS)
-
-
-def _settings(config: str) -> str:
-    """A digest of what config.json says, but for the place of the data."""
-    text = json.dumps(_with_root(json.loads(config), ""), sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _with_root(value: Any, root: str) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: root if key == _ROOT and part is not None else _with_root(part, root)
-            for key, part in value.items()
-        }
-    return [_with_root(part, root) for part in value] if isinstance(value, list) else value
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
