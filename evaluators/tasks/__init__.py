@@ -195,7 +195,11 @@ class TaskConfig:
         raise InputError(f"the task {self.name} cannot be exported")
 
     def examples(self, number: int) -> list[Image]:
-        """A few pictures of the test set for `export` to try; none where the data is not at hand."""
+        """A few pictures of the test set for `export` to try; none where a task has none.
+
+        Raises:
+            InputError: If the data is not at hand.
+        """
         return []
 
     def subject(self) -> str:

@@ -11,7 +11,6 @@ from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
 from foundation import rules
 from foundation.config import config
-from foundation.errors import InputError
 from search_space.grammar import Term
 
 if TYPE_CHECKING:
@@ -84,10 +83,7 @@ class Classification(TaskConfig):
 
         from evaluators.data import read
 
-        try:
-            images = read(self.data).test.images[:number]
-        except InputError:
-            return []
+        images = read(self.data).test.images[:number]
         return [Image.fromarray(pixels.squeeze(-1).numpy()) for pixels in images]
 
     def subject(self) -> str:

@@ -129,10 +129,9 @@ class ImageNet(TaskConfig):
 
     def examples(self, number: int) -> list[Image]:
         from evaluators.data.pictures import list_pictures, open_picture
+        from evaluators.tasks.imagenet.setting import root_of
 
-        root = Path(self.data.root) if self.data.root is not None else None
-        if root is None or not root.is_dir() or not last_part(root).is_dir():
-            return []
+        root = root_of(self.data)
         return [open_picture(file) for file in list_pictures(last_part(root)).spread(number).files]
 
     def _prepared(self, data: Mapping[str, Any], picture: Image, network: nn.Module) -> Tensor:

@@ -86,10 +86,7 @@ class Segmentation(TaskConfig):
     def examples(self, number: int) -> list[Image.Image]:
         from evaluators.tasks.segmentation.scenes import read_scenes
 
-        try:
-            test = read_scenes(self.data, self.data.test)
-        except InputError:
-            return []
+        test = read_scenes(self.data, self.data.test)
         return [test.picture(index) for index in range(min(number, len(test)))]
 
     def summary(self) -> str:
