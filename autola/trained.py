@@ -7,14 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import FiniteFloat, PositiveInt
 from torch import nn
 
 from autola.configs import RetrainConfig
 from autola.runs import stored_config
 from evaluators.starting_weights import is_finite, of_other_kind
 from evaluators.tasks import TaskConfig
+from foundation.config import parse
 from foundation.errors import InputError
 from outputs.run_directory import CONFIG, DATA, WEIGHTS, RunDirectory
+
+KINDS: dict[str, Any] = {
+    "input_shape": tuple[PositiveInt, PositiveInt, PositiveInt],
+    "num_classes": PositiveInt,
+    "classes": tuple[str, ...],
+    "category_ids": tuple[int, ...],
+    "keypoints": tuple[str, ...],
+    "skeleton": tuple[tuple[PositiveInt, PositiveInt], ...],
+    "mean": tuple[FiniteFloat, ...],
+    "std": tuple[FiniteFloat, ...],
+}
+"""Types of what tasks record of their data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +61,11 @@ def open_trained(path: str | Path) -> Trained:
         if not run.has(WEIGHTS):
             raise InputError(f"{path} holds several trainings; load one of the folders in it")
         raise InputError(f"{run.path / CONFIG} does not name one attention and one seed; was it edited?")
-    weights, data = run.load_weights(), run.keys(DATA)
+    weights, data = run.load_weights(), run.keys(DATA, *config.task.facts)
+    for key in config.task.facts:
+        parse(KINDS[key], data[key], f"{run.path / DATA}: {key}")
+    if len(data.get("classes", ())) != data.get("num_classes", len(data.get("classes", ()))):
+        raise InputError(f"{run.path / DATA} names {len(data['classes'])} of {data['num_classes']} classes")
     try:
         network = config.task.network(data, config.attentions[0])
     except InputError:

@@ -122,6 +122,8 @@ class TaskConfig:
     """Preset that `--task NAME` starts from."""
     unused: ClassVar[Mapping[str, str]] = {}
     """Settings of the recipe that the task does nothing with and therefore refuses, and why."""
+    facts: ClassVar[tuple[str, ...]] = ()
+    """Keys of what `Setting.describe` tells that a trained network cannot do without."""
 
     weights: str | None = None
     """Weights to start from: a file (.pth, .safetensors), the folder of a training of ours, or a published

@@ -394,3 +394,16 @@ def test_weights_that_are_no_numbers(trained, refused, factor, told):
     save_file(changed, path)
     assert told in refused(f"predict {trained}/none-seed0 x.png")
     assert told in refused(f"export {trained}/none-seed0 --program x.pt2")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("classes", None), ("classes", ["a"]), ("mean", ["x"]), ("input_shape", [1, 0, 8]), ("std", "")],
+)
+def test_facts_of_another_shape(trained, refused, key, value):
+    path = trained / "none-seed0" / "data.json"
+    known = json.loads(path.read_text())
+    path.write_text(json.dumps({name: one for name, one in known.items() if name != key}))
+    assert f"data.json has no {key}; was it edited?" in refused(f"predict {trained}/none-seed0 x.png")
+    path.write_text(json.dumps(known | {key: value}))
+    assert "none-seed0/data.json" in refused(f"predict {trained}/none-seed0 x.png")

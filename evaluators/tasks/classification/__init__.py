@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from evaluators.data.config import DataConfig
 from evaluators.recipe import TrainConfig
@@ -28,6 +28,8 @@ SMOKE = 200
 @config
 class Classification(TaskConfig):
     """Classification of small images that stay on the device."""
+
+    facts: ClassVar[tuple[str, ...]] = ("input_shape", "num_classes", "classes", "mean", "std")
 
     data: DataConfig
     """The images; the validation part is the data's own, or else a share of the training set."""

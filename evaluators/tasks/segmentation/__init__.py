@@ -40,6 +40,7 @@ class Segmentation(TaskConfig):
     """
 
     preset: ClassVar[str] = "cityscapes"
+    facts: ClassVar[tuple[str, ...]] = ("input_shape", "classes")
 
     data: SceneData = SceneData()
     """The pictures and their labels."""
