@@ -15,6 +15,7 @@ from autola.configs import RetrainConfig, SearchConfig
 from evaluators.data.listing import PARTS, Listing, recorded
 from evaluators.tasks import Setting
 from evaluators.weight_sources import weights_file
+from foundation.config import config, parse
 from foundation.errors import InputError
 from outputs.records import DATA
 from outputs.run_directory import RunDirectory
@@ -35,6 +36,14 @@ _TOLERANCE = 1e-6
 """Relative difference of means and deviations that machines may make."""
 
 _MOST_NAMED = 6
+
+
+@config
+class _Part:
+    """What data.json says of a part; see `Listing`."""
+
+    counts: dict[str, int]
+    digests: dict[str, str]
 
 
 def absolute(config: Any) -> Any:
@@ -85,6 +94,15 @@ def found_data(config: C, run: RunDirectory, root: str | None) -> C:
     return replace(config, task=replace(task, data=moved))
 
 
+def recorded_costs(config: SearchConfig, run: RunDirectory) -> Any:
+    """What operators cost, as a search with limits recorded it; None for one without.
+
+    Raises:
+        InputError: If it has limits and did not record them: others would be measured now.
+    """
+    return run.keys(DATA, COSTS)[COSTS] if config.target else None
+
+
 def described(config: RetrainConfig, setting: Setting) -> dict[str, Any]:
     """What a retraining records of its data, and of the file of weights that it starts from.
 
@@ -121,6 +139,8 @@ def check_data(
     check_settings(run)
     now = json.loads(json.dumps(data))
     then = run.keys(DATA)
+    if PARTS in then:  # of which `_counts` takes the shape for granted
+        parse(dict[str, _Part], then[PARTS], f"{run.path / DATA}: {PARTS}")
     named = list(dict.fromkeys(_changes(then, now)))
     if named:
         more = f"; and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
@@ -154,11 +174,11 @@ def _counts(then: Any, now: Any) -> Iterator[str]:
         return
     for part, before in then.items():
         where = "" if part in ("all", "weights") else f" in {part}"
-        counts, others = before.get("counts", {}), now[part]["counts"]
+        counts, others = before["counts"], now[part]["counts"]
         changed = [name for name in {**counts, **others} if counts.get(name, 0) != others.get(name, 0)]
         for name in changed:
             yield (f"{name}{where}: {others.get(name, 0)} now, {counts.get(name, 0)} when this run began")
-        digests = before.get("digests", {})
+        digests = before["digests"]
         for name, value in now[part]["digests"].items():
             if not changed and digests.get(name) != value:
                 yield f"{name}{where}: others now than when this run began"

@@ -106,9 +106,12 @@ def run_export(
 
 def _inputs(trained: Trained, exportable: Exportable, images: Sequence[Path]) -> tuple[list[Tensor], str]:
     pictures = [open_picture(image) for image in images]
-    told = f"{len(pictures)} given picture(s)"
+    told, why = f"{len(pictures)} given picture(s)", "the test set has none"
     if not pictures:
-        pictures = trained.task.examples(EXAMPLES)
+        try:
+            pictures = trained.task.examples(EXAMPLES)
+        except InputError as error:
+            why = str(error)
         told = f"{len(pictures)} test picture(s)"
     if pictures:
         return [exportable.prepare(picture) for picture in pictures], told
@@ -118,7 +121,7 @@ def _inputs(trained: Trained, exportable: Exportable, images: Sequence[Path]) ->
     numbers = [torch.randn(shape, generator=generator, dtype=weight.dtype) for _ in range(EXAMPLES)]
     return (
         numbers,
-        f"{EXAMPLES} inputs of random numbers (no pictures given, and the test set is not at hand)",
+        f"{EXAMPLES} inputs of random numbers (no pictures given, and none of the test set: {why})",
     )
 
 

@@ -92,7 +92,7 @@ def train_member(
         in_first(fabric, run.lock)
         if run.complete():
             run.drop_checkpoints()
-            return run.keys(RESULT, "score", "seconds")
+            return run.numbers(RESULT, "score", "seconds")
         job = first_step(config, setting, attention, member.seed, fabric)
         go_on(job, run, name)
         fabric.barrier()

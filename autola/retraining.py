@@ -96,11 +96,11 @@ def resume_retraining(
     modules = _modules(config, jobs)
     with own_state(config, resumed=run), run:
         fabric = make_fabric(config, resumed=devices is None)
-        in_first(fabric, run.lock)
-        if run.has(TABLE):
+        if run.has(TABLE):  # without the lock: whoever only looks may not be allowed to write
             log.info("%s is complete", run.path)
             table = parse_json(Table, run.text(TABLE), str(run.path / TABLE))
             return replace(table, run=str(run.path))
+        in_first(fabric, run.lock)
         stored = found_data(stored, run, root)
         config = replace(config, task=stored.task)
         setting = config.task.read(config.train, fabric)

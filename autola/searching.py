@@ -6,12 +6,12 @@ import logging
 from pathlib import Path
 
 from autola.configs import SearchConfig
-from autola.data_record import COSTS, absolute, check_data, found_data
+from autola.data_record import absolute, check_data, found_data, recorded_costs
 from autola.found import Found, found_in
 from autola.plans import plan_of
 from autola.runs import new_run, stored_config
 from autola.runtime import in_first, make_fabric, own_state
-from outputs.records import DATA
+from outputs.records import CHECKPOINTS
 from outputs.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,8 @@ def resume_search(run: RunDirectory, root: str | None = None) -> Found:
     config = stored_config(run, SearchConfig)
     with own_state(config, resumed=run), run:
         fabric = make_fabric(config, resumed=True)
-        in_first(fabric, run.lock)
+        if not run.complete() or run.has(CHECKPOINTS):  # else nothing is written, nor may have to be
+            in_first(fabric, run.lock)
         if run.complete():
             in_first(fabric, run.drop_checkpoints)
             log.info("%s is complete", run.path)
@@ -62,6 +63,6 @@ def resume_search(run: RunDirectory, root: str | None = None) -> Found:
         planned = plan_of(config)
         planned.check(config)
         config = found_data(config, run, root)
-        plan = planned(config, fabric, run.keys(DATA).get(COSTS))
+        plan = planned(config, fabric, recorded_costs(config, run))
         in_first(fabric, lambda: check_data(run, plan.data, config if root else None))
         return plan.run(config, run)

@@ -7,15 +7,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import FiniteFloat, PositiveInt
 from torch import nn
 
 from autola.configs import RetrainConfig
 from autola.runs import stored_config
+from evaluators.starting_weights import is_finite, of_other_kind
 from evaluators.tasks import TaskConfig
+from foundation.config import parse
 from foundation.errors import InputError
 from outputs.records import CONFIG, DATA, WEIGHTS
 from outputs.run_directory import RunDirectory
 from outputs.weights import load_weights
+
+KINDS: dict[str, Any] = {
+    "input_shape": tuple[PositiveInt, PositiveInt, PositiveInt],
+    "num_classes": PositiveInt,
+    "classes": tuple[str, ...],
+    "category_ids": tuple[int, ...],
+    "keypoints": tuple[str, ...],
+    "skeleton": tuple[tuple[PositiveInt, PositiveInt], ...],
+    "mean": tuple[FiniteFloat, ...],
+    "std": tuple[FiniteFloat, ...],
+}
+"""Types of what tasks record of their data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,16 +59,32 @@ def open_trained(path: str | Path) -> Trained:
     """
     run = RunDirectory.open(path)
     config = stored_config(run, RetrainConfig)
-    if len(config.attentions) * len(config.seeds) != 1 and not run.has(WEIGHTS):
-        raise InputError(f"{path} holds several trainings; load one of the folders in it")
-    weights, data = load_weights(run.path / WEIGHTS), run.keys(DATA)
+    if len(config.attentions) * len(config.seeds) != 1:
+        if not run.has(WEIGHTS):
+            raise InputError(f"{path} holds several trainings; load one of the folders in it")
+        raise InputError(f"{run.path / CONFIG} does not name one attention and one seed; was it edited?")
+    weights, data = load_weights(run.path / WEIGHTS), run.keys(DATA, *config.task.facts)
+    for key in config.task.facts:
+        parse(KINDS[key], data[key], f"{run.path / DATA}: {key}")
+    if len(data.get("classes", ())) != data.get("num_classes", len(data.get("classes", ()))):
+        raise InputError(f"{run.path / DATA} names {len(data['classes'])} of {data['num_classes']} classes")
     try:
         network = config.task.network(data, config.attentions[0])
-    except (KeyError, TypeError, AttributeError):
+    except InputError:
+        raise
+    except Exception:  # whatever a network raises at facts that are not its own
         raise InputError(f"{run.path / DATA} does not say what the network needs; was it edited?") from None
     if config.precision == "64-true":
         network.double()
+    broken = next((name for name, tensor in weights.items() if not is_finite(tensor)), None)
+    if broken is not None:
+        raise InputError(
+            f"{run.path / WEIGHTS} holds infinity or NaN in {broken}: nothing can be told from it"
+        )
+    wanted = network.state_dict()
     try:
+        if any(name in wanted and of_other_kind(tensor, wanted[name]) for name, tensor in weights.items()):
+            raise RuntimeError("whole numbers for real ones, or the other way round")
         network.load_state_dict(weights)
     except RuntimeError:
         raise InputError(f"the weights of {path} do not fit its {CONFIG}; was that edited?") from None

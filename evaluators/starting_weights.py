@@ -74,6 +74,7 @@ def _misfits(
         for key, tensor in given.items()
         if key in wanted and key not in loaded and key not in outputs
     ]
+    wrong += [f"{key} holds infinity or NaN" for key, tensor in loaded.items() if not is_finite(tensor)]
     wrong += [
         f"it has {key}, which the network lacks{_hint(key)}"
         for key in given
@@ -122,8 +123,18 @@ def _layers(keys: Iterable[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
+def is_finite(tensor: Tensor) -> bool:
+    """Whether a tensor holds numbers alone: no infinity, no NaN."""
+    return not tensor.is_floating_point() or bool(tensor.isfinite().all())
+
+
+def of_other_kind(given: Tensor, wanted: Tensor) -> bool:
+    """Whether one of two tensors holds whole numbers and the other real ones."""
+    return given.is_floating_point() != wanted.is_floating_point()
+
+
 def _same(given: Tensor, wanted: Tensor) -> bool:
-    return given.shape == wanted.shape and given.is_floating_point() == wanted.is_floating_point()
+    return given.shape == wanted.shape and not of_other_kind(given, wanted)
 
 
 def _wider(given: Tensor, wanted: Tensor) -> bool:
@@ -135,6 +146,6 @@ def _wider(given: Tensor, wanted: Tensor) -> bool:
 
 def _shape(tensor: Tensor, other: Tensor) -> str:
     """What of a tensor differs from another: its kind of numbers, or else its shape."""
-    if tensor.is_floating_point() != other.is_floating_point():
+    if of_other_kind(tensor, other):
         return str(tensor.dtype).removeprefix("torch.")
     return "x".join(map(str, tensor.shape)) or "a number"

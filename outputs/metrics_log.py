@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from foundation.config import read_text
-from foundation.errors import InputError
+from foundation.errors import InputError, shown
 from foundation.files import no_space, out_of_space
+from outputs.records import check_number
 
 
 class MetricsLog:
@@ -35,11 +36,14 @@ class MetricsLog:
                 raise no_space(self._path) from None
             raise
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self, *needed: str) -> list[dict[str, Any]]:
         """All complete lines.
 
+        Args:
+            needed: Keys that each has to have.
+
         Raises:
-            InputError: If one of them is not JSON, or the file cannot be read.
+            InputError: If one of them is not JSON or lacks a key, or the file cannot be read.
         """
         if not self._path.exists():
             return []
@@ -55,6 +59,9 @@ class MetricsLog:
                 raise InputError(f"{self._path} is damaged in line {number} ({error})") from None
             if not isinstance(record, dict):
                 raise InputError(f"{self._path}: line {number} holds no JSON object")
+            for key in needed:
+                if key not in record:
+                    raise InputError(f"{self._path}: line {number} has no {key}; was it edited?")
             records.append(record)
         return records
 
@@ -64,24 +71,27 @@ class MetricsLog:
         Raises:
             InputError: If a line lacks its `epoch_seconds`.
         """
-        each = [record.get("epoch_seconds") for record in self.records()]
-        for number, value in enumerate(each, 1):
-            if not isinstance(value, int | float):
-                raise InputError(f"{self._path}: line {number} has no number as epoch_seconds")
-        return round(sum(value for value in each if value is not None), 2)
+        records = self.records()
+        for number, record in enumerate(records, 1):
+            check_number(record, "epoch_seconds", f"{self._path}: line {number}")
+        return round(sum(record["epoch_seconds"] for record in records), 2)
 
     def position(self) -> dict[str, int]:
         """How much is logged: bytes and lines."""
         content = self._content()
         return {"logged": len(content), "lines": content.count(b"\n")}
 
-    def set_back(self, position: Mapping[str, Any]) -> None:
-        """Takes away what was written after a position; version 0.1 stored its bytes alone.
+    def set_back(self, position: Mapping[str, Any], step: int | None) -> None:
+        """Takes away what was written after a checkpoint; version 0.1 stored the position in bytes alone.
 
         Lines are counted: an editor may have changed their ends.
 
+        Args:
+            position: Of the end, as the checkpoint has it.
+            step: Of the checkpoint; None without one.
+
         Raises:
-            InputError: If lines of before it are missing or damaged.
+            InputError: If lines of before it are missing or damaged, or the log is of another run.
         """
         content = self._content()
         lines = position.get("lines", content[: position["logged"]].count(b"\n"))
@@ -94,6 +104,19 @@ class MetricsLog:
         if len(kept) < len(content):
             os.truncate(self._path, len(kept))
         self.seconds()  # refuses damaged lines before more work is done
+        self._check_steps(step)
+
+    def _check_steps(self, reached: int | None) -> None:
+        """Checks that the log can be that of the checkpoint: steps rise, and end before it was written."""
+        before = 0
+        for number, record in enumerate(self.records(), 1):
+            step = record.get("step", before + 1)  # trials have none
+            if not isinstance(step, int) or step <= before or (reached is not None and step > reached):
+                raise InputError(
+                    f"{self._path}: line {number} is of step {shown(step)}, after {before}, and the "
+                    f"newest checkpoint of {reached}; was it taken from another run?"
+                )
+            before = step
 
     def _content(self) -> bytes:
         return self._path.read_bytes() if self._path.exists() else b""

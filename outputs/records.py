@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,13 @@ class Records:
                 raise InputError(f"{self.path / name} has no {key}; was it edited?")
         return value
 
+    def numbers(self, name: str, *needed: str) -> dict[str, Any]:
+        """A JSON record that is an object; see `keys`. What is needed has to be numbers."""
+        value = self.keys(name, *needed)
+        for key in needed:
+            check_number(value, key, str(self.path / name))
+        return value
+
     def has(self, name: str) -> bool:
         """Whether a record is there."""
         return (self.path / name).exists()
@@ -83,3 +91,14 @@ class Records:
     def write_json(self, name: str, value: Any) -> None:
         """Writes a JSON record."""
         self.write_text(name, json.dumps(value, indent=2) + "\n")
+
+
+def check_number(record: Mapping[str, Any], key: str, where: str) -> None:
+    """Checks that a record has a number.
+
+    Raises:
+        InputError: If it has not; begins with `where`.
+    """
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{where} has no number as {key}")

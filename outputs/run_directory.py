@@ -175,7 +175,9 @@ class RunDirectory(Records):
         if state is not None and not {"job", "logged"} <= state.keys():
             raise InputError(f"the checkpoints of {self.path} are of another kind; start again")
         if self._lock is not None:
-            self.metrics.set_back(state or {"logged": 0})
+            job = state["job"] if state else None
+            step = job.get("step") if isinstance(job, dict) else None
+            self.metrics.set_back(state or {"logged": 0}, step if isinstance(step, int) else None)
         return state["job"] if state else None
 
     def drop_checkpoints(self) -> None:

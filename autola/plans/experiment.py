@@ -75,7 +75,7 @@ class Experiments(Plan):
 
     def run(self, config: SearchConfig, run: RunDirectory) -> Found:
         """The trials that are left: those that ended count, the others begin again."""
-        records, searcher = run.metrics.records(), self._searcher
+        records, searcher = run.metrics.records("trial", "trial_accuracy", "genotype"), self._searcher
         history = [_trial(record) for record in sorted(records, key=lambda record: record["trial"])]
         if len(records) < searcher.trials:
             log.info("%s  seed %d  %s", run.path, config.seed, device_line(self._problem.fabric))

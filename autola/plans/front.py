@@ -96,7 +96,7 @@ def _search(config: SearchConfig, target: str, whole: RunDirectory, fabric: Fabr
             problem, _ = search_problem(single, fabric, data[COSTS])
             job = config.searcher.start(problem)
             carry_out(job, single, run, fabric, name=name, conclude=lambda: {"score": _score(job, problem)})
-        result = run.keys(RESULT, "score")
+        result = run.numbers(RESULT, "score")
         genotype = genotype_at(path)
     counted = measure(
         config.backbone,

@@ -277,13 +277,14 @@ def held_out(whole: CocoSet, fraction: float) -> tuple[CocoSet, CocoSet]:
 
 
 def first_pictures(data: CocoData, kind: Kind, number: int) -> list[Image.Image]:
-    """A few pictures of the test part; none where the data cannot be read."""
+    """A few pictures of the test part.
+
+    Raises:
+        InputError: If the data cannot be read.
+    """
     from evaluators.data.picture import open_rgb
 
-    try:
-        test = read_coco(data, kind, data.test)
-    except InputError:
-        return []
+    test = read_coco(data, kind, data.test)
     return [open_rgb(test.path(index)) for index in range(min(number, len(test)))]
 
 

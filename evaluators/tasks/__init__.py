@@ -122,6 +122,8 @@ class TaskConfig:
     """Preset that `--task NAME` starts from."""
     unused: ClassVar[Mapping[str, str]] = {}
     """Settings of the recipe that the task does nothing with and therefore refuses, and why."""
+    facts: ClassVar[tuple[str, ...]] = ()
+    """Keys of what `Setting.describe` tells that a trained network cannot do without."""
 
     weights: str | None = None
     """Weights to start from: a file (.pth, .safetensors), the folder of a training of ours, or a published
@@ -195,7 +197,11 @@ class TaskConfig:
         raise InputError(f"the task {self.name} cannot be exported")
 
     def examples(self, number: int) -> list[Image]:
-        """A few pictures of the test set for `export` to try; none where the data is not at hand."""
+        """A few pictures of the test set for `export` to try; none where a task has none.
+
+        Raises:
+            InputError: If the data is not at hand.
+        """
         return []
 
     def subject(self) -> str:

@@ -55,6 +55,16 @@ def test_whole_numbers_are_no_weights(file):
         start_from(network(), plain(), path)
 
 
+def test_weights_that_are_no_numbers_start_nothing(file):
+    path, whole = file
+    tensors = whole.state_dict()
+    torch.save(
+        {key: tensor * float("nan") if tensor.ndim else tensor for key, tensor in tensors.items()}, path
+    )
+    with pytest.raises(InputError, match=r"do not fit the network: .* holds infinity or NaN"):
+        start_from(network(), plain(), path)
+
+
 @pytest.mark.parametrize("attention", ["se", "hoga", "triplet+cbam"])
 def test_attention_of_version_0_1_starts_a_network(tmp_path, attention):
     whole = network(attention)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from evaluators.data.config import DataConfig
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
 from foundation import rules
 from foundation.config import config
-from foundation.errors import InputError
 from search_space.grammar import Term
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ SMOKE = 200
 @config
 class Classification(TaskConfig):
     """Classification of small images that stay on the device."""
+
+    facts: ClassVar[tuple[str, ...]] = ("input_shape", "num_classes", "classes", "mean", "std")
 
     data: DataConfig
     """The images; the validation part is the data's own, or else a share of the training set."""
@@ -84,10 +85,7 @@ class Classification(TaskConfig):
 
         from evaluators.data import read
 
-        try:
-            images = read(self.data).test.images[:number]
-        except InputError:
-            return []
+        images = read(self.data).test.images[:number]
         return [Image.fromarray(pixels.squeeze(-1).numpy()) for pixels in images]
 
     def subject(self) -> str:

@@ -51,6 +51,7 @@ class ImageNet(TaskConfig):
     """Classification of pictures read from the disk as ImageNet is: train/ and val/, a folder a class."""
 
     preset: ClassVar[str] = "imagenet"
+    facts: ClassVar[tuple[str, ...]] = ("input_shape", "num_classes", "classes", "mean", "std")
     old_names: ClassVar[Mapping[str, str]] = {"root": "data.root", "limit": "data.limit"}
 
     data: ImageNetData = ImageNetData()
@@ -129,10 +130,9 @@ class ImageNet(TaskConfig):
 
     def examples(self, number: int) -> list[Image]:
         from evaluators.data.pictures import list_pictures, open_picture
+        from evaluators.tasks.imagenet.setting import root_of
 
-        root = Path(self.data.root) if self.data.root is not None else None
-        if root is None or not root.is_dir() or not last_part(root).is_dir():
-            return []
+        root = root_of(self.data)
         return [open_picture(file) for file in list_pictures(last_part(root)).spread(number).files]
 
     def _prepared(self, data: Mapping[str, Any], picture: Image, network: nn.Module) -> Tensor:

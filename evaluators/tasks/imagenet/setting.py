@@ -40,7 +40,7 @@ class ImageNetSetting:
     def __init__(self, config: ImageNet, train: TrainConfig, fabric: Fabric) -> None:
         self.config, self.recipe, self.fabric = config, train, fabric
         self.input_shape: tuple[int, int, int] = (3, config.image_size, config.image_size)
-        root = _root(config.data)
+        root = root_of(config.data)
         parts = find_parts(root)
         tell_unused(root, parts.values(), is_hidden)
         self.train = list_pictures(parts["train"])
@@ -96,7 +96,7 @@ class ImageNetSetting:
         return PictureBatches(stream, self.fabric.device, MEAN, STD, real_dtype(self.fabric))
 
 
-def _root(data: ImageNetData) -> Path:
+def root_of(data: ImageNetData) -> Path:
     """The folder with the parts.
 
     Raises:

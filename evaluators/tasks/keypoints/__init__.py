@@ -36,6 +36,7 @@ class Keypoints(TaskConfig):
     """
 
     preset: ClassVar[str] = "coco-keypoints"
+    facts: ClassVar[tuple[str, ...]] = ("input_shape", "keypoints", "skeleton")
     unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "is for classes, and heat maps have none"}
 
     data: CocoData = CocoData()

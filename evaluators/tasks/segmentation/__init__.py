@@ -40,6 +40,7 @@ class Segmentation(TaskConfig):
     """
 
     preset: ClassVar[str] = "cityscapes"
+    facts: ClassVar[tuple[str, ...]] = ("input_shape", "classes")
 
     data: SceneData = SceneData()
     """The pictures and their labels."""
@@ -86,10 +87,7 @@ class Segmentation(TaskConfig):
     def examples(self, number: int) -> list[Image.Image]:
         from evaluators.tasks.segmentation.scenes import read_scenes
 
-        try:
-            test = read_scenes(self.data, self.data.test)
-        except InputError:
-            return []
+        test = read_scenes(self.data, self.data.test)
         return [test.picture(index) for index in range(min(number, len(test)))]
 
     def summary(self) -> str:

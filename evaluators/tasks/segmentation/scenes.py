@@ -219,13 +219,15 @@ def _files(folder: Path, ending: str, what: str) -> dict[str, Path]:
     for name in (each.name for each in listed.files):
         path = folder / name
         if not path.stem.endswith(ending):
+            if what == "pictures":  # labels of other kinds lie beside those of Cityscapes that are read
+                listed.tally.pass_over(f"whose names do not end in {ending}", name)
             continue
         key = Path(composed(name)).with_name(composed(path.stem).removesuffix(ending)).as_posix()
         if key in found:
             raise InputError(f"{found[key]} and {path} are two {what} of one name; remove one")
         found[key] = path
-    if listed.tally.passed:
-        listed.tally.tell()
+    listed.tally.used = len(found)
+    listed.tally.tell()
     if not found:
         raise InputError(f"no {what} in {folder}{f' that end in {ending}' if ending else ''}")
     return found
