@@ -39,6 +39,18 @@ class Edges(Protocol):
         ...
 
 
+class Joint(nn.Sequential):
+    """The fuse of a cell, whose name libraries take for a method without arguments that folds norms."""
+
+    def forward(self, input: Float[Tensor, "b joined h w"] | None = None) -> Float[Tensor, "b c h w"]:
+        if input is None:
+            raise InputError(
+                "what folds a network took the fuse of a HOGA cell for a method of its own; fold the network "
+                "before attaching, or autola.detach first"
+            )
+        return super().forward(input)
+
+
 class Cell(Operator):
     """High-Order Group Attention: channel groups are nodes, attention operators are edges.
 
@@ -73,9 +85,9 @@ class Cell(Operator):
         width = group_width(channels, num_nodes)
         self.group_gate = SqueezeExcite(width, reduction=REDUCTION, bias=False)
         joined = channels + width
-        self.fuse: nn.Sequential | None = None
+        self.fuse: Joint | None = None
         if fuse != "none":
-            self.fuse = nn.Sequential(nn.Conv2d(joined, channels, 1, bias=False), OperatorNorm(channels))
+            self.fuse = Joint(nn.Conv2d(joined, channels, 1, bias=False), OperatorNorm(channels))
         if self.fuse is not None and fuse == "double":
             self.fuse.append(nn.ReLU(inplace=True))
             self.fuse.append(nn.Conv2d(channels, channels, 1, bias=False))

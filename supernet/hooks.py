@@ -33,15 +33,17 @@ class Hook:
     Attributes:
         attention: The module that is run.
         text: The attention in the grammar.
+        place: Name of the module in the model.
         handle: Takes it off; kept because an unpickled handle keeps later hooks from its number.
         ran: Whether it ran since `Watch` looked last.
     """
 
     before = False
 
-    def __init__(self, attention: nn.Module, text: str) -> None:
+    def __init__(self, attention: nn.Module, text: str, place: str) -> None:
         self.attention = attention
         self.text = text
+        self.place = place
         self.ran = False
 
     def hang_on(self, module: nn.Module) -> None:
@@ -112,7 +114,8 @@ class Watch:
 
     What rebuilds modules (conversions of norms, fusions) drops their hooks: then the model would go on
     without its attention. That is an error. Attention whose module is just not used in a pass is told of
-    once, as a warning, since a network may skip a branch.
+    once, as a warning, since a network may skip a branch; so is attention that went with the modules around
+    it, since a network may be shortened, or its branches made one.
     """
 
     def __init__(self) -> None:
@@ -139,6 +142,7 @@ class Watch:
         if any(is_compiled(module) for module in homes):  # compiled code leaves no trace of what ran
             self.is_done = True
             return
+        out = [hook.place for hook in missed if hook.attention not in homes]
         missed = [hook for hook in missed if hook.attention in homes]
         hung = {hook for _, hook in hooks_of(model)}
         if lost := [homes[hook.attention] for hook in missed if hook not in hung]:
@@ -153,6 +157,13 @@ class Watch:
             raise InputError(
                 f"the attention that stood for {listed(gone)} is gone: what rebuilt modules of the model (a "
                 "fusion) put another module there; do that before attaching, or autola.detach first"
+            )
+        out += [hook.place for hook in idle if hook.place not in places]
+        if out:
+            self.hooks = [hook for hook in self.hooks if hook.attention in homes]
+            warnings.warn(
+                f"the attention of {listed(out)} was taken out of the model with the modules around it",
+                stacklevel=2,
             )
         self.standing = list(there.values())  # a norm may have been folded into a copy of one
         names = [homes[hook.attention] for hook in missed]
@@ -239,7 +250,7 @@ def hang(model: nn.Module, name: str, attention: nn.Module, text: str, *, before
         owner.register_load_state_dict_pre_hook(OldNames(f"{old[len(prefix) :]}.", f"{add}."))
     if not before:
         guard(model, name, Hook)
-    hook = (InputHook if before else Hook)(attention, text)
+    hook = (InputHook if before else Hook)(attention, text, name)
     hook.hang_on(model.get_submodule(name))
     _watched(model).hooks.append(hook)
 

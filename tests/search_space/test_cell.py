@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -43,6 +45,12 @@ def test_has_the_parameters_of_the_public_module(channels: int, expected: int) -
     assert num_parameters(cell) == expected
     assert cell.fuse is not None
     assert num_parameters(cell.fuse) == 9 * channels**2 // 4 + 4 * channels
+
+
+def test_its_fuse_folds_nothing() -> None:
+    cell: Any = found_cell(16, PUBLISHED)
+    with pytest.raises(InputError, match="fold the network before attaching"):
+        cell.fuse()  # as timm's reparameterize_model calls it
 
 
 def test_fuses_differ_in_weights_alone() -> None:

@@ -113,7 +113,10 @@ def test_a_plain_convolution_in_its_place_is_an_error(attention: str) -> None:
         model(x)
 
 
-def test_a_block_that_is_taken_out_is_no_loss() -> None:
-    model, x = network("dcn", ["1.conv2"]), image(2, 8, 5, 7)
+@pytest.mark.parametrize("attention", ["se", "dcn"])
+def test_what_goes_with_a_block_is_told_once(attention: str) -> None:
+    model, x = network(attention, ["0.conv2", "1.conv2"]), image(2, 8, 5, 7)
     del model[1]
+    with pytest.warns(UserWarning, match=r"attention of '1\.conv2' was taken out of the model with"):
+        model(x)
     model(x)
