@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autola.api import load, resume, retrain, search
+    from autola.ejecting import eject
     from evaluators.cost import measure as cost
     from foundation.errors import InputError
     from outputs.tabular import read_tabular as benchmark
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
     from supernet.groups import parameter_groups
     from supernet.supernet import Supernet
 
-_HOMES = {
+HOMES = {
     "search": "autola.api",
     "retrain": "autola.api",
     "resume": "autola.api",
     "load": "autola.api",
+    "eject": "autola.ejecting",
     "benchmark": "outputs.tabular:read_tabular",
     "cost": "evaluators.cost:measure",
     "InputError": "foundation.errors",
@@ -77,6 +79,7 @@ __all__ = [
     "convert_norms",
     "cost",
     "detach",
+    "eject",
     "load",
     "operator",
     "parameter_groups",
@@ -90,9 +93,9 @@ ROOMS = ("foundation", "search_space", "supernet", "evaluators", "searchers", "o
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in HOMES:
         raise AttributeError(f"module 'autola' has no attribute {name!r}")
-    home, _, original = _HOMES[name].partition(":")
+    home, _, original = HOMES[name].partition(":")
     value = getattr(importlib.import_module(home), original or name)
     globals()[name] = value
     return value

@@ -18,6 +18,7 @@ COMMANDS = {
     "retrain": "train networks with attention modules, and compare them",
     "predict": "draw what a trained network finds onto pictures",
     "export": "write a trained network as ONNX or torch.export's program",
+    "eject": "write attention as one Python file that needs torch alone",
     "cost": "count parameters, multiply-accumulates, memory and latency",
     "list": "name presets, searchers, operators, backbones, readers and tasks",
     "demo": "search, inspect, retrain and compare on handwritten digits",

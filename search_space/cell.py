@@ -6,6 +6,7 @@ Source: Ma et al., "Auto Learning Attention", NeurIPS 2020, as the public code c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -114,21 +115,21 @@ class Cell(Operator):
 
 
 class FoundEdges(nn.Module):
-    """The operators of a genotype, one an edge; readers of one state share its statistics.
+    """The operators that were found, one an edge; readers of one state share its statistics.
 
     Args:
-        genotype: Which operator sits on which edge.
-        width: Channels of a group.
+        edges: Of every edge the number of its node, from 1, the index of the state that it reads, 0 for the
+            node's own channel group, and its operator.
     """
 
-    def __init__(self, genotype: Genotype, width: int) -> None:
+    def __init__(self, edges: Sequence[tuple[int, int, nn.Module]]) -> None:
         super().__init__()
         self.operators = nn.ModuleDict()
         self.readers: dict[int, list[tuple[int, str]]] = {}
-        for node, edge in genotype.edges():
-            name = edge_name(node, edge.index)
-            self.operators[name] = OPERATORS[edge.operator].build(width)
-            self.readers.setdefault(edge.index, []).append((node, name))
+        for node, source, operator in edges:
+            name = edge_name(node, source)
+            self.operators[name] = operator
+            self.readers.setdefault(source, []).append((node, name))
 
     def forward(self, source: int, state: State) -> list[tuple[int, Tensor]]:
         groups = state.groups()
@@ -145,8 +146,9 @@ def found_cell(channels: int, genotype: Genotype) -> Cell:
         InputError: If the channels do not split, or an operator is unknown.
     """
     num_nodes = len(genotype.nodes)
-    edges = FoundEdges(genotype, group_width(channels, num_nodes))
-    return Cell(channels, num_nodes, edges, genotype.fuse)
+    width = group_width(channels, num_nodes)
+    edges = [(node, edge.index, OPERATORS[edge.operator].build(width)) for node, edge in genotype.edges()]
+    return Cell(channels, num_nodes, FoundEdges(edges), genotype.fuse)
 
 
 def group_width(channels: int, num_nodes: int) -> int:

@@ -80,7 +80,7 @@ class _PoolChannels(torch.autograd.Function):
         scaled = torch.ops.aten.max_pool2d_with_indices_backward(
             of_maximum, shape, [c, 1], [c, 1], [0, 0], [1, 1], False, index.long()
         )
-        scaled = scaled.permute(0, 2, 3, 1).view(b, e, c, n).add(of_mean, alpha=1 / c)
+        scaled = scaled.permute(0, 2, 3, 1).view(b, e, c, n) + of_mean / c
         if gate is None:
             return scaled, None
         of_planes = scaled * gate[..., None]

@@ -108,8 +108,8 @@ def test_command_lines_parse(line: list[str], monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(Parsed) as parsed:
         command.run(rest)
     (given,) = parsed.value.args
-    attentions = getattr(given, "attentions", ()) or getattr(given, "attention", ())
-    for attention in attentions:
+    named = getattr(given, "attentions", ()) or getattr(given, "attention", ())
+    for attention in (named,) if isinstance(named, str) else named:
         parse_attention(re.sub(r"hoga:.*", "hoga", attention))
 
 

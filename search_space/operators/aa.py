@@ -103,12 +103,12 @@ class AttentionAugmentedConvolution(ConvolutionOperator):
         self.columns = nn.Parameter(torch.randn(2 * w - 1, self.key) * self.key**-0.5)
 
     def read(self, state: State) -> Float[Tensor, "b c_out h2 w2"]:
-        x = state.x[:, :, :: self.stride[0], :: self.stride[1]]
-        full = x.shape[2:]
+        seen = state.x[:, :, :: self.stride[0], :: self.stride[1]]
+        full = seen.shape[2:]
         window = self._window(*full)
         if window > 1:
-            x = F.avg_pool2d(x, window, ceil_mode=True)
-        attended = self.project(self.attend(self.qkv(x)))
+            seen = F.avg_pool2d(seen, window, ceil_mode=True)
+        attended = self.project(self.attend(self.qkv(seen)))
         if window > 1:
             attended = F.interpolate(attended, full, mode="bilinear", align_corners=False)
         return attended if self.conv is None else torch.cat((self.conv(state.x), attended), 1)

@@ -6,7 +6,7 @@ Source: Dai et al., "Deformable Convolutional Networks", ICCV 2017 (arXiv:1703.0
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -35,9 +35,9 @@ class DeformableConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[
     x between positions is bilinear, and 0 beyond the border; m is 1, or with `modulated` 2 sigmoid(...).
     The second convolution has the shape of the first and a bias, and all of it is 0 at first, so the operator
     begins as the convolution that it changes, whose weight keeps its key. torchvision's operator computes it,
-    in float32 at least, or under `torch.func` and in exports a sum of bilinear samples. Both add in another
-    order than a convolution; after `start_plain` the convolution itself computes what no offset moves, to the
-    last bit. By default it is on the last three stages of a backbone, as mmdetection has it.
+    in float32 at least, adding in another order than a convolution; after `start_plain` the convolution
+    itself computes what no offset moves, to the last bit. By default it is on the last three stages of a backbone,
+    as mmdetection has it.
     Differs from the second source: the factor 2, without which the operator begins as half the convolution.
 
     Args:
@@ -86,11 +86,6 @@ class DeformableConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[
         self.is_plain_at_rest = True
 
     def read(self, state: State) -> Float[Tensor, "b c2 h2 w2"]:
-        if torch.compiler.is_exporting() or _functorch.peek_interpreter_stack() is not None:
-            deform_conv2d = composed  # torch.func and exporters do not see through torchvision's
-        else:
-            from torchvision.ops import deform_conv2d  # slow
-
         x = state.x
         maps = moves = self.offset(x)
         kind = maps.dtype
@@ -124,6 +119,15 @@ class DeformableConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[
         """Both convolutions', without what interpolates."""
         size = output_size(self, shape[2:])
         return convolution_macs(self, shape[0], size) + convolution_macs(self.offset, shape[0], size)
+
+
+def deform_conv2d(*maps: Any, **geometry: Any) -> Tensor:
+    """The operator of torchvision; `composed` under `torch.func` and in exports, which cannot see into it."""
+    if torch.compiler.is_exporting() or _functorch.peek_interpreter_stack() is not None:
+        return composed(*maps, **geometry)
+    from torchvision import ops  # slow
+
+    return ops.deform_conv2d(*maps, **geometry)
 
 
 def composed(

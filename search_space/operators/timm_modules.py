@@ -1,8 +1,9 @@
 """Attention modules of timm under the names that timm's `attn_layer` has for them.
 
-Source: timm.layers (https://github.com/huggingface/pytorch-image-models); each class names its paper. The
-modules are timm's own, with its defaults unless a class says otherwise. timm takes seconds to import, so that
-happens when the first is built.
+Source: timm.layers (https://github.com/huggingface/pytorch-image-models); each class names its paper.
+
+The modules are timm's own, with its defaults unless a class says otherwise. timm takes seconds to import, so
+that happens when the first is built.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def test_sits_at_the_inner_place() -> None:
 
 
 def test_runs_only_where_every_node_is_reached() -> None:
-    edges = FoundEdges(Genotype.of([[("SE", 0)]]), 4)
+    edges = FoundEdges([(1, 0, nn.Identity())])
     cell = Cell(8, 2, edges, "none")
     with pytest.raises(AssertionError, match="no edge reaches node h2"):
         cell(torch.ones(1, 8, 3, 3))
