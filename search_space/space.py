@@ -56,6 +56,11 @@ class Space:
         return tuple(name for name in self.primitives if name != NONE)
 
     @property
+    def candidate_columns(self) -> list[int]:
+        """The columns of the alphas that the candidates have, in their order."""
+        return [column for column, name in enumerate(self.primitives) if name != NONE]
+
+    @property
     def edges(self) -> tuple[tuple[int, int], ...]:
         """All edges (node, state), in the order of the alphas' rows."""
         return tuple((i, j) for i in range(1, self.num_nodes + 1) for j in range(i))

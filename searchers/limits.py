@@ -12,7 +12,7 @@ from evaluators.cost_table import METRICS, CostTable, Metric
 from foundation.config import config, parse
 from foundation.errors import InputError, shown, unknown
 from search_space.genotype import Genotype
-from search_space.space import NONE, Space
+from search_space.space import Space
 from searchers.knapsack import Knapsack
 
 if TYPE_CHECKING:
@@ -156,10 +156,9 @@ class Limits:
     ) -> tuple[Knapsack, Callable[[tuple[int, ...]], Genotype]]:
         """The choice of an operator for each of these edges, and the genotype of one."""
         rows = dict(zip(self.space.edges, scores, strict=True))
-        columns = [self.space.primitives.index(name) for name in self.space.candidates]
         tables = [self.tables[limit.metric] for limit in self.limits]
         knapsack = Knapsack(
-            scores=[[rows[edge][column] for column in columns] for edge in edges],
+            scores=[[rows[edge][column] for column in self.space.candidate_columns] for edge in edges],
             costs=[tuple(float(table.operators[name]) for table in tables) for name in self.space.candidates],
             fixed=tuple(float(table.fixed) for table in tables),
             bounds=tuple(self.most(limit) for limit in self.limits),
@@ -180,7 +179,7 @@ class Limits:
         import torch
 
         constants: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
-        columns = [column for column, name in enumerate(self.space.primitives) if name != NONE]
+        columns = self.space.candidate_columns
         costs = [
             [self.tables[limit.metric].operators[name] / self.most(limit) for name in self.space.candidates]
             for limit in self.limits

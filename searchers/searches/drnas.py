@@ -7,7 +7,6 @@ from torch import Tensor
 from torch.distributions import Dirichlet, kl_divergence
 from torch.nn import functional as F
 
-from search_space.space import NONE
 from searchers.drnas import DrNas
 from searchers.searches.callback import Callback, Running
 from searchers.searches.differentiable import DifferentiableSearch
@@ -78,12 +77,12 @@ class Shrinking(Callback):
     def end_epoch(self, search: Running, epoch: int) -> None:
         if epoch + 1 != search.config.epochs // 2:
             return
-        mixture, primitives = search.mixture, search.problem.space.primitives
+        mixture = search.mixture
         strengths = mixture.strengths().detach()
-        count = max(1, round(self.keep * len(primitives)))
+        count = max(1, round(self.keep * strengths.shape[1]))
         # `none` is never derived, so the strongest of the others stays whatever else does.
-        derived = torch.tensor([name != NONE for name in primitives], device=strengths.device)
-        best = strengths.masked_fill(~derived, -1.0).argmax(1, keepdim=True)
+        columns = torch.tensor(search.problem.space.candidate_columns, device=strengths.device)
+        best = columns[strengths[:, columns].argmax(1, keepdim=True)]
         kept = strengths.scatter(1, best, torch.inf).topk(count, 1).indices
         mixture.keep(torch.zeros_like(mixture.alive).scatter_(1, kept, True))
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from search_space.space import NONE
 from supernet.supernet import Supernet
 
 
@@ -73,8 +72,8 @@ class Mixture:
     def keep(self, alive: Tensor) -> None:
         """From now on only these primitives (edges, primitives) compete."""
         self.alive &= alive
-        derived = [column for column, name in enumerate(self.supernet.space.primitives) if name != NONE]
-        assert bool(self.alive[:, derived].any(1).all()), "an edge is left without a candidate"
+        candidates = self.alive[:, self.supernet.space.candidate_columns]
+        assert bool(candidates.any(1).all()), "an edge is left without a candidate"
         self.all_alive = bool(self.alive.all())
 
     def settle(self, row: int, column: int) -> None:

@@ -10,7 +10,6 @@ import torch
 from evaluators.processes import mean_over_processes
 from evaluators.tasks.classification.loss import cross_entropy
 from foundation.seeds import seed_of
-from search_space.space import NONE
 from searchers.searches.callback import Callback, Running
 from supernet.explicit import explicit_logits
 
@@ -44,11 +43,8 @@ def most_missed(search: Running, row: int, epoch: int) -> int:
         row: The edge.
         epoch: Whose batches are judged on.
     """
-    candidates = [
-        column
-        for column, name in enumerate(search.problem.space.primitives)
-        if name != NONE and search.mixture.alive[row, column]
-    ]
+    columns = search.problem.space.candidate_columns
+    candidates = [column for column in columns if search.mixture.alive[row, column]]
     losses = losses_without(search, row, candidates, epoch)
     return candidates[losses.index(max(losses))]
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from search_space.space import NONE
 from searchers.searches.callback import Callback, Running
 from searchers.searches.differentiable import DifferentiableSearch
 from searchers.searches.mixture import Mixture
@@ -43,8 +42,7 @@ class Decisions(Callback):
         return 1 + (epoch - first) * (num_edges - 1) // (last - first)
 
     def end_epoch(self, search: Running, epoch: int) -> None:
-        mixture, primitives = search.mixture, search.problem.space.primitives
-        candidates = [column for column, name in enumerate(primitives) if name != NONE]
+        mixture, candidates = search.mixture, search.problem.space.candidate_columns
         weights = mixture.shares().detach()[:, candidates]
         importance = weights.sum(1)
         chances = weights / importance[:, None]

@@ -104,8 +104,7 @@ class Watch(Callback):
         return int((self._strongest(epoch) == self.space.candidates.index(SKIP)).sum())
 
     def _strongest(self, epoch: int) -> Tensor:
-        columns = [self.space.primitives.index(name) for name in self.space.candidates]
-        return self.strengths[epoch][:, columns].argmax(1)
+        return self.strengths[epoch][:, self.space.candidate_columns].argmax(1)
 
     def _stop(self, answer: int, why: str, how: str = "") -> None:
         self.answer = answer
@@ -143,12 +142,11 @@ def thinned(
 ) -> Float[Tensor, "edges primitives"]:
     """Strengths without skip_connect where it leads least, until it leads on no more than `most` edges."""
     skip = space.primitives.index(SKIP)
-    others = [space.primitives.index(name) for name in space.candidates if name != SKIP]
+    others = [column for column in space.candidate_columns if column != skip]
     if not others:
         return strengths
     lead = strengths[:, skip] / strengths[:, others].amax(1)
-    columns = [space.primitives.index(name) for name in space.candidates]
-    leads = strengths[:, columns].argmax(1) == space.candidates.index(SKIP)
+    leads = strengths[:, space.candidate_columns].argmax(1) == space.candidates.index(SKIP)
     order = lead.masked_fill(~leads, -1.0).argsort(descending=True, stable=True)
     kept = strengths.clone()
     kept[order[most:], skip] = 0.0
