@@ -36,8 +36,8 @@ class DeformableConvolution(ConvolutionOperator, nn.Conv2d):  # pyright: ignore[
     The second convolution has the shape of the first and a bias, and all of it is 0 at first, so the operator
     begins as the convolution that it changes, whose weight keeps its key. torchvision's operator computes it,
     in float32 at least, adding in another order than a convolution; after `start_plain` the convolution
-    itself computes what no offset moves, to the last bit. By default it is on the last three stages of a backbone,
-    as mmdetection has it.
+    itself computes what no offset moves, to the last bit. By default it is on the last three stages of a
+    backbone, as mmdetection has it.
     Differs from the second source: the factor 2, without which the operator begins as half the convolution.
 
     Args:
