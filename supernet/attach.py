@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, TypeVar
 
@@ -103,7 +103,7 @@ class Attached:
     place: str
     attention: str
     position: Literal["after", "before", "instead"]
-    module: nn.Module
+    module: nn.Module = field(repr=False)
 
 
 def attached(model: nn.Module) -> list[Attached]:
