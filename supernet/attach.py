@@ -18,6 +18,7 @@ from search_space.grammar import Term, label
 from supernet.attachable import check_attachable, check_compiled, say_shared
 from supernet.hooks import CHILD, INPUT_CHILD, hang, hooks_on, listed, stand, take_off
 from supernet.map_sizes import map_sizes
+from supernet.modules import last_child, named
 from supernet.sites import Site, convolution_at, find_sites, named_sites
 
 M = TypeVar("M", bound=nn.Module)
@@ -109,7 +110,7 @@ class Attached:
 def attached(model: nn.Module) -> list[Attached]:
     """What `attach` put into a model, in the order of its modules; empty for a plain model."""
     found = list[Attached]()
-    for name, module in model.named_modules():
+    for name, module in named(model):
         if isinstance(module, ConvolutionOperator) and module.text:
             found.append(Attached(place=name, attention=module.text, position="instead", module=module))
         for hook in hooks_on(module):
@@ -151,7 +152,7 @@ def detach(model: M) -> M:
 
 def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
     """Puts a module where another is, under all of its names."""
-    names = [name for name, module in model.named_modules(remove_duplicate=False) if module is old]
+    names = [name for name, module in named(model, every_name=True) if module is old]
     for name in names:
         model.set_submodule(name, new)
 
@@ -188,7 +189,7 @@ def _stand_in(
     """What stands for the convolution at a place, on its device, of its dtype and mode."""
     _check_free(model, [site.name])
     conv = convolution_at(model, site, term.name)
-    if conv._parameters.get("weight") is None:
+    if "weight" not in dict(conv.named_parameters(recurse=False)):
         raise InputError(
             f"the weight of {site.name!r} is computed in each pass (weight norm, pruning), so {term.name} "
             "cannot stand for it; make it a plain weight first: remove_weight_norm, prune.remove"
@@ -225,10 +226,12 @@ def insert(model: nn.Module, site: Site, attention: nn.Module, text: str = "cell
 def _last(model: nn.Module, site: Site) -> str:
     """The module whose output is that of a place: the last one of a Sequential, unless others use it too."""
     name, module = site.name, model.get_submodule(site.name)
-    while type(module).forward is nn.Sequential.forward and module._modules and not site.before:
-        last = next(reversed(module._modules))
+    while type(module).forward is nn.Sequential.forward and not site.before:  # pyright: ignore[reportUnknownMemberType]
+        last = last_child(module)
+        if last is None:
+            break
         child = module.get_submodule(last)
-        if sum(other is child for _, other in model.named_modules(remove_duplicate=False)) > 1:
+        if sum(other is child for _, other in named(model, every_name=True)) > 1:
             break
         name, module = f"{name}.{last}", child
     return name
@@ -236,10 +239,8 @@ def _last(model: nn.Module, site: Site) -> str:
 
 def convert_norms(model: nn.Module) -> None:
     """Makes every batch norm a `SyncBatchNorm`, in place; attention stays, unlike with torch's own."""
-    attended = [
-        (name, module, hooks_on(module)) for name, module in model.named_modules(remove_duplicate=False)
-    ]
-    nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    attended = [(name, module, hooks_on(module)) for name, module in named(model, every_name=True)]
+    nn.SyncBatchNorm.convert_sync_batchnorm(model)  # pyright: ignore[reportUnknownMemberType]
     for name, before, hooks in attended:
         module = model.get_submodule(name) if hooks else before
         if module is not before:

@@ -1,0 +1,24 @@
+"""A model's modules with the types that torch does not declare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+from torch import nn
+
+
+def named(model: nn.Module, *, every_name: bool = False) -> Iterator[tuple[str, nn.Module]]:
+    """All modules of a model with their names.
+
+    Args:
+        model: The model.
+        every_name: Whether a module that stands at several places comes under each of its names.
+    """
+    return cast("Iterator[tuple[str, nn.Module]]", model.named_modules(remove_duplicate=not every_name))
+
+
+def last_child(module: nn.Module) -> str | None:
+    """The name of the last child; None where there is none."""
+    names = [name for name, _ in module.named_children()]
+    return names[-1] if names else None
