@@ -52,7 +52,7 @@ class SearcherConfig:
 
     name: ClassVar[str]
     search: ClassVar[str]
-    """What `start` begins: "module:class", imported then, for it loads PyTorch, which no help page does."""
+    """What `start` calls: "module:function", imported then, for it loads PyTorch, which no help page does."""
 
     @property
     def recordable(self) -> bool:

@@ -63,7 +63,7 @@ class Differentiable(SearcherConfig):
             raise InputError("nesterov needs a momentum")
 
     def start(self, problem: Problem) -> Any:
-        """A new `DifferentiableSearch` at step 0, of the class that `search` names."""
+        """A new `DifferentiableSearch` at step 0, as the function that `search` names puts it together."""
         return super().start(problem)
 
     def check(self, problem: Problem) -> None:

@@ -30,7 +30,8 @@ from outputs.run_directory import RunDirectory
 from search_space.genotype import Genotype
 from searchers.blackbox import BlackBox
 from searchers.candidates import Candidates, Trial, best_of, scores
-from searchers.nni.experiment import Experiment, Finished, wait_for_port
+from searchers.nni.experiment import Experiment, Finished
+from searchers.nni.manager import wait_for_port
 from searchers.searches.problem import Problem
 
 log = logging.getLogger(__name__)

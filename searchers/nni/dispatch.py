@@ -75,7 +75,7 @@ class ProposerTuner(Tuner):
         """The next trial: its number and the operators of the edges."""
         from searchers.candidates import Trial
         from searchers.nni.experiment import TRIAL
-        from searchers.nni.tuners import name_of
+        from searchers.nni.proposer import name_of
 
         genotype = self.propose(self.history)
         place = self.places[parameter_id] = len(self.history)

@@ -6,11 +6,7 @@ which takes it by `trial_parameters` and tells its score by `report`. No record 
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-import os
-import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,27 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation.errors import InputError, shown
+from foundation.errors import InputError
 from search_space.genotype import Genotype
 from search_space.space import Space
 from searchers.candidates import Candidates, History, Trial, stored
-from searchers.nni.tuners import choices, name_of
+from searchers.nni.manager import POLL_SECONDS, Manager, wait_for_port
+from searchers.nni.proposer import choices, name_of
 
-log = logging.getLogger(__name__)
-
-POLL_SECONDS = 1.0
-PAUSES = (0.5, 1.0, 2.0, 4.0)
-"""Seconds of waiting before a port is looked at again, and before NNI's manager is started again."""
-ORPHAN = Path(__file__).with_name("orphan.js")
-"""Loaded into NNI's manager: it would outlive a command that is killed, and hold the port."""
-LOOPBACK = Path(__file__).with_name("loopback.js")
-"""Loaded into NNI's manager: it would listen on all addresses of the machine."""
 ATTEMPTS = 4
 """Starts of an experiment: NNI gives up on a tuner that is not there within ten seconds, or does not answer
 in time later on, as happens on a machine that is very busy."""
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
-SILENCES = 10
-"""Questions in a row that the manager may leave without an answer, twenty seconds each."""
 TRIAL = "trial"
 """Among the parameters of a trial: its number. The others are the operators of the edges."""
 
@@ -109,8 +95,7 @@ class Experiment:
 
         wait_for_port(port)
         silence_stdout()
-        self.candidates, self.port = candidates, port
-        self.num_trials, self.trial_seconds = num_trials, trial_seconds
+        self.candidates, self.num_trials, self.trial_seconds = candidates, num_trials, trial_seconds
         config = ExperimentConfig("local")
         config.trial_command, config.trial_code_directory = command, str(code.resolve())
         config.search_space = choices(candidates)
@@ -128,7 +113,7 @@ class Experiment:
             here: Any = config.training_service
             here.use_active_gpu, here.max_trial_number_per_gpu = True, concurrency
         self.config: Any = config
-        self.loopback = service is None  # trials elsewhere have to reach the manager
+        self.manager = Manager(config, port, loopback=service is None)  # trials elsewhere have to reach it
         try:
             if service is not None:
                 config.training_service = load_training_service_config(dict(service))
@@ -137,47 +122,16 @@ class Experiment:
             raise InputError(f"NNI refuses the settings of the experiment: {error}") from None
 
     def __enter__(self) -> Experiment:
-        self._start()
+        self.manager.start()
         return self
 
-    def _start(self) -> None:
-        """Starts the manager, once more after each pause where it fails: a busy machine is slow to answer."""
-        from nni.experiment import Experiment
-
-        for pause in (*PAUSES, None):
-            wait_for_port(self.port)
-            self.experiment = Experiment(self.config)
-            try:
-                with _preloaded(*([ORPHAN, LOOPBACK] if self.loopback else [ORPHAN])):
-                    self.experiment.start(self.port)
-            except Exception as error:  # whatever NNI raises where its manager does not start
-                with contextlib.suppress(Exception):
-                    self.experiment.stop()
-                if pause is None:
-                    told = " ".join(str(error).split()) or type(error).__name__
-                    raise InputError(
-                        f"NNI's manager does not start, tried {len(PAUSES) + 1} times: {shown(told)}; "
-                        f"see {self.config.experiment_working_directory}, then --resume"
-                    ) from None
-                log.warning("NNI's manager does not start; trying again in %g s", pause)
-                time.sleep(pause)
-            else:
-                return
-
-    def _start_again(self, num_done: int) -> None:
-        """For the trials that are left; those under way begin again."""
-        self.experiment.stop()
-        self.config.tuner.class_args = {"told": json.dumps(self.told)}
-        self.config.max_trial_number = self.num_trials - num_done
-        self._start()
-
     def __exit__(self, *error: object) -> None:
-        self.experiment.stop()
+        self.manager.stop()
 
     @property
     def portal(self) -> str:
         """Address of the web portal."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.manager.port}"
 
     def finished(self) -> Iterator[Finished]:
         """Trials as they end, until all have.
@@ -188,7 +142,7 @@ class Experiment:
         known = set[str]()
         attempts = 1
         while len(known) < self.num_trials:
-            status, jobs = self._state()
+            status, jobs = self.manager.state()
             over = status in ("DONE", "STOPPED", "NO_MORE_TRIAL") and all(job.status in ENDED for job in jobs)
             for job in jobs:
                 # The score of a trial that just ended may still be under way.
@@ -204,28 +158,18 @@ class Experiment:
                 attempts += 1
                 self._start_again(len(known))
             elif status == "ERROR":
-                raise InputError(
-                    f"the tuner broke down; see {self._folder() / 'log' / 'dispatcher.log'}, then --resume"
-                )
+                log = self.manager.folder / "log" / "dispatcher.log"
+                raise InputError(f"the tuner broke down; see {log}, then --resume")
             if over:
                 return
             time.sleep(POLL_SECONDS)
 
-    def _state(self) -> tuple[str, list[Any]]:
-        """Status of the experiment, and its trials; a manager on a busy machine may be slow to answer."""
-        from requests import RequestException
-
-        for _ in range(SILENCES):
-            try:
-                return self.experiment.get_status(), self.experiment.list_trial_jobs()
-            except RequestException:
-                time.sleep(POLL_SECONDS)
-        raise InputError(
-            f"NNI's manager does not answer any more; see {self._folder() / 'log'}, then --resume"
-        )
-
-    def _folder(self) -> Path:
-        return Path(str(self.config.experiment_working_directory)) / self.experiment.id
+    def _start_again(self, num_done: int) -> None:
+        """Starts the manager again for the trials that are left; those under way begin again."""
+        self.manager.stop()
+        self.config.tuner.class_args = {"told": json.dumps(self.told)}
+        self.config.max_trial_number = self.num_trials - num_done
+        self.manager.start()
 
     def _finished(self, job: Any) -> Finished:
         parameters = job.hyperParameters[0].parameters
@@ -240,56 +184,15 @@ class Experiment:
             status = "crashed"
         else:
             status = "too slow" if seconds >= self.trial_seconds else "cancelled"
-        logs = self._folder() / "environments" / "local-env" / "trials" / job.trialJobId
+        logs = self.manager.folder / "environments" / "local-env" / "trials" / job.trialJobId
         return Finished(
             trial=parameters[TRIAL],
             genotype=space.genotype([parameters[name_of(edge)] for edge in space.edges]),
             score=score,
             status=status,
             seconds=seconds,
-            log=str(logs if logs.is_dir() else self._folder()),
+            log=str(logs if logs.is_dir() else self.manager.folder),
         )
-
-
-def wait_for_port(port: int) -> None:
-    """Waits until nothing listens on a port: the manager of the experiment before may be about to end.
-
-    Raises:
-        InputError: If something still listens after all pauses, or the number is no port for this.
-    """
-    if not 1024 <= port < 65535:
-        raise InputError(f"portal port {port} is not in 1024 ... 65534")
-    for pause in (*PAUSES, None):
-        if not _in_use(port):
-            return
-        if pause is not None:
-            time.sleep(pause)
-    raise InputError(
-        f"portal port {port} is in use; choose another one: --portal-port {port + 1}, or end the experiment "
-        "that holds it: nnictl stop --all"
-    )
-
-
-def _in_use(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@contextlib.contextmanager
-def _preloaded(*files: Path) -> Iterator[None]:
-    """Has Node, as it starts, load files and know this process, by its environment; leaves that as it was."""
-    before = {name: os.environ.get(name) for name in ("NODE_OPTIONS", "AUTOLA_PID")}
-    required = (f'--require "{file}"' for file in files)
-    os.environ["NODE_OPTIONS"] = " ".join([before["NODE_OPTIONS"] or "", *required]).strip()
-    os.environ["AUTOLA_PID"] = str(os.getpid())
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _told(

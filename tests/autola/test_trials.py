@@ -16,8 +16,8 @@ import autola
 from autola.plans import experiment as plan
 from foundation.errors import InputError
 from search_space.grammar import genotype_at
-from searchers.nni import experiment
-from searchers.nni.tuners import name_of
+from searchers.nni import experiment, manager
+from searchers.nni.proposer import name_of
 from tests.autola.runs import SMALL
 
 SEARCH = f"search digits --engine nni {SMALL} --num-nodes 2 --searcher.batch-size 10 --searcher.epochs 1"
@@ -41,7 +41,7 @@ def free_port():
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(experiment, "PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(manager, "PAUSES", (0.01, 0.01))
 
 
 def test_a_port_in_use_is_refused(refused, quick):
@@ -55,8 +55,8 @@ def test_a_port_in_use_is_refused(refused, quick):
 
 def test_a_port_that_the_last_experiment_still_holds_is_waited_for(quick, monkeypatch):
     answers = iter([True, True, False])
-    monkeypatch.setattr(experiment, "_in_use", lambda port: next(answers))
-    experiment.wait_for_port(8080)
+    monkeypatch.setattr(manager, "_in_use", lambda port: next(answers))
+    manager.wait_for_port(8080)
     assert next(answers, None) is None
 
 
@@ -81,7 +81,7 @@ class Manager:
 @pytest.fixture
 def started(quick, monkeypatch):
     """Starts an experiment whose manager fails at first; returns what was done."""
-    monkeypatch.setattr(experiment, "_in_use", lambda port: False)
+    monkeypatch.setattr(manager, "_in_use", lambda port: False)
     module = ModuleType("nni.experiment")
     module.Experiment = type("Failing", (Manager,), {})  # pyright: ignore[reportAttributeAccessIssue]
     monkeypatch.setitem(sys.modules, "nni", ModuleType("nni"))
@@ -91,8 +91,8 @@ def started(quick, monkeypatch):
         manager = module.Experiment  # pyright: ignore[reportAttributeAccessIssue]
         manager.failures, manager.log = failures, []
         run = object.__new__(experiment.Experiment)
-        run.port, run.loopback = 8080, True
-        run.config = SimpleNamespace(experiment_working_directory="run/nni")
+        config = SimpleNamespace(experiment_working_directory="run/nni")
+        run.manager = experiment.Manager(config, 8080, loopback=True)
         with run:
             return manager.log
 

@@ -15,7 +15,8 @@ from searchers.blackbox import BlackBox
 from searchers.candidates import Candidates, Trial, best_of, restored, stored
 from searchers.evolution import Evolution
 from searchers.limits import Limits, parse_target
-from searchers.nni.tuners import TpeTuner, seeded
+from searchers.nni.proposer import seeded
+from searchers.nni.tuners import TpeTuner
 from searchers.random import Random
 from searchers.random_ws import RandomWS
 from searchers.reinforce import Reinforce

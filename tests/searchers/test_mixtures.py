@@ -228,3 +228,11 @@ def test_a_penalty_is_told_what_the_alphas_stand_for():
         assert (search.mixture.shares()[:, 1] < before).all()
         torch.testing.assert_close(seen[-1].sum(1), torch.ones(10, dtype=torch.float64))
     assert len(HOGA.edges) == 10
+
+
+@pytest.mark.parametrize(("config", "own"), [(PcDarts, set()), (DrNas, set()), (Sgas, {"past"})])
+def test_the_keys_of_a_state_stay_so_that_checkpoints_go_on(config, own):
+    state = config(epochs=1, batch_size=10).start(small_problem()).state_dict()
+    kept = {"step", "supernet", "architecture", "alive", "search_epochs", "watch", "figures"}
+    assert state.keys() == kept | {"weight_optimizer", "alpha_optimizer"} | own
+    assert state["watch"].keys() == {"strengths", "shares", "eigenvalues", "stopped", "answer"}
