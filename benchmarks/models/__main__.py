@@ -48,8 +48,8 @@ class Options:
     """Page that the table is written to; none where it is left out."""
     workers: int = 1
     """Networks that are tried at a time, one thread each."""
-    limit_s: float = 400.0
-    """Seconds after which a process is ended, and says so."""
+    limit_s: float = 300.0
+    """Processor seconds after which a process is ended, and says so."""
     json: bool = False
     """Prints one JSON object alone."""
 

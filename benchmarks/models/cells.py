@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -25,6 +27,8 @@ LOADED = (
 )
 """Modules that processes find loaded; one that is not installed is passed over."""
 ANSWERS = "answers.json"
+MOST_WAITING = 50
+"""Seconds, on a busy machine, for each second of processor time that a process may have."""
 
 
 def cell(network: str, attention: str, checks: Sequence[str], limit_s: float) -> dict[str, Any]:
@@ -34,7 +38,7 @@ def cell(network: str, attention: str, checks: Sequence[str], limit_s: float) ->
         network: Name in `NETWORKS`.
         attention: In the grammar.
         checks: Names of the checks, in their order.
-        limit_s: Seconds after which the checks are ended.
+        limit_s: Processor seconds after which the checks are ended.
     """
     folder = Path(tempfile.mkdtemp(prefix="autola-models-"))
     try:
@@ -43,7 +47,9 @@ def cell(network: str, attention: str, checks: Sequence[str], limit_s: float) ->
         found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"checks": {}}
         begun = found.pop("begun", checks[0])
         if ended is None:
-            found["checks"][begun] = f"refused: not done after {limit_s:.0f} s, checks behind it not begun"
+            found["checks"][begun] = (
+                f"refused: not done after {limit_s:.0f} processor seconds, checks behind it not begun"
+            )
         elif ended:
             found["checks"][begun] = f"wrong: the process ended with {ended}"
         if found["checks"].get("pickle") == "pass":
@@ -57,14 +63,19 @@ def cell(network: str, attention: str, checks: Sequence[str], limit_s: float) ->
 
 def _run(target: Any, args: tuple[Any, ...], limit_s: float) -> int | None:
     """Runs a function in a process of its own: its exit code, None where it took too long."""
-    process = FORKING.Process(target=target, args=args)
+    process = FORKING.Process(target=_limited, args=(target, args, limit_s))
     process.start()
-    process.join(limit_s)
+    process.join(limit_s * MOST_WAITING)
     if process.exitcode is None:
         process.kill()
         process.join()
-        return None
-    return process.exitcode
+    return None if process.exitcode in (-signal.SIGXCPU, -signal.SIGKILL) else process.exitcode
+
+
+def _limited(target: Any, args: tuple[Any, ...], limit_s: float) -> None:
+    limit = int(limit_s) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 10))
+    target(*args)
 
 
 def _silence() -> None:
