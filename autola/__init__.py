@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autola.api import load, resume, retrain, search
     from autola.ejecting import eject
+    from evaluators.controls import controls
     from evaluators.cost import measure as cost
     from foundation.errors import InputError
     from outputs.tabular import read_tabular as benchmark
@@ -40,6 +41,7 @@ HOMES = {
     "load": "autola.api",
     "eject": "autola.ejecting",
     "benchmark": "outputs.tabular:read_tabular",
+    "controls": "evaluators.controls",
     "cost": "evaluators.cost:measure",
     "InputError": "foundation.errors",
     "PUBLISHED": "search_space.genotype",
@@ -76,6 +78,7 @@ __all__ = [
     "attached",
     "benchmark",
     "build_backbone",
+    "controls",
     "convert_norms",
     "cost",
     "detach",

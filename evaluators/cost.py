@@ -183,8 +183,7 @@ def latency_ms(
     check_shape(input_shape)
     _check_repeats(repeats)
     device = _checked_device(device)
-    if any(tensor.device != device for tensor in (*model.parameters(), *model.buffers())):
-        model = copy.deepcopy(model).to(device)
+    model = _on_device(model, device)
     times = list[float]()
     with _mode(model, training=False), torch.inference_mode():
         image = _images(model, 1, input_shape)
@@ -197,6 +196,68 @@ def latency_ms(
             _synchronize(device)
             times.append(clock() - start)
     return 1e3 * statistics.median(times)
+
+
+def latency_ratio(
+    model: nn.Module,
+    other: nn.Module,
+    *,
+    input_shape: Sequence[int],
+    batch: int = 1,
+    device: str | torch.device = "cpu",
+    pairs: int = 20,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Time of one network's forward pass over that of another's: the median over pairs of passes.
+
+    The two passes of a pair follow one another, now one first and now the other, so that what slows the
+    machine for a while slows both. Evaluation mode, no gradients, one CPU thread, after a warm-up.
+
+    Args:
+        model: The network whose time is above the line; a copy is timed if it is on another device.
+        other: The network whose time is below it.
+        input_shape: (channels, height, width) of an image.
+        batch: Images in a forward pass.
+        device: Where to run.
+        pairs: Pairs of passes.
+        clock: Seconds from some beginning.
+
+    Raises:
+        InputError: If a number is not positive, or the device is not there.
+    """
+    check_shape(input_shape)
+    _check_repeats(min(pairs, batch))
+    device = _checked_device(device)
+    networks = [_on_device(network, device) for network in (model, other)]
+    images = [_images(network, batch, input_shape) for network in networks]
+
+    def seconds(which: int) -> float:
+        _synchronize(device)
+        start = clock()
+        networks[which](images[which])
+        _synchronize(device)
+        return clock() - start
+
+    ratios = list[float]()
+    with (
+        _threads(1),
+        _mode(networks[0], training=False),
+        _mode(networks[1], training=False),
+        torch.inference_mode(),
+    ):
+        for pair in range(-WARM_UP, pairs):
+            first = pair % 2
+            times = {which: seconds(which) for which in (first, 1 - first)}
+            if pair >= 0:
+                ratios.append(times[0] / times[1])
+    return statistics.median(ratios)
+
+
+def _on_device(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model, or a copy of it where it is on another device."""
+    if any(tensor.device != device for tensor in (*model.parameters(), *model.buffers())):
+        return copy.deepcopy(model).to(device)
+    return model
 
 
 def _saved_bytes(model: nn.Module, images: Tensor) -> int:
@@ -269,4 +330,4 @@ def _synchronize(device: torch.device) -> None:
         torch.accelerator.synchronize(device)
 
 
-__all__ = ["Cost", "activation_bytes", "latency_ms", "macs", "measure", "params"]
+__all__ = ["Cost", "activation_bytes", "latency_ms", "latency_ratio", "macs", "measure", "params"]

@@ -34,6 +34,9 @@ class Arguments:
     """Outputs of the classifier; if left out, 10 for the networks of CIFAR and 1000 for others."""
     latency: bool = True
     """Whether to measure latency and activation memory, on the CPU; --no-latency only counts."""
+    controls: bool = False
+    """Also look for the plain network that is as slow as each attention, wider and deeper: what it has to be
+    compared with."""
     json: bool = False
     """Print one JSON object and nothing else: params, macs, activation_bytes, latency_ms; under "costs" a
     list of them for several attentions."""
@@ -53,6 +56,8 @@ def run(arguments: list[str]) -> None:
     if any(word.partition("=")[0] == "--attention" for word in arguments):
         raise InputError("attentions are named without --attention: autola cost se hoga")
     given = read_arguments(Arguments, arguments, command="cost")
+    if given.controls and not given.latency:
+        raise InputError("--controls are networks of equal latency; leave --no-latency out")
     from evaluators.cost import measure  # slow: PyTorch
     from supernet.backbones import usual_images
 
@@ -72,10 +77,37 @@ def run(arguments: list[str]) -> None:
         )
         for attention in given.attentions or USUAL
     ]
+    if given.controls:
+        costs = [row for cost in costs for row in (cost, *_controls(cost, given))]
     if given.json:
         print_json(costs[0] if len(costs) == 1 else {"costs": costs})
     else:
         show(costs)
+
+
+def _controls(cost: dict[str, Any], given: Arguments) -> list[dict[str, Any]]:
+    """Costs of the plain networks that are as slow as one with attention."""
+    if cost["attention"] == "none":
+        return []
+    from evaluators.controls import NAMES, controls  # slow: PyTorch
+    from evaluators.cost import measure
+    from supernet.backbones import build_backbone, usual_images
+
+    shape = tuple(cost["input"])
+    classes = usual_images(given.backbone)[1] if given.num_classes is None else given.num_classes
+    plain = build_backbone(given.backbone, num_classes=classes, in_channels=shape[0], width=given.width)
+    found = controls(plain, cost["attention"], input_shape=shape)
+    return [
+        {
+            "attention": " ".join(["none", *(f"{key} {value}" for key, value in control.setting.items())]),
+            "backbone": given.backbone,
+            "input": list(shape),
+        }
+        | asdict(measure(control.model, input_shape=shape))
+        | {"control_of": cost["attention"], "latency_ratio": control.latency_ratio, **control.setting}
+        for name, control in found.items()
+        if name in NAMES.values()
+    ]
 
 
 def show(costs: list[dict[str, Any]]) -> None:
@@ -97,6 +129,10 @@ def show(costs: list[dict[str, Any]]) -> None:
             cells.append(form(cost[key]) + ratio)
         view.add_row(Text(short_label(cost["attention"])), *cells)
     Console().print(view)
+    for cost in costs:
+        if "control_of" in cost:
+            side_by_side = f"x{cost['latency_ratio']:.2f} of {short_label(cost['control_of'])}"
+            out_of_terminal(f"{cost['attention']}: {side_by_side}, timed side by side")
     if first["latency_ms"] is not None:
         threads = f", {first['threads']} thread" if first["threads"] else ""
         out_of_terminal("memory: kept for the backward pass, an image")

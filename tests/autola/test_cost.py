@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+import autola
+from evaluators.cost import params
+
 
 @pytest.mark.parametrize(
     ("words", "params"),
@@ -58,3 +61,28 @@ def test_a_person_sees_a_table_with_ratios(call):
     assert (told.code, told.err) == (0, "")
     assert told.out.splitlines()[0].split() == ["attention", "params", "MACs"]
     assert "(x1." in told.out.splitlines()[2]
+
+
+def test_controls_are_rows_of_their_own(call, monkeypatch):
+    monkeypatch.setattr(
+        "evaluators.controls.latency_ratio", lambda model, other, **_: params(model) / 200_000
+    )
+    told = call("cost none se --backbone cifar_resnet8 --controls --json")
+    assert told.code == 0, told.err
+    none, se, wider, deeper = json.loads(told.out)["costs"]
+    assert (none["attention"], se["attention"]) == ("none", "se")
+    assert wider["attention"] == f"none width {wider['width']}"
+    assert deeper["attention"] == f"none depth {deeper['depth']}"
+    for row in (wider, deeper):
+        assert row["control_of"] == "se"
+        assert row["latency_ratio"] == row["params"] / 200_000
+        assert row["latency_ms"] > 0
+    assert params(autola.build_backbone("cifar_resnet8", width=wider["width"])) == wider["params"]
+    told = call("cost se --backbone cifar_resnet8 --controls")
+    line = f"none width {wider['width']}: x{wider['latency_ratio']:.2f} of se, timed side by side"
+    assert line in told.out.splitlines()
+
+
+def test_controls_are_about_latency(refused):
+    assert "leave --no-latency out" in refused("cost se --controls --no-latency")
+    assert "how is ResNet made wider or deeper" in refused("cost se --controls --backbone timm:resnet18")
