@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -50,6 +50,7 @@ def terms(draw: st.DrawFn) -> tuple[str, Term]:
     return f"{name}[{inside}]" if options else name, Term(name=name, options=tuple(options))
 
 
+@settings(max_examples=40)  # each builds up to four operators
 @given(st.lists(terms(), min_size=1, max_size=4))
 def test_reads_what_is_written(drawn: list[tuple[str, Term]]) -> None:
     text = "+".join(written for written, _ in drawn)
