@@ -5,6 +5,7 @@ Pydantic is imported when the first value is read or written: whoever asks for h
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -119,6 +120,25 @@ def parse_text(kind: Any, text: str, where: str) -> Any:
 def to_json(value: object) -> str:
     """JSON text of a config, indented, ending in a newline; the same value gives the same bytes."""
     return adapter(type(value)).dump_json(value, indent=2).decode() + "\n"
+
+
+def digest(text: str, without: str) -> str:
+    """A digest of a config's JSON text, whatever stands under one key."""
+    known = json.dumps(with_value(json.loads(text), without, ""), sort_keys=True)
+    return hashlib.blake2b(known.encode(), digest_size=16).hexdigest()
+
+
+def with_value(value: Any, key: str, new: str) -> Any:
+    """JSON values with a new one under a key, wherever that stands and is not null."""
+    if isinstance(value, dict):
+        pairs = cast(dict[str, Any], value).items()
+        return {
+            name: new if name == key and part is not None else with_value(part, key, new)
+            for name, part in pairs
+        }
+    return (
+        [with_value(part, key, new) for part in cast(list[Any], value)] if isinstance(value, list) else value
+    )
 
 
 def read_text(path: str | Path, what: str, most: int = RECORD_BYTES) -> str:

@@ -12,13 +12,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from foundation.config import config, parse
+from foundation.config import config, digest, parse
 from foundation.errors import InputError
 from outputs import checkpoint
 from outputs.metrics_log import MetricsLog
 from outputs.new_folder import clear_unborn, make_folder
 from outputs.records import CHECKPOINTS, CONFIG, DATA, ENVIRONMENT, GENOTYPE, METRICS, RESULT, SHARES, Records
-from outputs.settings_record import SETTINGS, settings_digest
+from outputs.settings_record import ROOT, SETTINGS
 from search_space.genotype import Genotype
 
 _PARTIAL = re.compile(r"\..+?(?P<suffix>\.\w+)\.[a-z0-9_]{8}(?P=suffix)|\.tmp[A-Za-z0-9]{6}")
@@ -73,7 +73,7 @@ class RunDirectory(Records):
             path,
             {
                 CONFIG: config,
-                ENVIRONMENT: json.dumps({**environment, SETTINGS: settings_digest(config)}, indent=2) + "\n",
+                ENVIRONMENT: json.dumps({**environment, SETTINGS: digest(config, ROOT)}, indent=2) + "\n",
                 DATA: json.dumps(data, indent=2) + "\n",
             },
         )

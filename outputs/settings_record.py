@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import Any
-
+from foundation.config import digest, with_value
 from foundation.errors import InputError
 from outputs.records import CONFIG, ENVIRONMENT, Records
 
 SETTINGS = "settings"
 """In environment.json: a digest of config.json as it was at the start."""
 
-_ROOT = "root"
+ROOT = "root"
 """In config.json: where the data are, which may move."""
 
 
@@ -23,7 +20,7 @@ def check_settings(run: Records) -> None:
         InputError: If it was edited in more than the place of the data.
     """
     then = run.keys(ENVIRONMENT).get(SETTINGS) if run.has(ENVIRONMENT) else None
-    if then is not None and then != settings_digest(run.text(CONFIG)):
+    if then is not None and then != digest(run.text(CONFIG), ROOT):
         raise InputError(
             f"{run.path / CONFIG} was edited since the run began, and what is recorded belongs to the "
             "settings before; put them back, or start a new run"
@@ -32,19 +29,4 @@ def check_settings(run: Records) -> None:
 
 def move_data(run: Records, root: str) -> None:
     """Writes into config.json where the data are now; all else stays as it is."""
-    run.write_json(CONFIG, _with_root(run.json(CONFIG), root))
-
-
-def settings_digest(config: str) -> str:
-    """A digest of what config.json says, but for the place of the data."""
-    text = json.dumps(_with_root(json.loads(config), ""), sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _with_root(value: Any, root: str) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: root if key == _ROOT and part is not None else _with_root(part, root)
-            for key, part in value.items()
-        }
-    return [_with_root(part, root) for part in value] if isinstance(value, list) else value
+    run.write_json(CONFIG, with_value(run.json(CONFIG), ROOT, root))

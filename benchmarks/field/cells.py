@@ -13,10 +13,6 @@ Act = Callable[["Work", str], str]
 """Tries a case in a column; gives what came of it in a line, or raises `WrongError`."""
 
 
-class WrongError(Exception):
-    """What a command did is not what it should have done."""
-
-
 @dataclass(frozen=True)
 class Cell:
     """A case in a column.
@@ -46,13 +42,3 @@ def tried(kind: str, case: str, *columns: str) -> Callable[[Act], Act]:
         return act
 
     return register
-
-
-def expect(holds: bool, otherwise: str) -> None:
-    """Checks what a command did.
-
-    Raises:
-        WrongError: If it does not hold.
-    """
-    if not holds:
-        raise WrongError(otherwise)

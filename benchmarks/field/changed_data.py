@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.field.cells import expect, tried
+from benchmarks.field.cells import tried
 from benchmarks.field.jobs import (
     COCO,
     DATA,
@@ -22,6 +22,7 @@ from benchmarks.field.jobs import (
     write_data,
 )
 from benchmarks.field.work import Work, change_json
+from benchmarks.field.wrong import expect
 from benchmarks.small_data import PART
 
 ROOT = Path(DATA)

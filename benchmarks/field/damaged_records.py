@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.field.cells import WrongError, expect, tried
+from benchmarks.field.cells import tried
 from benchmarks.field.work import Work, last_line
+from benchmarks.field.wrong import WrongError, expect
 
 TEXTS = {
     "cut": None,

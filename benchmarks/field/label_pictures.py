@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.field.cells import expect, tried
+from benchmarks.field.cells import tried
 from benchmarks.field.jobs import DATA, PART
 from benchmarks.field.work import Work
+from benchmarks.field.wrong import expect
 
 ROOT = Path(DATA)
 Labels = NDArray[np.uint8]

@@ -7,9 +7,10 @@ import unicodedata
 import zipfile
 from pathlib import Path
 
-from benchmarks.field.cells import expect, tried
+from benchmarks.field.cells import tried
 from benchmarks.field.jobs import DATA, PART, WORDS, picture
 from benchmarks.field.work import Work
+from benchmarks.field.wrong import expect
 
 ROOT = Path(DATA)
 READERS = ("search", "classification", "imagenet")

@@ -7,8 +7,9 @@ import io
 import pickle
 from typing import Any
 
-from benchmarks.field.cells import WrongError, expect, tried
+from benchmarks.field.cells import tried
 from benchmarks.field.work import Work
+from benchmarks.field.wrong import WrongError, expect
 
 OPERATORS = ("hoga", "aw", "simam", "triplet", "dynamic", "ga:0010")
 

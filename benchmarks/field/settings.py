@@ -6,9 +6,10 @@ import json
 import shutil
 from pathlib import Path
 
-from benchmarks.field.cells import expect, tried
+from benchmarks.field.cells import tried
 from benchmarks.field.jobs import WORDS
 from benchmarks.field.work import Work
+from benchmarks.field.wrong import expect
 
 SMALL: str = "--data.limit 60 --width 8 --device cpu --threads 1"
 LINES: dict[str, dict[str, str]] = {

@@ -17,8 +17,9 @@ from typing import Any
 import benchmarks.field
 from benchmarks import kills
 from benchmarks.answer import answer
-from benchmarks.field.cells import CELLS, Cell, WrongError
+from benchmarks.field.cells import CELLS, Cell
 from benchmarks.field.work import Work
+from benchmarks.field.wrong import WrongError
 
 KINDS = {
     "A": "a run is held against its record",

@@ -15,8 +15,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from benchmarks.field.cells import WrongError, expect
 from benchmarks.field.jobs import DATA, WORDS, write_data
+from benchmarks.field.wrong import WrongError, expect
 
 MOST_LINES = 4
 """Lines that a refusal may have: the error in one or two, and what a reader told before."""

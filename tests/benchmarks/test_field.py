@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.field.cells import Cell, WrongError, expect
+from benchmarks.field.cells import Cell
 from benchmarks.field.table import KINDS, Options, load, measure, show
 from benchmarks.field.work import Told, Work
+from benchmarks.field.wrong import WrongError, expect
 from evaluators.tasks import TASKS
 
 
