@@ -172,14 +172,15 @@ def _bilinear(
 ) -> Float[Tensor, "b g c t h2 w2"]:
     """Maps between their positions, 0 beyond the border; `grid_sample` would round whole positions."""
     h, w = maps.shape[3:]
-    top, left = rows.detach().floor(), columns.detach().floor()
+    # Whole numbers stay what they are in eight bits, where floats would be rounded to others.
+    top, left = rows.detach().floor().long(), columns.detach().floor().long()
     below, right = rows - top, columns - left
     flat = maps.flatten(3)
 
     def corner(row: Tensor, column: Tensor) -> Tensor:
         inside = (row >= 0) & (row < h) & (column >= 0) & (column < w)
         # Exporters to ONNX lose the bounds of clamps, so what is outside reads position 0.
-        index = torch.where(inside, row * w + column, 0).long().flatten(2)[:, :, None]
+        index = torch.where(inside, row * w + column, 0).flatten(2)[:, :, None]
         values = flat.gather(3, index.expand(-1, -1, flat.shape[2], -1))
         return values.unflatten(3, row.shape[2:]) * inside[:, :, None]
 
