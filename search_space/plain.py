@@ -7,7 +7,6 @@ here in their place.
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -26,6 +25,7 @@ class State:
     def __init__(self, x: Float[Tensor, "b c h w"], num_groups: int = 1) -> None:
         self.x = x
         self.num_groups = num_groups
+        self._kept: dict[str, Tensor] = {}
 
     def like(self, x: Float[Tensor, "b c h w"]) -> State:
         """A state of one group."""
@@ -37,20 +37,26 @@ class State:
             return [self]
         return [State(x) for x in self.x.chunk(self.num_groups, 1)]
 
-    @cached_property
+    @property
     def channel_pool(self) -> Float[Tensor, "b 2 h w"]:
         """Maximum and mean over the channels, in this order."""
-        return channel_pool(self.x)
+        if "channel_pool" not in self._kept:
+            self._kept["channel_pool"] = channel_pool(self.x)
+        return self._kept["channel_pool"]
 
-    @cached_property
+    @property
     def spatial_mean(self) -> Float[Tensor, "b c"]:
         """Mean over the positions."""
-        return self.x.mean((2, 3))
+        if "spatial_mean" not in self._kept:
+            self._kept["spatial_mean"] = self.x.mean((2, 3))
+        return self._kept["spatial_mean"]
 
-    @cached_property
+    @property
     def spatial_max(self) -> Float[Tensor, "b c"]:
         """Maximum over the positions; its gradient goes to the first of equals."""
-        return spatial_max(self.x)
+        if "spatial_max" not in self._kept:
+            self._kept["spatial_max"] = spatial_max(self.x)
+        return self._kept["spatial_max"]
 
 
 class Operator(nn.Module):

@@ -26,7 +26,7 @@ from autola.ejecting.sources import Import, Name, Source
 SHAPED = ("Float", "Bool", "Int")
 """jaxtyping's names for a tensor of a shape."""
 
-KEPT_DECORATORS = ("property", "cached_property", "staticmethod", "classmethod")
+KEPT_DECORATORS = ("property", "staticmethod", "classmethod")
 
 TRAILING = re.compile(rb"  # (?:pyright: ignore\S*|slow\b.*)$", re.MULTILINE)
 """Comments for the project's own tools and readers."""

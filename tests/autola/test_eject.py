@@ -111,7 +111,7 @@ print(wrong)
 
 def test_files_check_themselves_where_the_project_is_not(tmp_path: Path) -> None:
     for number, attention in enumerate((*NAMES, *OPTIONS, *GENOTYPES)):
-        channels = 2 * channels_for(attention)
+        channels = channels_for(attention)
         autola.eject(attention, channels=channels, out=tmp_path / f"file{number:02}.py")
     told = subprocess.run(
         [sys.executable, "-c", ALONE, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True
@@ -245,6 +245,26 @@ def test_attaches_to_a_network_of_ones_own() -> None:
     with pytest.raises(SystemExit) as end:
         names["main"]()
     assert not end.value.code
+
+
+COMPILED = """
+import sys, torch
+import autola
+for attention in ("se", "cbam", "aa", "hoga"):
+    names = {"__name__": "ejected"}
+    exec(compile(autola.eject(attention, channels=16), attention, "exec", dont_inherit=True), names)
+    module, x = names["build"]().eval(), torch.randn(2, 16, 6, 6)
+    expected = module(x)
+    compiled = torch.compile(module, fullgraph=True, backend="eager")(x)
+    exported = torch.export.export(module, (x,)).module()(x)
+    for y in (compiled, exported):
+        torch.testing.assert_close(y, expected)
+"""
+
+
+def test_files_compile_and_export_as_one_graph() -> None:
+    told = alone(COMPILED)
+    assert told.returncode == 0, told.stderr
 
 
 def test_leaves_the_random_numbers_alone() -> None:
