@@ -109,8 +109,12 @@ print(wrong)
 """Runs all files of a folder where nothing of the project can be imported."""
 
 
-def test_files_check_themselves_where_the_project_is_not(tmp_path: Path) -> None:
-    for number, attention in enumerate((*NAMES, *OPTIONS, *GENOTYPES)):
+@pytest.mark.parametrize(
+    "written",
+    [("se", "aa", *GENOTYPES[:2]), pytest.param((*NAMES, *OPTIONS, *GENOTYPES), marks=pytest.mark.slow)],
+)
+def test_files_check_themselves_where_the_project_is_not(tmp_path: Path, written: tuple[Any, ...]) -> None:
+    for number, attention in enumerate(written):
         channels = channels_for(attention)
         autola.eject(attention, channels=channels, out=tmp_path / f"file{number:02}.py")
     told = subprocess.run(
@@ -262,6 +266,7 @@ for attention in ("se", "cbam", "aa", "hoga"):
 """
 
 
+@pytest.mark.slow
 def test_files_compile_and_export_as_one_graph() -> None:
     told = alone(COMPILED)
     assert told.returncode == 0, told.stderr
