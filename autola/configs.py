@@ -1,4 +1,4 @@
-"""What a search and a retraining are told: the records' config.json, the command line and Python share it."""
+"""Settings of a search and of a retraining, shared by config.json, the command line and Python."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def run_export(
     exportable = trained.task.exportable(trained.network, trained.data)
     if program is not None and exportable.traced:
         raise InputError(f"torch.export refuses this network ({exportable.note}); give --onnx alone")
-    inputs, told = _inputs(trained, exportable, images)
+    inputs, tried = _inputs(trained, exportable, images)
     files = list[Exported]()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporters, about themselves
@@ -97,7 +97,7 @@ def run_export(
     bound = exportable.any_batch and not exportable.traced and not any_batch
     fixed = "one image at a time: torch.export binds this network to the batch it sees" if bound else ""
     return Report(
-        inputs=told,
+        inputs=tried,
         input_shape=(0 if any_batch else 1, *exportable.input_shape),
         note="; ".join(filter(None, (exportable.note, fixed))),
         files=tuple(files),
@@ -106,15 +106,15 @@ def run_export(
 
 def _inputs(trained: Trained, exportable: Exportable, images: Sequence[Path]) -> tuple[list[Tensor], str]:
     pictures = [open_picture(image) for image in images]
-    told, why = f"{len(pictures)} given picture(s)", "the test set has none"
+    tried, why = f"{len(pictures)} given picture(s)", "the test set has none"
     if not pictures:
         try:
             pictures = trained.task.examples(EXAMPLES)
         except InputError as error:
             why = str(error)
-        told = f"{len(pictures)} test picture(s)"
+        tried = f"{len(pictures)} test picture(s)"
     if pictures:
-        return [exportable.prepare(picture) for picture in pictures], told
+        return [exportable.prepare(picture) for picture in pictures], tried
     weight = next(exportable.module.parameters())
     generator = torch.Generator().manual_seed(0)
     shape = (1, *exportable.input_shape)

@@ -45,10 +45,12 @@ def misfit() -> str | None:
     if not wanted:
         return None
     present = ("TORCHELASTIC_RUN_ID", *TORCHRUN, *SLURM, *BY_HAND)
-    told = " and ".join(dict.fromkeys(name for name in present if known.get(name)))
+    named = " and ".join(dict.fromkeys(name for name in present if known.get(name)))
     for name in wanted:
         if not known.get(name):
-            return f"{told} without {name}: no group of processes has only a part of them; unset what is left"
+            return (
+                f"{named} without {name}: no group of processes has only a part of them; unset what is left"
+            )
     numbers = {*wanted, *BY_HAND, *SIZES, "MASTER_PORT"} - {"MASTER_ADDR"}
     for name in sorted(numbers):
         value = known.get(name)

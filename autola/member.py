@@ -27,7 +27,7 @@ from supernet.blocks import speed_up
 
 log = logging.getLogger(__name__)
 
-TOLD_SECONDS = 60.0
+REPORT_SECONDS = 60.0
 """Least time between two lines about a training under way."""
 
 LONGEST_NAME = 100
@@ -76,7 +76,7 @@ def train_member(
     """Does one training, in a run folder of its own; only what is not done yet.
 
     Args:
-        config: Of the whole retraining.
+        config: Config of the whole retraining.
         member: Which.
         setting: The task, its data read.
         whole: The run folder of the retraining.
@@ -98,11 +98,11 @@ def train_member(
         fabric.barrier()
         now_and_then = _now_and_then(name, config.train.epochs)
 
-        def tell(record: dict[str, Any]) -> None:
+        def report(record: dict[str, Any]) -> None:
             now_and_then(record)
             after_epoch(record)
 
-        drive(job, run, fabric, title=name, after_epoch=tell)
+        drive(job, run, fabric, title=name, after_epoch=report)
         return _conclude(job, run, setting, attention, fabric)
 
 
@@ -117,18 +117,18 @@ def first_step(
 
 def _now_and_then(name: str, epochs: int) -> Callable[[dict[str, Any]], None]:
     """Tells of an epoch in a line of the log, once a minute at most."""
-    told = time.monotonic()
+    reported = time.monotonic()
 
-    def tell(record: dict[str, Any]) -> None:
-        nonlocal told
-        if time.monotonic() - told >= TOLD_SECONDS:
-            told = time.monotonic()
+    def report(record: dict[str, Any]) -> None:
+        nonlocal reported
+        if time.monotonic() - reported >= REPORT_SECONDS:
+            reported = time.monotonic()
             losses = [
                 f"{key} {value:.4g}" for key, value in record.items() if key.endswith(("_loss", "_accuracy"))
             ]
             log.info("%s: epoch %d of %d  %s", name, record["epoch"], epochs, "  ".join(losses))
 
-    return tell
+    return report
 
 
 def _conclude(

@@ -78,9 +78,7 @@ def open_trained(path: str | Path) -> Trained:
         network.double()
     broken = next((name for name, tensor in weights.items() if not is_finite(tensor)), None)
     if broken is not None:
-        raise InputError(
-            f"{run.path / WEIGHTS} holds infinity or NaN in {broken}: nothing can be told from it"
-        )
+        raise InputError(f"{run.path / WEIGHTS} holds infinity or NaN in {broken}: it predicts nothing")
     wanted = network.state_dict()
     try:
         if any(name in wanted and of_other_kind(tensor, wanted[name]) for name, tensor in weights.items()):

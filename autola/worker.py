@@ -31,7 +31,7 @@ def main(run: str, modules: Sequence[str]) -> None:
 
     Args:
         run: Folder of the whole retraining, which the process that started this one has locked.
-        modules: Of the user's, imported first.
+        modules: Names of the user's modules, imported first.
     """
     lines, say = _lines(), _speech()
     try:
@@ -44,12 +44,12 @@ def main(run: str, modules: Sequence[str]) -> None:
             check_data(whole, described(config, setting))
             _log_by(say)
 
-            def tell(record: dict[str, Any]) -> None:
+            def report(record: dict[str, Any]) -> None:
                 say(epoch=record["epoch"])
 
             members = {member.name: member for member in members_of(config)}
             for line in lines:
-                train_member(config, members[line.strip()], setting, whole, fabric, after_epoch=tell)
+                train_member(config, members[line.strip()], setting, whole, fabric, after_epoch=report)
                 say(done=True)
     except InputError as error:
         say(error=str(error))

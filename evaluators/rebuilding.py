@@ -123,7 +123,7 @@ def _length(model: nn.Module, stage: str) -> int:
 
 
 def _outline(model: nn.Module) -> list[object]:
-    """What tells two networks of a kind apart: modules, shapes of weights, strides."""
+    """What distinguishes two networks of a kind: modules, shapes of weights, strides."""
     found = list[object]()
     for name, module in model.named_modules():
         shapes = [(key, tuple(weight.shape)) for key, weight in module.named_parameters(recurse=False)]

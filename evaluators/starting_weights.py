@@ -42,7 +42,7 @@ def start_from(
         more = f", and {len(misfits) - 1} more" if len(misfits) > 1 else ""
         raise InputError(f"the weights of {source} do not fit the network: {misfits[0]}{more}")
     network.load_state_dict(loaded, strict=False)
-    return _told(source, prefix, wanted, plain, loaded, given)
+    return _summary(source, prefix, wanted, plain, loaded, given)
 
 
 def _place(plain: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
@@ -96,7 +96,7 @@ def _hint(key: str) -> str:
     return " (another attention?)" if "attention" in key else ""
 
 
-def _told(
+def _summary(
     source: str,
     prefix: str,
     wanted: Mapping[str, Tensor],

@@ -12,7 +12,7 @@ MOST_PIXELS = 2**16
 """Side of a picture or crop: above it an image is more than 12 GB."""
 
 LARGEST_COUNT = 2**31 - 1
-"""Of what is counted: PyTorch keeps many sizes in 32 bits."""
+"""Largest count that is taken: PyTorch keeps many sizes in 32 bits."""
 
 
 def positive(config: object, *names: str, prefix: str = "", hint: str = "") -> None:
@@ -20,8 +20,8 @@ def positive(config: object, *names: str, prefix: str = "", hint: str = "") -> N
 
     Args:
         config: What has the settings; one that is None is left out, of several values each is looked at.
-        names: Of the settings.
-        prefix: Of their names, for the message.
+        names: Names of the settings.
+        prefix: What their names begin with in the message.
         hint: What ends the message.
 
     Raises:

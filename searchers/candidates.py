@@ -42,7 +42,7 @@ class Candidates:
     Attributes:
         space: Where they are from.
         limits: What they have to keep; None for all of the space.
-        seed: Of the search.
+        seed: Seed of the search.
     """
 
     space: Space

@@ -1,4 +1,4 @@
-"""What every differentiable searcher is told."""
+"""Settings that every differentiable searcher has."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @config
 class Differentiable(SearcherConfig):
-    """What every differentiable searcher is told; values are the public AutoLA search's unless said."""
+    """Settings that every differentiable searcher has; values are the public AutoLA search's unless said."""
 
     epochs: int = 50
     """Passes over the halves (train_search.py:32)."""

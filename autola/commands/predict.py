@@ -14,7 +14,7 @@ from foundation.errors import InputError
 OUT = Path("outputs/runs/predict")
 
 SHOWN = 5
-"""Entries told of each picture; --json tells all."""
+"""Entries printed for each picture; --json prints all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +39,11 @@ def run(arguments: list[str]) -> None:
     from autola.predicting import run_predictions  # slow: torch
 
     out = given.out or (None if given.json else OUT)
-    told = run_predictions(given.run, given.images, out, numbered=given.out is None)
+    entries = run_predictions(given.run, given.images, out, numbered=given.out is None)
     if given.json:
-        print_json(told)
+        print_json(entries)
         return
-    for entry in told:
+    for entry in entries:
         out_of_terminal(entry["image"])
         if not entry["found"]:
             out_of_terminal("  nothing found")
@@ -51,7 +51,7 @@ def run(arguments: list[str]) -> None:
             out_of_terminal("  " + "  ".join(_text(found[key]) for key in found))
         if len(entry["found"]) > SHOWN:
             out_of_terminal(f"  and {len(entry['found']) - SHOWN} more")
-    out_of_terminal(f"pictures  {Path(told[0]['picture']).parent}")
+    out_of_terminal(f"pictures  {Path(entries[0]['picture']).parent}")
 
 
 def _text(value: Any) -> str:

@@ -132,7 +132,7 @@ def show(tables: Mapping[str, Table]) -> None:
     """Prints tables as one: a row an attention, differences to the plain network of its table beside it.
 
     Args:
-        tables: By the name of the recipe, or run, which is told where there are several.
+        tables: By the name of the recipe, or run, which is printed where there are several.
     """
     from rich.console import Console
     from rich.table import Table as RichTable

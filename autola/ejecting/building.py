@@ -20,7 +20,7 @@ class Builder:
     Attributes:
         name: What it is called.
         terms: What it builds, one after another.
-        channels: What it builds for unless told otherwise.
+        channels: What it builds for unless another number is given.
         on_convolution: Whether it is given a convolution to stand for.
         sized: Whether it is given the height and width of the map.
     """

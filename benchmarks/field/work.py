@@ -73,7 +73,7 @@ class Work:
         """Runs a command that has to refuse, and to leave everything as it was.
 
         Args:
-            words: Of the command.
+            words: Words of the command.
             naming: What its line has to say.
 
         Returns:
@@ -104,7 +104,7 @@ class Work:
         """Runs a command that has to refuse, or to succeed and say what is odd.
 
         Args:
-            words: Of the command.
+            words: Words of the command.
             naming: What one of its lines has to say, either way.
         """
         before = everything(self.folder)

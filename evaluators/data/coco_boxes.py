@@ -32,7 +32,7 @@ def boxes_to_train(
 ) -> list[CocoAnnotation]:
     """What an image teaches: no crowds, no boxes of no area; boxes are cut at the image's borders.
 
-    A box has an area if float32, in which images are scaled and mirrored, tells its sides apart afterwards.
+    A box has an area if float32, in which images are scaled and mirrored, keeps its sides apart afterwards.
 
     Source: torchvision's reference detection recipe (references/detection/coco_utils.py) leaves out the same.
 

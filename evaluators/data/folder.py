@@ -90,7 +90,7 @@ def _listing(source: Source, images: ImageSet) -> Listing:
 def _read(source: Source, image_size: int | None, *, whole: bool = True) -> ImageSet:
     def build() -> ImageSet:
         index = source.index(whole=whole)
-        index.tally.tell()
+        index.tally.report()
         return ImageSet(decode(source, index, image_size), torch.tensor(index.labels), index.classes)
 
     key = f"{FORMAT} {image_size} {whole} {source.fingerprint()}"

@@ -18,7 +18,7 @@ _EXAMPLES = 2
 
 @dataclass
 class Tally:
-    """Counted by a reader while it reads, told by whoever uses what was read.
+    """Counted by a reader while it reads, reported by whoever uses what was read.
 
     Attributes:
         where: File or folder that was read.
@@ -38,15 +38,15 @@ class Tally:
         """Counts some of what is there and not used.
 
         Args:
-            reason: Follows their number in the line that tells of them.
-            name: Of one of them; the first few are told.
+            reason: Follows their number in the line that reports them.
+            name: Name of one of them; the first few are shown.
             count: How many.
         """
         self._left[reason] += count
         self._example(reason, name)
 
     def pass_over(self, reason: str, name: str = "") -> None:
-        """Counts what was never meant to be used: it is told, but weighs nothing."""
+        """Counts what was never meant to be used: it is reported, but weighs nothing."""
         self._passed[reason] += 1
         self._example(reason, name)
 
@@ -69,14 +69,14 @@ class Tally:
     def __str__(self) -> str:
         text = f"{self.where}: {self.used} {self.what}"
         if self._left:
-            text += f", {self.left} left out ({self._told(self._left)})"
+            text += f", {self.left} left out ({self._reasons(self._left)})"
         if self._noted:
-            text += f"; among them {self._told(self._noted)}"
+            text += f"; among them {self._reasons(self._noted)}"
         if self._passed:
-            text += f"; passed over: {self._told(self._passed)}"
+            text += f"; passed over: {self._reasons(self._passed)}"
         return text
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Logs one line where anything is odd, left out or passed over; a warning from a tenth on.
 
         What is used in full is counted by whoever uses it, in the first line of a training.
@@ -96,7 +96,7 @@ class Tally:
         if name and len(known) <= _EXAMPLES:
             known.append(name)
 
-    def _told(self, counts: Counter[str]) -> str:
+    def _reasons(self, counts: Counter[str]) -> str:
         return ", ".join(f"{count} {reason}{self._named(reason)}" for reason, count in counts.items())
 
     def _named(self, reason: str) -> str:

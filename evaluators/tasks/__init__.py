@@ -62,7 +62,7 @@ class Setting(Protocol):
     """A task with its data read: starts one `Task` for every attention and seed.
 
     Attributes:
-        input_shape: Channels, height and width of the image that costs are told for.
+        input_shape: Channels, height and width of the image that costs are given for.
         score: The metric that tables show, a share of 1; higher is better.
     """
 
@@ -123,7 +123,7 @@ class TaskConfig:
     unused: ClassVar[Mapping[str, str]] = {}
     """Settings of the recipe that the task does nothing with and therefore refuses, and why."""
     facts: ClassVar[tuple[str, ...]] = ()
-    """Keys of what `Setting.describe` tells that a trained network cannot do without."""
+    """Keys of what `Setting.describe` gives that a trained network cannot do without."""
 
     weights: str | None = None
     """Weights to start from: a file (.pth, .safetensors), the folder of a training of ours, or a published
@@ -158,7 +158,7 @@ class TaskConfig:
         """A new network, its weights from torch's random state; `new_network` then loads `weights`.
 
         Args:
-            data: What `Setting.describe` tells; the data themselves are not needed.
+            data: What `Setting.describe` gives; the data themselves are not needed.
             attention: What is attached.
 
         Raises:
@@ -178,7 +178,7 @@ class TaskConfig:
         Args:
             weights: As they were read.
             network: The new network.
-            data: What `Setting.describe` told.
+            data: What `Setting.describe` gave.
         """
         return weights
 
@@ -187,7 +187,7 @@ class TaskConfig:
 
         Args:
             network: As `network` builds it, trained.
-            data: What `Setting.describe` told.
+            data: What `Setting.describe` gave.
             image: The picture.
         """
         raise InputError(f"the task {self.name} cannot show predictions")

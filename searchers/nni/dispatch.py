@@ -40,18 +40,18 @@ class ProposerTuner(Tuner):
     """Proposes what a searcher proposes.
 
     Args:
-        told: JSON: the searcher, the space, the limits, the seed, the history so far, and what to import.
+        given: JSON: the searcher, the space, the limits, the seed, the history so far, and what to import.
     """
 
-    def __init__(self, told: str) -> None:
-        self.told = json.loads(told)
+    def __init__(self, given: str) -> None:
+        self.given = json.loads(given)
 
     @fatal
     def update_search_space(self, search_space: Any) -> None:
         """Starts; the space itself is ours."""
-        told = self.told
-        sys.path.extend(path for path in told["path"] if path not in sys.path)
-        for module in told["imports"]:
+        given = self.given
+        sys.path.extend(path for path in given["path"] if path not in sys.path)
+        for module in given["imports"]:
             importlib.import_module(module)
         from foundation.config import parse
         from search_space.space import Space
@@ -60,14 +60,14 @@ class ProposerTuner(Tuner):
         from searchers.candidates import Candidates, restored
         from searchers.limits import Limits
 
-        keys = dict(told["searcher"])
+        keys = dict(given["searcher"])
         name = keys.pop("name")
         searcher = parse(SEARCHERS[name], keys, name)
         assert isinstance(searcher, BlackBox)
-        self.space = parse(Space, told["space"], "space")
-        limits = None if told["limits"] is None else Limits.from_values(self.space, told["limits"])
-        self.propose = searcher.proposer(Candidates(space=self.space, limits=limits, seed=told["seed"]))
-        self.history = restored(told["history"])
+        self.space = parse(Space, given["space"], "space")
+        limits = None if given["limits"] is None else Limits.from_values(self.space, given["limits"])
+        self.propose = searcher.proposer(Candidates(space=self.space, limits=limits, seed=given["seed"]))
+        self.history = restored(given["history"])
         self.places = dict[int, int]()
 
     @fatal

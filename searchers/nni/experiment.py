@@ -1,7 +1,7 @@
 """Many trials as an NNI experiment: a manager with a web portal, and a process for every trial.
 
 The manager asks a tuner (dispatch.py, in a process of its own) for genotypes and starts a trial for each,
-which takes it by `trial_parameters` and tells its score by `report`. No record of autola's is written here.
+which takes it by `trial_parameters` and gives its score by `report`. No record of autola's is written here.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Experiment:
         code: Folder that every trial gets a copy of.
         folder: Where NNI keeps its own records.
         concurrency: Trials at a time.
-        port: Of the web portal.
+        port: Port of the web portal.
         trial_seconds: A trial that takes longer is ended.
         service: NNI's settings of a training service ({"platform": "remote", ...}); None for this machine.
         uses_gpu: Whether trials of this machine need a GPU; they share it.
@@ -102,11 +102,11 @@ class Experiment:
         config.trial_concurrency, config.max_trial_number = concurrency, num_trials
         config.max_trial_duration = f"{trial_seconds}s"
         config.experiment_working_directory = str(folder.resolve())
-        self.told = _told(searcher, candidates, history, imports)
+        self.given = _given(searcher, candidates, history, imports)
         config.tuner = CustomAlgorithmConfig(
             class_name="dispatch.ProposerTuner",
             code_directory=str(Path(__file__).parent),
-            class_args={"told": json.dumps(self.told)},
+            class_args={"given": json.dumps(self.given)},
         )
         if uses_gpu:
             config.trial_gpu_number = 1
@@ -152,7 +152,7 @@ class Experiment:
                     finished = self._finished(job)
                     failed = finished.score is None
                     trial = Trial(genotype=finished.genotype, score=finished.score, failed=failed)
-                    self.told["history"] += stored([trial])
+                    self.given["history"] += stored([trial])
                     yield finished
             if status == "ERROR" and attempts < ATTEMPTS:
                 attempts += 1
@@ -167,7 +167,7 @@ class Experiment:
     def _start_again(self, num_done: int) -> None:
         """Starts the manager again for the trials that are left; those under way begin again."""
         self.manager.stop()
-        self.config.tuner.class_args = {"told": json.dumps(self.told)}
+        self.config.tuner.class_args = {"given": json.dumps(self.given)}
         self.config.max_trial_number = self.num_trials - num_done
         self.manager.start()
 
@@ -195,10 +195,10 @@ class Experiment:
         )
 
 
-def _told(
+def _given(
     searcher: Mapping[str, Any], candidates: Candidates, history: History, imports: Sequence[str]
 ) -> dict[str, Any]:
-    """What the tuner's process is told, as JSON values."""
+    """What the tuner's process is given, as JSON values."""
     from pydantic import TypeAdapter
 
     return {
@@ -221,7 +221,7 @@ def trial_parameters(space: Space) -> tuple[int, Genotype]:
 
 
 def report(score: float, *, final: bool) -> None:
-    """In a trial's process: tells a figure of an epoch, or the score at the end."""
+    """In a trial's process: reports a figure of an epoch, or the score at the end."""
     import nni
 
     (nni.report_final_result if final else nni.report_intermediate_result)(score)

@@ -83,7 +83,7 @@ def genotype_of(space: Space, sample: Mapping[str, Any]) -> Genotype:
 
     Args:
         space: What was searched.
-        sample: Of every edge, by its name, the chosen operator.
+        sample: The chosen operator by the name of its edge.
     """
     names = {key_of(name): name for name in space.candidates}
     return space.genotype([names[sample[edge_name(*edge)]] for edge in space.edges])

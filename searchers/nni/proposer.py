@@ -27,7 +27,7 @@ class Asked:
 
 
 class TunerProposer:
-    """Asks a tuner, and tells it what became of its proposals.
+    """Asks a tuner, and reports to it what became of its proposals.
 
     A tuner cannot be stored: where the history is not the one that it lived through, it is built anew and
     lives through the history again, with the same draws.
@@ -44,7 +44,7 @@ class TunerProposer:
     def _begin(self) -> None:
         self.tuner: Any = None
         self.asked = list[Asked]()
-        self.told = dict[int, Trial]()
+        self.reported = dict[int, Trial]()
         self.number = 0
 
     def __call__(self, history: History) -> Genotype:
@@ -59,8 +59,8 @@ class TunerProposer:
         for place, trial in enumerate(history):
             if place == len(self.asked):
                 self.asked.append(self._next(history[:place]))
-            if place not in self.told and (trial.score is not None or trial.failed):
-                self._tell(place, trial)
+            if place not in self.reported and (trial.score is not None or trial.failed):
+                self._report(place, trial)
         if len(self.asked) == len(history):
             self.asked.append(self._next(history))
         return self.asked[len(history)].genotype
@@ -69,10 +69,10 @@ class TunerProposer:
         """Whether the history goes on where this tuner stands."""
         if len(history) + 1 < len(self.asked):
             return False
-        return all(history[place] == trial for place, trial in self.told.items() if place < len(history))
+        return all(history[place] == trial for place, trial in self.reported.items() if place < len(history))
 
     def _next(self, history: History) -> Asked:
-        """The tuner's next proposal that keeps the limits; it is told that the others are worthless."""
+        """The tuner's next proposal that keeps the limits; it learns that the others are worthless."""
         import nni
 
         space = self.candidates.space
@@ -93,8 +93,8 @@ class TunerProposer:
     def _fallback(self, history: History) -> Genotype:
         return self.candidates.sample(self.candidates.rng("fallback", history))
 
-    def _tell(self, place: int, trial: Trial) -> None:
-        self.told[place] = trial
+    def _report(self, place: int, trial: Trial) -> None:
+        self.reported[place] = trial
         asked = self.asked[place]
         if asked.number is None:
             return

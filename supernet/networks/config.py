@@ -1,4 +1,4 @@
-"""What networks beyond classification are told; this loads no PyTorch."""
+"""Settings of networks beyond classification; this loads no PyTorch."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class ClassificationTask:
         test: Test batches; None where the test set is not to be seen.
         label_smoothing: Share of the target spread evenly over the classes.
         mixing: From images and labels of a training batch to mixed images and shares of the classes.
-        top5: Whether evaluation also tells how often the label is among the five likeliest classes.
+        top5: Whether evaluation also measures how often the label is among the five likeliest classes.
     """
 
     figures: tuple[str, ...] = ("accuracy",)

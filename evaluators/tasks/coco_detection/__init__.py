@@ -109,9 +109,9 @@ class CocoDetection(TaskConfig):
 
         Args:
             network: A trained one.
-            data: What `DetectionSetting.describe` told of its data.
+            data: What `DetectionSetting.describe` gave of its data.
             image: The picture.
-            least: Least score of what is drawn and told.
+            least: Least score of what is drawn and listed.
         """
         from evaluators.tasks.coco_detection.detections import draw, to_list
 

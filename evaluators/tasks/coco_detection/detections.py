@@ -55,7 +55,7 @@ def to_list(
 
     Args:
         network: The detector.
-        picture: Of any mode.
+        picture: A picture of any mode.
         classes: Names by label.
         first_label: Label of the first class.
     """

@@ -111,11 +111,11 @@ class Keypoints(TaskConfig):
     ) -> Prediction:
         """Draws the poses that a network sees, with the bones between the keypoints that are seen.
 
-        It tells of each person its box, score, and x, y and score of each keypoint by name.
+        It gives for each person the box, score, and x, y and score of each keypoint by name.
 
         Args:
             network: A trained network.
-            data: What `describe` told.
+            data: What `describe` gave.
             image: Any picture.
             boxes: Left, top, width and height of each person in pixels; none: one person fills the picture.
         """

@@ -28,7 +28,7 @@ class Person:
     Attributes:
         image: Number of the picture in its set.
         box: Left, top, width and height in pixels.
-        score: Of the detector; 1 for an annotation.
+        score: Score that the detector gave; 1 for an annotation.
         points: x and y of each keypoint, (17, 2); zeros where not labelled.
         labelled: Whether each is, (17,).
     """
@@ -171,5 +171,5 @@ def detected_people(coco: CocoSet, file: str | Path) -> list[Person]:
             f"none of the {len(found)} detections in {file} is a person (category {person}) in a picture of "
             f"{coco.file.name}"
         )
-    tally.tell()
+    tally.report()
     return people

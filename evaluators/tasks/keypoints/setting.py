@@ -130,5 +130,5 @@ def _annotated(coco: CocoSet) -> People:
         raise InputError(
             f"none of the {len(coco)} pictures in use of {coco.file.name} has a person with keypoints"
         )
-    tally.tell()
+    tally.report()
     return People(coco, people)

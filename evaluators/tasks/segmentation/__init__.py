@@ -99,7 +99,7 @@ class Segmentation(TaskConfig):
         return replace(self, data=data, backbone="resnet18", weights=None, crop=97, workers=0)
 
     def predict(self, network: nn.Module, data: Mapping[str, Any], image: Image.Image) -> Prediction:
-        """Colours the classes that a network sees, and tells the share of the pixels of each."""
+        """Colours the classes that a network sees, and gives the share of the pixels of each."""
         from evaluators.tasks.segmentation.prediction import predict
 
         return predict(network, data["classes"], image, self.data.image_size)

@@ -26,7 +26,7 @@ def predict(
 
     Args:
         network: A trained network.
-        names: Of the classes.
+        names: Names of the classes.
         image: The picture.
         image_size: Height and width to resize it to; None for as it is.
     """
