@@ -17,6 +17,8 @@ from search_space.cell import edge_name
 
 FOLDER = "tensorboard"
 
+_PREFIX = "events.out.tfevents."
+
 _numbers = count()
 
 
@@ -40,15 +42,15 @@ class TensorBoardLog:
         self._event, self._summary = events.Event, summaries.Summary
         folder = run / FOLDER
         own = f"{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"
-        self._path = folder / f"events.out.tfevents.{int(time.time()):010d}.{own}"
         try:
             folder.mkdir(exist_ok=True)
+            self._path = folder / f"{_PREFIX}{_stamp(folder):010d}.{own}"
             self._file = self._path.open("ab")
             self._write(file_version="brain.Event:2")
             # Hides the step that it names, too.
             self._write(step=resumed_at + 1, session_log=events.SessionLog(status=events.SessionLog.START))
         except OSError as error:
-            raise self._failure(error) from None
+            raise _failure(error, folder) from None
 
     def log(
         self,
@@ -69,7 +71,7 @@ class TensorBoardLog:
         try:
             self._write(step=step, summary=self._summary(value=points))
         except OSError as error:
-            raise self._failure(error) from None
+            raise _failure(error, self._path) from None
 
     def close(self) -> None:
         """Ends the file, which holds all events already."""
@@ -83,5 +85,12 @@ class TensorBoardLog:
         RecordWriter(self._file).write(event.SerializeToString())
         self._file.flush()
 
-    def _failure(self, error: OSError) -> Exception:
-        return no_space(self._path) if out_of_space(error) else error
+
+def _stamp(folder: Path) -> int:
+    """The second in a new file's name: readers take files by name, and this is the last."""
+    names = (path.name.removeprefix(_PREFIX).partition(".")[0] for path in folder.glob(f"{_PREFIX}*"))
+    return max([int(time.time()), *(int(name) + 1 for name in names if name.isdecimal())])
+
+
+def _failure(error: OSError, path: Path) -> Exception:
+    return no_space(path) if out_of_space(error) else error
