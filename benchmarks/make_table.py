@@ -25,7 +25,8 @@ from pydantic import TypeAdapter
 from autola.configs import DeviceConfig, RetrainConfig
 from autola.presets import RETRAIN_PRESETS
 from autola.runtime import make_fabric, own_state
-from evaluators.cost import latency_ms, macs, params
+from evaluators.cost import macs, params
+from evaluators.latency import latency_ms
 from evaluators.tasks import Setting, new_network
 from evaluators.tasks.classification import Classification
 from evaluators.train import Training

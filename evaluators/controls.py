@@ -14,8 +14,8 @@ from functools import partial
 import torch
 from torch import nn
 
-from evaluators.cost import latency_ratio
 from evaluators.counting import check_shape, macs, params
+from evaluators.latency import latency_ratio
 from evaluators.rebuilding import rebuilding
 from foundation.errors import InputError
 from search_space.attention import Attention, as_terms

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import copy
-import statistics
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from evaluators.counting import check_shape, macs, params
-from evaluators.evaluating import modes_kept
+from evaluators.latency import (
+    check_repeats,
+    checked_device,
+    device_name,
+    latency_ms,
+    latency_ratio,
+    mode,
+    own_threads,
+    random_images,
+)
 from foundation.config import config
 from foundation.errors import InputError
 from search_space.attention import Attention, as_terms
@@ -20,9 +27,6 @@ from search_space.grammar import Term
 from supernet.attach import attach
 from supernet.backbones import build_backbone, usual_images
 from supernet.map_sizes import is_small
-
-WARM_UP = 3
-"""Forward passes before the first that is timed."""
 
 
 @config
@@ -75,11 +79,11 @@ def measure(
         InputError: If a name is unknown, channels do not fit, the device is not there, or the backbone
             cannot take the input.
     """
-    _check_repeats(repeats)
-    device = _checked_device(device)
+    check_repeats(repeats)
+    device = checked_device(device)
     build, input_shape = _builder(backbone, as_terms(attention), input_shape, width, num_classes)
     saved = milliseconds = None
-    with _threads(threads):
+    with own_threads(threads):
         outline = build(torch.device("cpu" if is_small(input_shape) else "meta"))
         counted = {"params": params(outline), "macs": macs(outline, input_shape)}
         if latency or activation:
@@ -91,7 +95,7 @@ def measure(
         **counted,
         activation_bytes=saved,
         latency_ms=milliseconds,
-        device=_device_name(device) if latency else None,
+        device=device_name(device) if latency else None,
         threads=threads if latency and device.type == "cpu" else None,
     )
 
@@ -154,110 +158,10 @@ def activation_bytes(model: nn.Module, input_shape: Sequence[int]) -> int:
         InputError: If a size is not positive.
     """
     check_shape(input_shape)
-    with _mode(model, training=True):
-        return _saved_bytes(model, _images(model, 3, input_shape)) - _saved_bytes(
-            model, _images(model, 2, input_shape)
+    with mode(model, training=True):
+        return _saved_bytes(model, random_images(model, 3, input_shape)) - _saved_bytes(
+            model, random_images(model, 2, input_shape)
         )
-
-
-def latency_ms(
-    model: nn.Module,
-    input_shape: Sequence[int],
-    *,
-    device: str | torch.device = "cpu",
-    repeats: int = 20,
-    clock: Callable[[], float] = time.perf_counter,
-) -> float:
-    """Median time of a forward pass: one image, evaluation mode, no gradients, after a warm-up.
-
-    Args:
-        model: A copy is timed if it is on another device.
-        input_shape: (channels, height, width) of the image.
-        device: Where to run.
-        repeats: Forward passes that are timed, each by itself.
-        clock: Seconds from some beginning.
-
-    Raises:
-        InputError: If a size or `repeats` is not positive, or the device is not there.
-    """
-    check_shape(input_shape)
-    _check_repeats(repeats)
-    device = _checked_device(device)
-    model = _on_device(model, device)
-    times = list[float]()
-    with _mode(model, training=False), torch.inference_mode():
-        image = _images(model, 1, input_shape)
-        for _ in range(WARM_UP):
-            model(image)
-        for _ in range(repeats):
-            _synchronize(device)
-            start = clock()
-            model(image)
-            _synchronize(device)
-            times.append(clock() - start)
-    return 1e3 * statistics.median(times)
-
-
-def latency_ratio(
-    model: nn.Module,
-    other: nn.Module,
-    *,
-    input_shape: Sequence[int],
-    batch: int = 1,
-    device: str | torch.device = "cpu",
-    pairs: int = 20,
-    clock: Callable[[], float] = time.perf_counter,
-) -> float:
-    """Time of one network's forward pass over that of another's: the median over pairs of passes.
-
-    The two passes of a pair follow one another, now one first and now the other, so that what slows the
-    machine for a while slows both. Evaluation mode, no gradients, one CPU thread, after a warm-up.
-
-    Args:
-        model: The network whose time is above the line; a copy is timed if it is on another device.
-        other: The network whose time is below it.
-        input_shape: (channels, height, width) of an image.
-        batch: Images in a forward pass.
-        device: Where to run.
-        pairs: Pairs of passes.
-        clock: Seconds from some beginning.
-
-    Raises:
-        InputError: If a number is not positive, or the device is not there.
-    """
-    check_shape(input_shape)
-    _check_repeats(min(pairs, batch))
-    device = _checked_device(device)
-    networks = [_on_device(network, device) for network in (model, other)]
-    images = [_images(network, batch, input_shape) for network in networks]
-
-    def seconds(which: int) -> float:
-        _synchronize(device)
-        start = clock()
-        networks[which](images[which])
-        _synchronize(device)
-        return clock() - start
-
-    ratios = list[float]()
-    with (
-        _threads(1),
-        _mode(networks[0], training=False),
-        _mode(networks[1], training=False),
-        torch.inference_mode(),
-    ):
-        for pair in range(-WARM_UP, pairs):
-            first = pair % 2
-            times = {which: seconds(which) for which in (first, 1 - first)}
-            if pair >= 0:
-                ratios.append(times[0] / times[1])
-    return statistics.median(ratios)
-
-
-def _on_device(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model, or a copy of it where it is on another device."""
-    if any(tensor.device != device for tensor in (*model.parameters(), *model.buffers())):
-        return copy.deepcopy(model).to(device)
-    return model
 
 
 def _saved_bytes(model: nn.Module, images: Tensor) -> int:
@@ -275,59 +179,6 @@ def _saved_bytes(model: nn.Module, images: Tensor) -> int:
             storages.pop(tensor.untyped_storage().data_ptr(), None)
         del output  # kept until here: a storage set free could lend its address to another
     return sum(storages.values())
-
-
-@contextmanager
-def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """Training or evaluation mode for a while; modes, statistics and random numbers come back after it."""
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()] if training else []
-    try:
-        with modes_kept(model), torch.random.fork_rng(devices=[]):
-            model.train(training)
-            yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in buffers:
-                buffer.copy_(value)
-
-
-@contextmanager
-def _threads(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _images(model: nn.Module, batch: int, input_shape: Sequence[int]) -> Tensor:
-    parameter = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(()))
-    random = torch.Generator().manual_seed(0)
-    images = torch.randn((batch, *input_shape), generator=random, dtype=torch.float64)
-    return images.to(parameter.device, parameter.dtype)
-
-
-def _check_repeats(repeats: int) -> None:
-    if repeats < 1:
-        raise InputError(f"repeats={repeats} is not positive; time at least one forward pass")
-
-
-def _checked_device(device: str | torch.device) -> torch.device:
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"device {str(device)!r} cannot be used: {reason}") from None
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
 
 
 __all__ = ["Cost", "activation_bytes", "latency_ms", "latency_ratio", "macs", "measure", "params"]

@@ -60,7 +60,8 @@ def cost_table(
     """
     import torch
 
-    from evaluators.cost import latency_ms, macs, params
+    from evaluators.cost import macs, params
+    from evaluators.latency import latency_ms
 
     def of(genotype: Genotype | None) -> float:
         if metric == "latency":

@@ -15,7 +15,8 @@ from torchvision.models.resnet import Bottleneck
 
 import autola
 from evaluators.controls import Control, controls
-from evaluators.cost import latency_ratio, macs, params
+from evaluators.cost import macs, params
+from evaluators.latency import latency_ratio
 from evaluators.rebuilding import deepened, rebuilding
 from foundation.errors import InputError
 from supernet.backbones import build_backbone

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from evaluators.cost import activation_bytes, latency_ms, macs, measure, params
+from evaluators.cost import activation_bytes, macs, measure, params
+from evaluators.latency import latency_ms
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
 from search_space.cell import FoundEdges, found_cell
