@@ -16,6 +16,7 @@ from foundation import rules
 from foundation.config import adapter, config, parse
 from foundation.errors import InputError
 from foundation.registry import Registry
+from outputs.trackers import NONE, TRACKERS
 from search_space.genotype import Fuse
 from search_space.grammar import Term
 from search_space.space import OWN, SPACES, Space
@@ -87,6 +88,9 @@ class DeviceConfig:
     """Compute every block again in the backward pass instead of keeping its maps: less memory, slower."""
     threads: int | None = None
     """CPU threads; PyTorch's own choice if left out. The last bits of sums depend on their number."""
+    tracker: tuple[str, ...] = (NONE,)
+    """Where figures and settings go beside the run folder: mlflow, trackio or both. Each needs its package:
+    pip install 'autola[mlflow]', 'autola[trackio]'."""
 
     def __post_init__(self) -> None:
         rules.positive(self, "devices", "machines", "threads")
@@ -94,6 +98,14 @@ class DeviceConfig:
             raise InputError(f"threads={self.threads} are more than {MOST_THREADS}")
         if self.compile and self.recompute:
             raise InputError("blocks are either compiled or computed again; choose compile or recompute")
+        if self.tracker == (NONE,):
+            return
+        if NONE in self.tracker:
+            raise InputError(f"trackers are either {NONE} or some: {' '.join(self.tracker)}")
+        if len(set(self.tracker)) != len(self.tracker):
+            raise InputError(f"a tracker is given twice: {' '.join(self.tracker)}")
+        for name in self.tracker:
+            TRACKERS[name]  # unknown ones raise
 
 
 @config

@@ -15,6 +15,7 @@ from autola.runtime import in_first
 from evaluators.job import Job
 from outputs.run_directory import RunDirectory
 from outputs.tensorboard import TensorBoardLog
+from outputs.tracking import Tracking
 
 CHECKPOINT_SECONDS = 120.0
 """Longest time between two checkpoints within an epoch; one is also written after every epoch."""
@@ -24,6 +25,7 @@ def drive(
     job: Job,
     run: RunDirectory,
     fabric: Fabric,
+    tracking: Tracking,
     *,
     title: str,
     after_epoch: Callable[[dict[str, Any]], Mapping[Any, Any] | None] = lambda record: None,
@@ -34,6 +36,7 @@ def drive(
         job: At step 0, or where its newest checkpoint left it.
         run: Where the first process writes.
         fabric: Device and processes.
+        tracking: Where each record goes besides.
         title: For the progress bar.
         after_epoch: Called with the record of each epoch; returns shares of the edges, if there are any.
 
@@ -49,6 +52,7 @@ def drive(
         run.metrics.append(line)
         board.log(job.step, {**figures, "epoch_seconds": seconds}, after_epoch(line))
         run.save_checkpoint(job.state_dict(), job.step)
+        tracking.log(line)  # last: a tracker that is slow keeps no checkpoint waiting
 
     with closing(board) if board else nullcontext(), _progress(title, job, shown=board is not None) as moved:
         saved = epoch_began = time.monotonic()

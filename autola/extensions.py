@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from autola.configs import RetrainConfig, SearchConfig
 from evaluators.data.reader import READERS
 from evaluators.tasks import TASKS
 from foundation.errors import InputError
 from foundation.registry import Registry
+from outputs.trackers import TRACKERS, wanted
 from search_space.operator import OPERATORS
 from search_space.space import SPACES
 from searchers import SEARCHERS
@@ -35,7 +37,8 @@ def modules_of(
     """
     modules = list(imported)
     used = _of_search(config) if isinstance(config, SearchConfig) else _of_retraining(config)
-    for registry, name in used:
+    trackers = ((TRACKERS, name) for name in wanted(config.tracker))
+    for registry, name in chain[tuple[Registry, str]](used, trackers):
         kind, module = registry.kind, registry.home(name)
         if module.partition(".")[0] in OURS or module in modules:
             continue

@@ -13,7 +13,7 @@ from lightning.fabric import Fabric
 
 from autola.configs import RetrainConfig
 from autola.drive import drive
-from autola.runs import go_on
+from autola.runs import go_on, tracked
 from autola.runtime import in_first
 from evaluators.tasks import Setting, new_network
 from evaluators.train import Training
@@ -21,6 +21,7 @@ from foundation.config import to_json
 from outputs.environment import environment
 from outputs.records import GENOTYPE, RESULT, WEIGHTS
 from outputs.run_directory import RunDirectory
+from outputs.tracking import Tracking
 from outputs.weights import save_weights
 from search_space.grammar import Term, slug
 from supernet.blocks import speed_up
@@ -102,8 +103,9 @@ def train_member(
             now_and_then(record)
             after_epoch(record)
 
-        drive(job, run, fabric, title=name, after_epoch=report)
-        return _conclude(job, run, setting, attention, fabric)
+        with tracked(run, config.tracker, fabric) as tracking:
+            drive(job, run, fabric, tracking, title=name, after_epoch=report)
+            return _conclude(job, run, setting, attention, fabric, tracking)
 
 
 def first_step(
@@ -132,7 +134,12 @@ def _now_and_then(name: str, epochs: int) -> Callable[[dict[str, Any]], None]:
 
 
 def _conclude(
-    job: Training, run: RunDirectory, setting: Setting, attention: tuple[Term, ...], fabric: Fabric
+    job: Training,
+    run: RunDirectory,
+    setting: Setting,
+    attention: tuple[Term, ...],
+    fabric: Fabric,
+    tracking: Tracking,
 ) -> dict[str, Any]:
     """Reads the test set and writes what a training ends with."""
     seconds = run.metrics.seconds()
@@ -149,6 +156,7 @@ def _conclude(
         if genotypes:
             run.write_text(GENOTYPE, genotypes[0].to_json())
         save_weights(run.path / WEIGHTS, job.task.model.state_dict())
+        tracking.conclude(result)  # before the result: a run that is complete is not looked at again
         run.write_json(RESULT, result)
         run.drop_checkpoints()
 

@@ -25,6 +25,7 @@ from foundation.config import parse_json, to_json
 from foundation.errors import InputError
 from outputs.records import CONFIG
 from outputs.run_directory import RunDirectory
+from outputs.trackers import check_trackers
 from search_space.grammar import label
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ def check_retraining(config: RetrainConfig) -> None:
 
 def _checked(config: RetrainConfig, fabric: Fabric) -> Setting:
     config.task.refuse_unused(config.train)
+    check_trackers(config.tracker)
     setting = config.task.read(config.train, fabric)
     for attention in config.attentions:  # whatever is wrong shows before anything is written
         first_step(config, setting, attention, config.seeds[0], fabric)
@@ -100,6 +102,7 @@ def resume_retraining(
             log.info("%s is complete", run.path)
             table = parse_json(Table, run.text(TABLE), str(run.path / TABLE))
             return replace(table, run=str(run.path))
+        check_trackers(config.tracker)
         in_first(fabric, run.lock)
         stored = found_data(stored, run, root)
         config = replace(config, task=stored.task)

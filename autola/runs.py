@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
     from evaluators.job import Job
+    from outputs.tracking import Tracking
 
 log = logging.getLogger(__name__)
 
@@ -116,3 +118,21 @@ def go_on(job: Job, run: RunDirectory, name: str) -> None:
             "start again"
         )
     log.info("%s: going on at step %d of %d", name, job.step, job.total_steps)
+
+
+@contextmanager
+def tracked(run: RunDirectory, trackers: Iterable[str], fabric: Fabric) -> Iterator[Tracking]:
+    """Follows a run, locked by this process, by its trackers; in processes that do not write, by none.
+
+    Raises:
+        InputError: If the disk is full, or metrics.jsonl is damaged.
+    """
+    # Each import is slow: Fabric.
+    from autola.runtime import in_first
+    from outputs.tracking import Tracking
+
+    tracking = in_first(fabric, lambda: Tracking(run, trackers)) or Tracking(run, ())
+    try:
+        yield tracking
+    finally:
+        tracking.close()

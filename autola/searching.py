@@ -13,6 +13,7 @@ from autola.runs import new_run, stored_config
 from autola.runtime import in_first, make_fabric, own_state
 from outputs.records import CHECKPOINTS
 from outputs.run_directory import RunDirectory
+from outputs.trackers import check_trackers
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ def run_search(config: SearchConfig, out: Path | None = None) -> Found:
     config.searcher.check_budget(config.resolved_space())
     planned = plan_of(config)
     planned.check(config)
+    check_trackers(config.tracker)
     with own_state(config):
         fabric = make_fabric(config)
         plan = planned(config, fabric)
@@ -62,6 +64,7 @@ def resume_search(run: RunDirectory, root: str | None = None) -> Found:
             return found_in(run)
         planned = plan_of(config)
         planned.check(config)
+        check_trackers(config.tracker)
         config = found_data(config, run, root)
         plan = planned(config, fabric, recorded_costs(config, run))
         in_first(fabric, lambda: check_data(run, plan.data, config if root else None))

@@ -37,6 +37,7 @@ def everything() -> dict[str, dict[str, str]]:
     from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
     from evaluators.data import READERS
     from evaluators.tasks import TASKS
+    from outputs.trackers import TRACKERS
     from search_space.operator import OPERATORS
     from search_space.space import SPACES
     from searchers import SEARCHERS
@@ -64,6 +65,7 @@ def everything() -> dict[str, dict[str, str]]:
         "backbones": {name: _summary(getattr(entry, "func", entry)) for name, entry in BACKBONES.items()},
         "readers": {name: _summary(entry) for name, entry in READERS.items()},
         "tasks": {name: _summary(entry) for name, entry in TASKS.items()},
+        "trackers": {name: _summary(entry) for name, entry in TRACKERS.items()},
     }
 
 

@@ -21,12 +21,15 @@ from autola.extensions import modules_of
 from autola.found import Found, found_in
 from autola.plans import Plan
 from autola.problem import search_problem
+from autola.runs import tracked
 from autola.runtime import device_line
 from foundation.config import parse, parse_json, read_text, to_json
 from foundation.errors import InputError
 from foundation.files import write_text
 from outputs.records import CONFIG, DATA, RESULT
 from outputs.run_directory import RunDirectory
+from outputs.trackers import NONE
+from outputs.tracking import Tracking
 from search_space.genotype import Genotype
 from searchers.blackbox import BlackBox
 from searchers.candidates import Candidates, Trial, best_of, scores
@@ -76,6 +79,10 @@ class Experiments(Plan):
 
     def run(self, config: SearchConfig, run: RunDirectory) -> Found:
         """The trials that are left: those that ended count, the others begin again."""
+        with tracked(run, config.tracker, self._problem.fabric) as tracking:
+            return self._run(config, run, tracking)
+
+    def _run(self, config: SearchConfig, run: RunDirectory, tracking: Tracking) -> Found:
         records, searcher = run.metrics.records("trial", "trial_accuracy", "genotype"), self._searcher
         history = [_trial(record) for record in sorted(records, key=lambda record: record["trial"])]
         if len(records) < searcher.trials:
@@ -84,14 +91,16 @@ class Experiments(Plan):
             for number, finished in enumerate(ended, len(records) + 1):
                 failed = finished.score is None
                 history.append(Trial(genotype=finished.genotype, score=finished.score, failed=failed))
-                _record(run, number, finished, history)
+                tracking.log(_record(run, number, finished, history))
         best = best_of(history)
         if best is None:
             raise InputError(
                 f"none of the {len(history)} trials came to an end; "
                 f"metrics.jsonl in {run.path} names their logs"
             )
-        run.write_json(RESULT, {"genotype": str(best), "seconds": run.metrics.seconds()})
+        result = {"genotype": str(best), "seconds": run.metrics.seconds()}
+        tracking.conclude(result)
+        run.write_json(RESULT, result)
         failed = sum(trial.failed for trial in history)
         log.info("%d trials, %d of them failed; best %.4f", len(history), failed, max(scores(history)))
         return found_in(run)
@@ -103,8 +112,8 @@ def _run(
     """Trials as they end, from an experiment that is stopped whatever happens."""
     code = run.path / CODE
     code.mkdir(exist_ok=True)
-    # A trial needs no limits: what it is given keeps them.
-    write_text(code / CONFIG, to_json(replace(config, target=())))
+    # A trial needs no limits, which what it is given keeps, and writes no records of its own.
+    write_text(code / CONFIG, to_json(replace(config, target=(), tracker=(NONE,))))
     write_text(code / DATA, run.text(DATA))
     keys = TypeAdapter(SearchConfig).dump_python(config, mode="json")["searcher"]
     options, modules = config.experiment, modules_of(config, IMPORTED)
@@ -144,8 +153,8 @@ def _service(path: Path | None) -> dict[str, Any] | None:
     return parse_json(dict, read_text(path, "training service"), str(path))
 
 
-def _record(run: RunDirectory, number: int, finished: Finished, history: list[Trial]) -> None:
-    """Writes what became of a trial, and the best genotype so far."""
+def _record(run: RunDirectory, number: int, finished: Finished, history: list[Trial]) -> dict[str, Any]:
+    """Writes what became of a trial, and the best genotype so far; returns the line of metrics.jsonl."""
     known = scores(history)
     line: dict[str, Any] = {
         "epoch": number,
@@ -165,6 +174,7 @@ def _record(run: RunDirectory, number: int, finished: Finished, history: list[Tr
     best = best_of(history)
     if best is not None:
         run.write_genotype(best, None)
+    return line
 
 
 def _trial(record: dict[str, Any]) -> Trial:

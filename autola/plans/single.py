@@ -13,7 +13,7 @@ from autola.drive import drive
 from autola.found import Found, found_in
 from autola.plans import Plan
 from autola.problem import search_problem
-from autola.runs import go_on
+from autola.runs import go_on, tracked
 from autola.runtime import device_line, in_first
 from outputs.records import RESULT, WEIGHTS
 from outputs.run_directory import RunDirectory
@@ -71,15 +71,19 @@ def carry_out(
         log.info("epoch %d  %s", record["epoch"], figures)
         return shares
 
-    def complete() -> None:
+    with tracked(run, config.tracker, fabric) as tracking:
+        drive(job, run, fabric, tracking, title="search", after_epoch=after_epoch)
+        stopped = job.stopped if isinstance(job, Guarded) else None
+        if stopped is not None:
+            log.warning("the search %s", stopped)
+        in_first(fabric, lambda: save_weights(run.path / WEIGHTS, job.weights()))
+        genotype, more = job.genotype(), conclude()
         early = {} if stopped is None else {"stopped": stopped}
-        run.write_json(RESULT, {"genotype": str(genotype), "seconds": run.metrics.seconds(), **early, **more})
-        run.drop_checkpoints()
 
-    drive(job, run, fabric, title="search", after_epoch=after_epoch)
-    stopped = job.stopped if isinstance(job, Guarded) else None
-    if stopped is not None:
-        log.warning("the search %s", stopped)
-    in_first(fabric, lambda: save_weights(run.path / WEIGHTS, job.weights()))
-    genotype, more = job.genotype(), conclude()
-    in_first(fabric, complete)
+        def complete() -> None:
+            result = {"genotype": str(genotype), "seconds": run.metrics.seconds(), **early, **more}
+            tracking.conclude(result)  # first: a run that is complete is not looked at again
+            run.write_json(RESULT, result)
+            run.drop_checkpoints()
+
+        in_first(fabric, complete)

@@ -5,6 +5,7 @@ import json
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from evaluators.data import READERS
 from evaluators.tasks import TASKS
+from outputs.trackers import TRACKERS
 from search_space.operator import OPERATORS
 from search_space.space import SPACES
 from searchers import SEARCHERS
@@ -19,6 +20,7 @@ REGISTRIES = {
     "backbones": BACKBONES,
     "readers": READERS,
     "tasks": TASKS,
+    "trackers": TRACKERS,
 }
 
 
