@@ -66,10 +66,16 @@ COMMANDS = {
 }
 
 LOADED = [
-    *("autola.cli", "autola.commands.search", "autola.commands.retrain", "autola.front", "autola.searching"),
+    *(
+        "autola.cli",
+        "autola.commands.search",
+        "autola.commands.retrain",
+        "autola.plans.front",
+        "autola.searching",
+    ),
     *("autola.retraining", "outputs.tensorboard", "torchvision", "matplotlib.pyplot", "pycocotools.cocoeval"),
     *("torch.utils.flop_counter", "tensorboard.summary.writer.record_writer", "sklearn.datasets"),
-    *("evaluators.tasks.imagenet", "evaluators.tasks.coco_detection", "autola.trials"),
+    *("evaluators.tasks.imagenet", "evaluators.tasks.coco_detection", "autola.plans.experiment"),
     *("evaluators.tasks.keypoints", "evaluators.tasks.segmentation"),
 ]
 """Modules that commands find loaded; one that is not installed is passed over."""
