@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from foundation.errors import InputError
+from foundation.errors import InputError, listed
 from supernet.hooks import todays_names
 
 COUNTER = "num_batches_tracked"
@@ -120,7 +120,7 @@ def _summary(
 def _layers(keys: Iterable[str]) -> str:
     """The modules of some tensors, the first few by name."""
     names = list(dict.fromkeys(key.rpartition(".")[0] or key for key in sorted(keys)))
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return listed(names, 4)
 
 
 def is_finite(tensor: Tensor) -> bool:

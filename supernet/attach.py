@@ -16,7 +16,7 @@ from search_space.attention import Attention, as_terms
 from search_space.convolution import ConvolutionOperator, FromConvolution, move_hooks, plain_convolution
 from search_space.grammar import Term, label
 from supernet.attachable import check_attachable, check_compiled, say_shared
-from supernet.hooks import CHILD, INPUT_CHILD, hang, hooks_on, listed, stand, take_off
+from supernet.hooks import CHILD, INPUT_CHILD, hang, hooks_on, quoted, stand, take_off
 from supernet.map_sizes import map_sizes
 from supernet.modules import last_child, named
 from supernet.sites import Site, convolution_at, find_sites, named_sites
@@ -138,7 +138,7 @@ def detach(model: M) -> M:
     ]
     if gone:
         raise InputError(
-            f"{listed(gone)}: the convolution that attention stands for there is gone; attach with "
+            f"{quoted(gone)}: the convolution that attention stands for there is gone; attach with "
             "identity=True keeps it, or build the plain model anew"
         )
     take_off(model)

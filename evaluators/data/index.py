@@ -13,7 +13,7 @@ from typing import Protocol
 
 from evaluators.data.parts import part_of, sounds_like_a_part
 from evaluators.data.tally import Tally
-from foundation.errors import InputError
+from foundation.errors import InputError, listed
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,7 @@ def tell_lacking(path: Path, there: Iterable[str], trained: Iterable[str]) -> No
     there = set(there)
     lacking = [name for name in trained if name not in there]
     if lacking:
-        more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
-        log.warning("%s: classes without an image: %s%s", path, ", ".join(lacking[:5]), more)
+        log.warning("%s: classes without an image: %s", path, listed(lacking))
 
 
 class Source(Protocol):

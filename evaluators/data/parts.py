@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, cast
 
-from foundation.errors import InputError
+from foundation.errors import InputError, listed
 
 log = logging.getLogger(__name__)
 
@@ -78,5 +78,4 @@ def tell_unused(root: Path, parts: Iterable[Path], ignored: Callable[[str], bool
     rest = sorted(path.name for path in root.iterdir() if path.name not in used and not ignored(path.name))
     if rest:
         level = logging.WARNING if any(map(sounds_like_a_part, rest)) else logging.INFO
-        more = f" and {len(rest) - 5} more" if len(rest) > 5 else ""
-        log.log(level, "%s: beside the parts lie, and are not read: %s%s", root, ", ".join(rest[:5]), more)
+        log.log(level, "%s: beside the parts lie, and are not read: %s", root, listed(rest))
