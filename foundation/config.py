@@ -97,11 +97,21 @@ def check_keys(text: str | bytes, where: str) -> None:
         InputError: If there is such a key.
     """
     try:
-        json.loads(text, object_pairs_hook=_once)
+        loads(text)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     except (ValueError, RecursionError):
         return
+
+
+def loads(text: str | bytes) -> Any:
+    """The values of JSON text; see `json.loads`.
+
+    Raises:
+        InputError: If an object has a key twice.
+        json.JSONDecodeError: If it is no JSON; others of `json.loads` as well.
+    """
+    return json.loads(text, object_pairs_hook=_once)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
