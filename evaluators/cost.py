@@ -15,7 +15,6 @@ from evaluators.latency import (
     checked_device,
     device_name,
     latency_ms,
-    latency_ratio,
     mode,
     own_threads,
     random_images,
@@ -181,4 +180,4 @@ def _saved_bytes(model: nn.Module, images: Tensor) -> int:
     return sum(storages.values())
 
 
-__all__ = ["Cost", "activation_bytes", "latency_ms", "latency_ratio", "macs", "measure", "params"]
+__all__ = ["Cost", "activation_bytes", "macs", "measure", "params"]

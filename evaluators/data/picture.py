@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,13 +103,8 @@ def open_rgb(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
     Raises:
         InputError: If there is no such file, it is no picture, cut short or of another size.
     """
-    try:
+    with _decoding(path):
         picture = opened(path, upright=False)
-    except InputError:
-        raise
-    except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
-        reason = "it is no picture" if "cannot identify" in str(error) else error
-        raise InputError(f"cannot decode {path} ({reason}); replace or remove it") from error
     if size is not None:
         _compare(path, picture.size, size)
     return picture
@@ -122,13 +119,20 @@ def check_size(path: Path, size: tuple[int, int]) -> None:
     from PIL import Image
 
     check_regular(path, "picture")
+    with _decoding(path), Image.open(path) as file:
+        stored = file.size
+    _compare(path, stored, size)
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
     try:
-        with Image.open(path) as file:
-            stored = file.size
-    except Exception as error:  # likewise
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
         reason = "it is no picture" if "cannot identify" in str(error) else error
         raise InputError(f"cannot decode {path} ({reason}); replace or remove it") from error
-    _compare(path, stored, size)
 
 
 def _compare(path: Path, stored: tuple[int, int], listed: tuple[int, int]) -> None:
