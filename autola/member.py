@@ -76,8 +76,8 @@ def train_member(
     """Does one training, in a run folder of its own; only what is not done yet.
 
     Args:
-        config: Of the whole retraining.
-        member: Which.
+        config: Settings of the whole retraining.
+        member: The attention and seed to train.
         setting: The task, its data read.
         whole: The run folder of the retraining.
         fabric: Device and processes.

@@ -19,10 +19,10 @@ from searchers.searches.trained import train_candidate
 
 
 def main(modules: list[str]) -> None:
-    """Trains the genotype that NNI gives, and tells NNI its score.
+    """Trains the genotype that NNI gives, and reports its score to NNI.
 
     Args:
-        modules: Of the user's, imported first.
+        modules: Names of the user's modules, which are imported first.
     """
     import_modules(modules)
     config = parse_json(SearchConfig, read_text(Path(CONFIG), "config"), CONFIG)

@@ -33,7 +33,7 @@ class Training:
         task: Network, data, loss and score.
         config: The recipe.
         fabric: Device, precision and processes.
-        seed: Of everything drawn while training.
+        seed: Seed of everything drawn while training.
 
     Raises:
         InputError: If an epoch has no whole batch, or the recipe asks for what the network or device lacks.

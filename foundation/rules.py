@@ -9,10 +9,10 @@ from typing import Any, cast
 from foundation.errors import InputError
 
 MOST_PIXELS = 2**16
-"""Side of a picture or crop: above it an image is more than 12 GB."""
+"""Longest side of an image or crop in pixels: above it an image takes more than 12 GB."""
 
 LARGEST_COUNT = 2**31 - 1
-"""Of what is counted: PyTorch keeps many sizes in 32 bits."""
+"""The most that a count may be: PyTorch keeps many sizes in 32 bits."""
 
 
 def positive(config: object, *names: str, prefix: str = "", hint: str = "") -> None:
@@ -20,8 +20,8 @@ def positive(config: object, *names: str, prefix: str = "", hint: str = "") -> N
 
     Args:
         config: What has the settings; one that is None is left out, of several values each is looked at.
-        names: Of the settings.
-        prefix: Of their names, for the message.
+        names: Names of the settings.
+        prefix: Text that goes before their names in the message.
         hint: What ends the message.
 
     Raises:

@@ -19,7 +19,7 @@ def environment(device: torch.device, seed: int) -> dict[str, Any]:
 
     Args:
         device: Where it runs.
-        seed: Of the run.
+        seed: Seed of the run.
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
     return {

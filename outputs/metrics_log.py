@@ -87,8 +87,8 @@ class MetricsLog:
         Lines are counted: an editor may have changed their ends.
 
         Args:
-            position: Of the end, as the checkpoint has it.
-            step: Of the checkpoint; None without one.
+            position: Position of the log's end, as the checkpoint has it.
+            step: Step of the checkpoint; None without one.
 
         Raises:
             InputError: If lines of before it are missing or damaged, or the log is of another run.

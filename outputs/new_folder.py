@@ -28,7 +28,7 @@ def make_folder(path: Path, files: Mapping[str, str]) -> None:
     """Makes a folder with some files, under another name first; folders that were never finished go.
 
     Args:
-        path: Of the folder; those around it are made as well.
+        path: Path of the folder; the folders around it are made as well.
         files: Their texts by name.
 
     Raises:

@@ -31,7 +31,7 @@ class Tabular:
         genotypes: The rows; not all of the space, where `made["complete"]` is false.
         validation: Validation accuracy (genotypes, seeds, epochs).
         test: Test accuracy after the last epoch (genotypes, seeds).
-        params, macs: Of the network with the genotype (genotypes,).
+        params, macs: Parameters and MACs of the network with the genotype (genotypes,).
         latency_ms: Median time of one image (genotypes,); on the device that `made` names.
         made: How it was made: command, recipe, data, hardware, versions.
     """
@@ -92,7 +92,7 @@ def write_tabular(
     """Writes a table: the figures as compressed arrays, beside them a JSON text with how it was made.
 
     Args:
-        name: Of the table.
+        name: Name of the table.
         space: What the genotypes are of.
         rows: Operators of every genotype, in the order of `space.edges`.
         columns: validation, test, params, macs, latency_ms: see `Tabular`.
@@ -125,7 +125,7 @@ def read_tabular(name: str, folder: Path = PUBLISHED) -> Tabular:
     """Reads a table.
 
     Args:
-        name: Of a published table.
+        name: Name of a published table.
         folder: Where it lies.
 
     Raises:

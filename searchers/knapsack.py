@@ -26,8 +26,8 @@ class Knapsack:
     """One item has to be chosen in every row.
 
     Args:
-        scores: Of every item (rows, items).
-        costs: Of every item by budget (items, budgets), the same in all rows.
+        scores: Score of every item (rows, items); higher is better.
+        costs: Cost of every item by budget (items, budgets), the same in all rows.
         fixed: What is spent before anything is chosen (budgets).
         bounds: The most that may be spent (budgets).
     """
@@ -72,7 +72,7 @@ class Knapsack:
         """Undominated choices within the budgets by decreasing score, those below a floor left out.
 
         Args:
-            prices: Of a budget's unit.
+            prices: Score that a unit of each budget is worth.
             floor: What the answer reaches.
             width: Partial choices that are kept of every length; None for all that can reach the floor.
         """

@@ -218,7 +218,7 @@ def hang(model: nn.Module, name: str, attention: nn.Module, text: str, *, before
 
     Args:
         model: Changed in place.
-        name: Of the module.
+        name: Dotted name of the module.
         attention: Keeps the shape of its input.
         text: The attention in the grammar.
         before: Whether it transforms the input.

@@ -74,7 +74,7 @@ class Supernet(nn.Module):
         Args:
             x: Normalised images.
             weights: Mixing weights; None for softmax(alphas).
-            chosen: Of every edge the primitive that alone is computed; None for all of them.
+            chosen: For every edge, the one primitive that is computed; None computes all of them.
         """
         if self.form == "grouped":
             x = x.contiguous(memory_format=torch.channels_last)
@@ -129,7 +129,7 @@ def copy_weights(supernet: Supernet, found: nn.Module, genotype: Genotype) -> No
     Args:
         supernet: In any form.
         found: The same backbone with the genotype attached.
-        genotype: Of the supernet's space.
+        genotype: A genotype of the supernet's space.
 
     Raises:
         ValueError: If the found network has weights that the supernet has not.

@@ -32,7 +32,7 @@ class Batches:
         augment: Random changes; none for evaluation.
         seed: Decides order and augmentation, together with `stream`.
         stream: Name of this use of the images; others get other random numbers.
-        dtype: Of the images that are returned; they are computed in at least float32.
+        dtype: Number type of the images that are returned; they are computed in at least float32.
         shuffle: Whether each epoch has its own order.
         drop_last: Whether to leave out the images at the end that do not fill a batch (training).
         rank: Number of this process.

@@ -49,10 +49,10 @@ class CocoAnnotation:
 
     Attributes:
         id: Unique in the file.
-        image_id: Of the image it is in.
-        category_id: Of its category.
+        image_id: Id of the image it is in.
+        category_id: Id of its category.
         bbox: Left, top, width and height in pixels.
-        area: Of its mask, in square pixels; None where the file does not say.
+        area: Area of its mask, in square pixels; None where the file does not say.
         iscrowd: 1 for a region of many objects, which training leaves out and evaluation ignores.
         keypoints: x, y and visibility (0 not labelled, 1 hidden, 2 visible) of each keypoint, of persons.
     """

@@ -126,11 +126,11 @@ class PictureBatches:
     """Batches of pictures on the device, normalised there.
 
     Args:
-        stream: Of `Pictures`.
+        stream: Batches of `Pictures`.
         device: Where batches go.
-        mean: Of each channel, pixels in 0 to 1.
-        std: Of each channel.
-        dtype: Of the images.
+        mean: Mean of each channel, of pixels in 0 to 1.
+        std: Standard deviation of each channel, of pixels in 0 to 1.
+        dtype: Number type of the images.
     """
 
     def __init__(
@@ -164,9 +164,9 @@ class Normalise(torch.nn.Module):
     """Bytes (b, 3, h, w) to numbers of mean 0 and deviation 1.
 
     Args:
-        mean: Of each channel, pixels in 0 to 1.
-        std: Of each channel.
-        dtype: Of the result.
+        mean: Mean of each channel, of pixels in 0 to 1.
+        std: Standard deviation of each channel, of pixels in 0 to 1.
+        dtype: Number type of the result.
     """
 
     mean: Tensor

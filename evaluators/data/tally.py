@@ -38,8 +38,8 @@ class Tally:
         """Counts some of what is there and not used.
 
         Args:
-            reason: Follows their number in the line that tells of them.
-            name: Of one of them; the first few are told.
+            reason: Text that follows their number in the line that reports them.
+            name: Name of one of them; the first few are printed.
             count: How many.
         """
         self._left[reason] += count

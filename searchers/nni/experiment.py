@@ -76,7 +76,7 @@ class Experiment:
         code: Folder that every trial gets a copy of.
         folder: Where NNI keeps its own records.
         concurrency: Trials at a time.
-        port: Of the web portal.
+        port: Port of the web portal.
         trial_seconds: A trial that takes longer is ended.
         service: NNI's settings of a training service ({"platform": "remote", ...}); None for this machine.
         uses_gpu: Whether trials of this machine need a GPU; they share it.

@@ -14,8 +14,8 @@ class Policy:
 
     Args:
         candidates: What may be proposed.
-        learning_rate: Of Adam on the logits.
-        momentum: Of the moving average of scores that is the baseline.
+        learning_rate: Learning rate of Adam on the logits.
+        momentum: Momentum of the moving average of scores that is the baseline.
     """
 
     def __init__(self, candidates: Candidates, *, learning_rate: float, momentum: float) -> None:

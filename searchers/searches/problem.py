@@ -33,10 +33,10 @@ class Problem:
         space: What is searched.
         backbone: Builds a plain network, with random weights.
         halves: Two halves of the training set: for the weights, and for the choice.
-        mean, std: Of the channels, to normalise with.
-        augment: Of training images; None for none.
+        mean, std: Mean and standard deviation of each channel, to normalise with.
+        augment: Augmentation of training images; None for none.
         fabric: Device, precision and processes.
-        seed: Of the search.
+        seed: Seed of the search.
         form: How the supernet is computed.
         limits: What every genotype that is returned keeps; None for no limits.
         compile: Whether to compile networks block by block.
@@ -66,7 +66,8 @@ class Problem:
 
         Args:
             genotype: As derived.
-            strengths: Of the primitives on every edge (edges, primitives); the likelihood is their product.
+            strengths: Strength of each primitive on every edge (edges, primitives); their product over a
+                genotype's edges is its likelihood.
         """
         return genotype if self.limits is None else self.limits.keep(genotype, strengths)
 

@@ -107,7 +107,7 @@ def judge(
 
     Args:
         supernet: Trained.
-        genotype: Of its space.
+        genotype: A genotype of its space.
         problem: What is searched, on what.
         train: Batches that the statistics are taken from.
         judging: Batches that the accuracy is taken on.

@@ -117,7 +117,7 @@ def step_of_sgd(optimizer: torch.optim.SGD, weight: Tensor, gradient: Tensor) ->
     Args:
         optimizer: With the settings and buffers of now; does not maximize.
         weight: One of its parameters.
-        gradient: Of the loss; the result is differentiable by it.
+        gradient: Gradient of the loss by that parameter; the result is differentiable by it.
     """
     (group,) = optimizer.param_groups
     at = weight.detach()

@@ -21,7 +21,7 @@ class SeparableBlock(nn.Module):
     Args:
         in_channels: Channels of the input.
         channels: Channels of the output.
-        stride: Of the depthwise convolution.
+        stride: Stride of the depthwise convolution.
     """
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:

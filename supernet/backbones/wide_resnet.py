@@ -24,7 +24,7 @@ class WideBlock(nn.Module):
     Args:
         in_channels: Channels of the input.
         channels: Channels of the output, at least as many.
-        stride: Of the first convolution and of the shortcut.
+        stride: Stride of the first convolution and of the shortcut.
     """
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:

@@ -58,7 +58,7 @@ class SsdMaps(nn.Module):
     """The six maps that boxes are found on: the backbone's, and one of each block after it.
 
     Attributes:
-        out_channels: Of the maps.
+        out_channels: Channels of each of the maps.
     """
 
     def __init__(self, body: ShortResNet, channels: int) -> None:

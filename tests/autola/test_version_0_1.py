@@ -1,7 +1,7 @@
 """Runs that version 0.1 wrote, opened by this one.
 
-version_0_1.tar.xz holds a search and a retraining of tiny networks on digits, each once whole and once stopped
-after an epoch, and what the trained networks gave for one input in float64.
+version_0_1.tar.xz holds a search and a retraining of tiny networks on digits, each once whole and once
+stopped after an epoch, and what the trained networks gave for one input in float64.
 """
 
 import json

@@ -22,7 +22,7 @@ class BoxSample(NamedTuple):
         image: uint8, (3, h, w).
         boxes: Left, top, right and bottom in pixels, float32, (n, 4).
         labels: Class of each box, counted from 0, (n,).
-        number: Of the picture in its set.
+        number: Number of the image in its set, from 0.
     """
 
     image: Tensor

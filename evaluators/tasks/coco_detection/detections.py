@@ -49,18 +49,18 @@ def _plain(output: Mapping[str, Tensor]) -> list[tuple[list[float], int, float]]
 
 
 def to_list(
-    network: nn.Module, picture: Image.Image, classes: Sequence[str], first_label: int
+    network: nn.Module, image: Image.Image, classes: Sequence[str], first_label: int
 ) -> list[dict[str, Any]]:
-    """Finds objects on a picture: `class`, `score` and `box` (left, top, width, height) of each, best first.
+    """Finds objects in an image: `class`, `score` and `box` (left, top, width, height) of each, best first.
 
     Args:
         network: The detector.
-        picture: Of any mode.
+        image: An image of any mode.
         classes: Names by label.
         first_label: Label of the first class.
     """
     parameter = next(network.parameters())
-    pixels = torch.from_numpy(np.asarray(as_rgb(picture)).transpose(2, 0, 1).copy())
+    pixels = torch.from_numpy(np.asarray(as_rgb(image)).transpose(2, 0, 1).copy())
     with evaluating(network) as ask:
         (output,) = ask([pixels.to(parameter.device, parameter.dtype) / 255])
     found = [

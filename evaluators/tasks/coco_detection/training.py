@@ -37,7 +37,7 @@ class DetectionTask:
         train: Changed, shuffled training batches.
         streams: Batches of the held-out part, if there is one, and of the test set.
         sets: The same parts with their annotations.
-        kind: Of the detector.
+        kind: Kind of the detector.
         fabric: Device and processes.
     """
 

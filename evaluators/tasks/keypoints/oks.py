@@ -55,7 +55,7 @@ def similarity(
 
     Args:
         pose: x and y, (17, 2).
-        area: Of the pose, in square pixels.
+        area: Area of the pose, in square pixels.
         others: (n, 17, 2).
         areas: (n,).
     """

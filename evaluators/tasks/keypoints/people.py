@@ -28,7 +28,7 @@ class Person:
     Attributes:
         image: Number of the picture in its set.
         box: Left, top, width and height in pixels.
-        score: Of the detector; 1 for an annotation.
+        score: Score that the detector gave; 1 for an annotation.
         points: x and y of each keypoint, (17, 2); zeros where not labelled.
         labelled: Whether each is, (17,).
     """

@@ -114,7 +114,7 @@ class PersonCrop(NamedTuple):
         points: Keypoints in its pixels, zeros where not labelled.
         labelled: 1 for those that are, else 0.
         matrix: See `Matrix`.
-        number: Of the person.
+        number: Number of the person.
     """
 
     picture: UInt8[Tensor, "*b 3 h w"]

@@ -35,10 +35,10 @@ class Pose:
     """A pose that was found.
 
     Attributes:
-        number: Of the person that was looked at.
-        points: x and y of each keypoint in pixels of the picture, (k, 2).
-        heights: Of the peak of each, (k,).
-        area: Of the crop, in square pixels of the picture.
+        number: Number of the person that was looked at.
+        points: x and y of each keypoint in pixels of the image, (k, 2).
+        heights: Height of each keypoint's peak in its heat map, (k,).
+        area: Area of the crop, in square pixels of the image.
     """
 
     number: int
@@ -68,11 +68,11 @@ def find_poses(
         model: Images to heat maps, in eval mode.
         images: Crops, normalised, (b, 3, h, w).
         matrices: Where they lie in their pictures, (b, 2, 3); see `crop_matrix`.
-        numbers: Of the persons.
+        numbers: Number of each person.
         partners: For each keypoint the one it is in the mirror, to take the mean with the maps of the mirror
             images; None to do without.
         decode: How peaks are refined.
-        sigma: Of the Gaussians that the network learnt, in cells.
+        sigma: Standard deviation of the Gaussians that the network learnt, in cells.
     """
     maps = model(images)
     if partners is not None:

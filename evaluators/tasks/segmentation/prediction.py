@@ -26,8 +26,8 @@ def predict(
 
     Args:
         network: A trained network.
-        names: Of the classes.
-        image: The picture.
+        names: Names of the classes.
+        image: The image.
         image_size: Height and width to resize it to; None for as it is.
     """
     from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
