@@ -14,21 +14,23 @@ from foundation.errors import InputError
 OUT = Path("outputs/runs/predict")
 
 SHOWN = 5
-"""Entries told of each picture; --json tells all."""
+"""Entries printed for each image; --json prints all."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Shows pictures to a trained network, and draws what it finds onto copies of them."""
+    """Shows images to a trained network, and draws what it finds onto copies of them."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Folder of one training: RUN/se-seed0."""
+    """Folder of one training, as RUN/se-seed0."""
     images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE ...")] = ()
-    """Pictures of any type, size and mode that Pillow knows."""
+    """Image files to predict on, of any type, size and mode that Pillow knows."""
     out: Path | None = None
-    """New folder for the pictures; ./outputs/runs/predict-1, -2 ... if left out, none with --json."""
+    """Path of a new folder for the drawn pictures; ./outputs/runs/predict-1, -2 ... if left out, none with
+    --json."""
     json: bool = False
-    """Print one JSON list and nothing else: image, found, and picture where it was drawn."""
+    """Print one JSON list and nothing else: of each image its path (image), what was found (found), and the
+    path of the drawn picture where there is one (picture)."""
 
 
 def run(arguments: list[str]) -> None:
@@ -39,11 +41,11 @@ def run(arguments: list[str]) -> None:
     from autola.predicting import run_predictions  # slow: torch
 
     out = given.out or (None if given.json else OUT)
-    told = run_predictions(given.run, given.images, out, numbered=given.out is None)
+    predictions = run_predictions(given.run, given.images, out, numbered=given.out is None)
     if given.json:
-        print_json(told)
+        print_json(predictions)
         return
-    for entry in told:
+    for entry in predictions:
         out_of_terminal(entry["image"])
         if not entry["found"]:
             out_of_terminal("  nothing found")
@@ -51,7 +53,7 @@ def run(arguments: list[str]) -> None:
             out_of_terminal("  " + "  ".join(_text(found[key]) for key in found))
         if len(entry["found"]) > SHOWN:
             out_of_terminal(f"  and {len(entry['found']) - SHOWN} more")
-    out_of_terminal(f"pictures  {Path(told[0]['picture']).parent}")
+    out_of_terminal(f"pictures  {Path(predictions[0]['picture']).parent}")
 
 
 def _text(value: Any) -> str:

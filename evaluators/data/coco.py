@@ -40,15 +40,15 @@ class CocoData:
     """Images and annotations in COCO's layout."""
 
     root: str | None = None
-    """Folder that holds `annotations` and a folder of images for each part."""
+    """Path of the folder that holds `annotations` and a folder of images for each part."""
     train: str = "train2017"
-    """Part to train on."""
+    """Name of the part to train on, as in the names of its folder and annotation file."""
     test: str = "val2017"
-    """Part to evaluate at the end: COCO's own test part has no public annotations."""
+    """Name of the part to evaluate at the end; COCO's own test part has no public annotations."""
     skip_missing: bool = False
-    """Whether to leave out images that are listed but absent; otherwise they are an error."""
+    """Leave out images that are listed but absent; otherwise they are an error."""
     limit: int | None = None
-    """Use at most so many images of each part, the first ones listed; none: all."""
+    """The most images to use of each part, the first ones listed; all if left out."""
 
     def __post_init__(self) -> None:
         rules.positive(self, "limit")
