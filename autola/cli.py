@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from autola.speaking import another_failed, follows, tells
+from autola.speaking import another_failed, follows, reports
 from autola.streams import check_text, prepare
 
 COMMANDS = {
@@ -76,9 +76,9 @@ def main(arguments: Sequence[str]) -> int:
             contextlib.redirect_stdout(nowhere if follows() else sys.stdout),
         ):
             importlib.import_module(f"autola.commands.{name}").run(rest[1:])
-        sys.stdout.flush()  # a full disk is told now, not while Python ends
+        sys.stdout.flush()  # a full disk is reported now, not while Python ends
     except InputError as error:
-        if tells():
+        if reports():
             sys.stderr.write(f"autola: {error}\n")
         return 2
     except OSError as error:
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         where = f": {error.filename}" if error.filename else ""
-        if tells():
+        if reports():
             sys.stderr.write(f"autola: {error.strerror or error}{where}\n")
         return 2
     except RuntimeError:

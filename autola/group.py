@@ -44,11 +44,13 @@ def misfit() -> str | None:
     wanted = _wanted(known)
     if not wanted:
         return None
-    present = ("TORCHELASTIC_RUN_ID", *TORCHRUN, *SLURM, *BY_HAND)
-    told = " and ".join(dict.fromkeys(name for name in present if known.get(name)))
+    known_names = ("TORCHELASTIC_RUN_ID", *TORCHRUN, *SLURM, *BY_HAND)
+    present = " and ".join(dict.fromkeys(name for name in known_names if known.get(name)))
     for name in wanted:
         if not known.get(name):
-            return f"{told} without {name}: no group of processes has only a part of them; unset what is left"
+            return (
+                f"{present} without {name}: no group of processes has only a part of them; unset what is left"
+            )
     numbers = {*wanted, *BY_HAND, *SIZES, "MASTER_PORT"} - {"MASTER_ADDR"}
     for name in sorted(numbers):
         value = known.get(name)

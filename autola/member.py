@@ -27,8 +27,8 @@ from supernet.blocks import speed_up
 
 log = logging.getLogger(__name__)
 
-TOLD_SECONDS = 60.0
-"""Least time between two lines about a training under way."""
+LOG_SECONDS = 60.0
+"""Least time in seconds between two lines of the log about a training under way."""
 
 LONGEST_NAME = 100
 """Characters of an attention in the name of a folder."""
@@ -39,7 +39,7 @@ class Member:
     """One training of a retraining.
 
     Attributes:
-        number: Place of its attention in the config.
+        number: Index of its attention in the config, from 0.
         seed: Its seed.
         name: The name of its folder.
     """
@@ -98,11 +98,11 @@ def train_member(
         fabric.barrier()
         now_and_then = _now_and_then(name, config.train.epochs)
 
-        def tell(record: dict[str, Any]) -> None:
+        def report(record: dict[str, Any]) -> None:
             now_and_then(record)
             after_epoch(record)
 
-        drive(job, run, fabric, title=name, after_epoch=tell)
+        drive(job, run, fabric, title=name, after_epoch=report)
         return _conclude(job, run, setting, attention, fabric)
 
 
@@ -116,19 +116,19 @@ def first_step(
 
 
 def _now_and_then(name: str, epochs: int) -> Callable[[dict[str, Any]], None]:
-    """Tells of an epoch in a line of the log, once a minute at most."""
-    told = time.monotonic()
+    """A function that logs an epoch in a line, once a minute at most."""
+    last = time.monotonic()
 
-    def tell(record: dict[str, Any]) -> None:
-        nonlocal told
-        if time.monotonic() - told >= TOLD_SECONDS:
-            told = time.monotonic()
+    def report(record: dict[str, Any]) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LOG_SECONDS:
+            last = time.monotonic()
             losses = [
                 f"{key} {value:.4g}" for key, value in record.items() if key.endswith(("_loss", "_accuracy"))
             ]
             log.info("%s: epoch %d of %d  %s", name, record["epoch"], epochs, "  ".join(losses))
 
-    return tell
+    return report
 
 
 def _conclude(

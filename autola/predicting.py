@@ -1,4 +1,4 @@
-"""Predictions of a trained network, drawn onto pictures."""
+"""Predictions of a trained network, drawn onto images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from foundation.errors import InputError
 def run_predictions(
     run: Path, images: Sequence[Path], out: Path | None, *, numbered: bool = False
 ) -> list[dict[str, Any]]:
-    """Shows pictures to a trained network.
+    """Shows images to a trained network.
 
     Args:
         run: Folder of one training.
@@ -43,14 +43,14 @@ def run_predictions(
     except OSError as error:
         raise InputError(f"cannot make the folder {out}: {error.strerror}") from None
     try:
-        told = [_one(trained, image, partial) for image in images]
+        entries = [_one(trained, image, partial) for image in images]
         partial.chmod(0o755)
         out.parent.mkdir(parents=True, exist_ok=True)
         whole = _named(partial, out, numbered)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return [{**entry, "picture": str(whole / entry["picture"])} for entry in told]
+    return [{**entry, "picture": str(whole / entry["picture"])} for entry in entries]
 
 
 def _named(partial: Path, out: Path, numbered: bool) -> Path:
@@ -73,11 +73,11 @@ def _taken(out: Path) -> InputError:
 def _one(trained: Any, image: Path, partial: Path | None) -> dict[str, Any]:
     picture = open_picture(image)
     prediction = trained.task.predict(trained.network, trained.data, picture)
-    told: dict[str, Any] = {"image": str(image), "found": prediction.found}
+    entry: dict[str, Any] = {"image": str(image), "found": prediction.found}
     if partial is not None:
-        told["picture"] = _free(partial, image.stem)
-        prediction.picture.save(partial / told["picture"])
-    return told
+        entry["picture"] = _free(partial, image.stem)
+        prediction.picture.save(partial / entry["picture"])
+    return entry
 
 
 def _free(folder: Path, stem: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from autola.group import rank
 
-TOLD = "autola/errors"
+REPORTED = "autola/errors"
 """Key of the shared count of errors."""
 
 
@@ -16,27 +16,27 @@ def follows() -> bool:
     return rank() > 0
 
 
-def tells() -> bool:
-    """Whether this process is to tell of its error: of those that fail, the first does, and it alone.
+def reports() -> bool:
+    """Whether this process is to report its error: of those that fail, the first does, and it alone.
 
-    An error that all processes meet before they know each other is told by the first process.
+    An error that all processes meet before they know each other is reported by the first process.
     """
     store = _store()
     if store is None:
         return not follows()
     try:
-        return store.add(TOLD, 1) == 1
+        return store.add(REPORTED, 1) == 1
     except Exception:  # the process that held the store has gone
         return False
 
 
 def another_failed() -> bool:
-    """Whether a broken connection is due to an error that another process has told of."""
+    """Whether a broken connection is due to an error that another process has reported."""
     store = _store()
     if store is None:
         return False
     try:
-        return store.add(TOLD, 0) > 0
+        return store.add(REPORTED, 0) > 0
     except Exception:  # likewise
         return True
 

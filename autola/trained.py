@@ -79,7 +79,7 @@ def open_trained(path: str | Path) -> Trained:
     broken = next((name for name, tensor in weights.items() if not is_finite(tensor)), None)
     if broken is not None:
         raise InputError(
-            f"{run.path / WEIGHTS} holds infinity or NaN in {broken}: nothing can be told from it"
+            f"{run.path / WEIGHTS} holds infinity or NaN in {broken}: nothing can be predicted with it"
         )
     wanted = network.state_dict()
     try:

@@ -44,12 +44,12 @@ def main(run: str, modules: Sequence[str]) -> None:
             check_data(whole, described(config, setting))
             _log_by(say)
 
-            def tell(record: dict[str, Any]) -> None:
+            def report(record: dict[str, Any]) -> None:
                 say(epoch=record["epoch"])
 
             members = {member.name: member for member in members_of(config)}
             for line in lines:
-                train_member(config, members[line.strip()], setting, whole, fabric, after_epoch=tell)
+                train_member(config, members[line.strip()], setting, whole, fabric, after_epoch=report)
                 say(done=True)
     except InputError as error:
         say(error=str(error))

@@ -1,4 +1,4 @@
-"""Trainings side by side: each in a process of its own on this machine, told by this one what to train."""
+"""Trainings side by side, each in a process of its own on this machine, which gets its work from this one."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _hand_out(number: int, worker: Popen[str], waiting: Iterator[Member], busy: 
         return
     busy[number] = member
     assert worker.stdin is not None
-    with suppress(OSError):  # it has ended, which its output tells
+    with suppress(OSError):  # it has ended, which its output shows
         worker.stdin.write(f"{member.name}\n")
         worker.stdin.flush()
 

@@ -34,7 +34,7 @@ def macs(model: nn.Module, input_shape: Sequence[int]) -> int:
     model stays as it is. Norms, activations and other multiplications do not count.
 
     A module that does not compute through its `Conv2d` and `Linear` children, or has matrix products
-    besides them, tells what it costs by a method
+    besides them, says what it costs by a method
 
         def macs(self, shape: torch.Size) -> int
 
@@ -141,7 +141,7 @@ def _watched(module: nn.Module, owner: Operator | None) -> Iterator[tuple[nn.Mod
         if isinstance(child, Cell) or _own_count(child):
             yield child, owner
             for name, attention in child.named_children():
-                if name in (CHILD, INPUT_CHILD):  # which is not the child's to tell
+                if name in (CHILD, INPUT_CHILD):  # which is not the child's own
                     yield from _watched(nn.Sequential(attention), owner)
         else:
             yield from _watched(child, owner)

@@ -21,7 +21,7 @@ def evaluating(model: nn.Module, fabric: Fabric | None = None) -> Iterator[Calla
 
     Args:
         model: What is asked.
-        fabric: Tells the precision; None for that of the weights.
+        fabric: The source of the precision; None for that of the weights.
 
     Yields:
         The model as a function.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PYDANTIC = {"extra": "forbid", "ser_json_inf_nan": "strings"}
-"""What pydantic is told of every config."""
+"""Settings of pydantic for every config."""
 
 
 @overload

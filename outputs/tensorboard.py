@@ -48,7 +48,7 @@ class TensorBoardLog:
             # Hides the step that it names, too.
             self._write(step=resumed_at + 1, session_log=events.SessionLog(status=events.SessionLog.START))
         except OSError as error:
-            raise self._told(error) from None
+            raise self._readable(error) from None
 
     def log(
         self,
@@ -69,11 +69,11 @@ class TensorBoardLog:
         try:
             self._write(step=step, summary=self._summary(value=points))
         except OSError as error:
-            raise self._told(error) from None
+            raise self._readable(error) from None
 
     def close(self) -> None:
         """Ends the file, which holds all events already."""
-        with contextlib.suppress(OSError):  # what a full disk did not take, `log` has told
+        with contextlib.suppress(OSError):  # what a full disk did not take, `log` has reported
             self._file.close()
 
     def _write(self, **fields: Any) -> None:
@@ -83,5 +83,5 @@ class TensorBoardLog:
         RecordWriter(self._file).write(event.SerializeToString())
         self._file.flush()
 
-    def _told(self, error: OSError) -> Exception:
+    def _readable(self, error: OSError) -> Exception:
         return no_space(self._path) if out_of_space(error) else error

@@ -48,7 +48,7 @@ def attach(
         attention: In the grammar ("se", "cbam", "hoga:PATH", "se[reduction=8]+hoga" ...), a genotype, or what
             a search gave back.
         sites: Dotted names of the modules to follow, or of the convolutions to stand for; a mapping to
-            channels where they do not tell. None finds the places of the known families.
+            channels where the modules do not show them. None finds the places of the known families.
         identity: Whether to start as the identity: x + scale (attention(x) - x), the scale 0 at first; or,
             instead of a convolution, as the convolution.
         input_shape: (channels, height, width) of the images, for operators made for one size of map (`aa`).

@@ -58,7 +58,7 @@ FAMILIES: dict[str, BlockFamily] = {
         conv=("inner_blocks", "layer_blocks"), is_pyramid=True
     ),
 }
-"""Families by the full name of their class: that tells a class without importing its package."""
+"""Families by the full name of their class, which names a class without importing its package."""
 
 
 def register_blocks(

@@ -113,9 +113,9 @@ class Watch:
     """Looks after every forward pass of a model whether all of its attention ran.
 
     What rebuilds modules (conversions of norms, fusions) drops their hooks: then the model would go on
-    without its attention. That is an error. Attention whose module is just not used in a pass is told of
-    once, as a warning, since a network may skip a branch; so is attention that went with the modules around
-    it, since a network may be shortened, or its branches made one.
+    without its attention. That is an error. Attention whose module is just not used in a pass is
+    reported once, as a warning, since a network may skip a branch; so is attention that went with the modules
+    around it, since a network may be shortened, or its branches made one.
     """
 
     def __init__(self) -> None:
@@ -135,9 +135,9 @@ class Watch:
         for hook in (*self.hooks, *self.standing):
             hook.ran = False
         if (missed or idle) and not self.is_done:
-            self._tell(model, missed, idle)
+            self._report(model, missed, idle)
 
-    def _tell(self, model: nn.Module, missed: Sequence[Hook], idle: Sequence[StandIn]) -> None:
+    def _report(self, model: nn.Module, missed: Sequence[Hook], idle: Sequence[StandIn]) -> None:
         homes = {module: name for name, module in model.named_modules()}
         if any(is_compiled(module) for module in homes):  # compiled code leaves no trace of what ran
             self.is_done = True

@@ -66,7 +66,7 @@ def find_sites(
         ]
         if missed or not sites:
             raise _nothing_found(model, place, missed)
-        _tell(model, found)
+        _report(model, found)
     stage_of = _stages(model, sites)
     known = sorted({stage for stage in stage_of.values() if stage not in ("", FPN)})
     if stages is not None:
@@ -106,10 +106,10 @@ def _nothing_found(model: nn.Module, place: Place, missed: Sequence[str]) -> Inp
     )
 
 
-_told = set[str]()
+_reported = set[str]()
 
 
-def _tell(model: nn.Module, found: Mapping[str, BlockFamily]) -> None:
+def _report(model: nn.Module, found: Mapping[str, BlockFamily]) -> None:
     """Says once for each kind of network what was found in it by what its blocks compute."""
     kinds = dict[str, list[str]]()
     for name, family in found.items():
@@ -119,8 +119,8 @@ def _tell(model: nn.Module, found: Mapping[str, BlockFamily]) -> None:
         f"{type(model).__name__}: blocks were found by what they compute: {shown}; autola.attached(model) "
         "lists the places, sites=[...] or autola.register_blocks says otherwise"
     )
-    if text not in _told:
-        _told.add(text)
+    if text not in _reported:
+        _reported.add(text)
         log.warning(text)
 
 
@@ -177,7 +177,7 @@ def _convolutions(module: nn.Module, name: str) -> list[str]:
 
 
 def _stages(model: nn.Module, sites: Sequence[Site]) -> dict[Site, str]:
-    """The stage of every site: its digit, "fpn" in a feature pyramid, "" where nothing tells."""
+    """The stage of every site: its digit, "fpn" in a feature pyramid, "" where no name or stride shows it."""
     by_name = {site: _stage(site.name) for site in sites}
     if any(by_name.values()):
         return by_name
@@ -219,7 +219,7 @@ def named_sites(model: nn.Module, names: Sequence[str] | Mapping[str, int]) -> l
 
     Args:
         model: The backbone.
-        names: Dotted module names; a mapping gives the channels where the module does not tell them.
+        names: Dotted module names; a mapping gives the channels where the module does not show them.
 
     Raises:
         InputError: If there is no such module (close matches are named), it is named twice, or its
@@ -244,9 +244,9 @@ def named_sites(model: nn.Module, names: Sequence[str] | Mapping[str, int]) -> l
                 f"the channels after {name!r} ({type(modules[name]).__name__}) are not known; "
                 f"give them: sites={{{name!r}: channels}}"
             )
-        told = channels_after(modules[name])
-        if told is not None and channels != told:
-            raise InputError(f"{name!r} gives {told} channels, not {channels}")
+        shown = channels_after(modules[name])
+        if shown is not None and channels != shown:
+            raise InputError(f"{name!r} gives {shown} channels, not {channels}")
         if channels < 1:
             raise InputError(f"{channels} channels after {name!r}: give a positive number")
         sites.append(Site(name=name, channels=channels))

@@ -1,7 +1,7 @@
 """Residual blocks found by what they compute, where nobody has said what their parts are called.
 
 A block is a module whose output is a sum, activated or not, of its input, through a shortcut or as it is, and
-of a branch. Its forward pass is traced by `torch.fx`; the parts are told by their place in the branch.
+of a branch. Its forward pass is traced by `torch.fx`; the parts are known by their position in it.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ class Builder:
     """A function of the file that builds the attention of one place.
 
     Attributes:
-        name: What it is called.
-        terms: What it builds, one after another.
-        channels: What it builds for unless told otherwise.
+        name: Name of the function.
+        terms: The attentions that it builds, one after another.
+        channels: The channels that it builds for where no others are given.
         on_convolution: Whether it is given a convolution to stand for.
         sized: Whether it is given the height and width of the map.
     """

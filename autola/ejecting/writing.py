@@ -205,12 +205,12 @@ def _least_torch(gathered: Gathered) -> tuple[int, int]:
 
 
 def _version_check(least: tuple[int, int]) -> str:
-    told = ".".join(map(str, least))
+    version = ".".join(map(str, least))
     return textwrap.dedent(
         f"""\
         if tuple(map(int, torch.__version__.split(".")[:2])) < {least}:
             kind = SystemExit if __name__ == "__main__" else ImportError
-            raise kind(f"this file needs torch {told} or newer, and torch is {{torch.__version__}}")"""
+            raise kind(f"this file needs torch {version} or newer, and torch is {{torch.__version__}}")"""
     )
 
 

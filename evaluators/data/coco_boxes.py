@@ -32,14 +32,14 @@ def boxes_to_train(
 ) -> list[CocoAnnotation]:
     """What an image teaches: no crowds, no boxes of no area; boxes are cut at the image's borders.
 
-    A box has an area if float32, in which images are scaled and mirrored, tells its sides apart afterwards.
+    A box has an area if float32, in which images are scaled and mirrored, keeps its sides apart afterwards.
 
     Source: torchvision's reference detection recipe (references/detection/coco_utils.py) leaves out the same.
 
     Args:
         image: The image.
         annotations: What is on it.
-        tally: Told what is left out.
+        tally: The tally that counts what is left out; None counts nothing.
     """
     kept = list[CocoAnnotation]()
     least = ROUNDINGS * EPS * max(image.width, image.height)
@@ -55,7 +55,7 @@ def boxes_to_train(
 
 
 def note_boxes(image: CocoImage, annotations: Sequence[CocoAnnotation], tally: Tally) -> None:
-    """Tells a tally which boxes of an image are used and odd."""
+    """Counts in a tally which boxes of an image are used although they are odd."""
     real = [one for one in annotations if not one.iscrowd]
     for x, y, w, h in (one.bbox for one in real):
         if max(-x, -y, x + w - image.width, y + h - image.height) > BEYOND:

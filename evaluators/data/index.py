@@ -38,7 +38,7 @@ class Index:
         return len(self.labels)
 
 
-def tell_lacking(path: Path, there: Iterable[str], trained: Iterable[str]) -> None:
+def log_lacking(path: Path, there: Iterable[str], trained: Iterable[str]) -> None:
     """Logs which classes of the training set a part has no image of: its score says nothing of them."""
     there = set(there)
     lacking = [name for name in trained if name not in there]

@@ -66,7 +66,7 @@ def find_parts(root: Path, endings: Iterable[str] = ()) -> dict[Part, Path]:
     return {part: chosen[part] for part in cast("tuple[Part, ...]", tuple(PARTS)) if part in chosen}
 
 
-def tell_unused(root: Path, parts: Iterable[Path], ignored: Callable[[str], bool]) -> None:
+def log_unused(root: Path, parts: Iterable[Path], ignored: Callable[[str], bool]) -> None:
     """Logs in a line what lies beside the parts and is not read; a warning where it may be a part.
 
     Args:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from evaluators.data.directory import Directory
-from evaluators.data.index import tell_lacking
+from evaluators.data.index import log_lacking
 from evaluators.data.listing import Listing
 from evaluators.data.picture import opened
 from evaluators.data.stream import Stream
@@ -63,7 +63,7 @@ def list_pictures(folder: Path, classes: tuple[str, ...] | None = None) -> Pictu
     """
     directory = Directory(folder)
     index = directory.index(whole=classes is None)
-    index.tally.tell()
+    index.tally.report()
     labels, names = torch.tensor(index.labels), index.classes
     if classes is not None:
         if extra := sorted(set(names) - set(classes)):
@@ -71,7 +71,7 @@ def list_pictures(folder: Path, classes: tuple[str, ...] | None = None) -> Pictu
                 f"{folder} has classes that the training set lacks: {', '.join(extra[:5])}"
                 f"{' ...' if len(extra) > 5 else ''}; remove them, or add training images"
             )
-        tell_lacking(folder, names, classes)
+        log_lacking(folder, names, classes)
         labels, names = torch.tensor([classes.index(name) for name in names])[labels], classes
     listing = Listing.of_classes(index.classes, index.labels, directory.digests())
     return PictureList([str(folder / name) for name in index.places], labels, names, listing)

@@ -116,12 +116,12 @@ class Stream:
         batch = next(reader)
         following = (epoch, index + 1) if index + 1 < len(self) else (epoch + 1, 0)
         self._reading = (following, reader)
-        return _told(batch)
+        return _or_raised(batch)
 
     def __iter__(self) -> Iterator[Any]:
         """This process's shares of epoch 0 in order, those that are not empty."""
         if self._num_workers:
-            yield from map(_told, self._loader(0, 0, endless=False))
+            yield from map(_or_raised, self._loader(0, 0, endless=False))
             return
         for index in range(len(self)):
             if items := self._share(0, index):
@@ -189,7 +189,7 @@ def _read(samples: Samples, index: int, seed: int) -> Any:
     return samples.sample(index, seed)
 
 
-def _told(batch: Any) -> Any:
+def _or_raised(batch: Any) -> Any:
     if isinstance(batch, InputError):
         raise batch
     return batch

@@ -1,4 +1,4 @@
-"""What of the user's files is used, and what is not, with the reason."""
+"""Counts of the user's files that are used, and of those that are not, with the reason."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from foundation.errors import InputError
 log = logging.getLogger(__name__)
 
 MUCH = 0.1
-"""Share of what is there; a reader that leaves out more warns."""
+"""Share of the files; a reader that leaves out more than this warns."""
 
 _EXAMPLES = 2
 
 
 @dataclass
 class Tally:
-    """Counted by a reader while it reads, told by whoever uses what was read.
+    """Counts that a reader makes while it reads, logged by whoever uses what was read.
 
     Attributes:
         where: File or folder that was read.
-        what: What is counted, in plural.
-        used: How many are used.
+        what: The word for what is counted, in plural.
+        used: The number of those that are used.
     """
 
     where: str
@@ -40,13 +40,13 @@ class Tally:
         Args:
             reason: Text that follows their number in the line that reports them.
             name: Name of one of them; the first few are printed.
-            count: How many.
+            count: The number of them.
         """
         self._left[reason] += count
         self._example(reason, name)
 
     def pass_over(self, reason: str, name: str = "") -> None:
-        """Counts what was never meant to be used: it is told, but weighs nothing."""
+        """Counts what was never meant to be used: it is logged, but weighs nothing."""
         self._passed[reason] += 1
         self._example(reason, name)
 
@@ -69,14 +69,14 @@ class Tally:
     def __str__(self) -> str:
         text = f"{self.where}: {self.used} {self.what}"
         if self._left:
-            text += f", {self.left} left out ({self._told(self._left)})"
+            text += f", {self.left} left out ({self._listed(self._left)})"
         if self._noted:
-            text += f"; among them {self._told(self._noted)}"
+            text += f"; among them {self._listed(self._noted)}"
         if self._passed:
-            text += f"; passed over: {self._told(self._passed)}"
+            text += f"; passed over: {self._listed(self._passed)}"
         return text
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Logs one line where anything is odd, left out or passed over; a warning from a tenth on.
 
         What is used in full is counted by whoever uses it, in the first line of a training.
@@ -96,7 +96,7 @@ class Tally:
         if name and len(known) <= _EXAMPLES:
             known.append(name)
 
-    def _told(self, counts: Counter[str]) -> str:
+    def _listed(self, counts: Counter[str]) -> str:
         return ", ".join(f"{count} {reason}{self._named(reason)}" for reason, count in counts.items())
 
     def _named(self, reason: str) -> str:

@@ -1,4 +1,4 @@
-"""Deformable convolution: the taps look where the position tells them to.
+"""Deformable convolution: each position's own offsets say where the taps read.
 
 Source: Dai et al., "Deformable Convolutional Networks", ICCV 2017 (arXiv:1703.06211); modulated: Zhu et al.,
 "Deformable ConvNets v2: More Deformable, Better Results", CVPR 2019 (arXiv:1811.11168).

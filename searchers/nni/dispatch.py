@@ -40,18 +40,19 @@ class ProposerTuner(Tuner):
     """Proposes what a searcher proposes.
 
     Args:
-        told: JSON: the searcher, the space, the limits, the seed, the history so far, and what to import.
+        given: JSON text of the searcher, the space, the limits, the seed, the history so far, and the modules
+            to import.
     """
 
-    def __init__(self, told: str) -> None:
-        self.told = json.loads(told)
+    def __init__(self, given: str) -> None:
+        self.given = json.loads(given)
 
     @fatal
     def update_search_space(self, search_space: Any) -> None:
         """Starts; the space itself is ours."""
-        told = self.told
-        sys.path.extend(path for path in told["path"] if path not in sys.path)
-        for module in told["imports"]:
+        given = self.given
+        sys.path.extend(path for path in given["path"] if path not in sys.path)
+        for module in given["imports"]:
             importlib.import_module(module)
         from foundation.config import parse
         from search_space.space import Space
@@ -60,15 +61,15 @@ class ProposerTuner(Tuner):
         from searchers.candidates import Candidates, restored
         from searchers.limits import Limits
 
-        keys = dict(told["searcher"])
+        keys = dict(given["searcher"])
         name = keys.pop("name")
         searcher = parse(SEARCHERS[name], keys, name)
         assert isinstance(searcher, BlackBox)
-        self.space = parse(Space, told["space"], "space")
-        limits = None if told["limits"] is None else Limits.from_values(self.space, told["limits"])
-        self.propose = searcher.proposer(Candidates(space=self.space, limits=limits, seed=told["seed"]))
-        self.history = restored(told["history"])
-        self.places = dict[int, int]()
+        self.space = parse(Space, given["space"], "space")
+        limits = None if given["limits"] is None else Limits.from_values(self.space, given["limits"])
+        self.propose = searcher.proposer(Candidates(space=self.space, limits=limits, seed=given["seed"]))
+        self.history = restored(given["history"])
+        self.numbers = dict[int, int]()
 
     @fatal
     def generate_parameters(self, parameter_id: int, **_: Any) -> dict[str, Any]:
@@ -78,20 +79,20 @@ class ProposerTuner(Tuner):
         from searchers.nni.tuners import name_of
 
         genotype = self.propose(self.history)
-        place = self.places[parameter_id] = len(self.history)
+        number = self.numbers[parameter_id] = len(self.history)
         self.history.append(Trial(genotype=genotype, score=None))
         operators = zip(map(name_of, self.space.edges), self.space.operators(genotype))
-        return {TRIAL: place, **dict(operators)}
+        return {TRIAL: number, **dict(operators)}
 
     @fatal
     def receive_trial_result(self, parameter_id: int, parameters: Any, value: Any, **_: Any) -> None:
         """A score."""
-        place = self.places[parameter_id]
-        self.history[place] = replace(self.history[place], score=float(value))
+        number = self.numbers[parameter_id]
+        self.history[number] = replace(self.history[number], score=float(value))
 
     @fatal
     def trial_end(self, parameter_id: int, success: bool, **_: Any) -> None:
         """A trial ended, with a score or without."""
-        place = self.places[parameter_id]
-        if self.history[place].score is None:
-            self.history[place] = replace(self.history[place], failed=True)
+        number = self.numbers[parameter_id]
+        if self.history[number].score is None:
+            self.history[number] = replace(self.history[number], failed=True)

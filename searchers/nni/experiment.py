@@ -1,7 +1,7 @@
 """Many trials as an NNI experiment: a manager with a web portal, and a process for every trial.
 
 The manager asks a tuner (dispatch.py, in a process of its own) for genotypes and starts a trial for each,
-which takes it by `trial_parameters` and tells its score by `report`. No record of autola's is written here.
+which takes it by `trial_parameters` and reports its score by `report`. No record of autola's is written here.
 """
 
 from __future__ import annotations
@@ -117,11 +117,11 @@ class Experiment:
         config.trial_concurrency, config.max_trial_number = concurrency, num_trials
         config.max_trial_duration = f"{trial_seconds}s"
         config.experiment_working_directory = str(folder.resolve())
-        self.told = _told(searcher, candidates, history, imports)
+        self.given = _given(searcher, candidates, history, imports)
         config.tuner = CustomAlgorithmConfig(
             class_name="dispatch.ProposerTuner",
             code_directory=str(Path(__file__).parent),
-            class_args={"told": json.dumps(self.told)},
+            class_args={"given": json.dumps(self.given)},
         )
         if uses_gpu:
             config.trial_gpu_number = 1
@@ -154,9 +154,9 @@ class Experiment:
                 with contextlib.suppress(Exception):
                     self.experiment.stop()
                 if pause is None:
-                    told = " ".join(str(error).split()) or type(error).__name__
+                    reason = " ".join(str(error).split()) or type(error).__name__
                     raise InputError(
-                        f"NNI's manager does not start, tried {len(PAUSES) + 1} times: {shown(told)}; "
+                        f"NNI's manager does not start, tried {len(PAUSES) + 1} times: {shown(reason)};  "
                         f"see {self.config.experiment_working_directory}, then --resume"
                     ) from None
                 log.warning("NNI's manager does not start; trying again in %g s", pause)
@@ -167,7 +167,7 @@ class Experiment:
     def _start_again(self, num_done: int) -> None:
         """For the trials that are left; those under way begin again."""
         self.experiment.stop()
-        self.config.tuner.class_args = {"told": json.dumps(self.told)}
+        self.config.tuner.class_args = {"given": json.dumps(self.given)}
         self.config.max_trial_number = self.num_trials - num_done
         self._start()
 
@@ -198,7 +198,7 @@ class Experiment:
                     finished = self._finished(job)
                     failed = finished.score is None
                     trial = Trial(genotype=finished.genotype, score=finished.score, failed=failed)
-                    self.told["history"] += stored([trial])
+                    self.given["history"] += stored([trial])
                     yield finished
             if status == "ERROR" and attempts < ATTEMPTS:
                 attempts += 1
@@ -292,10 +292,10 @@ def _preloaded(*files: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _told(
+def _given(
     searcher: Mapping[str, Any], candidates: Candidates, history: History, imports: Sequence[str]
 ) -> dict[str, Any]:
-    """What the tuner's process is told, as JSON values."""
+    """All that the tuner's process is given, as JSON values."""
     from pydantic import TypeAdapter
 
     return {
@@ -318,7 +318,7 @@ def trial_parameters(space: Space) -> tuple[int, Genotype]:
 
 
 def report(score: float, *, final: bool) -> None:
-    """In a trial's process: tells a figure of an epoch, or the score at the end."""
+    """In a trial's process: reports the score of an epoch, or the one at the end."""
     import nni
 
     (nni.report_final_result if final else nni.report_intermediate_result)(score)

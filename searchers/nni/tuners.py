@@ -46,7 +46,7 @@ class Asked:
 
 
 class TunerProposer:
-    """Asks a tuner, and tells it what became of its proposals.
+    """Asks a tuner for proposals, and reports to it what became of them.
 
     A tuner cannot be stored: where the history is not the one that it lived through, it is built anew and
     lives through the history again, with the same draws.
@@ -63,7 +63,7 @@ class TunerProposer:
     def _begin(self) -> None:
         self.tuner: Any = None
         self.asked = list[Asked]()
-        self.told = dict[int, Trial]()
+        self.reported = dict[int, Trial]()
         self.number = 0
 
     def __call__(self, history: History) -> Genotype:
@@ -75,11 +75,11 @@ class TunerProposer:
             logging.getLogger("nni").setLevel(logging.WARNING)  # what is routine for it is noise here
             with seeded(self.candidates.seed, "tuner"):
                 self.tuner = self.config.tuner(self.candidates)
-        for place, trial in enumerate(history):
-            if place == len(self.asked):
-                self.asked.append(self._next(history[:place]))
-            if place not in self.told and (trial.score is not None or trial.failed):
-                self._tell(place, trial)
+        for index, trial in enumerate(history):
+            if index == len(self.asked):
+                self.asked.append(self._next(history[:index]))
+            if index not in self.reported and (trial.score is not None or trial.failed):
+                self._report(index, trial)
         if len(self.asked) == len(history):
             self.asked.append(self._next(history))
         return self.asked[len(history)].genotype
@@ -88,10 +88,10 @@ class TunerProposer:
         """Whether the history goes on where this tuner stands."""
         if len(history) + 1 < len(self.asked):
             return False
-        return all(history[place] == trial for place, trial in self.told.items() if place < len(history))
+        return all(history[index] == trial for index, trial in self.reported.items() if index < len(history))
 
     def _next(self, history: History) -> Asked:
-        """The tuner's next proposal that keeps the limits; it is told that the others are worthless."""
+        """The tuner's next proposal that keeps the limits; the others are reported to it as worthless."""
         import nni
 
         space = self.candidates.space
@@ -112,9 +112,9 @@ class TunerProposer:
     def _fallback(self, history: History) -> Genotype:
         return self.candidates.sample(self.candidates.rng("fallback", history))
 
-    def _tell(self, place: int, trial: Trial) -> None:
-        self.told[place] = trial
-        asked = self.asked[place]
+    def _report(self, index: int, trial: Trial) -> None:
+        self.reported[index] = trial
+        asked = self.asked[index]
         if asked.number is None:
             return
         if trial.genotype == asked.genotype:

@@ -89,7 +89,7 @@ class SsdMaps(nn.Module):
 
 
 class ResNetSSD(SSD):
-    """torchvision's, which can also tell what its layers say."""
+    """torchvision's SSD, with a method `raw` for what its layers say."""
 
     def raw(self, images: Float[Tensor, "b 3 h w"]) -> dict[str, Any]:
         """Scores (b, boxes, classes + 1), before the softmax, and offsets (b, boxes, 4)."""

@@ -149,7 +149,7 @@ class Deciding(nn.Module):
 
 @pytest.fixture(autouse=True)
 def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sites, "_told", set())
+    monkeypatch.setattr(sites, "_reported", set())
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnext50_32x4d"])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 NUMBER = 5
-"""Classes that are told."""
+"""Likeliest classes that are returned and written onto the image."""
 
 SMALLEST = 224
 """Short side in pixels that smaller pictures are shown at, so that text is legible."""

@@ -20,8 +20,8 @@ class Raw(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         network: Any = self.network
-        told = [value for _, value in sorted(network.raw(images).items())]
-        return tuple(part for value in told for part in (value if isinstance(value, list) else [value]))
+        outputs = [value for _, value in sorted(network.raw(images).items())]
+        return tuple(part for value in outputs for part in (value if isinstance(value, list) else [value]))
 
 
 class WithBoxes(nn.Module):

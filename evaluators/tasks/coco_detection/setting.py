@@ -51,7 +51,7 @@ class DetectionSetting:
                 "both parts need the same"
             )
         for part in (self.train, self.test):
-            part.boxes().tell()
+            part.boxes().report()
         self.validation: CocoSet | None = None
         if train.validation_fraction:
             self.train, self.validation = held_out(self.train, train.validation_fraction)

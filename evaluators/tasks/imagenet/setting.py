@@ -9,7 +9,7 @@ from torch import nn
 
 from evaluators.data.index import is_hidden
 from evaluators.data.listing import recorded
-from evaluators.data.parts import find_parts, tell_unused
+from evaluators.data.parts import find_parts, log_unused
 from evaluators.data.pictures import PictureBatches, PictureList, Pictures, collate, list_pictures
 from evaluators.data.stratify import held_out
 from evaluators.data.stream import Stream
@@ -42,7 +42,7 @@ class ImageNetSetting:
         self.input_shape: tuple[int, int, int] = (3, config.image_size, config.image_size)
         root = root_of(config.data)
         parts = find_parts(root)
-        tell_unused(root, parts.values(), is_hidden)
+        log_unused(root, parts.values(), is_hidden)
         self.train = list_pictures(parts["train"])
         self.validation: PictureList | None = None
         self.test = list_pictures(last_part(root), self.train.classes)

@@ -63,7 +63,7 @@ def _alike(word: str, pattern: str) -> str:
     return word.capitalize() if pattern[0].isupper() else word
 
 
-def tell_partners(names: Sequence[str], partners: Sequence[int]) -> None:
+def log_partners(names: Sequence[str], partners: Sequence[int]) -> None:
     """Logs what is exchanged when pictures are mirrored, unless names are as COCO writes them.
 
     Raises:

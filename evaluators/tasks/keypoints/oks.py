@@ -25,7 +25,7 @@ NAMES = ("nose", *(f"{side} {part}" for part in _SIDED for side in ("left", "rig
 """COCO's keypoints, in the order of `SIGMAS`."""
 
 
-def tell_strangers(names: Sequence[str]) -> None:
+def log_strangers(names: Sequence[str]) -> None:
     """Logs in a line which keypoints are not COCO's of the same place: the score takes them for these."""
     pairs = [
         f"{name} as {wanted.replace(' ', '_')}"

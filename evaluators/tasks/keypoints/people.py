@@ -79,7 +79,7 @@ def annotated_people(coco: CocoSet, tally: Tally | None = None) -> list[Person]:
 
     Args:
         coco: The pictures.
-        tally: Told who is used and who is left out.
+        tally: The tally that counts who is used and who is left out.
 
     Raises:
         InputError: If an annotation has another number of keypoints.
@@ -171,5 +171,5 @@ def detected_people(coco: CocoSet, file: str | Path) -> list[Person]:
             f"none of the {len(found)} detections in {file} is a person (category {person}) in a picture of "
             f"{coco.file.name}"
         )
-    tally.tell()
+    tally.report()
     return people

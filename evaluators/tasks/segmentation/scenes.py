@@ -134,7 +134,7 @@ def read_scenes(data: SceneData, part: str) -> Scenes:
     tally = Tally(str(Path(labels[min(labels)]).parent), "labels", used=len(pictures))
     for name in sorted(set(labels) - set(pictures)):
         tally.leave_out("without a picture", labels[name].name)
-    tally.tell()
+    tally.report()
     names = sorted(pictures)
     listing = Listing({"pictures": len(names)}, _digests(names, pictures, labels))
     if data.limit is not None and data.limit < len(names):
@@ -160,7 +160,7 @@ def _look_at(scenes: Scenes) -> None:
 
     Raises:
         InputError: If a label is no class, or all labels hold less than two classes beside ignored pixels:
-            there is nothing to tell apart.
+            there is nothing to learn.
     """
     count = min(LOOKED_AT, len(scenes))
     first = [number * len(scenes) // count for number in range(count)]
@@ -187,7 +187,7 @@ def _look_at(scenes: Scenes) -> None:
 def _numbered(data: SceneData) -> tuple[tuple[str, ...], NDArray[np.int16]]:
     count = len(data.classes) or data.num_classes or len(data.values)
     if not count:
-        raise InputError("give data.num_classes (or the names, data.classes): the labels do not tell")
+        raise InputError("give data.num_classes (or the names, data.classes): the labels do not say it")
     if count > IGNORED:
         raise InputError(f"{count} classes; at most {IGNORED} are possible")
     numbers = data.values or tuple(range(count))
@@ -227,7 +227,7 @@ def _files(folder: Path, ending: str, what: str) -> dict[str, Path]:
             raise InputError(f"{found[key]} and {path} are two {what} of one name; remove one")
         found[key] = path
     listed.tally.used = len(found)
-    listed.tally.tell()
+    listed.tally.report()
     if not found:
         raise InputError(f"no {what} in {folder}{f' that end in {ending}' if ending else ''}")
     return found

@@ -20,8 +20,8 @@ from evaluators.data.coco_boxes import boxes_to_train
 from evaluators.data.coco_file import CocoAnnotation, CocoImage
 from evaluators.data.tally import Tally
 from evaluators.metrics.coco import coco_metrics
-from evaluators.tasks.keypoints.mirror import mirror_partners, tell_partners
-from evaluators.tasks.keypoints.oks import tell_strangers
+from evaluators.tasks.keypoints.mirror import log_partners, mirror_partners
+from evaluators.tasks.keypoints.oks import log_strangers
 from evaluators.tasks.keypoints.people import annotated_people, detected_people, person_category
 from evaluators.tasks.keypoints.poses import Pose, coco_results
 from foundation.errors import InputError
@@ -180,7 +180,7 @@ def test_what_is_left_out_is_counted_with_its_reason(
 ) -> None:
     thin, crowd, unlisted = {"bbox": [1, 1, 0, 5]}, {"iscrowd": 1}, {"image_id": 77}
     tally = write(tmp_path, [{}, {}, thin, crowd, unlisted, unlisted]).boxes()
-    tally.tell()
+    tally.report()
     assert caplog.messages == [
         "instances_p.json: 2 boxes, 4 left out (2 of images that are not listed, 1 of no area within the "
         "image, 1 crowds); passed over: 1 a category without a box: dog"
@@ -191,13 +191,13 @@ def test_what_is_left_out_is_counted_with_its_reason(
 def test_nothing_left_is_an_error(tmp_path: Path) -> None:
     found = write(tmp_path, [{"image_id": 9}, {"image_id": 8}, {"iscrowd": 1}])
     with pytest.raises(InputError, match=r"0 boxes, 3 left out .* nothing is left to use"):
-        found.boxes().tell()
+        found.boxes().report()
 
 
 def test_a_few_left_out_are_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         boxes = [{"bbox": [2 * number, 5, 8, 20]} for number in range(19)]
-        write(tmp_path, [*boxes, {"iscrowd": 1}]).boxes().tell()
+        write(tmp_path, [*boxes, {"iscrowd": 1}]).boxes().report()
     assert [record.levelname for record in caplog.records] == ["INFO"]
     assert "19 boxes, 1 left out (1 crowds)" in caplog.text
 
@@ -286,15 +286,15 @@ def test_sides_that_cannot_be_paired_are_refused(names: tuple[str, ...], message
 
 def test_what_was_paired_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        tell_partners(("nose", "eye_left", "eye_right"), [0, 2, 1])
+        log_partners(("nose", "eye_left", "eye_right"), [0, 2, 1])
     assert "change places: eye_left with eye_right; stay: nose" in caplog.text
     with pytest.raises(InputError, match="no keypoint has left or right in its name"):
-        tell_partners(("kp_1", "kp_2"), [0, 1])
+        log_partners(("kp_1", "kp_2"), [0, 1])
 
 
 def test_boxes_that_are_odd_are_used_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     wide, twice, vast = {"bbox": [30, 5, 40, 20]}, {"bbox": [2, 5, 8, 20]}, {"area": 9000}
-    write(tmp_path, [{}, wide, twice, vast]).boxes().tell()
+    write(tmp_path, [{}, wide, twice, vast]).boxes().report()
     assert (
         "instances_p.json: 4 boxes; among them 1 beyond their images and cut there (boxes are left, top, "
         "width and height), 1 there twice, 1 of an area that their boxes cannot hold, whose box's is taken"
@@ -349,7 +349,7 @@ def test_an_image_of_another_size_is_named_before_training(tmp_path: Path) -> No
 def test_keypoints_of_others_are_told(
     change: dict[int, str], told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tell_strangers([change.get(place, name) for place, name in enumerate(KEYPOINTS)])
+    log_strangers([change.get(place, name) for place, name in enumerate(KEYPOINTS)])
     assert told in caplog.text
 
 
@@ -360,5 +360,5 @@ def test_cocos_keypoints_are_known_in_other_spellings(form: str, caplog: pytest.
         form.format(*part, part[0][0].upper(), part[1].title()) if len(part) > 1 else part[0]
         for part in parts
     ]
-    tell_strangers(names)
+    log_strangers(names)
     assert not caplog.records
