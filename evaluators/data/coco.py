@@ -277,7 +277,7 @@ def held_out(whole: CocoSet, fraction: float) -> tuple[CocoSet, CocoSet]:
 
 
 def first_pictures(data: CocoData, kind: Kind, number: int) -> list[Image.Image]:
-    """A few pictures of the test part.
+    """A few images of the test part.
 
     Raises:
         InputError: If the data cannot be read.

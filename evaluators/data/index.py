@@ -150,7 +150,7 @@ _PICTURES = frozenset(
 )
 _LABELS = frozenset(("mask", "label", "annotation", "annot", "segmentation", "gt", "truth", "target"))
 _BESIDE = frozenset(("class", "object", "instance", "semantic", "ground", "color", "colour"))
-"""Words for folders of pictures and of their labels, and words that go with these, in singular."""
+"""Words for folders of images and of their labels, and words that go with these, in singular."""
 
 
 def _refuse_labels(path: Path, classes: set[str]) -> None:
@@ -160,7 +160,7 @@ def _refuse_labels(path: Path, classes: set[str]) -> None:
     known = all(words <= _PICTURES | _LABELS | _BESIDE for words in named)
     if len(classes) > 1 and known and all(map(any, kinds)) and any(label for _, label in kinds):
         raise InputError(
-            f"{path} holds {' and '.join(sorted(classes)[:3])}, which are pictures and their labels and no "
+            f"{path} holds {' and '.join(sorted(classes)[:3])}, which are images and their labels and no "
             "classes; give a folder with a folder a class, or choose the task segmentation"
         )
 
@@ -195,7 +195,7 @@ def is_image(name: str) -> bool:
 
 
 UNREADABLE = "of a kind that Pillow cannot read"
-"""Why a picture is left out that somebody meant to be one."""
+"""Why an image is left out that somebody meant to be one."""
 
 _OTHER_PICTURES = frozenset(
     f".{ending}"
@@ -204,11 +204,11 @@ _OTHER_PICTURES = frozenset(
         *("hdr", "dcm", "nii", "npy", "npz", "mat", "emf", "wmf", "xcf"),
     )
 )
-"""Endings of pictures that are known and not read here."""
+"""Endings of images that are known and not read here."""
 
 
 def is_unreadable_image(name: str) -> bool:
-    """Whether the ending is that of a picture of a kind that Pillow does not decode."""
+    """Whether the ending is that of an image of a kind that Pillow does not decode."""
     ending = f".{name.rpartition('.')[2].lower()}"
     return ending in _OTHER_PICTURES and ending not in _image_endings()
 

@@ -1,4 +1,4 @@
-"""Pictures in files, read when their turn comes, with their labels."""
+"""Images in files, read when their turn comes, with their labels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PictureList:
     """Files with their labels.
 
     Attributes:
-        files: Paths of the pictures.
+        files: Paths of the images.
         labels: Indices into `classes`, (n,) of int64.
         classes: Names of all classes.
         listing: What was there, whatever is selected.
@@ -41,18 +41,18 @@ class PictureList:
         return len(self.files)
 
     def select(self, places: Tensor) -> PictureList:
-        """The pictures at some places, in that order."""
+        """The images at some places, in that order."""
         files = [self.files[place] for place in places.tolist()]
         return replace(self, files=files, labels=self.labels[places])
 
     def spread(self, limit: int) -> PictureList:
-        """At most `limit` pictures, evenly from first to last."""
+        """At most `limit` images, evenly from first to last."""
         count = min(limit, len(self))
         return self.select(torch.arange(count) * len(self) // count)
 
 
 def list_pictures(folder: Path, classes: tuple[str, ...] | None = None) -> PictureList:
-    """The pictures in a folder a class, classes sorted by name; only names are read.
+    """The images in a folder a class, classes sorted by name; only names are read.
 
     Args:
         folder: Holds the class folders.
@@ -78,11 +78,11 @@ def list_pictures(folder: Path, classes: tuple[str, ...] | None = None) -> Pictu
 
 
 class Pictures:
-    """Reads pictures and transforms them; `Samples` of a stream.
+    """Reads images and transforms them; `Samples` of a stream.
 
     Args:
         pictures: Which.
-        transform: From an RGB picture to a tensor (3, h, w) of bytes; may draw from torch's random state.
+        transform: From an RGB image to a tensor (3, h, w) of bytes; may draw from torch's random state.
     """
 
     def __init__(self, pictures: PictureList, transform: Callable[[Image], Tensor]) -> None:
@@ -92,13 +92,13 @@ class Pictures:
         return len(self.pictures)
 
     def sample(self, index: int, seed: int) -> tuple[Tensor, Tensor]:
-        """A picture and its label.
+        """An image and its label.
 
         Raises:
             InputError: If the file is missing, no image, or cut short.
         """
         picture = open_picture(self.pictures.files[index])
-        random = torch.default_generator  # torch.random.fork_rng takes a tenth of the time of a picture
+        random = torch.default_generator  # torch.random.fork_rng takes a tenth of the time of an image
         state = random.get_state()
         try:
             random.manual_seed(seed)
@@ -108,7 +108,7 @@ class Pictures:
 
 
 def open_picture(path: str | Path) -> Image:
-    """A picture in RGB, decoded, upright; see `opened`.
+    """An image in RGB, decoded, upright; see `opened`.
 
     Raises:
         InputError: If there is none, or it is damaged or cut short.
@@ -123,7 +123,7 @@ def open_picture(path: str | Path) -> Image:
 
 
 class PictureBatches:
-    """Batches of pictures on the device, normalised there.
+    """Batches of images on the device, normalised there.
 
     Args:
         stream: Batches of `Pictures`.

@@ -80,7 +80,7 @@ def test_a_file_that_is_there_is_not_written_over(refused, trained, own_folder):
     [
         ("", "nothing to write: give --onnx FILE, --program FILE or both"),
         ("--onnx no/such/net.onnx", "no folder no/such to write net.onnx to"),
-        ("--program net.pt2 --images nowhere.jpg", "no picture at nowhere.jpg"),
+        ("--program net.pt2 --images nowhere.jpg", "no image at nowhere.jpg"),
     ],
 )
 def test_bad_input_leaves_nothing(refused, trained, words, problem):

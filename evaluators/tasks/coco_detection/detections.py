@@ -76,7 +76,7 @@ def to_list(
 
 
 def draw(picture: Image.Image, found: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Image.Image:
-    """A copy of a picture with boxes and their classes and scores on it; a class keeps its colour."""
+    """A copy of an image with boxes and their classes and scores on it; a class keeps its colour."""
     from PIL import Image
     from torchvision.utils import draw_bounding_boxes
 

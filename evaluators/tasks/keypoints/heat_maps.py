@@ -2,7 +2,7 @@
 
 Source: Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking", ECCV 2018 (arXiv:1804.06208).
 Differs from the authors' code: a Gaussian is centred at the keypoint itself, not at the nearest cell, and is
-not cut off at three sigma; cells and pixels agree at their centres, so that the map of a mirrored picture is
+not cut off at three sigma; cells and pixels agree at their centres, so that the map of a mirrored image is
 mirrored back without the shift by one cell.
 """
 
@@ -20,7 +20,7 @@ REACH = 3
 
 
 def to_cells(pixels: Float[Tensor, "*n 2"], stride: int) -> Float[Tensor, "*n 2"]:
-    """Places (x, y) in a picture as places in a map whose cells are `stride` pixels wide; 0 is a centre."""
+    """Places (x, y) in an image as places in a map whose cells are `stride` pixels wide; 0 is a centre."""
     return (pixels + 0.5) / stride - 0.5
 
 
@@ -141,7 +141,7 @@ def _at(maps: Tensor, column: Tensor, row: Tensor) -> Tensor:
 
 
 def mirror_maps(maps: Float[Tensor, "b k h w"], partners: list[int]) -> Float[Tensor, "b k h w"]:
-    """The maps of a mirrored picture as those of the picture: mirrored, left and right exchanged.
+    """The maps of a mirrored image as those of the image: mirrored, left and right exchanged.
 
     Args:
         maps: Heat maps.

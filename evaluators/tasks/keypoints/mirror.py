@@ -64,7 +64,7 @@ def _alike(word: str, pattern: str) -> str:
 
 
 def log_partners(names: Sequence[str], partners: Sequence[int]) -> None:
-    """Logs what is exchanged when pictures are mirrored, unless names are as COCO writes them.
+    """Logs what is exchanged when images are mirrored, unless names are as COCO writes them.
 
     Raises:
         InputError: If nothing is: then left and right would be learned as one.

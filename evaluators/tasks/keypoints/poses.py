@@ -1,4 +1,4 @@
-"""Poses in pictures: read off a network's heat maps, and handed to COCO's evaluation.
+"""Poses in images: read off a network's heat maps, and handed to COCO's evaluation.
 
 Source: Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking", ECCV 2018 (arXiv:1804.06208);
 the two thresholds are those of the authors' code.
@@ -27,7 +27,7 @@ SEEN = 0.2
 """Height of a peak from which a keypoint counts in the score of its pose."""
 
 ALIKE = 0.9
-"""Similarity above which the worse of two poses of a picture is dropped."""
+"""Similarity above which the worse of two poses of an image is dropped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ def find_poses(
     Args:
         model: Images to heat maps, in eval mode.
         images: Crops, normalised, (b, 3, h, w).
-        matrices: Where they lie in their pictures, (b, 2, 3); see `crop_matrix`.
+        matrices: Where they lie in their images, (b, 2, 3); see `crop_matrix`.
         numbers: Number of each person.
         partners: For each keypoint the one it is in the mirror, to take the mean with the maps of the mirror
             images; None to do without.
@@ -101,7 +101,7 @@ def coco_results(
     Args:
         poses: In any order.
         people: Who was looked at.
-        coco: The pictures.
+        coco: The images.
         category: Id of persons.
     """
     by_image = defaultdict[int, list[Pose]](list)

@@ -1,4 +1,4 @@
-"""The persons of a training and of its evaluation, read and split by pictures."""
+"""The persons of a training and of its evaluation, read and split by images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class KeypointSetting:
-    """Annotations read and split by pictures; see `Setting`.
+    """Annotations read and split by images; see `Setting`.
 
     Args:
         config: What is trained, on what.
@@ -128,7 +128,7 @@ def _annotated(coco: CocoSet) -> People:
     people = annotated_people(coco, tally)
     if not people:
         raise InputError(
-            f"none of the {len(coco)} pictures in use of {coco.file.name} has a person with keypoints"
+            f"none of the {len(coco)} images in use of {coco.file.name} has a person with keypoints"
         )
     tally.report()
     return People(coco, people)

@@ -1,4 +1,4 @@
-"""The classes that a network sees in a picture, in colours, and its logits alone."""
+"""The classes that a network sees in an image, in colours, and its logits alone."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def predict(
 
 
 def prepared(image: Image.Image, height: int, width: int, network: nn.Module) -> Tensor:
-    """A picture resized and normalised, (1, 3, h, w)."""
+    """An image resized and normalised, (1, 3, h, w)."""
     from torchvision.transforms.v2.functional import pil_to_tensor
 
     pixels = pil_to_tensor(as_rgb(image).resize((width, height)))

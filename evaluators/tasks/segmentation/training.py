@@ -1,4 +1,4 @@
-"""A segmentation network, its pictures and its score: what the training loop needs."""
+"""A segmentation network, its images and its score: what the training loop needs."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ log = logging.getLogger(__name__)
 
 
 class SegmentationTask:
-    """A network, its crops and pictures; see `Task`.
+    """A network, its crops and images; see `Task`.
 
     Args:
         model: Images (b, 3, h, w) to `{"out": logits}`, in training also "aux".
         train: Augmented, shuffled crops.
         fabric: Device and processes.
         classes: Names.
-        validation: Held-out pictures; None for none.
-        test: Test pictures.
+        validation: Held-out images; None for none.
+        test: Test images.
         auxiliary: Share of the loss of "aux".
         label_smoothing: Share of the target spread evenly over the classes.
     """
@@ -101,12 +101,12 @@ class SegmentationTask:
         missing = [name for name, pixels in zip(self.classes, whole.sum(1).tolist()) if not pixels]
         if missing and self._lacking.get(split) != missing:
             self._lacking[split] = missing
-            log.warning("the %s pictures have classes without a pixel: %s", split, ", ".join(missing))
+            log.warning("the %s images have classes without a pixel: %s", split, ", ".join(missing))
         return segmentation_scores(whole, self.classes)
 
 
 def synchronise_heads(network: nn.Module, fabric: Fabric) -> None:
-    """Has the norms of the heads, which are new, take the statistics of all GPUs' pictures, in place.
+    """Has the norms of the heads, which are new, take the statistics of all GPUs' images, in place.
 
     The norms of the backbone keep to those of their own GPU; `--train.norm` changes that. On a CPU, for which
     torch has no such norms, and with one process nothing changes.

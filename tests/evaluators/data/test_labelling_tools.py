@@ -213,7 +213,7 @@ def test_persons_and_detections_are_counted(tmp_path: Path, caplog: pytest.LogCa
     one = {"image_id": 10, "category_id": 1, "bbox": [1, 1, 5, 5], "score": 1}
     (tmp_path / "found.json").write_text(json.dumps([one, one | {"image_id": 99}, one | {"category_id": 3}]))
     detected_people(coco, tmp_path / "found.json")
-    assert "found.json: 1 detections, 1 left out (1 of pictures that" in caplog.text
+    assert "found.json: 1 detections, 1 left out (1 of images that" in caplog.text
 
 
 @pytest.mark.parametrize(("iou", "change"), [("bbox", {"iscrowd": 1}), ("keypoints", {"num_keypoints": 0})])
@@ -333,7 +333,7 @@ def test_keypoints_outside_of_their_pictures_are_told(tmp_path: Path) -> None:
     coco = read_people(tmp_path)
     tally = coco.tally("persons")
     assert len(annotated_people(coco, tally)) == 8
-    assert "8 persons; among them 1 with keypoints outside of their pictures" in str(tally)
+    assert "8 persons; among them 1 with keypoints outside of their images" in str(tally)
 
 
 def test_an_image_of_another_size_is_named_before_training(tmp_path: Path) -> None:
