@@ -162,9 +162,9 @@ def _misfit(module: str, error: BaseException) -> str:
         frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename
     ]
     last = frames[-1] if len(frames) > 1 else None  # the first is ours
-    place = f" ({last.filename}:{last.lineno})" if last else ""
+    position = f" ({last.filename}:{last.lineno})" if last else ""
     text = " ".join(str(error).split())
-    return f"cannot import {module!r}: {type(error).__name__}: {text}{place}"
+    return f"cannot import {module!r}: {type(error).__name__}: {text}{position}"
 
 
 def _log_to_stderr(level: int) -> None:

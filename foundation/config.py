@@ -75,7 +75,7 @@ def parse(kind: type[T], value: object, where: str) -> T:
         where: What the value is or comes from; starts the error message.
 
     Raises:
-        InputError: If the value does not fit, with the first misfit and its place.
+        InputError: If the value does not fit, with the first misfit and its key.
     """
     return _read(adapter(kind).validate_python, value, where)
 
@@ -158,7 +158,7 @@ def _first_misfit(error: ValidationError) -> str:
     first = min(error.errors(include_url=False), key=lambda misfit: misfit["type"] not in _UNKNOWN_KEY)
     raised = first.get("ctx", {}).get("error")
     parts = (str(part) for part in first["loc"])
-    place = ".".join(part if part.isprintable() else repr(part) for part in parts)
+    key = ".".join(part if part.isprintable() else repr(part) for part in parts)
     if isinstance(raised, ValueError):
         message = str(raised)
     elif first["type"] == "json_invalid":
@@ -169,4 +169,4 @@ def _first_misfit(error: ValidationError) -> str:
         message = "this key is missing"
     else:
         message = f"{first['msg']}, not {shown(first['input'])}"
-    return f"{place}: {message}" if place else message
+    return f"{key}: {message}" if key else message

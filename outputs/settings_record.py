@@ -20,7 +20,7 @@ def check_settings(run: Records) -> None:
     """Checks that config.json says what it said when the run began; version 0.1 did not record that.
 
     Raises:
-        InputError: If it was edited in more than the place of the data.
+        InputError: If it was edited in more than the data's path.
     """
     then = run.keys(ENVIRONMENT).get(SETTINGS) if run.has(ENVIRONMENT) else None
     if then is not None and then != settings_digest(run.text(CONFIG)):
@@ -36,7 +36,7 @@ def move_data(run: Records, root: str) -> None:
 
 
 def settings_digest(config: str) -> str:
-    """A digest of what config.json says, but for the place of the data."""
+    """A digest of what config.json says, but for the path of the data."""
     text = json.dumps(_with_root(json.loads(config), ""), sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

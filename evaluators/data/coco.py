@@ -81,7 +81,7 @@ class CocoSet:
 
     @property
     def labels(self) -> dict[int, int]:
-        """Category id to its place in `categories`, counted from 0: without COCO's gaps."""
+        """Category id to its index in `categories`, counted from 0: without COCO's gaps."""
         return {category.id: label for label, category in enumerate(self.categories)}
 
     def path(self, index: int) -> Path:
@@ -198,7 +198,7 @@ def _look_at(found: CocoSet) -> None:
     from evaluators.data.picture import check_size
 
     count = min(LOOKED_AT, len(found))
-    for number in (place * len(found) // count for place in range(count)):
+    for number in (part * len(found) // count for part in range(count)):
         image = found.images[number]
         check_size(found.path(number), (image.width, image.height))
 

@@ -91,8 +91,8 @@ def refuse_shares(
     marked = [one for found in annotations for one in found]
     corners = (value for x, y, w, h in (one.bbox for one in marked) for value in (x, y, x + w, y + h))
     posed = [one.keypoints for one in marked if one.keypoints and one.labelled]
-    places = (value for points in posed for number, value in enumerate(points) if number % 3 < 2)
-    for what, some, values in (("boxes", marked, corners), ("keypoints", posed, places)):
+    coordinates = (value for points in posed for number, value in enumerate(points) if number % 3 < 2)
+    for what, some, values in (("boxes", marked, corners), ("keypoints", posed, coordinates)):
         if some and all(value <= 1 for value in values):
             raise InputError(
                 f"{file}: all {what} lie within 0 to 1, as shares of the images, and COCO's are in pixels: "

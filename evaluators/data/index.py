@@ -25,13 +25,13 @@ class Index:
     Attributes:
         classes: Sorted by name.
         labels: Class of each image.
-        places: Name of a file in its source to its place in the set.
+        numbers: Name of a file in its source to its index in the set.
         tally: What is used, and what is not.
     """
 
     classes: tuple[str, ...]
     labels: tuple[int, ...]
-    places: dict[str, int]
+    numbers: dict[str, int]
     tally: Tally = field(compare=False)
 
     def __len__(self) -> int:
@@ -73,7 +73,7 @@ class Source(Protocol):
         ...
 
     def files(self) -> Iterator[tuple[str, bytes | Path]]:
-        """Name and content, or place, of each image, of those that `index` lists and maybe others."""
+        """Name and content, or path, of each image, of those that `index` lists and maybe others."""
         ...
 
 
@@ -121,7 +121,7 @@ def index_of(
     return Index(
         classes,
         tuple(number[parts[0]] for parts, _ in split),
-        {name: place for place, (_, name) in enumerate(split)},
+        {name: index for index, (_, name) in enumerate(split)},
         tally,
     )
 

@@ -25,11 +25,11 @@ def opened(file: bytes | str | Path, *, upright: bool) -> Image.Image:
     Args:
         file: Its bytes, or where it lies.
         upright: Whether to apply the turn or mirroring that the camera noted (EXIF). Where annotations name
-            places in the image they are made for the pixels as stored, and it is not applied.
+            positions in the image they are made for the pixels as stored, and it is not applied.
 
     Raises:
         ValueError: If the range of its pixels is not known.
-        InputError: If there is no such file, or a pipe or device in its place.
+        InputError: If there is no such file, or it is a pipe or device.
         OSError: If it is damaged; Pillow raises other errors as well.
     """
     from PIL import Image, ImageOps

@@ -40,10 +40,10 @@ class PictureList:
     def __len__(self) -> int:
         return len(self.files)
 
-    def select(self, places: Tensor) -> PictureList:
-        """The images at some places, in that order."""
-        files = [self.files[place] for place in places.tolist()]
-        return replace(self, files=files, labels=self.labels[places])
+    def select(self, indices: Tensor) -> PictureList:
+        """The images at `indices`, in that order."""
+        files = [self.files[index] for index in indices.tolist()]
+        return replace(self, files=files, labels=self.labels[indices])
 
     def spread(self, limit: int) -> PictureList:
         """At most `limit` images, evenly from first to last."""
@@ -74,7 +74,7 @@ def list_pictures(folder: Path, classes: tuple[str, ...] | None = None) -> Pictu
         log_lacking(folder, names, classes)
         labels, names = torch.tensor([classes.index(name) for name in names])[labels], classes
     listing = Listing.of_classes(index.classes, index.labels, directory.digests())
-    return PictureList([str(folder / name) for name in index.places], labels, names, listing)
+    return PictureList([str(folder / name) for name in index.numbers], labels, names, listing)
 
 
 class Pictures:
@@ -149,13 +149,13 @@ class PictureBatches:
 
     def batch(self, epoch: int, index: int) -> tuple[Tensor, Tensor]:
         """This process's share of a batch: images (b, 3, h, w), channels_last in memory, and labels (b,)."""
-        return self._placed(self._stream.batch(epoch, index))
+        return self._on_device(self._stream.batch(epoch, index))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """All batches of epoch 0 in order."""
-        return map(self._placed, self._stream)
+        return map(self._on_device, self._stream)
 
-    def _placed(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def _on_device(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         images, labels = (part.to(self._device, non_blocking=True) for part in batch)
         return self._normalise(images), labels
 

@@ -46,8 +46,8 @@ def top_classes(logits: Tensor, classes: Sequence[str], image: Image) -> Predict
     """
     best = logits.double().softmax(0).topk(min(NUMBER, len(classes)))
     found = [
-        {"class": classes[place], "score": round(score, 6)}
-        for score, place in zip(best.values.tolist(), best.indices.tolist())
+        {"class": classes[index], "score": round(score, 6)}
+        for score, index in zip(best.values.tolist(), best.indices.tolist())
     ]
     lines = [f"{entry['class']}  {100 * entry['score']:.1f} %" for entry in found]
     return Prediction(captioned(image, lines), found)

@@ -58,8 +58,8 @@ class BoxSamples:
 
     def with_boxes(self) -> BoxSamples:
         """The images that have a box to learn from."""
-        places = [place for place, boxes in enumerate(self._boxes) if len(boxes)]
-        return BoxSamples(self.found.select(places), self.changes)
+        indices = [index for index, boxes in enumerate(self._boxes) if len(boxes)]
+        return BoxSamples(self.found.select(indices), self.changes)
 
     def sample(self, index: int, seed: int) -> BoxSample:
         listed = self.found.images[index]

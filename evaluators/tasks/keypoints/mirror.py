@@ -1,4 +1,4 @@
-"""Which keypoints change places in a mirror, by their names."""
+"""Which keypoints are exchanged in a mirror, by their names."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def mirror_partners(names: Sequence[str]) -> list[int]:
     Raises:
         InputError: If names are not unique, or a left one has no right one, or the other way round.
     """
-    places = {name: place for place, name in enumerate(names)}
-    if len(places) < len(names):
+    indices = {name: index for index, name in enumerate(names)}
+    if len(indices) < len(names):
         twice = next(name for name in names if list(names).count(name) > 1)
         raise InputError(f"keypoint {twice!r} is there twice; names have to be unique")
     partners = list[int]()
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         sides = list(_mirrored(name))
-        found = [places[other] for other, _ in sides if other in places]
+        found = [indices[other] for other, _ in sides if other in indices]
         if not found and (wanted := [other for other, sure in sides if sure]):
             raise InputError(f"keypoint {name!r} has no {wanted[0]!r} beside it")
-        partners.append(found[0] if found else place)
-    for place, partner in enumerate(partners):
-        if partners[partner] != place:
+        partners.append(found[0] if found else index)
+    for index, partner in enumerate(partners):
+        if partners[partner] != index:
             raise InputError(
-                f"keypoint {names[place]!r} could be the mirror image of {names[partner]!r} and of another; "
+                f"keypoint {names[index]!r} could be the mirror image of {names[partner]!r} and of another; "
                 "give each a name with left or right"
             )
     return partners
@@ -70,14 +70,14 @@ def log_partners(names: Sequence[str], partners: Sequence[int]) -> None:
         InputError: If nothing is: then left and right would be learned as one.
     """
     pairs = [
-        f"{names[place]} with {names[partner]}" for place, partner in enumerate(partners) if place < partner
+        f"{names[index]} with {names[partner]}" for index, partner in enumerate(partners) if index < partner
     ]
     if not pairs:
         raise InputError(
             f"no keypoint has left or right in its name ({', '.join(names[:3])} ...), so mirror images "
             "cannot be labelled; name them, or set flip and flip_test to false"
         )
-    alone = [names[place] for place, partner in enumerate(partners) if place == partner]
+    alone = [names[index] for index, partner in enumerate(partners) if index == partner]
     usual = all(name.startswith(("left_", "right_")) for name in names if name not in alone)
     level = logging.DEBUG if usual else logging.INFO
     log.log(

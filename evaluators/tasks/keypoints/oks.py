@@ -26,7 +26,7 @@ NAMES = ("nose", *(f"{side} {part}" for part in _SIDED for side in ("left", "rig
 
 
 def log_strangers(names: Sequence[str]) -> None:
-    """Logs in a line which keypoints are not COCO's of the same place: the score takes them for these."""
+    """Logs in a line which keypoints are not COCO's of the same index: the score takes them for these."""
     pairs = [
         f"{name} as {wanted.replace(' ', '_')}"
         for name, wanted in zip(names, NAMES)

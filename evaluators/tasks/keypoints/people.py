@@ -106,8 +106,8 @@ def annotated_people(coco: CocoSet, tally: Tally | None = None) -> list[Person]:
                 x, y = points[labelled, :2].T
                 inside = (x >= -BEYOND) & (y >= -BEYOND) & (x <= image.width) & (y <= image.height)
                 tally.note("with keypoints outside of their images", count=int(not inside.all()))
-                places = points[:, :2] * labelled[:, None]
-                people.append(Person(number, annotation.bbox, 1.0, places, labelled))
+                positions = points[:, :2] * labelled[:, None]
+                people.append(Person(number, annotation.bbox, 1.0, positions, labelled))
             else:
                 tally.leave_out("without a labelled keypoint")
         of_persons = [one for one in coco.annotations[number] if one.category_id == person.id]

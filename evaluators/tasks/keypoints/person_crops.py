@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Matrix = NDArray[np.float64]
-"""(2, 3): takes a place (x, y, 1) in a crop to its place in the image; 0 is the centre of a pixel."""
+"""(2, 3): takes a position (x, y, 1) in a crop to its position in the image; 0 is the centre of a pixel."""
 
 
 def crop_matrix(
@@ -164,10 +164,10 @@ class PersonCrops:
         points, labelled = person.points, person.labelled
         if mirrored:
             points, labelled = points[list(self.partners)], labelled[list(self.partners)]
-        places = move(points, inverse(matrix)) * labelled[:, None]
+        positions = move(points, inverse(matrix)) * labelled[:, None]
         return PersonCrop(
             cut_out(picture, matrix, self.size),
-            torch.from_numpy(places.astype(np.float32)),
+            torch.from_numpy(positions.astype(np.float32)),
             torch.from_numpy(labelled.astype(np.float32)),
             torch.from_numpy(matrix),
             torch.tensor(index),

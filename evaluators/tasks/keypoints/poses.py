@@ -83,11 +83,11 @@ def find_poses(
     return [
         Pose(
             number,
-            move(pixels[place], matrices[place]),
-            peaks[place],
-            float(abs(np.linalg.det(matrices[place][:, :2]))) * h * w,
+            move(pixels[index], matrices[index]),
+            peaks[index],
+            float(abs(np.linalg.det(matrices[index][:, :2]))) * h * w,
         )
-        for place, number in enumerate(numbers)
+        for index, number in enumerate(numbers)
     ]
 
 

@@ -84,8 +84,8 @@ class Scenes:
         path = self.pairs[index][1]
         found = read_numbers(path)
         # Bytes are looked up as they are, for speed; others may be beyond the table, whose last is no class.
-        places = found if found.dtype == np.uint8 else np.clip(found, -1, len(self.values) - 1)
-        classes = self.values[places]
+        indices = found if found.dtype == np.uint8 else np.clip(found, -1, len(self.values) - 1)
+        classes = self.values[indices]
         wrong = classes < 0
         if wrong.any():
             raise InputError(
