@@ -30,7 +30,7 @@ class BlockFamily:
     is_pyramid: bool = False
 
     def followed(self, place: Place) -> tuple[str, ...]:
-        """The parts that attention of a place follows."""
+        """The parts that attention at a place follows."""
         return {"block": self.block, "inner": self.inner}.get(place, ())
 
 

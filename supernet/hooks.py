@@ -14,7 +14,7 @@ from foundation.errors import InputError
 from supernet.folding import FoldGuard, guard, guard_stand_in
 
 CHILD = "attention"
-"""End of the name of a module that holds the attention of a place."""
+"""End of the name of a module that holds the attention of a site."""
 
 INPUT_CHILD = "input_attention"
 """Ending of the name where attention transforms the module's input; one module may have both."""

@@ -23,7 +23,7 @@ ACTIVATIONS = tuple(
     if isinstance(kind, type) and kind.__module__ == nn.modules.activation.__name__ and kind is not nn.Softmax
 )
 PASSED_ON = (*ACTIVATIONS, nn.Identity, nn.Dropout, nn.Dropout2d)
-"""Modules that leave a map what it is: attention before them and after them is at one place."""
+"""Modules that leave a map what it is: attention before them and after them is at one site."""
 
 FUNCTIONS = ("dropout", "elu", "gelu", "hardswish", "leaky_relu", "mish", "relu", "relu6", "silu")
 """The same as functions and methods."""

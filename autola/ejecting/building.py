@@ -15,7 +15,7 @@ CELL = tuple(Name("search_space.cell", name) for name in ("Cell", "FoundEdges", 
 
 @dataclass(frozen=True, kw_only=True)
 class Builder:
-    """A function of the file that builds the attention of one place.
+    """A function of the file that builds the attention of one site.
 
     Attributes:
         name: Name of the function.
