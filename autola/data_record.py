@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 C = TypeVar("C", SearchConfig, RetrainConfig)
 
 COSTS = "costs"
-"""In data.json: what operators cost, of the metrics that are limited."""
+"""Key in data.json of what operators cost, for the metrics that are limited."""
 
 _ROOT = "root"
 _FILES = ("weights", "detections", "training_service")

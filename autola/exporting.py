@@ -30,12 +30,12 @@ TOLERANCE = 1e-3
 
 @config
 class Exported:
-    """A file and how it compares."""
+    """A file that was written, and how its outputs compare with the network's."""
 
     path: str
-    """The file."""
+    """Path of the file."""
     kind: str
-    """Its format."""
+    """Format of the file: ONNX or program."""
     difference: float
     """Largest absolute difference to the network's outputs."""
     scale: float
@@ -47,7 +47,7 @@ class Report:
     """What an export ends with."""
 
     inputs: str
-    """What the files were tried on."""
+    """Inputs that the files were tried on, in words."""
     input_shape: tuple[int, ...]
     """Batch, channels, height and width that the files take; 0 for any."""
     note: str

@@ -78,7 +78,7 @@ def train_member(
     Args:
         config: Settings of the whole retraining.
         member: The attention and seed to train.
-        setting: The task, its data read.
+        setting: The task with its data read.
         whole: The run folder of the retraining.
         fabric: Device and processes.
         after_epoch: Called with the record of each epoch.

@@ -40,7 +40,7 @@ class Trained:
     Attributes:
         task: What was trained.
         data: What the network knows of its data.
-        network: With its weights, in eval mode, on the CPU.
+        network: The network with its trained weights, in eval mode, on the CPU.
     """
 
     task: TaskConfig

@@ -45,7 +45,7 @@ def macs(model: nn.Module, input_shape: Sequence[int]) -> int:
     method `raw(images)`, which runs its layers alone and is counted instead.
 
     Args:
-        model: On any device, also meta.
+        model: The network, on any device, also meta.
         input_shape: (channels, height, width) of the image.
 
     Raises:

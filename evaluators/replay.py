@@ -73,7 +73,7 @@ def record_cuda_graph(function: Callable[[], T]) -> tuple[T, Callable[[], object
 
 
 def _on_side_stream(function: Callable[[], T]) -> T:
-    """As PyTorch asks for before a recording: set-up work is not to be done on the stream recorded."""
+    """Runs a function on a side stream, as PyTorch asks before a recording: set-up is not to be recorded."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):

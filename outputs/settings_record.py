@@ -10,10 +10,10 @@ from foundation.errors import InputError
 from outputs.records import CONFIG, ENVIRONMENT, Records
 
 SETTINGS = "settings"
-"""In environment.json: a digest of config.json as it was at the start."""
+"""Key in environment.json of a digest of config.json as it was at the start."""
 
 _ROOT = "root"
-"""In config.json: where the data are, which may move."""
+"""Key in config.json of the path of the data, which may move."""
 
 
 def check_settings(run: Records) -> None:

@@ -189,7 +189,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def hooks_on(module: nn.Module) -> list[Hook]:
-    """Those by which a module runs attention."""
+    """The hooks by which a module runs attention."""
     return [
         hook
         for hooks in (module._forward_pre_hooks, module._forward_hooks)

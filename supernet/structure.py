@@ -26,7 +26,7 @@ PASSED_ON = (*ACTIVATIONS, nn.Identity, nn.Dropout, nn.Dropout2d)
 """Modules that leave a map what it is: attention before them and after them is at one site."""
 
 FUNCTIONS = ("dropout", "elu", "gelu", "hardswish", "leaky_relu", "mish", "relu", "relu6", "silu")
-"""The same as functions and methods."""
+"""Functions and methods that leave a map what it is."""
 
 SUMS = (operator.add, operator.iadd, torch.add)
 PRODUCTS = (operator.mul, operator.imul, torch.mul)

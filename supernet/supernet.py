@@ -94,7 +94,7 @@ class Supernet(nn.Module):
 
     @contextmanager
     def frozen_weights(self) -> Iterator[None]:
-        """For the architecture step: nothing inside asks for gradients of the weights.
+        """Freezes the weights for the architecture step: nothing inside asks for their gradients.
 
         With the alphas alone to differentiate, autograd keeps less and skips the weights' part.
         """

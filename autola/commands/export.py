@@ -26,7 +26,7 @@ class Arguments:
 
 
 def run(arguments: list[str]) -> None:
-    """Exports."""
+    """Exports a trained network, and prints how each file compares with it."""
     given = read_arguments(Arguments, arguments, command="export")
     from autola.exporting import run_export  # slow: torch
 

@@ -34,7 +34,7 @@ class Arguments:
 
 
 def run(arguments: list[str]) -> None:
-    """Predicts."""
+    """Predicts on the images, and prints or draws what is found."""
     given = read_arguments(Arguments, arguments, command="predict")
     if not given.images:
         raise InputError("name at least one image")

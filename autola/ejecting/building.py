@@ -36,7 +36,7 @@ class Builder:
         return name + self.name.removeprefix("build").upper()
 
     def text(self, called: Mapping[Name, str]) -> str:
-        """Its source.
+        """The source text of the function.
 
         Args:
             called: Names of the classes in the file.

@@ -116,10 +116,10 @@ class CocoSet:
         }
 
     def tally(self, what: str) -> Tally:
-        """To count what is used in, with the annotations of no image.
+        """A new tally to count what is used; annotations of unlisted images are left out in it already.
 
         Args:
-            what: What is counted, in plural.
+            what: The word for what is counted, in plural.
         """
         tally = Tally(self.file.name, what)
         if self.unlisted:

@@ -46,7 +46,7 @@ class PictureList:
         return replace(self, files=files, labels=self.labels[indices])
 
     def spread(self, limit: int) -> PictureList:
-        """At most `limit` images, evenly from first to last."""
+        """A list of at most `limit` of the images, evenly from first to last."""
         count = min(limit, len(self))
         return self.select(torch.arange(count) * len(self) // count)
 
@@ -81,8 +81,9 @@ class Pictures:
     """Reads images and transforms them; `Samples` of a stream.
 
     Args:
-        pictures: Which.
-        transform: From an RGB image to a tensor (3, h, w) of bytes; may draw from torch's random state.
+        pictures: The list of the images' files and labels.
+        transform: A function from an RGB image to a tensor (3, h, w) of bytes; it may draw from torch's
+            random state.
     """
 
     def __init__(self, pictures: PictureList, transform: Callable[[Image], Tensor]) -> None:

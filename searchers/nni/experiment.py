@@ -165,7 +165,7 @@ class Experiment:
                 return
 
     def _start_again(self, num_done: int) -> None:
-        """For the trials that are left; those under way begin again."""
+        """Starts the manager again for the trials that are left; those under way begin again."""
         self.experiment.stop()
         self.config.tuner.class_args = {"given": json.dumps(self.given)}
         self.config.max_trial_number = self.num_trials - num_done

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 def as_records(
     output: Mapping[str, Tensor], whole: CocoSet, index: int, first_label: int
 ) -> list[dict[str, Any]]:
-    """One image's detections as in COCO's result files.
+    """The detections of one image, as COCO's result files have them.
 
     Args:
         output: `boxes` (left, top, right, bottom), `labels` and `scores`.
         whole: The set that the image is of.
-        index: Its number there.
+        index: Index of the image in that set.
         first_label: Label of the first category.
     """
     return [

@@ -25,7 +25,7 @@ def to_cells(pixels: Float[Tensor, "*n 2"], stride: int) -> Float[Tensor, "*n 2"
 
 
 def to_pixels(cells: Float[Tensor, "*n 2"], stride: int) -> Float[Tensor, "*n 2"]:
-    """The way back."""
+    """Positions (x, y) in a map as those in the image, the inverse of `to_cells`."""
     return (cells + 0.5) * stride - 0.5
 
 
@@ -88,7 +88,7 @@ def _towards_the_larger(maps: Tensor, x: Tensor, y: Tensor) -> Float[Tensor, "b 
 
 
 def _to_the_top(maps: Tensor, x: Tensor, y: Tensor, sigma: float) -> Float[Tensor, "b k 2"]:
-    """To the top of a paraboloid through nine cells, a cell along each axis at most; 0 where it has none.
+    """The move to the top of a paraboloid through nine cells, at most a cell on each axis; 0 if it has none.
 
     The map is smoothed by a Gaussian of the same sigma first, which leaves the top of a Gaussian where it is.
     Differs from the source: second differences are over one cell, not two; at the rim the nine cells are the

@@ -17,7 +17,7 @@ _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
 def mirror_partners(names: Sequence[str]) -> list[int]:
-    """For each keypoint the one it is in the mirror: left and right, or l and r, exchanged.
+    """The index of the keypoint that each one becomes in the mirror: left and right, or l and r, exchanged.
 
     The side may stand before or after the rest, as a word of its own or joined to it.
 

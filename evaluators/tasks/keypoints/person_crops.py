@@ -59,7 +59,7 @@ def crop_matrix(
 
 
 def inverse(matrix: Matrix) -> Matrix:
-    """From the image to the crop."""
+    """The matrix that goes the other way: from the image to the crop."""
     turn = np.linalg.inv(matrix[:, :2])
     return _matrix(turn, -turn @ matrix[:, 2])
 
@@ -94,8 +94,8 @@ class Jitter:
     """Random changes of crops.
 
     Args:
-        scale: Deviation of the factor of the size, and the most that it differs from 1.
-        degrees: Deviation of the angle; twice that is the most.
+        scale: Standard deviation of the factor of the size, and the most that it differs from 1.
+        degrees: Standard deviation of the angle in degrees; twice that is the most.
         turned: Share of the crops that are turned.
         flip: Whether half of the crops are mirrored.
     """
@@ -110,10 +110,10 @@ class PersonCrop(NamedTuple):
     """A crop and what is known of it.
 
     Attributes:
-        picture: Its pixels.
-        points: Keypoints in its pixels, zeros where not labelled.
-        labelled: 1 for those that are, else 0.
-        matrix: See `Matrix`.
+        picture: The crop's pixels, of 0 to 255.
+        points: x and y of each keypoint in pixels of the crop, zeros where it is not labelled.
+        labelled: 1 for each keypoint that is labelled, else 0.
+        matrix: The matrix from the crop to the image; see `Matrix`.
         number: Number of the person.
     """
 

@@ -73,7 +73,7 @@ class Logits(nn.Module):
 
 
 def palette(num_classes: int) -> list[tuple[int, int, int]]:
-    """As many colours that differ."""
+    """Colours for the classes, as bytes of red, green and blue, all different."""
     # Hues a golden angle apart never come close to their neighbours.
     hues = (0.618034 * number % 1 for number in range(num_classes))
     colours = (hsv_to_rgb(hue, (0.65, 1.0)[k % 2], (1.0, 0.85, 0.7)[k % 3]) for k, hue in enumerate(hues))
