@@ -80,6 +80,4 @@ def log_partners(names: Sequence[str], partners: Sequence[int]) -> None:
     alone = [names[index] for index, partner in enumerate(partners) if index == partner]
     usual = all(name.startswith(("left_", "right_")) for name in names if name not in alone)
     level = logging.DEBUG if usual else logging.INFO
-    log.log(
-        level, "in mirror images change places: %s; stay: %s", ", ".join(pairs), ", ".join(alone) or "none"
-    )
+    log.log(level, "exchanged in mirror images: %s; stay: %s", ", ".join(pairs), ", ".join(alone) or "none")

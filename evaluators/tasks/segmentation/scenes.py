@@ -118,28 +118,28 @@ def read_scenes(data: SceneData, part: str) -> Scenes:
     root = Path(data.root).expanduser()
     if data.layout == "cityscapes":
         classes, values = _cityscapes()
-        pictures = _files(root / "leftImg8bit" / part, "_leftImg8bit", "images")
+        images = _files(root / "leftImg8bit" / part, "_leftImg8bit", "images")
         labels = _files(root / "gtFine" / part, "_gtFine_labelIds", "labels")
     else:
         classes, values = _numbered(data)
-        pictures = _files(root / data.images.format(part=part), "", "images")
+        images = _files(root / data.images.format(part=part), "", "images")
         labels = _files(root / data.labels.format(part=part), "", "labels")
-    missing = sorted(set(pictures) - set(labels))
+    missing = sorted(set(images) - set(labels))
     if missing:
-        named = ", ".join(pictures[name].name for name in missing[:3])
+        named = ", ".join(images[name].name for name in missing[:3])
         raise InputError(
-            f"{len(missing)} of {len(pictures)} images of {part!r} have no labels: "
+            f"{len(missing)} of {len(images)} images of {part!r} have no labels: "
             f"{named}{' ...' if len(missing) > 3 else ''}; add the labels or remove the images"
         )
-    tally = Tally(str(Path(labels[min(labels)]).parent), "labels", used=len(pictures))
-    for name in sorted(set(labels) - set(pictures)):
+    tally = Tally(str(Path(labels[min(labels)]).parent), "labels", used=len(images))
+    for name in sorted(set(labels) - set(images)):
         tally.leave_out("without an image", labels[name].name)
     tally.report()
-    names = sorted(pictures)
-    listing = Listing({"pictures": len(names)}, _digests(names, pictures, labels))
+    names = sorted(images)
+    listing = Listing({"pictures": len(names)}, _digests(names, images, labels))
     if data.limit is not None and data.limit < len(names):
         names = [names[number * len(names) // data.limit] for number in range(data.limit)]
-    pairs = tuple((pictures[name], labels[name]) for name in names)
+    pairs = tuple((images[name], labels[name]) for name in names)
     _check_sizes(pairs, part)
     scenes = Scenes(pairs, classes, values, data.image_size, listing)
     _look_at(scenes)
@@ -147,11 +147,11 @@ def read_scenes(data: SceneData, part: str) -> Scenes:
     return scenes
 
 
-def _digests(names: Sequence[str], pictures: dict[str, Path], labels: dict[str, Path]) -> dict[str, str]:
+def _digests(names: Sequence[str], images: dict[str, Path], labels: dict[str, Path]) -> dict[str, str]:
     """What a run compares when it goes on."""
     return {
         f"names and sizes of the {what}": digest(f"{name}\0{files[name].stat().st_size}" for name in names)
-        for what, files in (("pictures", pictures), ("labels", labels))
+        for what, files in (("pictures", images), ("labels", labels))
     }
 
 

@@ -67,8 +67,8 @@ class SegmentationTask:
 
     def _on_device(self, scene: Scene) -> tuple[Tensor, Tensor]:
         device = self.fabric.device
-        pictures = normalized(scene.picture, device, real_dtype(self.fabric))
-        return pictures, scene.labels.to(device, non_blocking=True)
+        images = normalized(scene.picture, device, real_dtype(self.fabric))
+        return images, scene.labels.to(device, non_blocking=True)
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
         """Means over the labelled pixels of all processes: more processes take the same step."""
@@ -89,12 +89,12 @@ class SegmentationTask:
         )
 
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
-        pictures = self.splits[split]
-        assert pictures is not None, f"the task has no {split} part"
+        scenes = self.splits[split]
+        assert scenes is not None, f"the task has no {split} part"
         count = len(self.classes)
         matrix = torch.zeros(count, count, dtype=torch.int64, device=self.fabric.device)
         with evaluating(model, self.fabric) as ask:
-            for scene in pictures:
+            for scene in scenes:
                 images, labels = self._on_device(scene)
                 matrix += confusion_matrix(labels, ask(images)["out"].argmax(1), count)
         whole = torch.as_tensor(self.fabric.all_reduce(matrix, reduce_op="sum")).cpu()

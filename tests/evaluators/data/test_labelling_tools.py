@@ -287,7 +287,7 @@ def test_sides_that_cannot_be_paired_are_refused(names: tuple[str, ...], message
 def test_what_was_paired_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         log_partners(("nose", "eye_left", "eye_right"), [0, 2, 1])
-    assert "change places: eye_left with eye_right; stay: nose" in caplog.text
+    assert "exchanged in mirror images: eye_left with eye_right; stay: nose" in caplog.text
     with pytest.raises(InputError, match="no keypoint has left or right in its name"):
         log_partners(("kp_1", "kp_2"), [0, 1])
 
