@@ -156,7 +156,7 @@ class Experiment:
                 if pause is None:
                     reason = " ".join(str(error).split()) or type(error).__name__
                     raise InputError(
-                        f"NNI's manager does not start, tried {len(PAUSES) + 1} times: {shown(reason)};  "
+                        f"NNI's manager does not start, tried {len(PAUSES) + 1} times: {shown(reason)}; "
                         f"see {self.config.experiment_working_directory}, then --resume"
                     ) from None
                 log.warning("NNI's manager does not start; trying again in %g s", pause)
