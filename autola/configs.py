@@ -129,7 +129,8 @@ class SearchConfig(DeviceConfig):
     backbone: str = "cifar_resnet20"
     """The network whose blocks hold the cells; `autola list` names them."""
     width: int | None = None
-    """Channels of the backbone's first stage; its own if left out."""
+    """Channels of the backbone's first stage, which scale those of the others: more cost more. Its own if
+    left out."""
     space: str = "hoga"
     """Name of the search space: the operators that compete and the cell that they fill; `autola list` names
     the spaces."""
