@@ -1,4 +1,4 @@
-"""Predictions of a trained network, drawn onto pictures."""
+"""Predictions of a trained network, drawn onto images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from outputs.new_folder import numbered as take_number
 def run_predictions(
     run: Path, images: Sequence[Path], out: Path | None, *, numbered: bool = False
 ) -> list[dict[str, Any]]:
-    """Shows pictures to a trained network.
+    """Shows images to a trained network.
 
     Args:
         run: Folder of one training.

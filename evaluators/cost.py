@@ -150,7 +150,7 @@ def activation_bytes(model: nn.Module, input_shape: Sequence[int]) -> int:
     as it is, its statistics and modes included.
 
     Args:
-        model: On the device where it is to be measured.
+        model: The network, on the device where it is to be measured.
         input_shape: (channels, height, width) of the image.
 
     Raises:

@@ -33,7 +33,7 @@ def start_from(
         InputError: If they do not fit; the network is unchanged then.
     """
     wanted = network.state_dict()
-    prefix = _place(plain, given)
+    prefix = _prefix(plain, given)
     given = todays_names(network, {prefix + key: tensor for key, tensor in given.items()})
     given = {key: tensor for key, tensor in given.items() if not key.endswith(COUNTER) or key in wanted}
     loaded = {key: tensor for key, tensor in given.items() if key in wanted and _same(tensor, wanted[key])}
@@ -45,7 +45,7 @@ def start_from(
     return _summary(source, prefix, wanted, plain, loaded, given)
 
 
-def _place(plain: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+def _prefix(plain: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
     """Where in the network the weights belong: the shortest prefix under which most keys are known."""
     parts = {"", *(key[: at + 1] for key in plain for at in range(len(key)) if key[at] == ".")}
     return max(sorted(parts, key=len), key=lambda part: sum(part + key in plain for key in given))

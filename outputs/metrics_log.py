@@ -80,7 +80,7 @@ class MetricsLog:
         Lines are counted: an editor may have changed their ends.
 
         Args:
-            position: Bytes and lines that the checkpoint recorded.
+            position: Position of the log's end, as the checkpoint has it.
             step: Step of the checkpoint; None without one.
 
         Raises:

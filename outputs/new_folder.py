@@ -34,10 +34,10 @@ def make_folder(
     """Makes a folder with all that is in it, under another name first; folders that were never finished go.
 
     Args:
-        path: The folder; those around it are made as well.
+        path: Path of the folder; the folders around it are made as well.
         fill: Writes what is in it; nothing is left if it raises.
-        what: What the folder is, for the message.
-        way_out: What else to do where the path exists, for the message.
+        what: Name of such a folder, for the message.
+        way_out: Another way out where the path exists, for the message.
 
     Raises:
         TakenError: If the path exists already; of several processes that make one, the first has it.

@@ -14,7 +14,7 @@ from foundation.errors import InputError, listed
 from supernet.folding import FoldGuard, guard, guard_stand_in
 
 CHILD = "attention"
-"""End of the name of a module that holds the attention of a place."""
+"""End of the name of a module that holds the attention of a site."""
 
 INPUT_CHILD = "input_attention"
 """Ending of the name where attention transforms the module's input; one module may have both."""
@@ -113,9 +113,9 @@ class Watch:
     """Looks after every forward pass of a model whether all of its attention ran.
 
     What rebuilds modules (conversions of norms, fusions) drops their hooks: then the model would go on
-    without its attention. That is an error. Attention whose module is just not used in a pass is reported
-    once, as a warning, since a network may skip a branch; so is attention that went with the modules around
-    it, since a network may be shortened, or its branches made one.
+    without its attention. That is an error. Attention whose module is just not used in a pass is
+    reported once, as a warning, since a network may skip a branch; so is attention that went with the modules
+    around it, since a network may be shortened, or its branches made one.
     """
 
     def __init__(self) -> None:
@@ -188,7 +188,7 @@ def quoted(names: Sequence[str]) -> str:
 
 
 def hooks_on(module: nn.Module) -> list[Hook]:
-    """Those by which a module runs attention."""
+    """The hooks by which a module runs attention."""
     return [
         hook
         for hooks in (module._forward_pre_hooks, module._forward_hooks)
@@ -217,7 +217,7 @@ def hang(model: nn.Module, name: str, attention: nn.Module, text: str, *, before
 
     Args:
         model: Changed in place.
-        name: Name of the module.
+        name: Dotted name of the module.
         attention: Keeps the shape of its input.
         text: The attention in the grammar.
         before: Whether it transforms the input.

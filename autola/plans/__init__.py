@@ -58,10 +58,10 @@ class Plan(ABC):
 def plan_of(config: SearchConfig) -> type[Plan]:
     """How a search is planned: as an experiment of trials, for each of several targets, or as one search."""
     if config.engine == "nni":
-        place = "experiment:Experiments"  # slow: NNI
+        home = "experiment:Experiments"  # slow: NNI
     elif len(config.target) > 1:
-        place = "front:TargetSearches"
+        home = "front:TargetSearches"
     else:
-        place = "single:SingleSearch"
-    module, _, name = place.partition(":")
+        home = "single:SingleSearch"
+    module, _, name = home.partition(":")
     return getattr(import_module(f"autola.plans.{module}"), name)

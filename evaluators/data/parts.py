@@ -57,16 +57,16 @@ def find_parts(root: Path, endings: Iterable[str] = ()) -> dict[Part, Path]:
                 "keep one of them there"
             )
     chosen = {part: paths[0] for part, paths in (files | folders).items()}
-    places = dict[Path, Path]()
+    resolved = dict[Path, Path]()
     for path in chosen.values():
-        if (other := places.setdefault(path.resolve(), path)) is not path:
+        if (other := resolved.setdefault(path.resolve(), path)) is not path:
             raise InputError(
                 f"{path} and {other} are one folder by a link: what is trained on would be tested on"
             )
     return {part: chosen[part] for part in cast("tuple[Part, ...]", tuple(PARTS)) if part in chosen}
 
 
-def tell_unused(root: Path, parts: Iterable[Path], ignored: Callable[[str], bool]) -> None:
+def log_unused(root: Path, parts: Iterable[Path], ignored: Callable[[str], bool]) -> None:
     """Logs in a line what lies beside the parts and is not read; a warning where it may be a part.
 
     Args:

@@ -36,7 +36,8 @@ class Classification(TaskConfig):
     backbone: str = "cifar_resnet20"
     """The network that attention is attached to; `autola list` names them."""
     width: int | None = None
-    """Channels of the backbone's first stage; its own if left out."""
+    """Channels of the backbone's first stage, which scale those of the others: more cost more. Its own if
+    left out."""
 
     def __post_init__(self) -> None:
         rules.positive(self, "width")

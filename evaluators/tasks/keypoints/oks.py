@@ -27,8 +27,8 @@ NAMES = ("nose", *(f"{side} {part}" for part in _SIDED for side in ("left", "rig
 """COCO's keypoints, in the order of `SIGMAS`."""
 
 
-def tell_strangers(names: Sequence[str]) -> None:
-    """Logs in a line which keypoints are not COCO's of the same place: the score takes them for these."""
+def log_strangers(names: Sequence[str]) -> None:
+    """Logs in a line which keypoints are not COCO's of the same index: the score takes them for these."""
     pairs = [
         f"{name} as {wanted.replace(' ', '_')}"
         for name, wanted in zip(names, NAMES)
