@@ -25,6 +25,7 @@ def run_cell(source: str, names: dict[str, Any]) -> Any:
     return None
 
 
+@pytest.mark.slow
 def test_cells_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "notebook"}
