@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from foundation.errors import InputError
@@ -25,17 +25,34 @@ class TakenError(InputError):
 
 
 def make_folder(path: Path, files: Mapping[str, str]) -> None:
-    """Makes a folder with some files, under another name first; folders that were never finished go.
+    """Makes the folder of a run with some files; see `fill_folder`.
 
     Args:
         path: Of the folder; those around it are made as well.
         files: Their texts by name.
+    """
+
+    def fill(partial: Path) -> None:
+        for name, text in files.items():
+            write_text(partial / name, text)
+
+    fill_folder(path, fill, f"choose another --out, or go on with --resume {path}", kind="run folder")
+
+
+def fill_folder(path: Path, fill: Callable[[Path], object], otherwise: str, kind: str = "folder") -> None:
+    """Makes a folder with what is in it, under another name first; folders that were never finished go.
+
+    Args:
+        path: Of the folder; those around it are made as well.
+        fill: Writes what is in it to the path that it is given.
+        otherwise: What to do if the path exists already, for the message.
+        kind: What the folder is, for the message.
 
     Raises:
         TakenError: If the path exists already; of several processes that make one, the first has it.
         InputError: If it cannot be written.
     """
-    taken = TakenError(f"{path} exists already; choose another --out, or go on with --resume {path}")
+    taken = TakenError(f"{path} exists already; {otherwise}")
     if path.exists():
         raise taken
     try:
@@ -45,8 +62,7 @@ def make_folder(path: Path, files: Mapping[str, str]) -> None:
         partial = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
         try:
             partial.chmod(0o755)
-            for name, text in files.items():
-                write_text(partial / name, text)
+            fill(partial)
             partial.rename(path)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
@@ -54,7 +70,7 @@ def make_folder(path: Path, files: Mapping[str, str]) -> None:
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and path.exists():
             raise taken from None
-        raise InputError(f"cannot make the run folder {path}: {error.strerror}") from None
+        raise InputError(f"cannot make the {kind} {path}: {error.strerror}") from None
 
 
 def clear_unborn(folder: Path) -> None:
