@@ -238,7 +238,8 @@ def test_no_place_of_the_machine_is_shared(trained: Path, own_folder: Path) -> N
 def test_every_kind_of_place_is_removed(path: str) -> None:
     images = path + "/{part}/of-mine"
     config = changed(RETRAIN_PRESETS["camvid"], {"data": {"root": path, "images": images}})
-    assert cleansed(config).task.data.images == "{part}/of-mine"
+    task: Any = cleansed(config).task
+    assert task.data.images == "{part}/of-mine"
     assert path not in json.dumps(json.loads(to_json(cleansed(config))), ensure_ascii=False)
     assert json.dumps(path) not in to_json(cleansed(config))
 
