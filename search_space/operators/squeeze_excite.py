@@ -6,6 +6,7 @@ Source: Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018, eq. 2-4 (arXiv:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -34,6 +35,8 @@ class SqueezeExcite(Gate):
         InputError: If `reduction` is not positive.
     """
 
+    ignores_order: ClassVar[bool] = True
+
     def __init__(self, channels: int, *, reduction: int = 16, bias: bool = True) -> None:
         super().__init__()
         hidden = hidden_units(channels, reduction)
@@ -61,6 +64,8 @@ class AverageMaxExcite(Gate):
     Raises:
         InputError: If `reduction` is not positive.
     """
+
+    ignores_order: ClassVar[bool] = True
 
     def __init__(self, channels: int, *, reduction: int = 16, bias: bool = True) -> None:
         super().__init__()
