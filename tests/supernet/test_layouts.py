@@ -125,7 +125,9 @@ def test_a_map_that_may_be_either_is_refused_unless_one_that_is_not_came_before(
         assert torch.equal(twin(square), model(square))
     (place,) = attached(model)
     inside = nn.functional.layer_norm(square, (CHANNELS,))
-    assert torch.equal(model.get_submodule("0.norm")(square), place.module(inside.movedim(3, 1)).movedim(1, 3))
+    assert torch.equal(
+        model.get_submodule("0.norm")(square), place.module(inside.movedim(3, 1)).movedim(1, 3)
+    )
 
 
 def test_maps_of_convolutions_have_channels_first_whatever_their_size() -> None:

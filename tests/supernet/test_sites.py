@@ -46,7 +46,9 @@ def test_bottlenecks_differ_by_place() -> None:
 
 @pytest.mark.parametrize("place", ["block", "inner"])
 def test_models_without_known_blocks_are_refused(place) -> None:
-    with pytest.raises(InputError, match=r"^Sequential has no residual block .*, such as '0': .* sites=\[\.\.\.\]\)$"):
+    with pytest.raises(
+        InputError, match=r"^Sequential has no residual block .*, such as '0': .* sites=\[\.\.\.\]\)$"
+    ):
         find_sites(nn.Sequential(nn.Conv2d(3, 4, 1)), place)
     assert all(family.is_pyramid or (family.block and family.inner) for family in FAMILIES.values())
 
