@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from autola.ejecting import eject
     from evaluators.controls import controls
     from evaluators.cost import measure as cost
+    from evaluators.deploying import deploy
     from foundation.errors import InputError
     from outputs.tabular import read_tabular as benchmark
     from search_space.attention import Attention
@@ -43,6 +44,7 @@ HOMES = {
     "benchmark": "outputs.tabular:read_tabular",
     "controls": "evaluators.controls",
     "cost": "evaluators.cost:measure",
+    "deploy": "evaluators.deploying",
     "InputError": "foundation.errors",
     "PUBLISHED": "search_space.genotype",
     "Genotype": "search_space.genotype",
@@ -81,6 +83,7 @@ __all__ = [
     "controls",
     "convert_norms",
     "cost",
+    "deploy",
     "detach",
     "eject",
     "load",

@@ -113,7 +113,7 @@ def test_every_task_exports_what_its_network_computes(name, tmp_path):
         assert (program is None) == (name == "faster_rcnn")
         kinds = [("ONNX", "f.onnx")] + ([] if program is None else [("program", "f.pt2")])
         for kind, file in kinds:
-            done = _checked(tmp_path / file, kind, program, exportable, inputs)
+            done = _checked(tmp_path / file, kind, program, exportable.module, exportable, inputs)
             assert done.difference <= TOLERANCE * done.scale
             assert (tmp_path / file).is_file()
 
