@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.counting import check_shape
-from evaluators.latency import check_repeats, random_images
+from evaluators.latency import random_images
 from evaluators.runtimes import Target, check_target, runner
 from foundation.errors import InputError, unknown
 from search_space.cell import Cell
@@ -110,7 +110,8 @@ def deploy(
     """
     check_deployable(model)
     check_target(target)
-    check_repeats(batch)
+    if batch < 1:
+        raise InputError(f"batch={batch} is not positive; a forward pass has one image at least")
     if form is not None and form not in FORMS:
         raise unknown("form", form, FORMS)
     images = None
@@ -132,12 +133,8 @@ def deploy(
         return form or cast("Form", fastest.get(name, by_width))
 
     made, done = replace(model, choose)
-    made.deployment = Deployment(  # pyright: ignore[reportAttributeAccessIssue]
-        target=target,
-        forms=done.forms,
-        measured=tuple(measured),
-        left=tuple(done.left),
-        norms=done.norms,
+    made.deployment = Deployment(  # pyright: ignore[reportArgumentType]
+        target=target, forms=done.forms, measured=tuple(measured), left=tuple(done.left), norms=done.norms
     )
     if images is not None:
         _check_same(model, made, images)
@@ -163,9 +160,7 @@ def _measured(model: nn.Module, inputs: Mapping[str, Tensor], target: Target) ->
     return found
 
 
-def in_turn(
-    runs: Mapping[K, Callable[[], object]], rounds: int, device: str = "cpu"
-) -> dict[K, list[float]]:
+def in_turn(runs: Mapping[K, Callable[[], object]], rounds: int, device: str = "cpu") -> dict[K, list[float]]:
     """Seconds of some functions that take turns, so that noise meets all of them.
 
     With one thread on the CPU they are seconds of the process, which others on the machine do not lengthen.

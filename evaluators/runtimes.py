@@ -88,7 +88,7 @@ def _onnxruntime(model: bytes, images: Tensor) -> Callable[[], Tensor]:
 
 
 def _openvino(model: bytes, images: Tensor) -> Callable[[], Tensor]:
-    import openvino
+    import openvino  # pyright: ignore[reportMissingImports]
 
     settings = {
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),

@@ -2,15 +2,16 @@
 
 All that reads one state is a stage. In a stage pools are taken once, the channel gates are two linear layers
 for all edges, and layers of one shape run side by side. A node that is one of its states unchanged is that
-state, so what reads it moves to an earlier stage. Norms are folded; a depthwise and a 1x1 convolution with the
-norm behind them are one dense convolution unless `Form` says otherwise.
+state, so what reads it moves to an earlier stage. Norms are folded; a depthwise and a 1x1 convolution with
+the norm behind them are one dense convolution unless `Form` says otherwise.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -41,7 +42,10 @@ from search_space.side_by_side import (
     as_convolution,
     channel_pools,
 )
-from search_space.state import State
+from search_space.state import State, add_all
+
+K = TypeVar("K", bound=Composed)
+L = TypeVar("L", FullFactors, SpatialFactors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +88,11 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.width, self.num_groups = width, num_groups
-        channel, scaled, full, spatial = (
-            [(reader, reader.form) for reader in readers if isinstance(reader.form, kind)]
-            for kind in (ChannelFactors, ScaledFactors, FullFactors, SpatialFactors)
-        )
-        self.passing = _ends(reader for reader in readers if isinstance(reader.form, Passing))
+        channel, scaled = _of_kind(readers, ChannelFactors), _of_kind(readers, ScaledFactors)
+        full, spatial = _of_kind(readers, FullFactors), _of_kind(readers, SpatialFactors)
+        self.passing = _ends(reader for reader, _ in _of_kind(readers, Passing))
         self.channel_ends, self.scaled_ends = _ends(r for r, _ in channel), _ends(r for r, _ in scaled)
+        gates: list[tuple[Sequence[int], ChannelFactors]]
         gates = [((reader.group,), factors) for reader, factors in channel]
         gates += [((reader.group,), factors.channel) for reader, factors in scaled]
         gates += [(range(num_groups), gate)] if gate is not None else []
@@ -97,16 +100,16 @@ class Stage(nn.Module):
         edges = [(reader.group, factors) for reader, factors in scaled]
         self.scaled = ScaledGates(width, edges, form) if edges else None
         self.full, self.full_ends = nn.ModuleList(), list[list[tuple[int, int]]]()
-        for batch in _alike(full, by_group=form == "composed"):
-            edges = [(reader.group, factors) for reader, factors in batch]
-            self.full.append(FullGates(width, num_groups, edges, form))
+        for batch in _alike(full, apart=form == "alone", by_group=form == "composed"):
+            gates_of_batch = [(reader.group, factors) for reader, factors in batch]
+            self.full.append(FullGates(width, num_groups, gates_of_batch, form))
             self.full_ends.append(_ends(reader for reader, _ in batch))
         read_groups = sorted({reader.group for reader, _ in spatial})
         self.pooled = read_groups if len(read_groups) < 2 else list(range(num_groups))
         self.spatial, self.spatial_ends = nn.ModuleList(), list[list[tuple[int, int]]]()
         for batch in _alike(spatial):
-            edges = [(self.pooled.index(reader.group), factors) for reader, factors in batch]
-            self.spatial.append(SpatialGates(edges, len(self.pooled)))
+            maps_of_batch = [(self.pooled.index(reader.group), factors) for reader, factors in batch]
+            self.spatial.append(SpatialGates(maps_of_batch, len(self.pooled)))
             self.spatial_ends.append(_ends(reader for reader, _ in batch))
         self.others, self.other_ends = nn.ModuleDict(), list[tuple[int, int]]()
         for reader in readers:
@@ -129,7 +132,7 @@ class Stage(nn.Module):
         for node, group in self.passing:
             so_far = nodes[node]
             nodes[node] = groups[group] if so_far is None else so_far + groups[group]
-        gates = () if self.gates is None else self.gates(x)
+        gates = list[Tensor]() if self.gates is None else list(self.gates(x))
         channel = len(self.channel_ends)
         _add(nodes, self.channel_ends, [(groups[g], f) for (_, g), f in zip(self.channel_ends, gates)])
         if self.scaled is not None:
@@ -205,7 +208,7 @@ class DeployedCell(Operator):
             gate = given if source == 0 else gate
         assert gate is not None, "the first stage gates the sum of the groups"
         outputs = [node for node in nodes[1:] if node is not None]
-        pooled = x.unflatten(1, (self.num_nodes, -1)).sum(1) * gate
+        pooled = add_all(x.split(self.width, 1)) * gate
         if self.joint is None:
             y = torch.cat([node + pooled for node in outputs], 1) + x
         else:
@@ -254,18 +257,30 @@ def _joint(fuse: nn.Sequential) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def _of_kind(readers: Sequence[Reader], kind: type[K]) -> list[tuple[Reader, K]]:
+    """The edges whose composed form is of a kind."""
+    return [(reader, reader.form) for reader in readers if isinstance(reader.form, kind)]
+
+
 def _alike(
-    edges: Sequence[tuple[Reader, FullFactors | SpatialFactors]], *, by_group: bool = False
-) -> list[list[tuple[Reader, FullFactors | SpatialFactors]]]:
-    """The edges in batches whose layers have the same shapes, and that read one group where that is asked."""
-    batches = dict[tuple[object, ...], list[tuple[Reader, FullFactors | SpatialFactors]]]()
+    edges: Sequence[tuple[Reader, L]], *, by_group: bool = False, apart: bool = False
+) -> list[list[tuple[Reader, L]]]:
+    """The edges in batches whose layers have the same shapes.
+
+    Args:
+        edges: Edges of one kind.
+        by_group: Whether those of a batch also read one group.
+        apart: Whether every edge is a batch.
+    """
+    batches = dict[tuple[object, ...], list[tuple[Reader, L]]]()
     for reader, factors in edges:
-        key = tuple(layer.signature for layer in factors.layers), reader.group if by_group else None
+        shapes = tuple(layer.signature for layer in factors.layers)
+        key = shapes, reader.group if by_group else None, reader.name if apart else None
         batches.setdefault(key, []).append((reader, factors))
     return [sorted(batch, key=lambda edge: edge[0].group) for batch in batches.values()]
 
 
-def _ends(readers: Sequence[Reader]) -> list[tuple[int, int]]:
+def _ends(readers: Iterable[Reader]) -> list[tuple[int, int]]:
     """Node and group of each edge."""
     return [(reader.node, reader.group) for reader in readers]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Literal
 
 import torch
@@ -13,10 +14,10 @@ from torch import Tensor, nn
 from search_space.composed import ChannelFactors, FullFactors, Layer, ScaledFactors, SpatialFactors
 from search_space.layout import is_channels_last
 
-Form = Literal["composed", "wide", "grouped", "separable"]
-"""How layers that read channels run: a dense convolution a channel group; one dense convolution over the whole
-state, with zeros where a layer does not read; one convolution in groups, a group a layer; or the depthwise and
-1x1 convolutions that they are made of, in groups. Every form is the same function."""
+Form = Literal["composed", "wide", "separable", "alone"]
+"""How layers that read channels run: as dense convolutions, those of one channel group together; as one dense
+convolution over the state, with zeros where a layer does not read; as the depthwise and 1x1 convolutions that
+they are made of, in groups, a group an edge; or as these, every edge alone. All are the same function."""
 
 Groups = Sequence[Float[Tensor, "b c h w"]]
 
@@ -59,7 +60,7 @@ class ChannelGates(nn.Module):
         self.second = _linear(torch.block_diag(*second_parts), torch.cat(second_bias))
         self.widths = [len(gate.second) for _, gate in gates]
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Sequence[Float[Tensor, "b c 1 1"]]:
+    def forward(self, x: Float[Tensor, "b channels h w"]) -> Sequence[Float[Tensor, "b _ 1 1"]]:
         pooled = x.mean((2, 3))
         if self.reads_maximum:
             # On channels-last maps of few channels `amax` is many times slower than the pooling kernel.
@@ -94,9 +95,7 @@ class FullGates(nn.Module):
             column = [gate.layers[number] for _, gate in edges]
             if number:
                 layers.append(nn.ReLU())
-            if form == "grouped":
-                layers.append(in_groups(column))
-            elif form == "separable":
+            if form in ("separable", "alone"):
                 layers += separable(column)
             elif form == "composed" and number and len(column) > 1:
                 layers.append(Apart(column))
@@ -108,7 +107,7 @@ class FullGates(nn.Module):
                 layers.append(dense(column, reads, width * num_groups))
         self.layers = nn.Sequential(*layers, nn.Sigmoid())
 
-    def forward(self, x: Float[Tensor, "b c h w"], groups: Groups) -> Products:
+    def forward(self, x: Float[Tensor, "b channels h w"], groups: Groups) -> Products:
         if self.reads_all:
             given = x
         elif self.reads_one:
@@ -134,6 +133,40 @@ class Apart(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c_out h w"]:
         parts = x.split(self.width, 1)
         return torch.cat([conv(part) for conv, part in zip(self.convolutions, parts)], 1)
+
+
+BLOCK = 4
+"""Positions along a side of a block."""
+
+
+class Blocked(nn.Module):
+    """A convolution of few channels and a large kernel, on blocks of 4 x 4 positions as channels.
+
+    The kernel of the blocks is 3x3 and has many channels, which runs faster though it holds zeros.
+
+    Args:
+        layer: Its kernel reaches no further than a block.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        o, i, k, _ = layer.kernel.shape
+        assert layer.dilation == 1
+        assert k // 2 <= BLOCK
+        kernel = layer.kernel.new_zeros(o, BLOCK, BLOCK, i, BLOCK, BLOCK, 3, 3)
+        for a, b, c, d, y, x in product(*[range(BLOCK)] * 4, range(3), range(3)):
+            row, column = ((n - 1) * BLOCK + to - at + k // 2 for n, to, at in ((y, c, a), (x, d, b)))
+            if 0 <= row < k and 0 <= column < k:
+                kernel[:, a, b, :, c, d, y, x] = layer.kernel[:, :, row, column]
+        kernel = kernel.flatten(3, 5).flatten(0, 2)
+        self.conv = as_convolution(kernel, layer.bias.repeat_interleave(BLOCK**2))
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c_out h w"]:
+        h, w = x.shape[2:]
+        if h % BLOCK or w % BLOCK:
+            x = F.pad(x, (0, -w % BLOCK, 0, -h % BLOCK))
+        y = F.pixel_shuffle(self.conv(F.pixel_unshuffle(x, BLOCK)), BLOCK)
+        return y[:, :, :h, :w] if h % BLOCK or w % BLOCK else y
 
 
 class SpatialGates(nn.Module):
@@ -170,7 +203,7 @@ class ScaledGates(nn.Module):
     Args:
         width: Channels of a group.
         edges: For every edge the group that it reads, and its gate.
-        form: "grouped" and "separable" run the last convolution in groups.
+        form: Whether several edges have one dense convolution ("composed", "wide") or one in groups.
     """
 
     def __init__(self, width: int, edges: Sequence[tuple[int, ScaledFactors]], form: Form) -> None:
@@ -178,13 +211,15 @@ class ScaledGates(nn.Module):
         self.width = width
         self.groups = [group for group, _ in edges]
         column = [gate.spatial.layers[0] for _, gate in edges]
-        if form in ("grouped", "separable"):
-            conv = in_groups(column)
-        else:
+        if len(column) == 1:
+            conv = Blocked(column[0])
+        elif form in ("composed", "wide"):
             conv = dense(column, [(2 * n, 2 * n + 1) for n in range(len(edges))], 2 * len(edges))
+        else:
+            conv = in_groups(column)
         self.layers = nn.Sequential(conv, nn.Sigmoid())
 
-    def forward(self, groups: Groups, gates: Sequence[Float[Tensor, "b c 1 1"]]) -> Products:
+    def forward(self, groups: Groups, gates: Sequence[Float[Tensor, "b _ 1 1"]]) -> Products:
         scaled = [groups[group] * gate for group, gate in zip(self.groups, gates)]
         pools = [pool for x in scaled for pool in (x.amax(1, keepdim=True), x.mean(1, keepdim=True))]
         maps = self.layers(torch.cat(pools, 1))
@@ -192,7 +227,7 @@ class ScaledGates(nn.Module):
 
 
 def channel_pools(
-    x: Float[Tensor, "b c h w"], groups: Groups, chosen: Sequence[int]
+    x: Float[Tensor, "b channels h w"], groups: Groups, chosen: Sequence[int]
 ) -> Float[Tensor, "b pools h w"]:
     """The maximum over the channels of each chosen group, then the mean of each."""
     if len(chosen) == 1:

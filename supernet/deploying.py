@@ -1,10 +1,11 @@
-"""Puts few, large operators in the place of a network's attention and norms: the same function, to be used."""
+"""Puts few, large operators in the place of a network's attention and norms: the same function."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -57,7 +58,9 @@ def check_deployable(model: nn.Module) -> None:
         where = "the model is" if model.training else f"{listed(training)} are"
         raise InputError(f"{where} in training mode; a deployed model is fixed: deploy(model.eval())")
     if mixed := [name for name, cell in cells_of(model).items() if not isinstance(cell.edges, FoundEdges)]:
-        raise InputError(f"{listed(mixed)}: edges of a supernet are mixtures; derive a genotype and attach it")
+        raise InputError(
+            f"{listed(mixed)}: edges of a supernet are mixtures; derive a genotype, and attach that"
+        )
 
 
 def cells_of(model: nn.Module) -> dict[str, Cell]:
@@ -154,10 +157,11 @@ def _is_plain(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> bool:
 def cell_inputs(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     """What every cell of a model is given for some images; of several calls the last."""
     found = dict[str, Tensor]()
-    handles = [
-        cell.register_forward_pre_hook(lambda _, args, name=name: found.update({name: args[0].detach()}))
-        for name, cell in cells_of(model).items()
-    ]
+
+    def note(name: str, module: nn.Module, args: tuple[Tensor]) -> None:
+        found[name] = args[0].detach()
+
+    handles = [cell.register_forward_pre_hook(partial(note, name)) for name, cell in cells_of(model).items()]
     try:
         with torch.no_grad():
             model(images)
@@ -165,5 +169,3 @@ def cell_inputs(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
         for handle in handles:
             handle.remove()
     return found
-
-

@@ -24,8 +24,8 @@ class Arguments:
     images: tuple[Path, ...] = ()
     """Pictures to try; test pictures of the run if left out."""
     deploy: bool = False
-    """Write the same function in fewer and larger operators: norms folded, convolutions composed. What is made
-    of each HOGA cell is chosen by measuring a few forms on the target, which takes up to a minute."""
+    """Write the same function in fewer and larger operators: norms folded, convolutions composed. What is
+    made of each HOGA cell is chosen by measuring a few forms on the target, which takes up to a minute."""
     target: Literal["eager", "onnxruntime", "openvino", "inductor"] | None = None
     """What a deployed network is for; ONNX Runtime if left out, or PyTorch with --program alone."""
 

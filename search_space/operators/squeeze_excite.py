@@ -185,5 +185,9 @@ def composed_excite(gate: SqueezeExcite | AverageMaxExcite) -> ChannelFactors:
     )
     reads_maximum = isinstance(gate, AverageMaxExcite)
     return ChannelFactors(
-        first.weight.detach(), first_bias.detach(), second.weight.detach(), second_bias.detach(), reads_maximum
+        first.weight.detach(),
+        first_bias.detach(),
+        second.weight.detach(),
+        second_bias.detach(),
+        reads_maximum,
     )
