@@ -1,10 +1,10 @@
 """Inference of deployed networks: how many times as long as the plain network's, eager and in runtimes.
 
-One process, one thread, CPU seconds, single precision; networks take turns, plain first and last in turn, and
-the median of the ratios of a turn counts. `plain` is the network without attention as it is, and in the runtimes
-these fold its norms themselves; `plain_folded` is the same with its norms folded, as `deploy` folds them. A
-runtime that is not installed is skipped, and said. With `--folder` the figures of every net, batch and runtime
-are kept in a file of their own, and those that are there are not measured again.
+One process, one thread, CPU seconds, single precision. Networks take turns, in this order and the other, and
+the median of the ratios of a turn counts. `plain` is the network without attention as it is; in the runtimes
+these fold its norms themselves. `plain_folded` is the same with its norms folded as `deploy` folds them. A
+runtime that is not installed is skipped, and said. With `--folder` the figures of every net, batch and
+runtime are kept in a file of their own, and those that are there are not measured again.
 """
 
 from __future__ import annotations
