@@ -41,8 +41,8 @@ def layout_of(value: Tensor, channels: int, module: nn.Module, place: str) -> La
         norms = [child for child in module.modules() if isinstance(child, nn.LayerNorm)]
         if shape[3] == channels and norms:
             raise InputError(
-                f"{place!r} gives {tuple(shape)}: its channels may be first or last; pass an image of another size "
-                "first, or attach to a module inside it"
+                f"{place!r} gives {tuple(shape)}: its channels may be first or last; pass an image of another "
+                "size first, or attach to a module inside it"
             )
         return "first"
     if len(shape) == 4 and shape[3] == channels:
@@ -50,8 +50,8 @@ def layout_of(value: Tensor, channels: int, module: nn.Module, place: str) -> La
     if len(shape) == 3 and shape[2] == channels:
         return "tokens"
     raise InputError(
-        f"{place!r} gives {tuple(value.shape)}: no batch of maps (b, {channels}, h, w), of maps with channels last or of "
-        f"tokens (b, n, {channels}), which is what attention reads"
+        f"{place!r} gives {tuple(value.shape)}: no batch of maps (b, {channels}, h, w), of maps with channels "
+        f"last or of tokens (b, n, {channels}), which is what attention reads"
     )
 
 
