@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autola.api import load, resume, retrain, search
     from autola.ejecting import eject
+    from autola.sharing import from_pretrained, push_to_hub, save_pretrained
     from evaluators.controls import controls
     from evaluators.cost import measure as cost
     from evaluators.deploying import deploy
@@ -41,6 +42,9 @@ HOMES = {
     "resume": "autola.api",
     "load": "autola.api",
     "eject": "autola.ejecting",
+    "from_pretrained": "autola.sharing",
+    "push_to_hub": "autola.sharing",
+    "save_pretrained": "autola.sharing",
     "benchmark": "outputs.tabular:read_tabular",
     "controls": "evaluators.controls",
     "cost": "evaluators.cost:measure",
@@ -86,12 +90,15 @@ __all__ = [
     "deploy",
     "detach",
     "eject",
+    "from_pretrained",
     "load",
     "operator",
     "parameter_groups",
+    "push_to_hub",
     "register_blocks",
     "resume",
     "retrain",
+    "save_pretrained",
     "search",
 ]
 

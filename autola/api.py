@@ -79,10 +79,10 @@ def resume(run: str | Path, *, jobs: int = 1, root: str | Path | None = None) ->
     Raises:
         InputError: If the folder is no run, its data changed, or another process is writing to it.
     """
-    directory, place = RunDirectory.open(run), None if root is None else str(root)
+    directory, data_root = RunDirectory.open(run), None if root is None else str(root)
     if is_search(directory):
-        return resume_search(directory, place)
-    return resume_retraining(directory, jobs=jobs, root=place)
+        return resume_search(directory, data_root)
+    return resume_retraining(directory, jobs=jobs, root=data_root)
 
 
 def load(run: str | Path) -> nn.Module:

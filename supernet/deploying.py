@@ -21,7 +21,7 @@ from search_space.side_by_side import Form
 from supernet.attach import attached
 from supernet.attachable import check_attachable, check_compiled
 from supernet.folding import FoldGuard
-from supernet.hooks import hooks_of, listed
+from supernet.hooks import hooks_of, quoted
 from supernet.modules import named
 
 M = TypeVar("M", bound=nn.Module)
@@ -55,11 +55,11 @@ def check_deployable(model: nn.Module) -> None:
     if not attached(model):
         raise InputError("no attention in the model; autola.attach first")
     if training := [name for name, module in named(model) if module.training]:
-        where = "the model is" if model.training else f"{listed(training)} are"
+        where = "the model is" if model.training else f"{quoted(training)} are"
         raise InputError(f"{where} in training mode; a deployed model is fixed: deploy(model.eval())")
     if mixed := [name for name, cell in cells_of(model).items() if not isinstance(cell.edges, FoundEdges)]:
         raise InputError(
-            f"{listed(mixed)}: edges of a supernet are mixtures; derive a genotype, and attach that"
+            f"{quoted(mixed)}: edges of a supernet are mixtures; derive a genotype, and attach that"
         )
 
 

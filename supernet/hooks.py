@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Proxy, _symbolic_trace
 
-from foundation.errors import InputError
+from foundation.errors import InputError, listed
 from supernet.folding import FoldGuard, guard, guard_stand_in
+from supernet.layouts import Layout, check_tokens, layout_of, through
 
 CHILD = "attention"
-"""End of the name of a module that holds the attention of a place."""
+"""End of the name of a module that holds the attention of a site."""
 
 INPUT_CHILD = "input_attention"
 """Ending of the name where attention transforms the module's input; one module may have both."""
@@ -34,16 +35,22 @@ class Hook:
         attention: The module that is run.
         text: The attention in the grammar.
         place: Name of the module in the model.
+        channels: Channels that the attention was built for where the module may give something else than a
+            map (b, c, h, w); None where it gives one for certain.
+        layout: Where the channels were in the first pass; None before it.
         handle: Takes it off; kept because an unpickled handle keeps later hooks from its number.
         ran: Whether it ran since `Watch` looked last.
     """
 
     before = False
+    channels: int | None = None  # on the class too: pickled models may have hooks without
+    layout: Layout | None = None
 
-    def __init__(self, attention: nn.Module, text: str, place: str) -> None:
+    def __init__(self, attention: nn.Module, text: str, place: str, channels: int | None = None) -> None:
         self.attention = attention
         self.text = text
         self.place = place
+        self.channels = channels
         self.ran = False
 
     def hang_on(self, module: nn.Module) -> None:
@@ -61,7 +68,18 @@ class Hook:
             )
         if not torch.compiler.is_compiling():
             self.ran = True
-        return self.attention(value)
+        if self.channels is None or isinstance(value, Proxy):
+            return self.attention(value)
+        return through(self.attention, value, self.layout or self._layout(module, value, self.channels))
+
+    def _layout(self, module: nn.Module, value: Tensor, channels: int) -> Layout:
+        """Where the channels are, remembered from the first pass: shapes alone may mean both later."""
+        layout = layout_of(value, channels, module, self.place)
+        if layout == "tokens":
+            check_tokens(self.attention, self.text, self.place)
+        if not torch.compiler.is_compiling():
+            self.layout = layout
+        return layout
 
 
 class InputHook(Hook):
@@ -113,9 +131,9 @@ class Watch:
     """Looks after every forward pass of a model whether all of its attention ran.
 
     What rebuilds modules (conversions of norms, fusions) drops their hooks: then the model would go on
-    without its attention. That is an error. Attention whose module is just not used in a pass is reported
-    once, as a warning, since a network may skip a branch; so is attention that went with the modules around
-    it, since a network may be shortened, or its branches made one.
+    without its attention. That is an error. Attention whose module is just not used in a pass is
+    reported once, as a warning, since a network may skip a branch; so is attention that went with the modules
+    around it, since a network may be shortened, or its branches made one.
     """
 
     def __init__(self) -> None:
@@ -147,7 +165,7 @@ class Watch:
         hung = {hook for _, hook in hooks_of(model)}
         if lost := [homes[hook.attention] for hook in missed if hook not in hung]:
             raise InputError(
-                f"the attention {listed(lost)} is not run any more: what rebuilt modules of the model (a "
+                f"the attention {quoted(lost)} is not run any more: what rebuilt modules of the model (a "
                 "conversion of norms, a fusion) lost it; do that before attaching, or autola.detach first"
             )
         hooks = (hook for module in homes for hook in module._forward_hooks.values())
@@ -155,14 +173,14 @@ class Watch:
         places = set(homes.values())
         if gone := [hook.place for hook in idle if hook.place not in there and hook.place in places]:
             raise InputError(
-                f"the attention that stood for {listed(gone)} is gone: what rebuilt modules of the model (a "
+                f"the attention that stood for {quoted(gone)} is gone: what rebuilt modules of the model (a "
                 "fusion) put another module there; do that before attaching, or autola.detach first"
             )
         out += [hook.place for hook in idle if hook.place not in places]
         if out:
             self.hooks = [hook for hook in self.hooks if hook.attention in homes]
             warnings.warn(
-                f"the attention of {listed(out)} was taken out of the model with the modules around it",
+                f"the attention of {quoted(out)} was taken out of the model with the modules around it",
                 stacklevel=2,
             )
         self.standing = list(there.values())  # a norm may have been folded into a copy of one
@@ -171,7 +189,7 @@ class Watch:
         if names:
             self.is_done = True
             warnings.warn(
-                f"the attention {listed(names)} did not run in a forward pass: the model did not call the "
+                f"the attention {quoted(names)} did not run in a forward pass: the model did not call the "
                 "modules that it follows, or not as modules",
                 stacklevel=2,
             )
@@ -182,14 +200,13 @@ def is_compiled(module: nn.Module) -> bool:
     return module._compiled_call_impl is not None or hasattr(module, "_orig_mod")
 
 
-def listed(names: Sequence[str]) -> str:
-    """A few names, and how many more there are."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(map(repr, names[:3])) + more
+def quoted(names: Sequence[str]) -> str:
+    """A few names in quotes, and how many more there are."""
+    return listed([repr(name) for name in names], 3)
 
 
 def hooks_on(module: nn.Module) -> list[Hook]:
-    """Those by which a module runs attention."""
+    """The hooks by which a module runs attention."""
     return [
         hook
         for hooks in (module._forward_pre_hooks, module._forward_hooks)
@@ -210,7 +227,15 @@ def watch_of(model: nn.Module) -> Watch | None:
     return next((hook for hook in model._forward_hooks.values() if isinstance(hook, Watch)), None)
 
 
-def hang(model: nn.Module, name: str, attention: nn.Module, text: str, *, before: bool = False) -> None:
+def hang(
+    model: nn.Module,
+    name: str,
+    attention: nn.Module,
+    text: str,
+    *,
+    before: bool = False,
+    channels: int | None = None,
+) -> None:
     """Has a module pass its output, or its input, through attention, which becomes part of the model.
 
     The attention stands beside the module, in the nearest module around it that does not run all of its
@@ -218,10 +243,11 @@ def hang(model: nn.Module, name: str, attention: nn.Module, text: str, *, before
 
     Args:
         model: Changed in place.
-        name: Name of the module.
+        name: Dotted name of the module.
         attention: Keeps the shape of its input.
         text: The attention in the grammar.
         before: Whether it transforms the input.
+        channels: Channels of the attention where the module may give no map (b, c, h, w).
     """
     kind = INPUT_CHILD if before else CHILD
     old = f"{name}.{kind}"
@@ -250,7 +276,7 @@ def hang(model: nn.Module, name: str, attention: nn.Module, text: str, *, before
         owner.register_load_state_dict_pre_hook(OldNames(f"{old[len(prefix) :]}.", f"{add}."))
     if not before:
         guard(model, name, Hook)
-    hook = (InputHook if before else Hook)(attention, text, name)
+    hook = (InputHook if before else Hook)(attention, text, name, channels)
     hook.hang_on(model.get_submodule(name))
     _watched(model).hooks.append(hook)
 

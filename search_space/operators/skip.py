@@ -6,6 +6,7 @@ Source: Liu et al., "DARTS: Differentiable Architecture Search", ICLR 2019 (arXi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -38,6 +39,8 @@ class Skip(Operator):
     Args:
         channels: Channels of the input.
     """
+
+    ignores_order: ClassVar[bool] = True
 
     def __init__(self, channels: int) -> None:
         super().__init__()

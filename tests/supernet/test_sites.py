@@ -46,7 +46,9 @@ def test_bottlenecks_differ_by_place() -> None:
 
 @pytest.mark.parametrize("place", ["block", "inner"])
 def test_models_without_known_blocks_are_refused(place) -> None:
-    with pytest.raises(InputError, match=r"^Sequential has no residual block .* sites=\[\.\.\.\]\); .*'0'$"):
+    with pytest.raises(
+        InputError, match=r"^Sequential has no residual block .*, such as '0': .* sites=\[\.\.\.\]\)$"
+    ):
         find_sites(nn.Sequential(nn.Conv2d(3, 4, 1)), place)
     assert all(family.is_pyramid or (family.block and family.inner) for family in FAMILIES.values())
 
@@ -76,7 +78,7 @@ def test_modules_tell_their_channels() -> None:
 
 def test_a_mapping_tells_them_else() -> None:
     assert named_sites(user_model(), {"4": 4, "0": 8}) == [
-        Site(name="4", channels=4),
+        Site(name="4", channels=4, is_map=False),
         Site(name="0", channels=8),
     ]
 
@@ -84,14 +86,14 @@ def test_a_mapping_tells_them_else() -> None:
 @pytest.mark.parametrize(
     ("sites", "expected"),
     [
-        (["3.2"], "unknown place '3.2'; did you mean 3.1 or 3.0"),
-        ([""], "unknown place ''; known: 0, 1, 2, 3, 3.0, 3.1, 4, 5, 6"),
+        (["3.2"], "unknown site '3.2'; did you mean 3.1 or 3.0"),
+        ([""], "unknown site ''; known: 0, 1, 2, 3, 3.0, 3.1, 4, 5, 6"),
         (["4"], "the channels after '4' (ReLU) are not known; give them: sites={'4': channels}"),
         (["5"], "the channels after '5' (Sequential) are not known"),
-        ([], "no places were named"),
-        ({}, "no places were named"),
+        ([], "no sites were named"),
+        ({}, "no sites were named"),
         ("3.1", "sites is a list of names: sites=['3.1']"),
-        (["0", "1", "0"], "place '0' is named twice"),
+        (["0", "1", "0"], "site '0' is named twice"),
         (["6"], "'6' is a Linear: it gives no map"),
         ({"0": 16}, "'0' gives 8 channels, not 16"),
         ({"4": 0}, "0 channels after '4': give a positive number"),

@@ -29,6 +29,7 @@ SMOKE = 200
 class Classification(TaskConfig):
     """Classification of small images that stay on the device."""
 
+    hub_task: ClassVar[str] = "image-classification"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "num_classes", "classes", "mean", "std")
 
     data: DataConfig
@@ -36,7 +37,8 @@ class Classification(TaskConfig):
     backbone: str = "cifar_resnet20"
     """The network that attention is attached to; `autola list` names them."""
     width: int | None = None
-    """Channels of the backbone's first stage; its own if left out."""
+    """Channels of the backbone's first stage, which scale those of the others: more cost more. Its own if
+    left out."""
 
     def __post_init__(self) -> None:
         rules.positive(self, "width")
