@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autola.api import load, resume, retrain, search
+    from autola.api import compare, load, resume, retrain, search
     from autola.ejecting import eject
     from evaluators.controls import controls
     from evaluators.cost import measure as cost
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 HOMES = {
     "search": "autola.api",
     "retrain": "autola.api",
+    "compare": "autola.api",
     "resume": "autola.api",
     "load": "autola.api",
     "eject": "autola.ejecting",
@@ -78,6 +79,7 @@ __all__ = [
     "attached",
     "benchmark",
     "build_backbone",
+    "compare",
     "controls",
     "convert_norms",
     "cost",

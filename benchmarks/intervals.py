@@ -1,9 +1,9 @@
 """Do the statistics of `autola compare` keep what they promise? Nested scores are drawn, with a known truth.
 
-The designs are those of the studies: 3 searches trained 3 times each, 6 random cells twice each, controls 5 times.
-Cells differ by 0, 0.5, 1 or 2 times as much as trainings of one do. What is counted: how many of 95 % intervals
-hold the true difference, by the methods that were tried; how often anything is claimed that is not so, over all
-contrasts together; and how often a difference of the size that was promised is found.
+The designs are those of the studies: 3 searches trained 3 times each, 6 random cells twice each, controls 5
+times. Cells differ by 0, 0.5, 1 or 2 times as much as trainings of one do. What is counted: how many of 95 %
+intervals hold the true difference, by the methods that were tried; how often anything is claimed that is not
+so, over all contrasts together; and how often a difference of the size that was promised is found.
 
     python -m benchmarks.intervals --draws 4000 --json outputs/published/intervals.json
 """
@@ -157,8 +157,8 @@ def claims(rows: list[Nested]) -> list[bool]:
 def alarms(options: Options, between: float) -> dict[str, float]:
     """Percent of comparisons in which anything is claimed that is not so; of found differences, in the last.
 
-    "none" has no difference at all; "random" random cells that are far worse, and nothing else; "half" besides
-    three controls that are.
+    "none" has no difference at all; "random" random cells that are far worse, and nothing else; "half" three
+    such controls besides.
     """
     rng = np.random.default_rng([options.seed, 1])
     far = 10 * max(between, 1.0)

@@ -22,10 +22,11 @@ def bootstrap_interval(
     `difference`): it is recorded beside the interval that decides.
 
     Args:
-        first, second: The rows.
+        first: A row.
+        second: The row that is taken off it.
         level: Chance that is promised, at many units.
         seed: Of the draws.
-        method: As SciPy names it; those that look at changes of single scores need cells that are trained once.
+        method: As SciPy names it; one that leaves out single scores needs cells that are trained once.
     """
     import numpy as np
     from scipy.stats import bootstrap

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Chances that hold for all together: a p-value below 5 % may be claimed, whichever others are.
 
-    Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics
-    6, 1979. What has no p-value is no test, and stays so.
+    Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
+    Statistics 6, 1979. What has no p-value is no test, and stays so.
     """
     known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
     adjusted, reached = list[float | None]([None] * len(p_values)), 0.0

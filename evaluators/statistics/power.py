@@ -9,8 +9,8 @@ from evaluators.statistics.difference import LEVEL, freedom
 POWER = 0.8
 """Least chance that a difference of the promised size is found."""
 
-AIM = 0.81
-"""Chance that the promise is worked out for: scores are never quite normal."""
+AIM = 0.82
+"""Chance that the promise is worked out for, for normal scores; what they are is never quite normal."""
 
 GRID = 200
 """Quantiles of each row's estimated variance that the chance is summed over."""
@@ -47,9 +47,11 @@ def power(
     multiples of chi-squared variables, whose quantiles are summed over.
 
     Args:
-        first, second: The rows; each has two units at least.
+        first: A row of two units at least.
+        second: Another.
         true: The difference.
-        between, within: Standard deviations among cells and among trainings of one.
+        between: Standard deviation among cells.
+        within: Standard deviation among trainings of a cell.
         level: Of the interval that has to leave out 0.
     """
     import numpy as np
@@ -68,12 +70,13 @@ def power(
 def detectable(
     first: Design, second: Design, *, between: float, within: float, level: float = LEVEL
 ) -> float | None:
-    """The smallest difference that is found with a chance of 80 % at least; None where there will be no interval.
+    """The smallest difference that is found with a chance of 80 % at least; None where no interval can be.
 
     Args:
-        first, second: The rows.
-        between, within: Standard deviations among cells and among trainings of one, not both 0; in the unit of
-            the answer.
+        first: A row.
+        second: Another.
+        between: Standard deviation among cells, in the unit of the answer.
+        within: Standard deviation among trainings of a cell; not both 0.
         level: See `power`.
     """
     if first.units < 2 or second.units < 2:

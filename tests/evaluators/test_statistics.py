@@ -1,6 +1,7 @@
-"""Statistics of comparisons: SciPy's numbers where the nesting is trivial, and promises kept in simulation."""
+"""Statistics of comparisons: SciPy's where the nesting is trivial, and promises kept in simulation."""
 
 from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,13 +26,16 @@ def cells(*scores: float) -> Nested:
     return Nested(tuple((score,) for score in scores))
 
 
-@pytest.mark.parametrize("rows", [(cells(*A), cells(*B)), (Nested((A,)), Nested((B,))), (cells(*A), Nested((B,)))])
+@pytest.mark.parametrize(
+    "rows", [(cells(*A), cells(*B)), (Nested((A,)), Nested((B,))), (cells(*A), Nested((B,)))]
+)
 def test_trivial_nesting_is_scipys(rows):
-    ours, theirs = difference(*rows), stats.ttest_ind(A, B, equal_var=False)
+    theirs: Any = stats.ttest_ind(A, B, equal_var=False)
+    ours = difference(*rows)
     assert ours.estimate == pytest.approx(fmean(A) - fmean(B), rel=1e-12)
     assert ours.error is not None
     assert ours.estimate / ours.error == pytest.approx(theirs.statistic, rel=1e-12)
-    drawn = stats.bootstrap(
+    theirs = stats.bootstrap(
         (A, B),
         lambda a, b, axis=-1: a.mean(axis) - b.mean(axis),
         vectorized=True,
@@ -39,13 +43,14 @@ def test_trivial_nesting_is_scipys(rows):
         method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval
-    assert bootstrap_interval(*rows) == pytest.approx((drawn.low, drawn.high), rel=1e-12)
+    assert bootstrap_interval(*rows) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
 
 
 def test_many_units_are_welchs():
     rng = np.random.default_rng(0)
     a, b = rng.normal(0, 1, 40), rng.normal(0.5, 2, 50)
-    ours, theirs = difference(cells(*a), cells(*b)), stats.ttest_ind(a, b, equal_var=False)
+    theirs: Any = stats.ttest_ind(a, b, equal_var=False)
+    ours = difference(cells(*a), cells(*b))
     assert ours.freedom == pytest.approx(theirs.df, rel=1e-3)
     assert ours.p_value() == pytest.approx(theirs.pvalue, rel=1e-3)
     low, high = theirs.confidence_interval(0.95)
@@ -55,19 +60,19 @@ def test_many_units_are_welchs():
 def test_two_one_sided_tests_are_scipys_but_for_the_degrees_of_freedom():
     ours = difference(cells(*A), cells(*B))
     shifts = [(np.add(A, 0.05), "greater"), (np.subtract(A, 0.05), "less")]
-    tests = [stats.ttest_ind(a, B, equal_var=False, alternative=side) for a, side in shifts]
+    tests: list[Any] = [stats.ttest_ind(a, B, equal_var=False, alternative=side) for a, side in shifts]
     worst = min(abs(test.statistic) for test in tests)
     assert ours.equivalence(0.05) == pytest.approx(stats.t.sf(worst, ours.freedom), rel=1e-9)
-    assert ours.equivalence(0.05) < ours.equivalence(0.03) < ours.equivalence(0.01)
+    chances: list[Any] = [ours.equivalence(margin) for margin in (0.01, 0.03, 0.05)]
+    assert chances == sorted(chances, reverse=True)
 
 
 @given(SCORES, SCORES)
 def test_interval_p_value_and_direction_agree(a, b):
     ours = difference(cells(*a), cells(*b))
     interval, p = ours.interval(), ours.p_value()
-    if interval is None:
-        assert ours.error is None
-        assert p is None
+    if interval is None or p is None:
+        assert ours.error is interval is p is None
         assert ours.equivalence(0.1) is None
         return
     low, high = interval
@@ -137,27 +142,37 @@ def test_nothing_is_claimed_behind_a_primary_contrast_that_is_not():
     assert gated(None, [0.001]) == [None]
 
 
+def drawn(first: Nested, second: Nested) -> tuple[float, float]:
+    interval = bootstrap_interval(first, second)
+    assert interval is not None
+    return interval
+
+
 def test_nested_bootstrap_draws_trainings_too():
     alike = Nested(((0.0, 1.0),) * 3)
-    low, high = bootstrap_interval(alike, alike)
+    low, high = drawn(alike, alike)
     assert low < -0.3 < 0.3 < high, "the cells' means are equal, and their trainings are not"
     assert bootstrap_interval(alike, alike) == (low, high)
     uneven = Nested(((0.0, 1.0), (0.5,), (0.2, 0.3, 0.4)))
-    low, high = bootstrap_interval(uneven, cells(0.5, 0.5))
+    low, high = drawn(uneven, cells(0.5, 0.5))
     assert -0.5 <= low < high <= 0.5
 
 
-@pytest.mark.parametrize("pair", [(FOUND, RANDOM), (FOUND, CONTROL), (CONTROL, CONTROL), (Design(2, 1), CONTROL)])
-def test_the_promised_difference_is_the_smallest_with_that_power(pair):
-    promised = detectable(*pair, between=0.5, within=1.0)
-    assert power(*pair, promised, between=0.5, within=1.0) > POWER
-    assert power(*pair, 0.95 * promised, between=0.5, within=1.0) < POWER
-    assert power(*pair, 0.0, between=0.5, within=1.0) < 0.05
-    assert detectable(*pair, between=5, within=10) == pytest.approx(10 * promised, rel=1e-4)
+@pytest.mark.parametrize(
+    "pair", [(FOUND, RANDOM), (FOUND, CONTROL), (CONTROL, CONTROL), (Design(2, 1), CONTROL)]
+)
+def test_the_promised_difference_is_the_smallest_with_that_power(pair: tuple[Design, Design]):
+    first, second = pair
+    promised = detectable(first, second, between=0.5, within=1.0)
+    assert promised is not None
+    assert power(first, second, promised, between=0.5, within=1.0) > POWER
+    assert power(first, second, 0.95 * promised, between=0.5, within=1.0) < POWER
+    assert power(first, second, 0.0, between=0.5, within=1.0) < 0.05
+    assert detectable(first, second, between=5, within=10) == pytest.approx(10 * promised, rel=1e-4)
 
 
 def test_more_seeds_see_smaller_differences():
-    found = [detectable(Design(n, 3), Design(6, 2), between=1, within=1) for n in (2, 3, 4, 6)]
+    found: list[Any] = [detectable(Design(n, 3), Design(6, 2), between=1, within=1) for n in (2, 3, 4, 6)]
     assert found == sorted(found, reverse=True)
     assert detectable(Design(1, 1), CONTROL, between=1, within=1) is None
 
