@@ -91,7 +91,7 @@ def compare(
         out: The run folder to make; None for a new one under ./outputs/runs.
         jobs: Searches or trainings side by side, each in a process of its own; changes no result.
         minutes: No search or training begins after so many; `resume` goes on.
-        **changes: Settings that differ from the preset: `seeds=(0, 1)`, `controls=("plain", "wider")`,
+        **changes: Settings that differ from the preset: `seeds=(0, 1)`, `beside=("plain", "wider")`,
             `search={"target": ["macs<=1.2x"]}`, `search=None`; those of the task under their own names.
 
     Raises:

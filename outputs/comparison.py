@@ -167,12 +167,14 @@ def _write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]]
 def front(rows: Sequence[ComparedRow], metric: Literal["macs", "latency_ms"]) -> list[ComparedRow]:
     """Rows that no other one is as good as in score and cost, and better in one, cheapest first."""
 
-    def beaten(row: ComparedRow) -> bool:
-        own = row.cost(metric), -row.mean
-        others = ((other.cost(metric), -other.mean) for other in rows)
-        return any(all(a <= b for a, b in zip(other, own)) and other != own for other in others)
+    def price(row: ComparedRow) -> tuple[float, float]:
+        return row.cost(metric) or 0.0, -row.mean
 
-    return sorted((row for row in rows if not beaten(row)), key=lambda row: row.cost(metric) or 0)
+    def beaten(row: ComparedRow) -> bool:
+        own = price(row)
+        return any(price(other) != own and all(a <= b for a, b in zip(price(other), own)) for other in rows)
+
+    return sorted((row for row in rows if not beaten(row)), key=price)
 
 
 def draw_comparison(comparison: Comparison, path: Path) -> None:

@@ -81,8 +81,7 @@ def run(arguments: list[str]) -> None:
     if given.resume is None and "--resume" in arguments:
         raise InputError("--resume needs the folder of the comparison to go on with")
     attentions = tuple(parse_attention(text) for text in given.attentions)
-    if given.resume is not None:
-        addition = _addition(given, arguments, attentions)
+    addition = None if given.resume is None else _addition(given, arguments, attentions)
     # Each import is slow: Fabric.
     from autola.comparing.running import resume_comparison, run_comparison
     from outputs.run_directory import RunDirectory

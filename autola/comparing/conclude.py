@@ -222,6 +222,7 @@ def _ranks(rows: Sequence[ComparedRow], searched: Sequence[Mapping[str, float]])
     for known in searched:
         pairs = [(value, reached[text]) for text, value in known.items() if text in reached]
         if len(pairs) > 2:
-            tau = float(kendalltau(*zip(*pairs)).statistic)
+            judged: Any = kendalltau(*zip(*pairs))
+            tau = float(judged.statistic)
             found += [tau] if tau == tau else []  # not a number where all are equal
     return tuple(found)

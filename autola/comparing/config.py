@@ -61,9 +61,9 @@ class CompareConfig(DeviceConfig):
     """Each random cell is trained once with every seed."""
     control_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Each module that is given, and each other control, is trained once with every seed."""
-    controls: tuple[Control, ...] = CONTROLS
-    """What stands beside: random cells; the plain network; it widened and deepened to the cost of the cells;
-    SE and CBAM; a cell with SE, and one with CBAM, on every edge. Give none as `--controls` alone."""
+    beside: tuple[Control, ...] = CONTROLS
+    """Controls: random cells; the plain network; it widened and deepened to the cost of the cells;
+    SE and CBAM; a cell with SE, and one with CBAM, on every edge. `--beside` alone for none."""
     backbones: tuple[str, ...] = ()
     """Networks that all is trained in, side by side; the task's own if left out."""
     recipes: tuple[str, ...] = ()
@@ -95,7 +95,7 @@ class CompareConfig(DeviceConfig):
             raise InputError(
                 f"seeds and random_seeds have to be below {OWN_SEEDS}: cell n adds {OWN_SEEDS} n to them"
             )
-        for name in ("attentions", "controls", "backbones", "recipes"):
+        for name in ("attentions", "beside", "backbones", "recipes"):
             if len(set(getattr(self, name))) != len(getattr(self, name)):
                 raise InputError(f"{name}: one is given twice")
         rules.positive(self, "random_cells", "margin")

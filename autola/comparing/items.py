@@ -106,7 +106,7 @@ def drawn_for(config: CompareConfig, costs: Mapping[str, Any]) -> list[Genotype]
     Raises:
         InputError: If the space has not so many.
     """
-    if config.search is None or "random" not in config.controls:
+    if config.search is None or "random" not in config.beside:
         return []
     space, limits = config.search.resolved_space(), None
     if config.search.target:

@@ -34,7 +34,7 @@ def matched_sizes(
         data: What is known of the images.
         device: Where time is measured.
     """
-    wanted = [control for control in SIZED if control in config.controls]
+    wanted = [control for control in SIZED if control in config.beside]
     subject = _subject(block, rows, data)
     if not wanted or subject is None:
         return {}

@@ -17,6 +17,7 @@ from search_space.genotype import Genotype
 from search_space.grammar import Term, parse_attention
 from search_space.space import OWN as OWN_SPACE
 from search_space.space import SPACES, Space
+from supernet.backbones import usual_images
 
 WRAPPED = {"se-wrapped": "SE", "cbam-wrapped": "CBAM"}
 """Controls that are a cell with one operator on every edge, and which."""
@@ -80,6 +81,8 @@ def blocks_of(config: CompareConfig) -> list[Block]:
     found = list[Block]()
     for backbone in config.backbones or (None,):
         changes: dict[str, Any] = {} if backbone is None else {"backbone": backbone}
+        if backbone is not None:
+            usual_images(backbone)  # refuses a name that is none
         task = replace(config.task, **changes)
         for recipe in config.recipes or (OWN,):
             train = config.train if recipe == OWN else RETRAIN_PRESETS[recipe].train
@@ -121,7 +124,7 @@ def rows_of(
     given = config.attentions
     for name, attention in zip(member_names(given), given):
         yield Row(_free(name), (attention,), (_free(name),), config.control_seeds, block.task)
-    for control in config.controls:
+    for control in config.beside:
         if control == RANDOM and drawn:
             names = tuple(f"{RANDOM}{number}" for number in range(len(drawn)))
             yield Row(RANDOM, tuple(map(_cell, drawn)), names, config.random_seeds, block.task)

@@ -28,6 +28,7 @@ from autola.comparing.items import (
 )
 from autola.comparing.matching import matched_sizes
 from autola.comparing.plan import PLAN, announce, plan_of
+from autola.comparing.rows import blocks_of
 from autola.comparing.work import Work
 from autola.data_record import COSTS, absolute, check_data, found_data
 from autola.extensions import modules_of
@@ -70,6 +71,7 @@ def run_comparison(
     """
     modules, until = _modules(config, jobs), _until(minutes)
     check_trackers(config.tracker)
+    blocks_of(config)  # refuses names that are none before anything is read
     with own_state(config):
         fabric = _fabric(config)
         work, costs = Work(config, fabric), dict[str, Any]()

@@ -71,7 +71,7 @@ def with_found(config: CompareConfig, paths: Sequence[Path], *, mixed: bool = Fa
             more = f" and {len(same) - MOST_NAMED} more" if len(same) > MOST_NAMED else ""
             raise InputError(
                 f"{run.path} and {runs[0].path} are no searches of one kind: "
-                f"{'; '.join(same[:MOST_NAMED])}{more}; compare those of equal data and budget, or say --mixed"
+                f"{'; '.join(same[:MOST_NAMED])}{more}; take those of equal data and budget, or say --mixed"
             )
         if each.seed in seeds[:place] and not mixed:
             raise InputError(f"{run.path} has the seed {each.seed} of another: it is the same search twice")

@@ -5,8 +5,8 @@ many of 100 intervals held the truth where 95 are promised: percentile bootstrap
 cells and trainings 82 to 97, BCa 79 to 88, Hesterberg's expanded percentiles 87 to 97: three cells have ten
 resamples, none of which leaves their range. The bootstrap of t holds 94 to 96, with ends that jump, for the
 same reason. Welch's t on the means of the cells holds 92 to 97, and by numerical integration 93.2 at worst,
-where the smaller row spreads far more. In use is Welch's with fewer degrees of freedom: 94.4 to 96.4, and false
-alarms in at most 4.8 of 100 comparisons.
+where the smaller row spreads far more. In use is Welch's with fewer degrees of freedom: 94.4 to 96.4,
+and false alarms in at most 4.8 of 100 comparisons.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 from evaluators.statistics.difference import LEVEL, freedom
 
@@ -67,6 +69,7 @@ def power(
     return float((norm.sf(edge - shift) + norm.cdf(-edge - shift)).mean())
 
 
+@cache
 def detectable(
     first: Design, second: Design, *, between: float, within: float, level: float = LEVEL
 ) -> float | None:
@@ -89,4 +92,5 @@ def detectable(
     most = max(between, within)
     while lacking(most) < 0:
         most *= 2
-    return float(brentq(lacking, 0.0, most, rtol=1e-6))
+    found: Any = brentq(lacking, 0.0, most)
+    return float(found)
