@@ -14,13 +14,14 @@ from foundation.config import config
 from foundation.errors import InputError
 from search_space.grammar import Term
 
-Control = Literal["random", "plain", "wider", "deeper", "se", "cbam", "se-wrapped", "cbam-wrapped"]
+Control = Literal["random", "plain", "wider", "deeper", "longer", "se", "cbam", "se-wrapped", "cbam-wrapped"]
 
 CONTROLS: tuple[Control, ...] = (
     "random",
     "plain",
     "wider",
     "deeper",
+    "longer",
     "se",
     "cbam",
     "se-wrapped",
@@ -62,14 +63,15 @@ class CompareConfig(DeviceConfig):
     control_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Each module that is given, and each other control, is trained once with every seed."""
     beside: tuple[Control, ...] = CONTROLS
-    """Controls: random cells; the plain network; it widened and deepened to the cost of the cells;
-    SE and CBAM; a cell with SE, and one with CBAM, on every edge. `--beside` alone for none."""
+    """Controls: random cells; the plain network; it widened and deepened to the cost of the cells,
+    and trained as long as they are; SE and CBAM; a cell with SE, and one with CBAM, on every edge. `--beside`
+    alone for none."""
     backbones: tuple[str, ...] = ()
     """Networks that all is trained in, side by side; the task's own if left out."""
     recipes: tuple[str, ...] = ()
     """Recipes side by side: own, and names of retrain presets whose recipe is taken."""
     match: Literal["latency", "macs"] = "latency"
-    """Cost that the plain network is widened and deepened to: time measured on this device, or
+    """Cost that the plain network is widened, deepened and trained to: time measured on this device, or
     multiply-accumulates, which are the same on every machine."""
     measure: bool = True
     """Whether to time a train step and an image of every network at the end."""

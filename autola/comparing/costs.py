@@ -16,6 +16,7 @@ from autola.member import first_step
 from evaluators.cost import latency_ms, latency_ratio, macs, params
 from evaluators.latency import own_threads
 from evaluators.tasks import Setting, TaskConfig
+from evaluators.train import Training
 from search_space.grammar import Term
 
 STEPS = 5
@@ -76,15 +77,29 @@ def _network(task: TaskConfig, attention: tuple[Term, ...], setting: Setting, fa
         return task.network(setting.describe(), attention).to(fabric.device)
 
 
-def _step_ms(config: RetrainConfig, setting: Setting, fabric: Fabric) -> float | None:
-    """Median time of a train step; None where a training has too few."""
-    job = first_step(config, setting, config.attentions[0], config.seeds[0], fabric)
-    times = list[float]()
-    for step in range(min(WARM_UP + STEPS, job.total_steps)):
-        begun = time.perf_counter()
-        job.advance()
-        if fabric.device.type != "cpu":
-            torch.accelerator.synchronize(fabric.device)
-        if step >= WARM_UP:
-            times.append(1e3 * (time.perf_counter() - begun))
-    return round(statistics.median(times), 3) if times else None
+def step_ratio(config: RetrainConfig, other: RetrainConfig, setting: Setting, fabric: Fabric) -> float:
+    """Time of a training's step over that of another's: the median over pairs of steps in turn."""
+    ours, theirs = (_job(each, setting, fabric) for each in (config, other))
+    steps = min(WARM_UP + STEPS, ours.total_steps, theirs.total_steps)
+    pairs = [(_seconds(ours, fabric), _seconds(theirs, fabric)) for _ in range(steps)]
+    return statistics.median(a / b for a, b in pairs[WARM_UP:] or pairs)
+
+
+def _step_ms(config: RetrainConfig, setting: Setting, fabric: Fabric) -> float:
+    """Median time of a train step."""
+    job = _job(config, setting, fabric)
+    times = [_seconds(job, fabric) for _ in range(min(WARM_UP + STEPS, job.total_steps))]
+    return round(1e3 * statistics.median(times[WARM_UP:] or times), 3)
+
+
+def _job(config: RetrainConfig, setting: Setting, fabric: Fabric) -> Training:
+    return first_step(config, setting, config.attentions[0], config.seeds[0], fabric)
+
+
+def _seconds(job: Training, fabric: Fabric) -> float:
+    """Time of the next step."""
+    begun = time.perf_counter()
+    job.advance()
+    if fabric.device.type != "cpu":
+        torch.accelerator.synchronize(fabric.device)
+    return time.perf_counter() - begun

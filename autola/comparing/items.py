@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autola.comparing.config import OWN_SEEDS, Additions, CompareConfig
-from autola.comparing.rows import Block, Row, blocks_of, rows_of, sizes_of
+from autola.comparing.rows import Block, Row, blocks_of, matchable, rows_of
 from autola.configs import RetrainConfig, SearchConfig
 from autola.data_record import COSTS
 from autola.runs import stored_config
@@ -25,7 +25,7 @@ from searchers.candidates import Candidates
 from searchers.limits import Limits, parse_target
 
 ADDED, MATCHED = "added.json", "matched.json"
-"""Records: what was added later; what the plain network is widened and deepened to."""
+"""Records: what was added later; width, depth and epochs of the plain networks of equal cost."""
 
 MOST_DRAWS = 100
 """Draws in a row that may give nothing new before a space counts as used up."""
@@ -149,8 +149,8 @@ def planned_rows(config: CompareConfig, whole: RunDirectory | None, costs: Mappi
 
 
 def _sizes(block: Block, matched: Mapping[str, Any]) -> dict[str, Any]:
-    """Sizes of a block's larger networks; None each before they were matched."""
-    return matched[block.name] if block.name in matched else dict.fromkeys(sizes_of(block.task))
+    """What a block's plain networks of equal cost are; None each before they were matched."""
+    return matched[block.name] if block.name in matched else dict.fromkeys(matchable(block.task))
 
 
 def items_of(config: CompareConfig, planned: Planned) -> list[Item]:
@@ -167,7 +167,7 @@ def items_of(config: CompareConfig, planned: Planned) -> list[Item]:
             for seed in row.seeds:
                 for number, cell in enumerate(row.cells):
                     own = seed + OWN_SEEDS * number
-                    single = None if cell is None else config.training(row.task, block.train, cell, own)
+                    single = None if cell is None else config.training(row.task, row.train, cell, own)
                     name = f"{before}{row.names[number]}-seed{own}"
                     turns.append((turn, len(turns), Item(name, row, number, own, single)))
                     turn += 1

@@ -25,7 +25,7 @@ WRAPPED = {"se-wrapped": "SE", "cbam-wrapped": "CBAM"}
 SIZED = {"wider": "width", "deeper": "depth"}
 """Controls that are the plain network made larger, and the setting of the task that does it."""
 
-FOUND, RANDOM, PLAIN = "found", "random", "plain"
+FOUND, RANDOM, PLAIN, LONGER = "found", "random", "plain", "longer"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Row:
         names: Begins the folders of each cell's trainings.
         seeds: Of the trainings.
         task: In which network.
-        setting: How that differs from the block's.
+        train: The recipe.
+        setting: How network or recipe differs from the block's.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Row:
     names: tuple[str, ...]
     seeds: tuple[int, ...]
     task: TaskConfig
+    train: TrainConfig
     setting: str = ""
 
     @property
@@ -93,10 +95,16 @@ def blocks_of(config: CompareConfig) -> list[Block]:
     return found
 
 
-def sizes_of(task: TaskConfig) -> list[str]:
-    """The controls among wider and deeper that a task has a setting for."""
+def matchable(task: TaskConfig) -> list[str]:
+    """The controls that are matched in cost; of the larger networks those that a task has a setting for."""
     known = {field.name for field in fields(task)}
-    return [control for control, setting in SIZED.items() if setting in known]
+    return [*(control for control, setting in SIZED.items() if setting in known), LONGER]
+
+
+def stretched(train: TrainConfig, epochs: int) -> TrainConfig:
+    """A recipe over more epochs; what it does at given epochs moves along."""
+    milestones = tuple(round(each * epochs / train.epochs) for each in train.milestones)
+    return replace(train, epochs=epochs, milestones=milestones)
 
 
 def rows_of(
@@ -114,34 +122,43 @@ def rows_of(
         block: One of its blocks.
         found: What each search found, None where it has not ended; none at all without searches.
         drawn: The random cells.
-        matched: Width and depth of the plain networks made larger by the name of the control, None where they
-            are not known yet; a control that cannot be had is left out.
+        matched: Width, depth and epochs of the plain networks of equal cost by the name of the control, None
+            where they are not known yet; a control that cannot be had is left out.
     """
     if found:
         names = tuple(f"{FOUND}{number}" for number in range(len(found)))
         cells = tuple(None if genotype is None else _cell(genotype) for genotype in found)
-        yield Row(FOUND, cells, names, config.seeds, block.task)
+        yield Row(FOUND, cells, names, config.seeds, block.task, block.train)
     given = config.attentions
     for name, attention in zip(member_names(given), given):
-        yield Row(_free(name), (attention,), (_free(name),), config.control_seeds, block.task)
+        yield Row(_free(name), (attention,), (_free(name),), config.control_seeds, block.task, block.train)
     for control in config.beside:
         if control == RANDOM and drawn:
             names = tuple(f"{RANDOM}{number}" for number in range(len(drawn)))
-            yield Row(RANDOM, tuple(map(_cell, drawn)), names, config.random_seeds, block.task)
-        elif control in SIZED and control in matched:
-            value, setting = matched[control], SIZED[control]
-            task = block.task if value is None else replace(block.task, **{setting: value})
-            cell = None if value is None else ()
-            yield Row(control, (cell,), (control,), config.control_seeds, task, f"{setting}={value}")
-        elif control not in (RANDOM, *SIZED):
+            cells = tuple(map(_cell, drawn))
+            yield Row(RANDOM, cells, names, config.random_seeds, block.task, block.train)
+        elif control in matched:
+            yield _matched(control, matched[control], block, config.control_seeds)
+        elif control not in (RANDOM, LONGER, *SIZED):
             attention = _attention(control, config)
             if attention not in given:
-                yield Row(control, (attention,), (control,), config.control_seeds, block.task)
+                yield Row(control, (attention,), (control,), config.control_seeds, block.task, block.train)
+
+
+def _matched(control: str, value: int | float | None, block: Block, seeds: tuple[int, ...]) -> Row:
+    """The plain network made larger, or trained longer; one without a network while that is not known."""
+    if value is None:
+        return Row(control, (None,), (control,), seeds, block.task, block.train)
+    if control == LONGER:
+        train = stretched(block.train, int(value))
+        return Row(control, ((),), (control,), seeds, block.task, train, f"epochs={value}")
+    task = replace(block.task, **{SIZED[control]: value})
+    return Row(control, ((),), (control,), seeds, task, block.train, f"{SIZED[control]}={value}")
 
 
 def _free(name: str) -> str:
     """A name that no row of cells and no control has."""
-    taken = name.startswith((FOUND, RANDOM)) or name in (PLAIN, *SIZED, *WRAPPED)
+    taken = name.startswith((FOUND, RANDOM)) or name in (PLAIN, LONGER, *SIZED, *WRAPPED)
     return f"given-{name}" if taken else name
 
 

@@ -26,9 +26,8 @@ from autola.comparing.items import (
     recorded_items,
     searches_of,
 )
-from autola.comparing.matching import matched_sizes
+from autola.comparing.matching import matched_controls
 from autola.comparing.plan import PLAN, announce, plan_of
-from autola.comparing.rows import blocks_of
 from autola.comparing.work import Work
 from autola.data_record import COSTS, absolute, check_data, found_data
 from autola.extensions import modules_of
@@ -71,7 +70,7 @@ def run_comparison(
     """
     modules, until = _modules(config, jobs), _until(minutes)
     check_trackers(config.tracker)
-    blocks_of(config)  # refuses names that are none before anything is read
+    _check_names(config)
     with own_state(config):
         fabric = _fabric(config)
         work, costs = Work(config, fabric), dict[str, Any]()
@@ -135,6 +134,12 @@ def resume_comparison(
         if addition is not None:
             config = _add(addition, config, run, fabric)
         return _finish(Work(config, fabric), run, jobs, modules, until)
+
+
+def _check_names(config: CompareConfig) -> None:
+    """Refuses rows, backbones and recipes that are none before anything is read; limits come later."""
+    search = None if config.search is None else replace(config.search, target=())
+    plan_of(config, planned_rows(replace(config, search=search), None, {}), 0, 0)
 
 
 def _add(addition: Addition, config: CompareConfig, run: RunDirectory, fabric: Any) -> CompareConfig:
@@ -228,16 +233,12 @@ def _do(
 
 
 def _match(work: Work, run: RunDirectory) -> None:
-    """Finds width and depth of the larger plain networks, once: measured anew they might be others."""
+    """Finds the plain networks of equal cost, once: measured anew they might be others."""
     if run.has(MATCHED):
         return
-    config, data = work.config, run.keys(DATA)
-    planned = planned_rows(config, run, data.get(COSTS, {}))
-    device = work.fabric.device
-    run.write_json(
-        MATCHED,
-        {block.name: matched_sizes(config, block, rows, data, device) for block, rows in planned},
-    )
+    planned = planned_rows(work.config, run, run.keys(DATA).get(COSTS, {}))
+    found = {block.name: matched_controls(work.config, block, rows, work) for block, rows in planned}
+    run.write_json(MATCHED, found)
 
 
 def _conclude(work: Work, run: RunDirectory) -> Comparison:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autola.comparing.config import CompareConfig
-from autola.comparing.rows import FOUND, RANDOM, SIZED
+from autola.comparing.rows import FOUND, LONGER, RANDOM, SIZED
 from outputs.comparison import Claim, ComparedRow, Comparison, Verdict
 
 
@@ -48,6 +48,8 @@ def row_in_words(name: str, config: CompareConfig) -> str:
             return f"random cells of the same space{limit}"
         case "plain":
             return "the plain network"
+        case _ if name == LONGER:
+            return "the plain network trained as long"
         case _ if name in SIZED:
             cost = "measured latency" if config.match == "latency" else "multiply-accumulates"
             return f"the plain network made {name} to the same {cost}"
@@ -116,5 +118,5 @@ def _size(row: ComparedRow) -> str:
     trainings = [len(cell.scores) for cell in row.cells]
     if row.name in (FOUND, RANDOM) or len(row.cells) > 1:
         each = f"{min(trainings)}" if len(set(trainings)) == 1 else f"{min(trainings)} to {max(trainings)}"
-        return f"{len(row.cells)} cells x {each} trainings"
-    return f"{trainings[0]} trainings"
+        return f"{len(row.cells)} cells x {each} trainings" if each != "1" else f"{len(row.cells)} cells"
+    return f"{trainings[0]} trainings" if trainings[0] > 1 else "1 training"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from lightning.fabric import Fabric
@@ -36,7 +37,8 @@ class Work:
 
     def setting(self, train: TrainConfig) -> Setting:
         """The task with its data read, under a recipe; all its networks see the same."""
-        key = to_json(train)
+        rest = {"epochs": 1, "schedule": "cosine", "milestones": (), "warmup_epochs": 0.0}
+        key = to_json(replace(train, **rest))  # how long it takes does not concern the data
         if key not in self._settings:
             self._settings[key] = self.config.task.read(train, self.fabric)
         return self._settings[key]

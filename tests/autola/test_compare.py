@@ -11,15 +11,21 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 import autola
 from autola import drive
 from autola.cli import main
-from autola.comparing.config import OWN_SEEDS, Addition, CompareConfig
+from autola.comparing.config import CONTROLS, OWN_SEEDS, Addition, CompareConfig
 from autola.comparing.items import drawn_for, items_of, planned_rows
+from autola.comparing.matching import matched_controls
 from autola.comparing.plan import PLAN, plan_of
 from autola.comparing.presets import COMPARE_PRESETS
-from autola.comparing.rows import uniform
+from autola.comparing.rows import Row, rows_of, stretched, uniform
+from autola.comparing.work import Work
+from autola.runtime import make_fabric
+from evaluators.cost import macs
+from evaluators.recipe import TrainConfig
 from evaluators.statistics.difference import difference
 from evaluators.statistics.nested import Nested
 from evaluators.statistics.power import Design, detectable
@@ -355,14 +361,14 @@ def test_trainings_go_round_by_round_and_cells_have_seeds_of_their_own():
     config = replace(digits, search=replace(digits.search, target=()), attentions=(parse_attention("se"),))
     items = items_of(config, planned_rows(config, None, {}))
     names = [item.name for item in items]
-    assert len(set(names)) == len(names) == 3 * 3 + 6 * 2 + 7 * 5
+    assert len(set(names)) == len(names) == 3 * 3 + 6 * 2 + 8 * 5
     assert names[:3] == ["found0-seed0", "se-seed0", "random0-seed0"]
     assert [name for name in names if name.startswith("plain")] == [f"plain-seed{n}" for n in range(5)]
     turns = [name for name in names if name.startswith(("plain", "se-seed"))]
     assert turns[:4] == ["se-seed0", "plain-seed0", "se-seed1", "plain-seed1"]
     found = [item.seed for item in items if item.row.name == "found"]
     assert len(set(found)) == 9, "cells share no training seed"
-    assert len(plan_of(config, planned_rows(config, None, {}), 0, 3).contrasts) == 8
+    assert len(plan_of(config, planned_rows(config, None, {}), 0, 3).contrasts) == 9
 
 
 def test_blocks_hold_all_rows_each():
@@ -375,7 +381,7 @@ def test_blocks_hold_all_rows_each():
     assert [block.name for block, _ in planned] == [f"{b}-{r}" for b in backbones for r in config.recipes]
     contrasts = plan_of(config, planned, 0, 3).contrasts
     assert [each.primary for each in contrasts] == [True] + [False] * (len(contrasts) - 1)
-    assert len({(each.block, each.second) for each in contrasts}) == len(contrasts) == 4 * 8
+    assert len({(each.block, each.second) for each in contrasts}) == len(contrasts) == 4 * 9
 
 
 def test_random_cells_differ_and_more_of_them_begin_alike():
@@ -394,6 +400,34 @@ def test_a_wrapper_holds_one_operator_everywhere():
         genotype = uniform("SE", space)
         assert {edge.operator for _, edge in genotype.edges()} == {"SE"}
         assert len(genotype.nodes) == space.num_nodes
+
+
+def test_plain_networks_are_made_as_expensive_as_the_cells():
+    digits = COMPARE_PRESETS["digits"]
+    config = replace(digits, search=None, attentions=(parse_attention("hoga"),), beside=CONTROLS[1:5])
+    work = Work(config, make_fabric(config))
+    ((block, rows),) = planned_rows(config, None, {})
+    found = matched_controls(config, block, rows, work)
+    data = work.setting(config.train).describe()
+
+    def cost(row: Row) -> int:
+        (cell,) = row.cells
+        assert cell is not None
+        with torch.device("meta"):
+            return macs(row.task.network(data, cell), data["input_shape"])
+
+    named = {row.name: row for row in rows_of(config, block, found=(), drawn=(), matched=found)}
+    assert list(named) == ["hoga", "plain", "wider", "deeper", "longer"]
+    hoga, plain = cost(named["hoga"]), cost(named["plain"])
+    assert abs(cost(named["wider"]) / hoga - 1) < abs(plain / hoga - 1) < abs(2 * plain / hoga - 1)
+    assert cost(named["deeper"]) > plain
+    assert named["longer"].train.epochs == round(config.train.epochs * hoga / plain) > config.train.epochs
+
+
+def test_a_recipe_is_stretched_with_its_milestones():
+    train = TrainConfig(epochs=10, schedule="step", milestones=(4, 8))
+    assert stretched(train, 15).milestones == (6, 12)
+    assert stretched(train, 15).epochs == 15
 
 
 def test_an_addition_that_is_there_changes_nothing():
@@ -426,8 +460,8 @@ def test_costs_are_measured_once(call, own_folder, monkeypatch):
     assert call(words).code == 0
     told = comparison(own_folder / "run")
     for row in told.rows:
-        assert row.cost("step_ms") > 0
-        assert row.cost("latency_ms") > 0
+        assert (row.cost("step_ms") or 0) > 0
+        assert (row.cost("latency_ms") or 0) > 0
     assert 0.5 < (told.rows[1].cost("latency_ratio") or 0) < 2
     monkeypatch.setattr("autola.comparing.running.cost_of", lambda *given: pytest.fail("measured again"))
     (own_folder / "run/comparison.json").unlink()
