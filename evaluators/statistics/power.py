@@ -14,7 +14,7 @@ POWER = 0.8
 AIM = 0.82
 """Chance that the promise is worked out for, for normal scores; what they are is never quite normal."""
 
-GRID = 200
+GRID = 100
 """Quantiles of each row's estimated variance that the chance is summed over."""
 
 
