@@ -12,6 +12,8 @@ import tyro
 from autola.arguments import option, out_of_terminal, read_arguments, without
 from autola.comparing.config import Addition, CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS
+from autola.presets import RETRAIN_PRESETS
+from evaluators.tasks import TASKS
 from foundation.errors import InputError
 from search_space.grammar import Term, parse_attention
 from searchers import SEARCHERS
@@ -42,6 +44,9 @@ class Arguments:
     """Modules compared besides: se, cbam, hoga (the published genotype), hoga:RUN, aa, se+hoga ..."""
     preset: str = DEFAULT
     """Settings to start from; `autola list` names them."""
+    task: str = "classification"
+    """What is trained. Of another task than the preset's, task and recipe are those of the task's own retrain
+    preset, and searches stay on small images: --search.data.* names them, or --found searches made before."""
     searcher: str = "darts"
     """How cells are searched; its own options are --search.searcher.*"""
     found: tuple[Path, ...] = ()
@@ -72,12 +77,18 @@ def run(arguments: list[str]) -> None:
     root = None
     if option(arguments, "resume"):  # the option of the run's task, which is not known yet
         root, arguments = option(arguments, "data.root"), without(arguments, "data.root")
-    usual = _with_searcher(COMPARE_PRESETS[preset], option(arguments, "searcher"))
+    usual = _with_task(COMPARE_PRESETS[preset], option(arguments, "task"))
+    usual = _with_searcher(usual, option(arguments, "searcher"))
     assert usual.search is not None, "presets search"
-    default = Arguments(preset=preset, searcher=usual.search.searcher.name, config=usual)
+    names = {"preset": preset, "task": usual.task.name, "searcher": usual.search.searcher.name}
+    default = Arguments(**names, config=usual)
     given = read_arguments(Arguments, arguments, command="compare", default=default)
     if given.preset != preset:
         raise InputError(f"two presets are given: {preset} and {given.preset}")
+    if given.task != usual.task.name:
+        raise InputError(f"two tasks are given: {usual.task.name} and {given.task}")
+    if given.searcher != usual.search.searcher.name:
+        raise InputError(f"two searchers are given: {usual.search.searcher.name} and {given.searcher}")
     if given.resume is None and "--resume" in arguments:
         raise InputError("--resume needs the folder of the comparison to go on with")
     attentions = tuple(parse_attention(text) for text in given.attentions)
@@ -96,6 +107,14 @@ def run(arguments: list[str]) -> None:
         return
     config = _whole(given, usual, attentions)
     show(run_comparison(config, given.out, jobs=given.jobs, minutes=given.minutes))
+
+
+def _with_task(config: CompareConfig, name: str | None) -> CompareConfig:
+    """A preset that trains something else, as the task's own retrain preset does."""
+    if name is None or name == config.task.name:
+        return config
+    preset = RETRAIN_PRESETS[TASKS[name].preset]
+    return replace(config, task=preset.task, train=preset.train, spread=None)
 
 
 def _with_searcher(config: CompareConfig, name: str | None) -> CompareConfig:

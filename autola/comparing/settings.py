@@ -26,21 +26,21 @@ def followed(config: CompareConfig, usual: CompareConfig) -> CompareConfig:
     """A comparison whose search reads the task's images and searches in its network.
 
     What was changed from the preset in the task is changed in the search too, unless that was changed itself,
-    or does not take it.
+    or the task reads images of another kind.
 
     Args:
         config: As it was given.
         usual: The preset that it started from.
     """
     search = config.search
-    if search is None or usual.search is None:
+    data = getattr(config.task, "data", None)
+    if search is None or usual.search is None or type(data) is not type(search.data):
         return config
     changes = dict[str, Any]()
     for name in TAKEN:
         given, before = getattr(config.task, name, None), getattr(usual.task, name, None)
         untouched = getattr(search, name) == getattr(usual.search, name)
-        fits = name != "data" or type(given) is type(search.data)
-        if given != before and untouched and fits:
+        if given != before and untouched:
             changes[name] = given
     return replace(config, search=replace(search, **changes)) if changes else config
 

@@ -22,7 +22,9 @@ from autola.comparing.matching import matched_controls
 from autola.comparing.plan import PLAN, plan_of
 from autola.comparing.presets import COMPARE_PRESETS
 from autola.comparing.rows import Row, rows_of, stretched, uniform
+from autola.comparing.settings import followed
 from autola.comparing.work import Work
+from autola.presets import RETRAIN_PRESETS
 from autola.runtime import make_fabric
 from evaluators.cost import macs
 from evaluators.recipe import TrainConfig
@@ -329,6 +331,9 @@ def test_changed_images_are_refused(refused, copy):
         ("--recipes modern", "unknown retrain preset 'modern'"),
         ("--backbones cifar_resnet9", "unknown backbone"),
         ("--searcher nobody", "unknown searcher"),
+        ("--task nobody", "unknown task"),
+        ("--task imagenet --task segmentation", "two tasks"),
+        ("--searcher gdas --searcher snas", "two searchers"),
         ("--resume", "argument '--resume'. Expected 1 values"),
         ("--resume nowhere", "is not a run folder"),
     ],
@@ -466,3 +471,18 @@ def test_costs_are_measured_once(call, own_folder, monkeypatch):
     monkeypatch.setattr("autola.comparing.running.cost_of", lambda *given: pytest.fail("measured again"))
     (own_folder / "run/comparison.json").unlink()
     assert call("compare --resume run").code == 0
+
+
+def test_the_search_follows_the_task_where_nothing_else_is_said():
+    usual = COMPARE_PRESETS["cifar10"]
+    task = replace(usual.task, backbone="cifar_resnet8", data=replace(usual.task.data, root="images"))  # pyright: ignore
+    search = followed(replace(usual, task=task), usual).search
+    assert search is not None
+    assert (search.backbone, search.data.root) == ("cifar_resnet8", "images")
+    assert usual.search is not None
+    own = replace(usual.search, backbone="cifar_resnet34")
+    search = followed(replace(usual, task=task, search=own), usual).search
+    assert search is not None
+    assert (search.backbone, search.data.root) == ("cifar_resnet34", "images")
+    other = RETRAIN_PRESETS["imagenet"].task
+    assert followed(replace(usual, task=other), usual).search == usual.search
