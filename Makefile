@@ -56,9 +56,9 @@ docs: setup  ## write the reference pages of docs/ from the code
 	$(BIN)/python docs/write_reference.py
 	$(BIN)/python docs/write_operators.py
 
-lock: $(READY)  ## newest versions that fit, without addresses
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --all-extras --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
+lock: $(READY)  ## newest versions that fit, without addresses; of trackers none: no test needs them, and they hold others back
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --extra coco --extra export --extra dev \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 
 clean:  ## remove what was built, not what was found
 	rm -rf $(VENV) .venv-3.* build *.egg-info .pytest_cache .ruff_cache

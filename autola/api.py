@@ -128,16 +128,16 @@ def resume(
     Raises:
         InputError: If the folder is no run, its data changed, or another process is writing to it.
     """
-    directory, place = RunDirectory.open(run), None if root is None else str(root)
+    directory, data_root = RunDirectory.open(run), None if root is None else str(root)
     if is_comparison(directory):
         from autola.comparing.running import resume_comparison
 
-        return resume_comparison(directory, jobs=jobs, minutes=minutes, root=place, addition=add)
+        return resume_comparison(directory, jobs=jobs, minutes=minutes, root=data_root, addition=add)
     if add is not None or minutes is not None:
         raise InputError(f"{directory.path} is no comparison; leave out add and minutes")
     if is_search(directory):
-        return resume_search(directory, place)
-    return resume_retraining(directory, jobs=jobs, root=place)
+        return resume_search(directory, data_root)
+    return resume_retraining(directory, jobs=jobs, root=data_root)
 
 
 def load(run: str | Path) -> nn.Module:

@@ -64,9 +64,9 @@ def only_resume(arguments: Sequence[str], *, most: int = 1) -> None:
     """
     first, *runs = arguments
     flag, equals, run = first.partition("=")
-    misplaced = any(word.startswith("-") for word in runs)
+    has_options = any(word.startswith("-") for word in runs)
     runs = [run, *runs] if equals else runs
-    if flag != "--resume" or not 0 < len(runs) <= most or misplaced:
+    if flag != "--resume" or not 0 < len(runs) <= most or has_options:
         raise InputError("--resume takes everything from the run; leave the other options out")
 
 

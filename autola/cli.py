@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from autola.speaking import another_failed, follows, speaks
+from autola.speaking import another_failed, follows, reports
 from autola.streams import check_text, prepare
 
 COMMANDS = {
@@ -17,9 +17,10 @@ COMMANDS = {
     "inspect": "show what a search found: edges, shares, drawing, cost",
     "retrain": "train networks with attention modules, and compare them",
     "compare": "test found cells against random ones and controls of equal cost",
-    "predict": "draw what a trained network finds onto pictures",
+    "predict": "draw what a trained network finds onto images",
     "export": "write a trained network as ONNX or torch.export's program",
     "eject": "write attention as one Python file that needs torch alone",
+    "share": "put a trained network or a genotype on the hub, with a model card",
     "cost": "count parameters, multiply-accumulates, memory and latency",
     "list": "name presets, searchers, operators, backbones, readers and tasks",
     "demo": "search, inspect, retrain and compare on handwritten digits",
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
             importlib.import_module(f"autola.commands.{name}").run(rest[1:])
         sys.stdout.flush()  # a full disk is reported now, not while Python ends
     except InputError as error:
-        if speaks():
+        if reports():
             sys.stderr.write(f"autola: {error}\n")
         return 2
     except OSError as error:
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         where = f": {error.filename}" if error.filename else ""
-        if speaks():
+        if reports():
             sys.stderr.write(f"autola: {error.strerror or error}{where}\n")
         return 2
     except RuntimeError:
@@ -163,9 +164,9 @@ def _misfit(module: str, error: BaseException) -> str:
         frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename
     ]
     last = frames[-1] if len(frames) > 1 else None  # the first is ours
-    place = f" ({last.filename}:{last.lineno})" if last else ""
+    position = f" ({last.filename}:{last.lineno})" if last else ""
     text = " ".join(str(error).split())
-    return f"cannot import {module!r}: {type(error).__name__}: {text}{place}"
+    return f"cannot import {module!r}: {type(error).__name__}: {text}{position}"
 
 
 def _log_to_stderr(level: int) -> None:

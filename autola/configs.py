@@ -1,4 +1,4 @@
-"""Settings of a search and of a retraining, shared by config.json, the command line and Python."""
+"""Settings of a search and of a retraining, as config.json, the command line and Python share them."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from supernet.forms import Form
 
 
 class Named:
-    """How a registered config is read from JSON and written to it: its name, and its own keys.
+    """Reads a registered config from JSON, and writes it, as its name and its own keys.
 
     Args:
-        registry: Knows the class of every name.
+        registry: The registry that knows the class of every name.
     """
 
     def __init__(self, registry: Registry[Any]) -> None:
         self.registry = registry
 
     def read(self, value: object) -> object:
-        """A config from its keys; whatever is none passes."""
+        """A config from a dict of its keys; any other value is returned unchanged."""
         if not isinstance(value, dict):
             return value
         keys = dict(value)
@@ -50,7 +50,7 @@ class Named:
         return {"name": value.name, **adapter(type(value)).dump_python(value, mode="json")}
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
-        """What pydantic asks for."""
+        """The schema that pydantic asks for, made of `read` and `write`."""
         from pydantic_core import core_schema
 
         return core_schema.no_info_before_validator_function(
@@ -65,7 +65,7 @@ AnyTask = Annotated[TaskConfig, Named(TASKS)]
 
 
 MOST_THREADS = 4096
-"""CPU threads that may be asked for: more is a slip of the keyboard."""
+"""The most CPU threads that may be asked for: more is a slip of the keyboard."""
 
 
 @config
@@ -73,21 +73,22 @@ class DeviceConfig:
     """Where and how a job computes."""
 
     device: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    """Kind of device; auto takes the best there is."""
+    """Kind of device to compute on; auto takes the fastest that is there."""
     devices: int = 1
-    """Devices of each machine to use; each runs one process with its share of every batch. torchrun and
-    Slurm say it themselves."""
+    """Devices to use on each machine; each runs one process with its share of every batch, so more are
+    faster. torchrun and Slurm set it themselves."""
     machines: int = 1
-    """Machines, where autola is started on each by hand; torchrun and Slurm say it themselves."""
+    """Number of machines, where autola is started by hand on each; torchrun and Slurm set it themselves."""
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """Number format of the arithmetic; the mixed ones compute in half precision and keep weights, alphas,
-    statistics and losses in float32."""
+    """Number format of the arithmetic: float32, float64, or mixed, which computes in half precision, faster
+    and in less memory, and keeps weights, alphas, statistics and losses in float32."""
     compile: bool = False
     """Compile the network block by block by torch.compile: faster steps after minutes of compiling."""
     recompute: bool = False
     """Compute every block again in the backward pass instead of keeping its maps: less memory, slower."""
     threads: int | None = None
-    """CPU threads; PyTorch's own choice if left out. The last bits of sums depend on their number."""
+    """CPU threads of each process; PyTorch's own choice if left out. More are faster up to the number of
+    cores; the last bits of sums depend on it."""
     tracker: tuple[str, ...] = (NONE,)
     """Where figures and settings go beside the run folder: mlflow, trackio or both. Each needs its package:
     pip install 'autola[mlflow]', 'autola[trackio]'."""
@@ -115,15 +116,17 @@ class ExperimentConfig:
     old_names: ClassVar[Mapping[str, str]] = {"concurrency": "jobs"}
 
     jobs: int = 1
-    """Trials side by side, each in a process of its own."""
+    """Trials side by side under `--engine nni`, each in a process of its own; more finish sooner and need
+    more memory."""
     portal_port: int = 8080
-    """Port of NNI's web portal, which whoever reaches this machine can open; the next one has to be free too
-    for services on other machines."""
+    """TCP port of NNI's web portal, which anyone who can reach this machine can open. With a training service
+    on other machines the next port has to be free as well."""
     trial_minutes: float = 60.0
-    """Longest time of a trial; one that takes longer is ended and recorded as failed."""
+    """Minutes that a trial may take under `--engine nni`; one that takes longer is ended and recorded as
+    failed."""
     training_service: Path | None = None
-    """JSON file with NNI's settings of a training service: remote machines, a cluster. This machine if left
-    out."""
+    """JSON file with NNI's settings of the training service that runs the trials: remote machines or a
+    cluster. If left out, they run on this machine."""
 
     def __post_init__(self) -> None:
         rules.positive(self, "jobs", "trial_minutes")
@@ -138,34 +141,42 @@ class SearchConfig(DeviceConfig):
     backbone: str = "cifar_resnet20"
     """The network whose blocks hold the cells; `autola list` names them."""
     width: int | None = None
-    """Channels of the backbone's first stage; its own if left out."""
+    """Channels of the backbone's first stage, which scale those of the others: more cost more. Its own if
+    left out."""
     space: str = "hoga"
-    """Registered search space."""
+    """Name of the search space: the operators that compete and the cell that they fill; `autola list` names
+    the spaces."""
     primitives: tuple[str, ...] | None = None
-    """Your own list of operators that compete on every edge, "none" among them if wanted, with the argument
-    where there is one (ga:0010); the space's own if left out. Genotypes then name the space "own"."""
+    """Your own list of operators that compete on every edge, with the argument where one takes it (ga:0010)
+    and with "none" if an edge may stay empty; the space's own if left out. Genotypes then name the space
+    "own"."""
     num_nodes: int | None = None
-    """Channel groups of the cell; the space's own if left out."""
+    """Nodes of the cell, each a group of the channels; more make a larger cell and more genotypes. The
+    space's own number if left out."""
     fuse: Fuse | None = None
-    """How the cell joins its nodes; the space's own if left out."""
+    """How the cell joins its nodes into one map: by two 1x1 convolutions, by one, or by none; the space's own
+    if left out."""
     searcher: AnySearcher
-    """How to look."""
+    """The searcher and its settings."""
     form: Form = "grouped"
-    """How the supernet is computed; the forms are the same function."""
+    """How the supernet computes its edges: side by side (grouped), which is faster, or one by one (plain).
+    Both are the same function."""
     cuda_graph: bool = False
-    """Record a step as CUDA graphs and replay it: no launches of single kernels. On one GPU alone."""
+    """Record a step as CUDA graphs and replay it, which saves the time of launching single kernels; on one
+    GPU alone."""
     seed: int = 0
-    """Seed of everything drawn: weights, order of the images, crops, operators."""
+    """Seed of everything that is drawn: weights, order of the images, crops, operators. Another seed gives
+    another search, the same one the same search again."""
     target: tuple[str, ...] = ()
-    """What the network may cost at most: macs<=48M, params<=300k, latency<=2.5x (times the plain network,
-    measured on this device), joined by commas where they hold together. Each one given is a search of its
-    own; several give a Pareto front."""
+    """The most that the network may cost: macs<=48M, params<=300k, or latency<=2.5x (times the plain
+    network's, measured on this device); commas join limits that hold together. Each target given is a search
+    of its own; several give a Pareto front."""
     target_weight: float = 1.0
-    """Weight, in the loss of the alphas, of how far the expected cost exceeds a limit, relative to the limit;
-    higher keeps to the limit sooner and looks less at the images."""
+    """Weight in the loss of the alphas of the share by which the expected cost exceeds a limit; higher keeps
+    to the limit sooner and looks less at the images."""
     engine: Literal["process", "nni"] = "process"
-    """Where a search runs: in this process, or as an NNI experiment, every candidate in a process of its own;
-    that is for black-box searchers."""
+    """Where the search runs: in this process, or as an NNI experiment with a process for every candidate,
+    which black-box searchers can."""
     experiment: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = ExperimentConfig()
     """How an experiment runs its trials."""
 
@@ -220,13 +231,14 @@ class RetrainConfig(DeviceConfig):
     """A retraining: one or several attentions, each with the same recipe and seeds."""
 
     task: Annotated[AnyTask, tyro.conf.arg(name="")]
-    """What is trained, on what."""
+    """The task: the network, its data and its score."""
     train: TrainConfig
-    """The recipe."""
+    """The recipe of the trainings."""
     attentions: tuple[tuple[Term, ...], ...] = ()
-    """What is compared; genotypes are stored in full."""
+    """The attentions that are compared; genotypes are stored in full."""
     seeds: tuple[int, ...] = (0,)
-    """Each attention is trained once with every seed."""
+    """Seeds: each attention is trained once with every one of them, so more take longer and show the
+    spread."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

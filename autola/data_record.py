@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 C = TypeVar("C", SearchConfig, RetrainConfig, CompareConfig)
 
 COSTS = "costs"
-"""In data.json: what operators cost, of the metrics that are limited."""
+"""Key in data.json of what operators cost, for the metrics that are limited."""
 
 _ROOT = "root"
 _FILES = ("weights", "detections", "training_service")
@@ -40,7 +40,7 @@ _MOST_NAMED = 6
 
 
 @config
-class _Part:
+class Part:
     """What data.json says of a part; see `Listing`."""
 
     counts: dict[str, int]
@@ -80,15 +80,15 @@ def found_data(config: C, run: RunDirectory, root: str | None) -> C:
         raise InputError(f"{run.path} reads no folder of data, so none can have moved; leave out the root")
     if known is None:
         return config
-    place = Path(known if root is None else root).expanduser()
-    if not place.exists() and not getattr(data, "download", False):
+    path = Path(known if root is None else root).expanduser()
+    if not path.exists() and not getattr(data, "download", False):
         raise InputError(
-            f"no data at {place}, which {run.path} goes on with; "
+            f"no data at {path}, which {run.path} goes on with; "
             f"if the folder moved, say where it is: --resume {run.path} --data.root FOLDER"
         )
     if root is None:
         return config
-    moved = replace(data, root=str(place.absolute()))
+    moved = replace(data, root=str(path.absolute()))
     if isinstance(config, SearchConfig):
         return replace(config, data=moved)
     task: Any = config.task
@@ -143,7 +143,7 @@ def check_data(
     now = json.loads(json.dumps(data))
     then = run.keys(DATA)
     if PARTS in then:  # of which `_counts` takes the shape for granted
-        parse(dict[str, _Part], then[PARTS], f"{run.path / DATA}: {PARTS}")
+        parse(dict[str, Part], then[PARTS], f"{run.path / DATA}: {PARTS}")
     named = list(dict.fromkeys(_changes(then, now)))
     if named:
         more = f"; and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""

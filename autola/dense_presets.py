@@ -15,7 +15,7 @@ from evaluators.tasks.keypoints import Keypoints
 from evaluators.tasks.segmentation import Segmentation
 from evaluators.tasks.segmentation.data import SceneData
 
-# 8 GPUs x 1 picture, 60k iterations: Cityscapes has 2,975 training pictures, 371 steps an epoch; 162 epochs
+# 8 GPUs x 1 image, 60k iterations: Cityscapes has 2,975 training images, 371 steps an epoch; 162 epochs
 # are 60,102 steps. Rate 0.005 with poly power 0.9, momentum 0.9, decay 1e-4.
 POLY = TrainConfig(
     epochs=162,
@@ -61,7 +61,7 @@ DENSE = {
     "cityscapes": RetrainConfig(
         task=Segmentation(data=SceneData(layout="cityscapes"), weights=PRETRAINED), train=POLY
     ),
-    # Ours: the same recipe for CamVid's 480x360 pictures and 11 classes, in SegNet's layout.
+    # Ours: the same recipe for CamVid's 480x360 images and 11 classes, in SegNet's layout.
     "camvid": RetrainConfig(
         task=Segmentation(data=CAMVID, backbone="resnet18", crop=321, weights=PRETRAINED),
         train=replace(POLY, validation_fraction=0.1, select="best"),

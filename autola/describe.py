@@ -20,7 +20,7 @@ def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
     On the search's images and in its backbone, said where they differ from the preset's.
 
     Args:
-        run: Folder of the search.
+        run: Run folder of the search.
         members: Folders in it to retrain instead of the run itself: those on its front.
     """
     config = stored_config(run, SearchConfig)

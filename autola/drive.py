@@ -33,11 +33,11 @@ def drive(
     """Runs a job to its end, going on from the newest checkpoint of its run.
 
     Args:
-        job: At step 0, or where its newest checkpoint left it.
-        run: Where the first process writes.
+        job: The job, at step 0 or where its newest checkpoint left it.
+        run: The run folder, which the first process writes to.
         fabric: Device and processes.
-        tracking: Where each record goes besides.
-        title: For the progress bar.
+        tracking: The trackers that each record goes to as well.
+        title: Text beside the progress bar.
         after_epoch: Called with the record of each epoch; returns shares of the edges, if there are any.
 
     Raises:

@@ -22,7 +22,7 @@ from foundation.files import write_atomically
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
 EXAMPLES = 4
-"""Test pictures that an export is tried on."""
+"""Test images that an export is tried on."""
 
 TOLERANCE = 1e-3
 """Largest difference to the network, in shares of the largest output, that rounding may explain."""
@@ -30,12 +30,12 @@ TOLERANCE = 1e-3
 
 @config
 class Exported:
-    """A file and how it compares."""
+    """A file that was written, and how its outputs compare with the network's."""
 
     path: str
-    """The file."""
+    """Path of the file."""
     kind: str
-    """Its format."""
+    """Format of the file: ONNX or program."""
     difference: float
     """Largest absolute difference to the network's outputs."""
     scale: float
@@ -47,7 +47,7 @@ class Report:
     """What an export ends with."""
 
     inputs: str
-    """What the files were tried on."""
+    """Inputs that the files were tried on, in words."""
     input_shape: tuple[int, ...]
     """Batch, channels, height and width that the files take; 0 for any."""
     note: str
@@ -65,10 +65,10 @@ def run_export(
         run: Folder of one training.
         onnx: ONNX file to write.
         program: torch.export's file to write.
-        images: Pictures to try; test pictures of the run if there are none, else random numbers.
+        images: Images to try; test images of the run if there are none, else random numbers.
 
     Raises:
-        InputError: If the run or a picture cannot be read, the task or network cannot be exported, a package
+        InputError: If the run or an image cannot be read, the task or network cannot be exported, a package
             is missing, or a file does not agree with the network; it is not written then.
     """
     if onnx is None and program is None:
@@ -84,7 +84,7 @@ def run_export(
     exportable = trained.task.exportable(trained.network, trained.data)
     if program is not None and exportable.traced:
         raise InputError(f"torch.export refuses this network ({exportable.note}); give --onnx alone")
-    inputs, tried = _inputs(trained, exportable, images)
+    inputs, source = _inputs(trained, exportable, images)
     files = list[Exported]()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporters, about themselves
@@ -97,7 +97,7 @@ def run_export(
     bound = exportable.any_batch and not exportable.traced and not any_batch
     fixed = "one image at a time: torch.export binds this network to the batch it sees" if bound else ""
     return Report(
-        inputs=tried,
+        inputs=source,
         input_shape=(0 if any_batch else 1, *exportable.input_shape),
         note="; ".join(filter(None, (exportable.note, fixed))),
         files=tuple(files),
@@ -105,23 +105,23 @@ def run_export(
 
 
 def _inputs(trained: Trained, exportable: Exportable, images: Sequence[Path]) -> tuple[list[Tensor], str]:
-    pictures = [open_picture(image) for image in images]
-    tried, why = f"{len(pictures)} given picture(s)", "the test set has none"
-    if not pictures:
+    examples = [open_picture(image) for image in images]
+    source, why = f"{len(images)} given image(s)", "the test set has none"
+    if not examples:
         try:
-            pictures = trained.task.examples(EXAMPLES)
+            examples = trained.task.examples(EXAMPLES)
         except InputError as error:
             why = str(error)
-        tried = f"{len(pictures)} test picture(s)"
-    if pictures:
-        return [exportable.prepare(picture) for picture in pictures], tried
+        source = f"{len(examples)} test image(s)"
+    if examples:
+        return [exportable.prepare(image) for image in examples], source
     weight = next(exportable.module.parameters())
     generator = torch.Generator().manual_seed(0)
     shape = (1, *exportable.input_shape)
     numbers = [torch.randn(shape, generator=generator, dtype=weight.dtype) for _ in range(EXAMPLES)]
     return (
         numbers,
-        f"{EXAMPLES} inputs of random numbers (no pictures given, and none of the test set: {why})",
+        f"{EXAMPLES} inputs of random numbers (no images given, and none of the test set: {why})",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from foundation.config import parse_json
@@ -29,6 +30,14 @@ class Found:
     genotype: Genotype
     metrics: Mapping[str, Any]
     front: tuple[Point, ...] = ()
+
+    def _repr_svg_(self) -> str:
+        """The drawing of the cell, as a notebook shows it, with the shares that the run recorded."""
+        from outputs.draw import save  # slow: matplotlib
+
+        with TemporaryDirectory() as folder:
+            drawn = save(self.genotype, Path(folder) / "cell.svg", RunDirectory(self.run).shares())
+            return drawn.read_text(encoding="utf-8")
 
 
 def found_in(run: RunDirectory) -> Found:

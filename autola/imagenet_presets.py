@@ -32,7 +32,7 @@ PAPER = RetrainConfig(
 # cosine, 5 epochs of warm-up from a hundredth, decay 2e-5 but none on norms, TrivialAugment, erasing 0.1,
 # smoothing 0.1, mixup 0.2, cutmix 1.0, crops of 176, evaluated on 224 of 232. Its average has decay 0.99998,
 # which the script turns into 1 - 2e-5 * (8 * 128 * 32 / 600) every 32 steps: 0.999966 a step. It decays
-# biases, which are not decayed here, and repeats each picture four times an epoch, which is not done here.
+# biases, which are not decayed here, and repeats each image four times an epoch, which is not done here.
 MODERN = RetrainConfig(
     task=ImageNet(
         backbone="resnet50",

@@ -28,8 +28,8 @@ from supernet.blocks import speed_up
 
 log = logging.getLogger(__name__)
 
-REPORT_SECONDS = 60.0
-"""Least time between two lines about a training under way."""
+LOG_SECONDS = 60.0
+"""Least time in seconds between two lines of the log about a training under way."""
 
 LONGEST_NAME = 100
 """Characters of an attention in the name of a folder."""
@@ -40,7 +40,7 @@ class Member:
     """One training of a retraining.
 
     Attributes:
-        number: Place of its attention in the config.
+        number: Index of its attention in the config, from 0.
         seed: Its seed.
         name: The name of its folder.
     """
@@ -77,9 +77,9 @@ def train_member(
     """Does one training, in a run folder of its own; only what is not done yet.
 
     Args:
-        config: Config of the whole retraining.
-        member: Which.
-        setting: The task, its data read.
+        config: Settings of the whole retraining.
+        member: The attention and seed to train.
+        setting: The task with its data read.
         whole: The run folder of the retraining.
         fabric: Device and processes.
         after_epoch: Called with the record of each epoch.
@@ -118,13 +118,13 @@ def first_step(
 
 
 def _now_and_then(name: str, epochs: int) -> Callable[[dict[str, Any]], None]:
-    """Tells of an epoch in a line of the log, once a minute at most."""
-    reported = time.monotonic()
+    """A function that logs an epoch in a line, once a minute at most."""
+    last = time.monotonic()
 
     def report(record: dict[str, Any]) -> None:
-        nonlocal reported
-        if time.monotonic() - reported >= REPORT_SECONDS:
-            reported = time.monotonic()
+        nonlocal last
+        if time.monotonic() - last >= LOG_SECONDS:
+            last = time.monotonic()
             losses = [
                 f"{key} {value:.4g}" for key, value in record.items() if key.endswith(("_loss", "_accuracy"))
             ]

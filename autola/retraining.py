@@ -149,9 +149,10 @@ def _finish(
     if jobs > 1:
         _train_side_by_side(config, setting, run, fabric, jobs, modules)
     rows = list[Row]()
+    members = members_of(config)
     for number, attention in enumerate(config.attentions):
-        members = [member for member in members_of(config) if member.number == number]
-        results = [train_member(config, member, setting, run, fabric) for member in members]
+        own = [member for member in members if member.number == number]
+        results = [train_member(config, member, setting, run, fabric) for member in own]
         with torch.device("meta"):
             network = config.task.network(setting.describe(), attention)
         rows.append(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +12,7 @@ from autola.comparing.config import CompareConfig
 from autola.configs import RetrainConfig, SearchConfig
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
-from outputs.new_folder import TakenError
+from outputs.new_folder import numbered
 from outputs.records import CONFIG
 from outputs.run_directory import RunDirectory
 
@@ -57,18 +56,10 @@ def new_run(
 
     known = environment(fabric.device, seed)
 
-    def make() -> RunDirectory:
-        for number in count(1):
-            path = out or RUNS / f"{kind}-{number}"
-            try:
-                if out or not path.exists():
-                    return RunDirectory.create(path, to_json(config), known, data)
-            except TakenError:
-                if out:
-                    raise
-        raise AssertionError("numbers do not end")
+    def make(path: Path) -> RunDirectory:
+        return RunDirectory.create(path, to_json(config), known, data)
 
-    run = in_first(fabric, make)
+    run = in_first(fabric, lambda: make(out) if out else numbered(RUNS / kind, make))
     path = Path(fabric.broadcast(str(run.path if run else "")))
     return run or RunDirectory(path)
 

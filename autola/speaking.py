@@ -16,7 +16,7 @@ def follows() -> bool:
     return rank() > 0
 
 
-def speaks() -> bool:
+def reports() -> bool:
     """Whether this process is to report its error: of those that fail, the first does, and it alone.
 
     An error that all processes meet before they know each other is reported by the first process.

@@ -14,15 +14,15 @@ class Row:
     """One attention in the table of a retraining."""
 
     attention: str
-    """In the grammar."""
+    """Text of the attention in the grammar."""
     params: int
     """Parameters of the network."""
     macs: int
     """Multiply-accumulates of one image."""
     seeds: tuple[int, ...]
-    """One training each."""
+    """Seeds of the trainings, one training each."""
     scores: tuple[float, ...]
-    """Test score of each seed."""
+    """Test score of each seed, a share of 1; higher is better."""
     seconds: float
     """Seconds of training, averaged over seeds, on the machine that trained."""
 
@@ -57,8 +57,8 @@ class Table:
     """What a retraining ends with."""
 
     run: str
-    """The run folder."""
+    """Path of the run folder."""
     score: str
-    """What the scores are."""
+    """Name of the metric that the scores are."""
     rows: tuple[Row, ...]
-    """One an attention, in the order given."""
+    """Rows, one for each attention, in the order given."""

@@ -40,7 +40,7 @@ class Trained:
     Attributes:
         task: What was trained.
         data: What the network knows of its data.
-        network: With its weights, in eval mode, on the CPU.
+        network: The network with its trained weights, in eval mode, on the CPU.
     """
 
     task: TaskConfig
@@ -78,7 +78,9 @@ def open_trained(path: str | Path) -> Trained:
         network.double()
     broken = next((name for name, tensor in weights.items() if not is_finite(tensor)), None)
     if broken is not None:
-        raise InputError(f"{run.path / WEIGHTS} holds infinity or NaN in {broken}: it predicts nothing")
+        raise InputError(
+            f"{run.path / WEIGHTS} holds infinity or NaN in {broken}: nothing can be predicted with it"
+        )
     wanted = network.state_dict()
     try:
         if any(name in wanted and of_other_kind(tensor, wanted[name]) for name, tensor in weights.items()):

@@ -22,7 +22,7 @@ def main(modules: list[str]) -> None:
     """Trains the genotype that NNI gives, and reports its score to NNI.
 
     Args:
-        modules: Names of the user's modules, imported first.
+        modules: Names of the user's modules, which are imported first.
     """
     import_modules(modules)
     config = parse_json(SearchConfig, read_text(Path(CONFIG), "config"), CONFIG)

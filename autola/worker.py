@@ -32,7 +32,7 @@ def main(run: str, modules: Sequence[str]) -> None:
 
     Args:
         run: Folder of the whole run, which the process that started this one has locked.
-        modules: Names of the user's modules, imported first.
+        modules: Names of the user's modules, which are imported first.
     """
     lines, say = _lines(), _speech()
     try:

@@ -1,4 +1,4 @@
-"""Trainings side by side: each in a process of its own on this machine; this one hands out what to train."""
+"""Trainings side by side, each in a process of its own on this machine, which gets its work from this one."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "operators.md"
 CHANNELS, SIDE = 64, 16
-"""What the sizes of all operators are told for."""
+"""The numbers that the sizes of all operators are given for."""
 
 HEAD = """\
 # Operators

@@ -15,7 +15,6 @@ from evaluators.latency import (
     checked_device,
     device_name,
     latency_ms,
-    latency_ratio,
     mode,
     own_threads,
     random_images,
@@ -151,7 +150,7 @@ def activation_bytes(model: nn.Module, input_shape: Sequence[int]) -> int:
     as it is, its statistics and modes included.
 
     Args:
-        model: On the device where it is to be measured.
+        model: The network, on the device where it is to be measured.
         input_shape: (channels, height, width) of the image.
 
     Raises:
@@ -181,4 +180,4 @@ def _saved_bytes(model: nn.Module, images: Tensor) -> int:
     return sum(storages.values())
 
 
-__all__ = ["Cost", "activation_bytes", "latency_ms", "latency_ratio", "macs", "measure", "params"]
+__all__ = ["Cost", "activation_bytes", "macs", "measure", "params"]

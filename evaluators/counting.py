@@ -45,7 +45,7 @@ def macs(model: nn.Module, input_shape: Sequence[int]) -> int:
     method `raw(images)`, which runs its layers alone and is counted instead.
 
     Args:
-        model: On any device, also meta.
+        model: The network, on any device, also meta.
         input_shape: (channels, height, width) of the image.
 
     Raises:
@@ -141,7 +141,7 @@ def _watched(module: nn.Module, owner: Operator | None) -> Iterator[tuple[nn.Mod
         if isinstance(child, Cell) or _own_count(child):
             yield child, owner
             for name, attention in child.named_children():
-                if name in (CHILD, INPUT_CHILD):  # which is not the child's to count
+                if name in (CHILD, INPUT_CHILD):  # which is not the child's own
                     yield from _watched(nn.Sequential(attention), owner)
         else:
             yield from _watched(child, owner)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 def evaluating(model: nn.Module, fabric: Fabric | None = None) -> Iterator[Callable[..., Any]]:
     """Asks a model in evaluation mode, without gradients; every module's own mode comes back afterwards.
 
-    Only what the model computes is autocast: pictures are prepared, and metrics counted, as ever.
+    Only what the model computes is autocast: images are prepared, and metrics counted, as ever.
 
     Args:
         model: What is asked.
-        fabric: Tells the precision; None for that of the weights.
+        fabric: The source of the precision; None for that of the weights.
 
     Yields:
         The model as a function.

@@ -18,10 +18,10 @@ def mean_over_processes(values: Sequence[Tensor], fabric: Fabric) -> tuple[Tenso
         return tuple(values)
     means = list(values)
     for dtype in dict.fromkeys(value.dtype for value in values):
-        places = [place for place, value in enumerate(values) if value.dtype == dtype]
-        flat = torch.cat([values[place].flatten() for place in places])
+        indices = [index for index, value in enumerate(values) if value.dtype == dtype]
+        flat = torch.cat([values[index].flatten() for index in indices])
         flat = torch.as_tensor(fabric.all_reduce(flat, reduce_op="mean"))
-        parts = flat.split([values[place].numel() for place in places])
-        for place, part in zip(places, parts):
-            means[place] = part.view(values[place].shape)
+        parts = flat.split([values[index].numel() for index in indices])
+        for index, part in zip(indices, parts):
+            means[index] = part.view(values[index].shape)
     return tuple(means)

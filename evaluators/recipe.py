@@ -19,54 +19,61 @@ class TrainConfig:
     """How a network is trained."""
 
     epochs: int = 500
-    """Passes over the training set."""
+    """Passes over the training set; more train longer."""
     batch_size: int = 256
-    """Images a step, over all processes."""
+    """Images in a step, over all processes together; more need more memory and make fewer steps an epoch."""
     accumulate: int = 1
-    """Parts that a batch is computed in, one after the other, to save memory; norms see each part alone."""
+    """Equal parts that a batch is computed in, one after the other: more take less memory; batch norms see
+    each part alone."""
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
-    """What follows the gradient."""
+    """Optimizer: stochastic gradient descent, Adam, or Adam with decoupled weight decay."""
     learning_rate: float = 0.1
-    """At its highest."""
+    """Highest learning rate, after the warm-up and before it falls; higher trains faster and less stably."""
     momentum: float = 0.9
     """Momentum of SGD; higher averages gradients over more steps. Adam's betas are 0.9 and 0.999."""
     nesterov: bool = False
-    """Whether the momentum is Nesterov's."""
+    """Use Nesterov's momentum: the gradient is taken where the momentum leads; for sgd."""
     weight_decay: float = 5e-4
-    """L2 penalty on the weights (AdamW: share of them taken off)."""
+    """Weight decay; higher keeps the weights smaller. A factor of an L2 penalty in the gradient; with adamw,
+    the share of the weights, times the learning rate, that each step takes off."""
     decay: Literal["all", "weights"] = "all"
-    """What decays: all parameters, or all but biases and those of norms."""
+    """Parameters that decay: all, or the weights alone, without biases and the parameters of norms."""
     schedule: Literal["cosine", "step", "poly"] = "cosine"
     """How the learning rate falls: half a cosine to `min_learning_rate`, by `gamma` at `milestones`, or as
     (1 - the share of steps done) ** `power`."""
     min_learning_rate: float = 0.0
-    """At the end of the cosine."""
+    """Learning rate at the end of the cosine and of poly; higher keeps changing the weights to the end."""
     milestones: tuple[int, ...] = ()
-    """Epochs at which the step schedule multiplies the learning rate by `gamma`."""
+    """Epochs at whose start the step schedule multiplies the learning rate by `gamma`, in rising order."""
     gamma: float = 0.1
-    """Factor of the step schedule."""
+    """Factor of the learning rate at each milestone of the step schedule; lower cuts it more."""
     power: float = 0.9
     """Power of the poly schedule; higher lowers the learning rate sooner."""
     warmup_epochs: float = 0.0
-    """Epochs over which the learning rate rises."""
+    """Epochs at first over which the learning rate rises along a line; more start more gently. 0 for none."""
     warmup_steps: int = 0
-    """Warm-up in steps; give this or warmup_epochs, not both."""
+    """The same warm-up in steps instead of epochs; give one of the two."""
     warmup_factor: float = 0.0
-    """Share of the learning rate that the warm-up begins with."""
+    """Share of the learning rate that the warm-up begins at; higher starts less gently."""
     label_smoothing: float = 0.0
-    """Share of the target spread over all classes."""
+    """Share of the label spread evenly over all classes; higher makes the network less sure. 0 for none."""
     clip: float = 0.0
-    """Largest norm of the gradient; 0 for no clipping."""
+    """Largest norm of the gradient of all weights, which is scaled down to it; lower is stabler and slower.
+    0 for no clipping."""
     drop_path: float = 0.0
-    """Probability of dropping the last block's branch in training; falls linearly towards the first."""
+    """Probability that a training step leaves out the last block's branch, falling along a line towards the
+    first block; higher regularises more. 0 for none."""
     norm: Literal["train", "frozen", "sync"] = "train"
-    """Statistics of batch norms: of each process's batch, frozen as they are, or of all processes' (GPUs)."""
+    """Batch norms' statistics: of each process's share of the batch (train), as they came with the weights
+    (frozen), or of the whole batch over all GPUs (sync)."""
     ema: float = 0.0
-    """Decay of the moving average of the weights, which is then evaluated; 0 for none."""
+    """Decay a step of the moving average of the weights, which is evaluated and kept in their stead; higher
+    remembers longer. 0 for none."""
     validation_fraction: float = 0.1
-    """Share of the training set held out, where the data has no validation part; 0 for none."""
+    """Share of the training set that is held out to select weights on, where the data has no validation part;
+    higher selects more surely and trains on less. 0 for none."""
     select: Literal["best", "last"] = "best"
-    """Weights kept: of the best epoch on the held-out part, or of the last epoch."""
+    """Weights that are kept: those of the epoch that is best on the held-out part, or of the last epoch."""
 
     def __post_init__(self) -> None:
         positive = ("epochs", "batch_size", "accumulate", "learning_rate", "power")
@@ -145,5 +152,5 @@ class TrainConfig:
 
 
 def cosine(epoch: int, epochs: int, highest: float, lowest: float) -> float:
-    """Half a cosine from `highest` at epoch 0 to `lowest` at `epochs`."""
+    """The learning rate at an epoch, on half a cosine from `highest` at epoch 0 to `lowest` at `epochs`."""
     return lowest + (highest - lowest) * (1 + math.cos(math.pi * epoch / epochs)) / 2

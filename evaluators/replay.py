@@ -53,13 +53,13 @@ class Replay:
         if self._calls[part] <= WARM_UP:
             return function(*inputs) if self._record else _on_side_stream(lambda: function(*inputs))
         if part not in self._recorded:
-            places = [tensor.clone() for tensor in inputs]
+            copies = [tensor.clone() for tensor in inputs]
             record = self._record or record_cuda_graph
-            results, replay = record(lambda: function(*places))
-            self._recorded[part] = places, results, replay
-        places, results, replay = self._recorded[part]
-        for place, tensor in zip(places, inputs, strict=True):
-            place.copy_(tensor)
+            results, replay = record(lambda: function(*copies))
+            self._recorded[part] = copies, results, replay
+        copies, results, replay = self._recorded[part]
+        for copied, tensor in zip(copies, inputs, strict=True):
+            copied.copy_(tensor)
         replay()
         return results  # pyright: ignore[reportReturnType] what this part's function returned
 
@@ -73,7 +73,7 @@ def record_cuda_graph(function: Callable[[], T]) -> tuple[T, Callable[[], object
 
 
 def _on_side_stream(function: Callable[[], T]) -> T:
-    """As PyTorch asks for before a recording: set-up work is not to be done on the stream recorded."""
+    """Runs a function on a side stream, as PyTorch asks before a recording: set-up is not to be recorded."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):

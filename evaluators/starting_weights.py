@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from foundation.errors import InputError
+from foundation.errors import InputError, listed
 from supernet.hooks import todays_names
 
 COUNTER = "num_batches_tracked"
@@ -33,7 +33,7 @@ def start_from(
         InputError: If they do not fit; the network is unchanged then.
     """
     wanted = network.state_dict()
-    prefix = _place(plain, given)
+    prefix = _prefix(plain, given)
     given = todays_names(network, {prefix + key: tensor for key, tensor in given.items()})
     given = {key: tensor for key, tensor in given.items() if not key.endswith(COUNTER) or key in wanted}
     loaded = {key: tensor for key, tensor in given.items() if key in wanted and _same(tensor, wanted[key])}
@@ -45,7 +45,7 @@ def start_from(
     return _summary(source, prefix, wanted, plain, loaded, given)
 
 
-def _place(plain: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+def _prefix(plain: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
     """Where in the network the weights belong: the shortest prefix under which most keys are known."""
     parts = {"", *(key[: at + 1] for key in plain for at in range(len(key)) if key[at] == ".")}
     return max(sorted(parts, key=len), key=lambda part: sum(part + key in plain for key in given))
@@ -120,7 +120,7 @@ def _summary(
 def _layers(keys: Iterable[str]) -> str:
     """The modules of some tensors, the first few by name."""
     names = list(dict.fromkeys(key.rpartition(".")[0] or key for key in sorted(keys)))
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return listed(names, 4)
 
 
 def is_finite(tensor: Tensor) -> bool:

@@ -203,12 +203,14 @@ def drop_paths(model: nn.Module, probability: float) -> None:
     """Gives every block of a CIFAR ResNet stochastic depth (Huang et al., ECCV 2016, arXiv:1603.09382).
 
     Raises:
-        InputError: If the network has no place for it.
+        InputError: If the network has no branches to drop.
     """
     from torchvision.ops import StochasticDepth
 
     blocks = [module for module in model.modules() if hasattr(module, "drop_path")]
     if not blocks:
-        raise InputError(f"drop_path is for the CIFAR ResNets; {type(model).__name__} has no place for it")
+        raise InputError(
+            f"drop_path is for the CIFAR ResNets; {type(model).__name__} has no branches to drop"
+        )
     for number, block in enumerate(blocks, 1):
         block.drop_path = StochasticDepth(probability * number / len(blocks), "row")

@@ -110,7 +110,7 @@ def _published(source: str, published: Sequence[str]) -> dict[str, Tensor]:
 def _of_timm(name: str) -> Mapping[str, Any]:
     import timm
 
-    logger = logging.getLogger("huggingface_hub")  # reports every try
+    logger = logging.getLogger("huggingface_hub")  # logs every try
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:

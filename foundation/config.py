@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PYDANTIC = {"extra": "forbid", "ser_json_inf_nan": "strings"}
-"""How pydantic treats every config."""
+"""Settings of pydantic for every config."""
 
 
 @overload
@@ -76,7 +76,7 @@ def parse(kind: type[T], value: object, where: str) -> T:
         where: What the value is or comes from; starts the error message.
 
     Raises:
-        InputError: If the value does not fit, with the first misfit and its place.
+        InputError: If the value does not fit, with the first misfit and its key.
     """
     return _read(adapter(kind).validate_python, value, where)
 
@@ -97,11 +97,21 @@ def check_keys(text: str | bytes, where: str) -> None:
         InputError: If there is such a key.
     """
     try:
-        json.loads(text, object_pairs_hook=_once)
+        loads(text)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     except (ValueError, RecursionError):
         return
+
+
+def loads(text: str | bytes) -> Any:
+    """The values of JSON text; see `json.loads`.
+
+    Raises:
+        InputError: If an object has a key twice.
+        json.JSONDecodeError: If it is no JSON; others of `json.loads` as well.
+    """
+    return json.loads(text, object_pairs_hook=_once)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -178,7 +188,7 @@ def _first_misfit(error: ValidationError) -> str:
     first = min(error.errors(include_url=False), key=lambda misfit: misfit["type"] not in _UNKNOWN_KEY)
     raised = first.get("ctx", {}).get("error")
     parts = (str(part) for part in first["loc"])
-    place = ".".join(part if part.isprintable() else repr(part) for part in parts)
+    key = ".".join(part if part.isprintable() else repr(part) for part in parts)
     if isinstance(raised, ValueError):
         message = str(raised)
     elif first["type"] == "json_invalid":
@@ -189,4 +199,4 @@ def _first_misfit(error: ValidationError) -> str:
         message = "this key is missing"
     else:
         message = f"{first['msg']}, not {shown(first['input'])}"
-    return f"{place}: {message}" if place else message
+    return f"{key}: {message}" if key else message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MOST_NAMED = 20
 """Known names that an error lists at most."""
@@ -29,12 +29,15 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     known = sorted(set(known))
     close = difflib.get_close_matches(name, known, n=3)
     close = close or [other for other in known if other.casefold() == name.casefold()]
-    if close:
-        hint = f"did you mean {' or '.join(close)}?"
-    else:
-        more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
-        hint = f"known: {', '.join(known[:MOST_NAMED]) or 'none'}{more}"
+    known_names = f"known: {listed(known, MOST_NAMED) or 'none'}"
+    hint = f"did you mean {' or '.join(close)}?" if close else known_names
     return InputError(f"unknown {kind} {shown(name)}; {hint}")
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def shown(value: object) -> str:

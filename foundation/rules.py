@@ -9,10 +9,10 @@ from typing import Any, cast
 from foundation.errors import InputError
 
 MOST_PIXELS = 2**16
-"""Side of a picture or crop: above it an image is more than 12 GB."""
+"""Longest side of an image or crop in pixels: above it an image takes more than 12 GB."""
 
 LARGEST_COUNT = 2**31 - 1
-"""Largest count that is taken: PyTorch keeps many sizes in 32 bits."""
+"""The most that a count may be: PyTorch keeps many sizes in 32 bits."""
 
 
 def positive(config: object, *names: str, prefix: str = "", hint: str = "") -> None:
@@ -21,7 +21,7 @@ def positive(config: object, *names: str, prefix: str = "", hint: str = "") -> N
     Args:
         config: What has the settings; one that is None is left out, of several values each is looked at.
         names: Names of the settings.
-        prefix: What their names begin with in the message.
+        prefix: Text that goes before their names in the message.
         hint: What ends the message.
 
     Raises:

@@ -41,7 +41,7 @@ class Diagram:
         self.pill_height = max(height_of(label) for label in self.labels.values())
         self.drop = self.pill_height / 2 + 0.055  # from a row down to the operators that read it
         self.pitch = self.drop + self.pill_height + 0.07
-        self._place()
+        self._arrange()
 
     def draw(self) -> Figure:
         """The figure, as large as its parts need, in inches at 1:1."""
@@ -66,7 +66,7 @@ class Diagram:
         lines = _wrap(edge.operator)
         return "\n".join(lines if share is None else [*lines, f"{share:.0%}"])
 
-    def _place(self) -> None:
+    def _arrange(self) -> None:
         k = self.num_nodes
         self.split_x, self.group_x = 0.37, 0.61
         self.sum_x = self.group_x + RADIUS + 0.11

@@ -1,4 +1,4 @@
-"""The Pareto front of several searches: a table and a picture."""
+"""The Pareto front of several searches: a table, and a picture that is drawn."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Point:
     """What a search with a target found."""
 
     target: str
-    """As it was given."""
+    """Text of the target, as it was given."""
     run: str
     """Folder of the search, within that of the front."""
     genotype: str
-    """What it found, in words; genotype.json of its folder has it as data."""
+    """Genotype that it found, in words; genotype.json of its folder has it as data."""
     score: float
     """Accuracy on the second half: of the candidate's training, or with the supernet's weights."""
     costs: dict[str, float]
     """Costs of the network: macs, params, and latency in ms where that was limited."""
     on_front: bool = False
-    """Whether no other one is as good in everything, and better in something."""
+    """Whether no other point is as good in everything and better in something."""
 
 
 @config
@@ -34,7 +34,7 @@ class Front:
     """What several searches found."""
 
     points: tuple[Point, ...]
-    """One a target, in the order given."""
+    """Points, one for each target, in the order given."""
     metrics: tuple[str, ...]
     """The costs that were limited: the front is of these and the score."""
 

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foundation.config import read_text
 from foundation.errors import InputError, shown
 from foundation.files import no_space, out_of_space
-from outputs.records import check_number
+from outputs.records import Records, check_number
 
 
 class MetricsLog:
@@ -48,10 +47,7 @@ class MetricsLog:
         if not self._path.exists():
             return []
         records = list[dict[str, Any]]()
-        try:
-            text = read_text(self._path, "record")
-        except InputError:
-            raise InputError(f"{self._path.parent} has no readable {self._path.name}") from None
+        text = Records(self._path.parent).text(self._path.name)
         for number, line in enumerate(text.split("\n")[:-1], 1):
             try:
                 record = json.loads(line)
@@ -71,10 +67,7 @@ class MetricsLog:
         Raises:
             InputError: If a line lacks its `epoch_seconds`.
         """
-        records = self.records()
-        for number, record in enumerate(records, 1):
-            check_number(record, "epoch_seconds", f"{self._path}: line {number}")
-        return round(sum(record["epoch_seconds"] for record in records), 2)
+        return round(sum(record["epoch_seconds"] for record in self._timed()), 2)
 
     def position(self) -> dict[str, int]:
         """How much is logged: bytes and lines."""
@@ -87,7 +80,7 @@ class MetricsLog:
         Lines are counted: an editor may have changed their ends.
 
         Args:
-            position: Bytes and lines that the checkpoint recorded.
+            position: Position of the log's end, as the checkpoint has it.
             step: Step of the checkpoint; None without one.
 
         Raises:
@@ -103,13 +96,19 @@ class MetricsLog:
             )
         if len(kept) < len(content):
             os.truncate(self._path, len(kept))
-        self.seconds()  # refuses damaged lines before more work is done
         self._check_steps(step)
+
+    def _timed(self) -> list[dict[str, Any]]:
+        """All lines, each with its seconds."""
+        records = self.records()
+        for number, record in enumerate(records, 1):
+            check_number(record, "epoch_seconds", f"{self._path}: line {number}")
+        return records
 
     def _check_steps(self, reached: int | None) -> None:
         """Checks that the log can be that of the checkpoint: steps rise, and end before it was written."""
         before = 0
-        for number, record in enumerate(self.records(), 1):
+        for number, record in enumerate(self._timed(), 1):
             step = record.get("step", before + 1)  # trials have none
             if not isinstance(step, int) or step <= before or (reached is not None and step > reached):
                 raise InputError(

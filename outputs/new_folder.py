@@ -9,11 +9,15 @@ import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 from foundation.errors import InputError
-from foundation.files import write_text
+
+T = TypeVar("T")
 
 _UNBORN = re.compile(r"\.(?P<name>.+?)\.((?P<host>[0-9a-f]{8})-(?P<process>\d+)\.)?[a-z0-9_]{8}")
 """Names of run folders that were being made, with the machine and process that made them; version 0.1 did not
@@ -21,23 +25,34 @@ say who."""
 
 
 class TakenError(InputError):
-    """A run folder exists already."""
+    """A folder exists already."""
 
 
-def make_folder(path: Path, files: Mapping[str, str]) -> None:
-    """Makes a folder with some files, under another name first; folders that were never finished go.
+def make_folder(
+    path: Path,
+    fill: Callable[[Path], object],
+    *,
+    what: str = "folder",
+    choice: str = "--out",
+    way_out: str = "",
+) -> None:
+    """Makes a folder with all that is in it, under another name first; folders that were never finished go.
 
     Args:
-        path: The folder; those around it are made as well.
-        files: Their texts by name.
+        path: Path of the folder; the folders around it are made as well.
+        fill: Writes what is in it; nothing is left if it raises.
+        what: Name of such a folder, for the message.
+        choice: Name of what the user chose the path by, for the message.
+        way_out: Another way out where the path exists, for the message.
 
     Raises:
         TakenError: If the path exists already; of several processes that make one, the first has it.
         InputError: If it cannot be written.
     """
-    taken = TakenError(f"{path} exists already; choose another --out, or go on with --resume {path}")
+    taken = TakenError(f"{path} exists already; choose another {choice}{way_out}")
     if path.exists():
         raise taken
+    around = [folder for folder in path.absolute().parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _clear(path.parent)
@@ -45,16 +60,28 @@ def make_folder(path: Path, files: Mapping[str, str]) -> None:
         partial = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
         try:
             partial.chmod(0o755)
-            for name, text in files.items():
-                write_text(partial / name, text)
+            fill(partial)
             partial.rename(path)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
+            for folder in around:
+                with suppress(OSError):  # another process has put something there
+                    folder.rmdir()
             raise
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and path.exists():
             raise taken from None
-        raise InputError(f"cannot make the run folder {path}: {error.strerror}") from None
+        raise InputError(f"cannot make the {what} {path}: {error.strerror}") from None
+
+
+def numbered(stem: Path, make: Callable[[Path], T]) -> T:
+    """What is made under the first free name, stem-1, stem-2 ...; several processes get a number each."""
+    for number in count(1):
+        path = stem.with_name(f"{stem.name}-{number}")
+        with suppress(TakenError):
+            if not path.exists():
+                return make(path)
+    raise AssertionError("numbers do not end")
 
 
 def clear_unborn(folder: Path) -> None:

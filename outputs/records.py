@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foundation.config import check_keys, read_text
+from foundation.config import loads, read_text
 from foundation.errors import InputError
 from foundation.files import write_text
 
@@ -45,9 +45,10 @@ class Records:
             InputError: If the run has none of that name, or it is cut short.
         """
         text = self.text(name)
-        check_keys(text, str(self.path / name))
         try:
-            return json.loads(text)
+            return loads(text)
+        except InputError as error:
+            raise InputError(f"{self.path / name}: {error}") from None
         except json.JSONDecodeError as error:
             raise InputError(f"{self.path / name} is cut short or not JSON ({error})") from None
         except RecursionError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import shutil
@@ -69,14 +68,14 @@ class RunDirectory(Records):
             TakenError: If the path exists already; of several processes that make one, the first has it.
             InputError: If it cannot be written.
         """
-        make_folder(
-            path,
-            {
-                CONFIG: config,
-                ENVIRONMENT: json.dumps({**environment, SETTINGS: digest(config, ROOT)}, indent=2) + "\n",
-                DATA: json.dumps(data, indent=2) + "\n",
-            },
-        )
+
+        def fill(folder: Path) -> None:
+            records = Records(folder)
+            records.write_text(CONFIG, config)
+            records.write_json(ENVIRONMENT, {**environment, SETTINGS: digest(config, ROOT)})
+            records.write_json(DATA, data)
+
+        make_folder(path, fill, what="run folder", way_out=f", or go on with --resume {path}")
         return cls(path).lock()
 
     @classmethod

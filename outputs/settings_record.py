@@ -7,7 +7,7 @@ from foundation.errors import InputError
 from outputs.records import CONFIG, ENVIRONMENT, Records
 
 SETTINGS = "settings"
-"""In environment.json: a digest of config.json as it was at the start."""
+"""Key in environment.json of a digest of config.json as it was at the start."""
 
 ROOT = "root"
 """In config.json: where the data are, which may move."""
@@ -17,7 +17,7 @@ def check_settings(run: Records) -> None:
     """Checks that config.json says what it said when the run began; version 0.1 did not record that.
 
     Raises:
-        InputError: If it was edited in more than the place of the data.
+        InputError: If it was edited in more than the data's path.
     """
     then = run.keys(ENVIRONMENT).get(SETTINGS) if run.has(ENVIRONMENT) else None
     if then is not None and then != digest(run.text(CONFIG), ROOT):

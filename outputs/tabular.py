@@ -31,7 +31,7 @@ class Tabular:
         genotypes: The rows; not all of the space, where `made["complete"]` is false.
         validation: Validation accuracy (genotypes, seeds, epochs).
         test: Test accuracy after the last epoch (genotypes, seeds).
-        params, macs: Cost of the network with each genotype (genotypes,).
+        params, macs: Parameters and MACs of the network with the genotype (genotypes,).
         latency_ms: Median time of one image (genotypes,); on the device that `made` names.
         made: How it was made: command, recipe, data, hardware, versions.
     """

@@ -118,7 +118,7 @@ class FoundEdges(nn.Module):
     """The operators that were found, one an edge; readers of one state share its statistics.
 
     Args:
-        edges: For every edge the number of its node, from 1, the index of the state that it reads, 0 for the
+        edges: For every edge, the number of its node, from 1, the index of the state that it reads, 0 for the
             node's own channel group, and its operator.
     """
 

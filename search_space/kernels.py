@@ -104,7 +104,7 @@ def separable(
 
 
 def _as_autocast(*values: Tensor) -> tuple[Tensor, ...]:
-    """As autocast would hand them to a convolution: it does not reach what a backward of our own computes."""
+    """Tensors as autocast would hand them to a convolution; it does not reach our own backward."""
     device = values[0].device.type
     if not torch.is_autocast_enabled(device):
         return values

@@ -32,7 +32,7 @@ class Operator(nn.Module):
 
     place: ClassVar[Place] = "block"
     last_stages: ClassVar[int | None] = None
-    """How many of a backbone's last stages get it unless another number is given; None for all."""
+    """Number of a backbone's last stages that get it where no stages are given; None for all."""
     sized: ClassVar[bool] = False
     """Whether it is made for maps of one size, the (height, width) that its option `size` takes."""
     twice_differentiable: ClassVar[bool] = True
@@ -165,7 +165,7 @@ M = TypeVar("M", bound=type[nn.Module])
 
 
 def operator(name: str, **options: Any) -> Callable[[M], M]:
-    """Registers a module class as the operator `name`, built with `options` unless others are given.
+    """Registers a module class as the operator `name`, built with `options` where no others are given.
 
     The class takes the channels first; one class may have several names.
     """

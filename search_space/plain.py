@@ -2,7 +2,7 @@
 
 The project's own state, norm and base classes compute the same, to the last bit on maps of torch's usual
 layout, and more besides: they are traced, registered and faster on other layouts. `autola eject` puts what is
-here in their place.
+here in their stead.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Space:
     """
 
     name: str
-    """Its registered name; genotypes carry it."""
+    """Registered name of the space, which its genotypes carry."""
     primitives: tuple[str, ...]
     """Operators that compete on every edge, in the order of the alphas' columns: registered names, with the
     argument where there is one ("ga:0010")."""

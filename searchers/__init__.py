@@ -28,7 +28,7 @@ class Search(Job, Protocol):
         ...
 
     def shares(self) -> Shares | None:
-        """How the primitives compete on every edge; None for searchers without such a picture."""
+        """How the primitives compete on every edge; None for searchers that do not weigh them."""
         ...
 
     def weights(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Proposer = Callable[[History], Genotype]
-"""What is tried next, given what was tried."""
+"""A function from the trials so far to the genotype to try next."""
 
 
 @config
@@ -37,25 +37,27 @@ class BlackBox(SearcherConfig):
     """
 
     drawn_by: ClassVar[str] = "population"
-    """The setting that says how many candidates are drawn at first."""
+    """Name of the setting that says how many candidates are drawn at first."""
 
     trials: int = 20
-    """Candidates."""
+    """Candidates to judge; more find better ones and take longer."""
     shared: bool = False
-    """Whether one supernet is trained, a path drawn at random for every step, and candidates are judged with
-    its weights, instead of a training for each."""
+    """Judge candidates with the weights of one supernet, trained on a path drawn at random for every step,
+    instead of a training for each: far faster, less exact."""
     epochs: int = 10
-    """Passes over the first half: of each candidate's training, or of the supernet's."""
+    """Passes over the first half in each candidate's training, or in the supernet's; more judge better and
+    take longer."""
     batch_size: int = 128
-    """Images a step."""
+    """Images in a step, over all processes; more need more memory and make fewer steps."""
     learning_rate: float = 0.1
-    """At first; falls along half a cosine."""
+    """Learning rate at the first step, falling along half a cosine; higher trains faster and less stably."""
     min_learning_rate: float = 0.0
-    """At the end of the cosine."""
+    """Learning rate at the end of the cosine; higher keeps changing the weights to the end."""
     weight_decay: float = 5e-4
     """Weight decay of the weights; higher keeps them smaller."""
     clip: float = 5.0
-    """Largest norm of the gradient; 0 for no clipping."""
+    """Largest norm of the gradient, which is scaled down to it; lower is stabler and slower. 0 for no
+    clipping."""
 
     def __post_init__(self) -> None:
         rules.positive(self, "trials", hint="; a search judges at least one candidate")
@@ -75,7 +77,7 @@ class BlackBox(SearcherConfig):
         return 0
 
     def at_most_half(self, given: int | None, usual: int) -> int:
-        """First draws as they are given, or as usual, but no more than half of the trials."""
+        """The number of first draws: as given, or the usual one, but no more than half of the trials."""
         return max(1, min(usual, self.trials // 2)) if given is None else given
 
     def check_budget(self, space: Space) -> None:
@@ -105,11 +107,11 @@ class BlackBox(SearcherConfig):
         )
 
     def propose(self, candidates: Candidates, history: History) -> Genotype:
-        """What is tried next: a function of the arguments alone."""
+        """The genotype to try next, a function of the arguments alone."""
         raise NotImplementedError(f"{type(self).__name__} has to define propose")
 
     def proposer(self, candidates: Candidates) -> Proposer:
-        """A proposal rule for the given candidates; it may keep what it worked out of the history so far."""
+        """A function that proposes among the candidates; it may keep what it learnt from the history."""
         return partial(self.propose, candidates)
 
     def start(self, problem: Problem) -> Search:

@@ -1,4 +1,4 @@
-"""What a black-box searcher draws from, genotypes that keep the limits, and what it has seen: trials."""
+"""The genotypes that a black-box searcher draws from, which keep the limits, and the trials it has seen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from search_space.space import Space
 from searchers.limits import Limits
 
 TRIES = 100
-"""Uniform draws before a genotype is made to fit: limits that few genotypes keep would take forever."""
+"""Uniform draws after which a genotype is computed instead: where few genotypes keep the limits, drawing on
+would take forever."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +22,9 @@ class Trial:
     """A genotype that was proposed, and how good it was.
 
     Attributes:
-        genotype: What was tried.
-        score: None while nobody knows, and where it failed.
-        failed: Whether nobody will ever know.
+        genotype: The genotype that was proposed.
+        score: Accuracy, 0 to 1, higher is better; None before it is measured, and where the trial failed.
+        failed: Whether the trial ended without a score and will not be repeated.
     """
 
     genotype: Genotype
@@ -32,7 +33,7 @@ class Trial:
 
 
 History = Sequence[Trial]
-"""All that was proposed, in the order of the proposals."""
+"""All trials that were proposed, in the order of the proposals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +41,9 @@ class Candidates:
     """The genotypes of a space that keep the limits.
 
     Attributes:
-        space: Where they are from.
-        limits: What they have to keep; None for all of the space.
-        seed: Seed of the search.
+        space: The search space that they are from.
+        limits: Limits on cost that they have to keep; None for all of the space.
+        seed: Seed of the search; the same seed gives the same draws.
     """
 
     space: Space
@@ -58,7 +59,11 @@ class Candidates:
         return self.limits is None or self.limits.allows(genotype)
 
     def sample(self, rng: random.Random) -> Genotype:
-        """Drawn uniformly, by rejection; where that is in vain, the best under random scores."""
+        """A genotype drawn uniformly among those that keep the limits.
+
+        Draws that do not keep them are rejected; after `TRIES` of them, the best genotype within the limits
+        under random scores is taken.
+        """
         for _ in range(TRIES):
             genotype = self.space.sample(rng)
             if self.allows(genotype):
@@ -67,7 +72,7 @@ class Candidates:
         return self.limits.best([[rng.random() for _ in self.space.primitives] for _ in self.space.edges])
 
     def mutate(self, genotype: Genotype, rng: random.Random) -> Genotype:
-        """A neighbour, one edge's operator changed, drawn uniformly; a fresh draw where there is none."""
+        """A genotype with another operator on one edge, drawn uniformly; a fresh draw where there is none."""
         if self.limits is None and len(self.space.candidates) > 1:
             return self.space.mutate(genotype, rng)
         neighbours = [other for other in self.space.neighbours(genotype) if self.allows(other)]

@@ -26,9 +26,9 @@ class Darts(Differentiable):
     search: ClassVar[str] = "searchers.searches.darts:start"
 
     order: Order = "first"
-    """Order of the alphas' gradient: at the present weights ("first", train_search.py:43), or through one
-    step of them ("second", eq. 7): exactly, or estimated as in the paper's code ("finite_difference", eq.
-    8)."""
+    """How the alphas' gradient is taken: at the present weights (first, train_search.py:43), through one step
+    of them (second, eq. 7), or through that step estimated as in the paper's code (finite_difference, eq. 8).
+    The last two foresee how the weights will follow, and take several times as long."""
 
     @property
     def recordable(self) -> bool:

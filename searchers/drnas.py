@@ -23,12 +23,14 @@ class DrNas(Differentiable):
     search: ClassVar[str] = "searchers.searches.drnas:start"
 
     batch_size: int = 64
-    """Images a step, from each half (train_search.py)."""
+    """Images in a step from each half, over all processes; more need more memory and make fewer steps
+    (train_search.py)."""
     learning_rate: float = 0.1
     """Learning rate of the weights' SGD at the first step; higher trains faster and less stably
     (train_search.py)."""
     min_learning_rate: float = 0.0
-    """At the end of the cosine (train_search.py)."""
+    """Learning rate of the weights at the end of its cosine; higher keeps changing them to the end
+    (train_search.py)."""
     weight_decay: float = 3e-4
     """Weight decay of the weights; higher keeps them smaller (train_search.py)."""
     alpha_learning_rate: float = 6e-4
@@ -37,13 +39,14 @@ class DrNas(Differentiable):
     """Weight decay of the alphas, towards concentrations of 1; higher keeps the operators closer together
     (the public code's distance to the prior, reg_type l2)."""
     alpha_warmup: float = 0.2
-    """Share of the epochs, at first, in which the alphas rest (train_search.py: 10 of a stage's 25)."""
+    """Share of the epochs, at first, in which the alphas rest and the weights alone are trained; higher
+    judges the operators later and better trained (train_search.py: 10 of a stage's 25)."""
     kl: float = 0.0
-    """Factor of the divergence from the prior in the loss, the other distance (in the public code 1e-3, with
-    no decay then)."""
+    """Factor in the loss of the divergence from the prior, the other way to keep the operators close
+    together; higher does so more. 0 for none (in the public code 1e-3, without the weight decay)."""
     keep: float = 0.5
-    """Share of the primitives that stay on an edge after half of the epochs (train_search.py: 4 of 8 for
-    its second stage); 1 keeps all."""
+    """Share of the primitives that stay on an edge after half of the epochs; lower is faster and drops more
+    that might have won. 1 keeps all (train_search.py: 4 of 8 for its second stage)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

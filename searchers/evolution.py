@@ -15,7 +15,7 @@ from searchers.blackbox import BlackBox
 from searchers.candidates import Candidates, History
 
 POPULATION = 100
-"""Appendix A of the paper."""
+"""Trials that are alive at a time, as in appendix A of the paper."""
 
 
 @searcher("evolution")
@@ -24,21 +24,24 @@ class Evolution(BlackBox):
     """Regularised evolution: the best of a sample of the youngest has a child, and the oldest dies."""
 
     trials: int = 1000
-    """Candidates (the paper: 20,000, each trained)."""
+    """Candidates to judge; more find better ones and take longer (the paper: 20,000, each trained)."""
     population: int | None = None
-    """Trials that are alive: the youngest; the first ones are drawn uniformly. 100 if left out (appendix A),
-    or half of the trials where that is less."""
+    """Youngest trials that may have children; the first so many are drawn uniformly, so more explore longer.
+    100 if left out (appendix A), or half of the trials where that is less."""
     sample: int | None = None
-    """Members of the population drawn, with replacement; the best is the parent, so higher is greedier. A
-    quarter of the population if left out (appendix A: 25 of 100)."""
+    """Members of the population that are drawn, with replacement, for the best of them to have a child; more
+    are greedier. A quarter of the population if left out (appendix A: 25 of 100)."""
     shared: bool = True
-    """Whether one supernet judges all candidates; without it each is trained."""
+    """Judge all candidates with the weights of one supernet; without it each is trained, which takes far
+    longer."""
     epochs: int = 50
-    """Passes over the first half: of the supernet's training, or of each candidate's."""
+    """Passes over the first half in the supernet's training, or in each candidate's; more judge better and
+    take longer."""
     learning_rate: float = 0.025
-    """At first; that of `darts`."""
+    """Learning rate at the first step, that of `darts`; higher trains faster and less stably."""
     min_learning_rate: float = 1e-4
-    """At the end of the cosine; that of `darts`."""
+    """Learning rate at the end of the cosine, that of `darts`; higher keeps changing the weights to the
+    end."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

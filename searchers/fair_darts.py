@@ -25,14 +25,16 @@ class FairDarts(Differentiable):
     """Learning rate of the weights' SGD at the first step; higher trains faster and less stably
     (train_search.py)."""
     min_learning_rate: float = 1e-3
-    """At the end of the cosine (train_search.py)."""
+    """Learning rate of the weights at the end of its cosine; higher keeps changing them to the end
+    (train_search.py)."""
     weight_decay: float = 3e-4
     """Weight decay of the weights; higher keeps them smaller (train_search.py)."""
     alpha_betas: tuple[float, float] = (0.9, 0.999)
-    """Decay rates of the averages in the alphas' Adam; higher remembers longer (train_search.py; 3e-3 and
-    1e-3 as well)."""
+    """Decay rates of the averages in the alphas' Adam; higher remembers longer (train_search.py, as are the
+    learning rate 3e-3 and the weight decay 1e-3)."""
     zero_one: float = 10.0
-    """Factor of the zero-one loss (train_search.py: aux_loss_weight)."""
+    """Factor of the zero-one loss, which drives the operators' weights to 0 or 1; higher decides sooner
+    (train_search.py: aux_loss_weight)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,21 +22,26 @@ class Gdas(Differentiable):
     search: ClassVar[str] = "searchers.searches.gdas:start"
 
     epochs: int = 250
-    """Passes over the halves (GDAS-NASNet-CIFAR.config)."""
+    """Passes over both halves of the training set; more take longer and let the alphas settle
+    (GDAS-NASNet-CIFAR.config)."""
     batch_size: int = 256
-    """Images a step, from each half (the same)."""
+    """Images in a step from each half, over all processes; more need more memory and make fewer steps
+    (GDAS-NASNet-CIFAR.config)."""
     min_learning_rate: float = 1e-3
-    """At the end of the cosine (the same; 0.025 at first as well)."""
+    """Learning rate of the weights at the end of its cosine; higher keeps changing them to the end
+    (GDAS-NASNet-CIFAR.config, as is 0.025 at first)."""
     nesterov: bool = True
-    """Whether the weights' momentum is Nesterov's (the same; decay 5e-4 as well)."""
+    """Use Nesterov's momentum for the weights: the gradient is taken where the momentum leads
+    (GDAS-NASNet-CIFAR.config, as is the weight decay 5e-4)."""
     alpha_learning_rate: float = 3e-4
-    """Learning rate of the alphas' Adam; higher settles sooner and less surely (the search script; betas and
-    decay as well)."""
+    """Learning rate of the alphas' Adam; higher settles sooner and less surely (the search script, as are the
+    betas and the weight decay)."""
     temperature: float = 10.0
     """Temperature of the softmax at the first epoch; higher draws more evenly (the search script:
     tau_max)."""
     min_temperature: float = 0.1
-    """In the last epoch, reached along a line (the search script: tau_min)."""
+    """Temperature of the softmax in the last epoch, reached along a line; lower draws the strongest operator
+    more surely (the search script: tau_min)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -17,17 +17,19 @@ class Guards:
     """What is measured after every epoch, and which rules stop the search early."""
 
     most_skips: int = 0
-    """Edges whose strongest operator may be skip_connect; with more, the search stops and the answer is that
-    of the newest epoch that had no more; of the last one, without what is too many, where none had. It holds
-    once the alphas move. 0 for no such rule (DARTS+ stops at 2 of a cell's 8)."""
+    """The most edges whose strongest operator may be skip_connect. With more, once the alphas move, the
+    search stops; the answer is that of the newest epoch that had no more, or, where none had, that of the
+    last epoch without what is too many. Lower stops sooner; 0 for no such rule (DARTS+ stops at 2 of a cell's
+    8)."""
     curvature_every: int = 0
-    """Epochs between two measurements of the largest eigenvalue of the alphas' Hessian; each costs about as
-    much as twenty steps. 0 for none."""
+    """Epochs between two measurements of the largest eigenvalue of the alphas' Hessian, which grows before a
+    search collapses; each costs about as much as twenty steps. 0 for none."""
     most_growth: float = 0.0
-    """Largest growth of that eigenvalue, averaged over a window, since the window before; beyond it the
-    search stops and the answer is that of the window before. 0 for no such rule (RobustDARTS: 1.3)."""
+    """Largest factor by which that eigenvalue, averaged over a window, may grow since the window before;
+    beyond it the search stops and the answer is that of the window before. Lower stops sooner; 0 for no such
+    rule (RobustDARTS: 1.3)."""
     window: int = 5
-    """Measurements in a window (RobustDARTS)."""
+    """Measurements that a window averages over; more are steadier and stop later (RobustDARTS: 5)."""
 
     def __post_init__(self) -> None:
         off = "; 0 turns it off"

@@ -23,13 +23,13 @@ Part = tuple[float, tuple[float, ...], tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Knapsack:
-    """One item has to be chosen in every row.
+    """A choice of one item in every row, of the highest score within some budgets.
 
     Args:
-        scores: Score of every item (rows, items).
+        scores: Score of every item (rows, items); higher is better.
         costs: Cost of every item by budget (items, budgets), the same in all rows.
-        fixed: What is spent before anything is chosen (budgets).
-        bounds: The most that may be spent (budgets).
+        fixed: Cost that is spent before anything is chosen (budgets).
+        bounds: The most cost that may be spent (budgets).
     """
 
     scores: Sequence[Sequence[float]]
@@ -72,8 +72,8 @@ class Knapsack:
         """Undominated choices within the budgets by decreasing score, those below a floor left out.
 
         Args:
-            prices: Price of one unit of each budget.
-            floor: What the answer reaches.
+            prices: Score that a unit of each budget is worth.
+            floor: Score that the answer reaches at least.
             width: Partial choices that are kept of every length; None for all that can reach the floor.
         """
         slack = 1e-9 * (1 + sum(max(map(abs, row)) for row in self.scores))

@@ -23,20 +23,24 @@ class PcDarts(Differentiable):
     search: ClassVar[str] = "searchers.searches.pc_darts:start"
 
     batch_size: int = 256
-    """Images a step, from each half (train_search.py)."""
+    """Images in a step from each half, over all processes; more need more memory and make fewer steps
+    (train_search.py)."""
     learning_rate: float = 0.1
     """Learning rate of the weights' SGD at the first step; higher trains faster and less stably
     (train_search.py)."""
     min_learning_rate: float = 1e-3
-    """At the end of the cosine (train_search.py)."""
+    """Learning rate of the weights at the end of its cosine; higher keeps changing them to the end
+    (train_search.py)."""
     weight_decay: float = 3e-4
     """Weight decay of the weights; higher keeps them smaller (train_search.py)."""
     alpha_learning_rate: float = 6e-4
     """Learning rate of the alphas' Adam; higher settles sooner and less surely (train_search.py)."""
     alpha_warmup: float = 0.3
-    """Share of the epochs, at first, in which the alphas rest (train_search.py: 15 of 50)."""
+    """Share of the epochs, at first, in which the alphas rest and the weights alone are trained; higher
+    judges the operators later and better trained (train_search.py: 15 of 50)."""
     parts: int = 4
-    """One part in so many of each edge's channels is mixed, at least one channel (the paper's K = 4)."""
+    """Parts that each edge's channels are divided into, one of which is mixed, at least one channel; more
+    save memory and judge the operators on fewer channels (the paper's K = 4)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

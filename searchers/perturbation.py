@@ -22,9 +22,11 @@ class Perturbation:
     """
 
     epochs: int = 1
-    """Epochs of tuning between two decisions (chosen here); 0 decides all edges at once."""
+    """Epochs that the search goes on for between two decisions; more adapt better to the last one and take
+    longer. 0 decides all edges at once (1 is chosen here)."""
     batches: int = 0
-    """Batches of the second half that an operator is judged on; 0 for all of an epoch."""
+    """Batches of the second half that an operator is judged on; more judge more surely and take longer. 0 for
+    all of an epoch."""
 
     def __post_init__(self) -> None:
         rules.not_negative(self, "epochs", "batches", prefix="perturbation.")

@@ -19,12 +19,16 @@ class RandomWS(Random):
     """Random search with weight sharing: a supernet, trained path by path, judges uniform draws."""
 
     trials: int = 100
-    """Candidates."""
+    """Candidates to judge; more find better ones and take longer."""
     shared: bool = True
-    """Whether one supernet judges all candidates; without it this is `random`."""
+    """Judge all candidates with the weights of one supernet; without it this is `random`, which takes far
+    longer."""
     epochs: int = 50
-    """Passes of the supernet's training over the first half; those of `darts`."""
+    """Passes of the supernet's training over the first half, as many as `darts` makes; more judge better and
+    take longer."""
     learning_rate: float = 0.025
-    """At first (random_weight_share.py:169 of the authors' code)."""
+    """Learning rate at the first step; higher trains faster and less stably (random_weight_share.py:169 of
+    the authors' code)."""
     min_learning_rate: float = 1e-4
-    """At the end of the cosine; that of `darts`."""
+    """Learning rate at the end of the cosine, that of `darts`; higher keeps changing the weights to the
+    end."""

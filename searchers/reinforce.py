@@ -20,7 +20,7 @@ class Reinforce(BlackBox):
     """REINFORCE: operators drawn from logits that follow the score's gradient, with a moving baseline."""
 
     trials: int = 1000
-    """Candidates."""
+    """Candidates to judge; more find better ones and take longer."""
     policy_learning_rate: float = 0.01
     """Learning rate of Adam on the logits; higher settles sooner and less surely (NATS-Bench,
     reinforce.py:5)."""
@@ -28,13 +28,16 @@ class Reinforce(BlackBox):
     """Momentum of the moving average of scores that is the baseline; higher remembers longer (NATS-Bench,
     reinforce.py:233)."""
     shared: bool = True
-    """Whether one supernet judges all candidates; without it each is trained."""
+    """Judge all candidates with the weights of one supernet; without it each is trained, which takes far
+    longer."""
     epochs: int = 50
-    """Passes over the first half: of the supernet's training, or of each candidate's."""
+    """Passes over the first half in the supernet's training, or in each candidate's; more judge better and
+    take longer."""
     learning_rate: float = 0.025
-    """At first; that of `darts`."""
+    """Learning rate at the first step, that of `darts`; higher trains faster and less stably."""
     min_learning_rate: float = 1e-4
-    """At the end of the cosine; that of `darts`."""
+    """Learning rate at the end of the cosine, that of `darts`; higher keeps changing the weights to the
+    end."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,22 +22,26 @@ class Differentiable(SearcherConfig):
     """Settings that every differentiable searcher has; values are the public AutoLA search's unless said."""
 
     epochs: int = 50
-    """Passes over the halves (train_search.py:32)."""
+    """Passes over both halves of the training set; more take longer and let the alphas settle
+    (train_search.py:32)."""
     batch_size: int = 128
-    """Images a step, from each half (train_search.py:25)."""
+    """Images in a step from each half, over all processes; more need more memory and make fewer steps
+    (train_search.py:25)."""
     learning_rate: float = 0.025
     """Learning rate of the weights' SGD at the first step; higher trains faster and less stably
     (train_search.py:26)."""
     min_learning_rate: float = 1e-4
-    """At the end of the cosine (train_search.py:27)."""
+    """Learning rate of the weights at the end of its cosine; higher keeps changing them to the end
+    (train_search.py:27)."""
     momentum: float = 0.9
     """Momentum of the weights' SGD; higher averages gradients over more steps (train_search.py:28)."""
     nesterov: bool = False
-    """Whether that momentum is Nesterov's."""
+    """Use Nesterov's momentum for the weights: the gradient is taken where the momentum leads."""
     weight_decay: float = 5e-4
     """Weight decay of the weights; higher keeps them smaller (train_search.py:29)."""
     clip: float = 5.0
-    """Largest norm of the weights' gradient; 0 for no clipping (train_search.py:41)."""
+    """Largest norm of the weights' gradient, which is scaled down to it; lower is stabler and slower. 0 for
+    no clipping (train_search.py:41)."""
     alpha_learning_rate: float = 3e-3
     """Learning rate of the alphas' Adam; higher settles sooner and less surely (train_search.py:44)."""
     alpha_betas: tuple[float, float] = (0.5, 0.999)
@@ -45,14 +49,16 @@ class Differentiable(SearcherConfig):
     alpha_weight_decay: float = 1e-3
     """Weight decay of the alphas; higher keeps the operators closer together (train_search.py:45)."""
     alpha_warmup: float = 0.0
-    """Share of the epochs, at first, in which the alphas rest."""
+    """Share of the epochs, at first, in which the alphas rest and the weights alone are trained; higher
+    judges the operators later and better trained."""
     derive: Literal[Rule, "perturbation"] = "argmax"
-    """How alphas become a genotype: the strongest operator of every edge (the public rule), or of the two
-    strongest edges of every node, or by a last phase in which edges are decided by what is missed most."""
+    """How the alphas become a genotype: by the strongest operator of every edge (argmax, the public rule), of
+    the two strongest edges of every node (top2), or by a last phase in which every edge gets the operator
+    that the loss misses most (perturbation)."""
     perturbation: Perturbation = Perturbation()
-    """That last phase."""
+    """Settings of that last phase."""
     guards: Guards = Guards()
-    """Figures of the search's health, and rules that stop it."""
+    """Figures of the search's health that are measured, and rules that stop it early."""
 
     def __post_init__(self) -> None:
         rules.positive(self, "epochs", "batch_size", "learning_rate", "alpha_learning_rate")
@@ -99,7 +105,7 @@ def require_own_weights(problem: Problem, what: str) -> None:
 
 
 def check_temperatures(first: float, last: float) -> None:
-    """Looks at the temperatures that a search begins and ends with.
+    """Checks the temperatures that a search begins and ends with.
 
     Raises:
         InputError: If they are not positive, or rise.

@@ -23,21 +23,26 @@ class Sgas(Differentiable):
     search: ClassVar[str] = "searchers.searches.sgas:start"
 
     batch_size: int = 64
-    """Images a step, from each half (train_search.py)."""
+    """Images in a step from each half, over all processes; more need more memory and make fewer steps
+    (train_search.py)."""
     min_learning_rate: float = 1e-3
-    """At the end of the cosine (train_search.py; 0.025 at first as well)."""
+    """Learning rate of the weights at the end of its cosine; higher keeps changing them to the end
+    (train_search.py, as is 0.025 at first)."""
     weight_decay: float = 3e-4
     """Weight decay of the weights; higher keeps them smaller (train_search.py)."""
     alpha_learning_rate: float = 3e-4
     """Learning rate of the alphas' Adam; higher settles sooner and less surely (train_search.py)."""
     before: float = 0.18
-    """Share of the epochs before the first decision (train_search.py: 9 of 50)."""
+    """Share of the epochs before the first edge is decided; higher decides later and better trained
+    (train_search.py: 9 of 50)."""
     after: float = 0.1
-    """Share of the epochs after the last (train_search.py: 5 of 50); decisions are spread in between."""
+    """Share of the epochs after the last edge is decided, the decisions being spread in between; higher
+    decides faster and trains the decided cell longer (train_search.py: 5 of 50)."""
     stability: bool = False
-    """Whether an edge has to be stable as well (criterion 2), besides important and certain (criterion 1)."""
+    """Decide an edge by how stable its alphas are as well (criterion 2), not only by how important and
+    certain it is (criterion 1)."""
     history: int = 4
-    """Epochs that stability is measured over (train_search.py)."""
+    """Epochs that stability is measured over; more ask for longer stability (train_search.py)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

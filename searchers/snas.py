@@ -22,9 +22,10 @@ class Snas(Differentiable):
     search: ClassVar[str] = "searchers.searches.snas:start"
 
     temperature: float = 1.0
-    """Temperature of the softmax at the first epoch; higher draws more evenly (chosen here)."""
+    """Temperature of the softmax in the first epoch; higher draws more even mixtures (chosen here)."""
     min_temperature: float = 0.1
-    """In the last epoch, reached by equal factors (chosen here)."""
+    """Temperature of the softmax in the last epoch, reached by equal factors; lower draws mixtures that are
+    nearer to one operator (chosen here)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -16,7 +16,7 @@ from search_space.attention import Attention, as_terms
 from search_space.convolution import ConvolutionOperator, FromConvolution, move_hooks, plain_convolution
 from search_space.grammar import Term, label
 from supernet.attachable import check_attachable, check_compiled, say_shared
-from supernet.hooks import CHILD, INPUT_CHILD, hang, hooks_on, listed, stand, take_off
+from supernet.hooks import CHILD, INPUT_CHILD, hang, hooks_on, quoted, stand, take_off
 from supernet.map_sizes import map_sizes
 from supernet.modules import last_child, named
 from supernet.sites import Site, convolution_at, find_sites, named_sites
@@ -34,7 +34,7 @@ def attach(
 ) -> M:
     """Inserts attention into a model, in place, and returns the model.
 
-    The module at each place keeps its class, its name and its keys, so weights of the plain model load under
+    The module at each site keeps its class, its name and its keys, so weights of the plain model load under
     their original names. Its attention stands beside it, as `bn2_attention`, or `conv2_input_attention` where
     it transforms the input, and is run by a hook of the module. An operator that stands for a convolution
     takes its place under all of its names: one that changes it (`aw`) has its weight under its key, one that
@@ -49,24 +49,24 @@ def attach(
         attention: In the grammar ("se", "cbam", "hoga:PATH", "se[reduction=8]+hoga" ...), a genotype, or what
             a search gave back.
         sites: Dotted names of the modules to follow, or of the convolutions to stand for; a mapping to
-            channels where they do not show them. None finds the places of the known families.
+            channels where the modules do not show them. None finds the sites of the known families.
         identity: Whether to start as the identity: x + scale (attention(x) - x), the scale 0 at first; or,
             instead of a convolution, as the convolution.
         input_shape: (channels, height, width) of the images, for operators made for one size of map (`aa`).
 
     Raises:
-        InputError: If the attention or a place is unknown, the channels do not fit, two operators stand for
+        InputError: If the attention or a site is unknown, the channels do not fit, two operators stand for
             one convolution, a size is not known, or the model has attention already or is compiled. The
             model is unchanged then.
     """
     check_attachable(model)
     terms = as_terms(attention)
-    placed = [(term, _sites(model, term, sites)) for term in terms]
-    sizes = _sizes(model, placed, input_shape)
+    chosen = [(term, _sites(model, term, sites)) for term in terms]
+    sizes = _sizes(model, chosen, input_shape)
     by_site = dict[Site, list[tuple[Term, nn.Module]]]()
     standing = dict[str, tuple[Term, ConvolutionOperator]]()
-    for term, places in placed:
-        for site in places:
+    for term, found in chosen:
+        for site in found:
             if term.place == "conv":
                 if site.name in standing:
                     both = f"{label((standing[site.name][0],))} and {label((term,))}"
@@ -92,7 +92,7 @@ def attach(
 
 @dataclass(frozen=True, kw_only=True)
 class Attached:
-    """Attention at one place of a model.
+    """Attention at one site of a model.
 
     Attributes:
         place: Name of the module that it follows, or the convolution that it stands for.
@@ -138,7 +138,7 @@ def detach(model: M) -> M:
     ]
     if gone:
         raise InputError(
-            f"{listed(gone)}: the convolution that attention stands for there is gone; attach with "
+            f"{quoted(gone)}: the convolution that attention stands for there is gone; attach with "
             "identity=True keeps it, or build the plain model anew"
         )
     take_off(model)
@@ -162,16 +162,16 @@ def _sites(model: nn.Module, term: Term, names: Sequence[str] | Mapping[str, int
         return find_sites(model, term.place, stages=term.stages, last_stages=term.last_stages)
     if term.stages is not None:
         raise InputError(
-            f"{label((term,))}: stages choose among the places found; leave them out or sites=[...]"
+            f"{label((term,))}: stages choose among the sites found; leave them out or sites=[...]"
         )
     return named_sites(model, names)
 
 
 def _sizes(
-    model: nn.Module, placed: Sequence[tuple[Term, list[Site]]], input_shape: Sequence[int] | None
+    model: nn.Module, chosen: Sequence[tuple[Term, list[Site]]], input_shape: Sequence[int] | None
 ) -> dict[str, tuple[int, int]]:
-    """Sizes of the maps of those places whose operators want them."""
-    wanting = [(term.name, site.name) for term, places in placed if term.wants_size for site in places]
+    """Sizes of the maps of those sites whose operators want them."""
+    wanting = [(term.name, site.name) for term, found in chosen if term.wants_size for site in found]
     if not wanting:
         return {}
     if input_shape is None:
@@ -186,7 +186,7 @@ def _sizes(
 def _stand_in(
     model: nn.Module, site: Site, term: Term, size: tuple[int, int] | None, identity: bool
 ) -> ConvolutionOperator:
-    """What stands for the convolution at a place, on its device, of its dtype and mode."""
+    """What stands for the convolution at a site, on its device, of its dtype and mode."""
     _check_free(model, [site.name])
     conv = convolution_at(model, site, term.name)
     if "weight" not in dict(conv.named_parameters(recurse=False)):
@@ -205,7 +205,7 @@ def _stand_in(
 
 
 def attach_cells(model: M, build: Callable[[Site], nn.Module]) -> M:
-    """Inserts a cell at every inner place of a backbone, in place: what a supernet is made of."""
+    """Inserts a cell at every inner site of a backbone, in place: what a supernet is made of."""
     cells = {site: build(site) for site in find_sites(model, "inner")}
     _check_free(model, [site.name for site in cells])
     for site, cell in cells.items():
@@ -224,7 +224,7 @@ def insert(model: nn.Module, site: Site, attention: nn.Module, text: str = "cell
 
 
 def _last(model: nn.Module, site: Site) -> str:
-    """The module whose output is that of a place: the last one of a Sequential, unless others use it too."""
+    """The module whose output is that of a site: the last one of a Sequential, unless others use it too."""
     name, module = site.name, model.get_submodule(site.name)
     while type(module).forward is nn.Sequential.forward and not site.before:  # pyright: ignore[reportUnknownMemberType]
         last = last_child(module)

@@ -58,12 +58,12 @@ def check_compiled(model: nn.Module, what: str) -> None:
 
 
 def say_shared(model: nn.Module, names: Sequence[str]) -> None:
-    """Says in a line which places have several names, so that one attention serves all of them."""
+    """Logs in a line which sites have several names, so that one attention serves all of them."""
     names_of = dict[nn.Module, list[str]]()
     for name, module in model.named_modules(remove_duplicate=False):
         names_of.setdefault(module, []).append(name)
     shared = [same for name in names if len(same := names_of[model.get_submodule(name)]) > 1]
     if shared:
         also = " and ".join(map(repr, shared[0][:3]))
-        more = f", and {len(shared) - 1} other places likewise" if len(shared) > 1 else ""
+        more = f", and {len(shared) - 1} other sites likewise" if len(shared) > 1 else ""
         log.warning("%s are one module: one attention serves both%s", also, more)

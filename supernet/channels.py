@@ -1,4 +1,4 @@
-"""How many channels a module gives, as far as its kind shows."""
+"""The number of channels that a module gives, by what it is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RESHAPING = (nn.Flatten, nn.Unflatten, nn.PixelShuffle, nn.PixelUnshuffle, nn.Fo
 
 
 def channels_after(module: nn.Module) -> int | None:
-    """Channels of what a module gives, as far as the module shows; None where it does not."""
+    """Channels of what a module gives, as far as the module shows them; None where it does not."""
     for attribute in ("out_channels", "num_features", "num_channels"):
         value = getattr(module, attribute, None)
         if isinstance(value, int):

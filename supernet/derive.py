@@ -1,4 +1,4 @@
-"""From alphas to a genotype."""
+"""Rules that derive a genotype from alphas."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class BlockFamily:
     is_pyramid: bool = False
 
     def followed(self, place: Place) -> tuple[str, ...]:
-        """The parts that attention of a place follows."""
+        """The parts that attention at a place follows."""
         return {"block": self.block, "inner": self.inner}.get(place, ())
 
 
@@ -58,7 +58,7 @@ FAMILIES: dict[str, BlockFamily] = {
         conv=("inner_blocks", "layer_blocks"), is_pyramid=True
     ),
 }
-"""Families by the full name of their class: that identifies a class without importing its package."""
+"""Families by the full name of their class, which names a class without importing its package."""
 
 
 def register_blocks(

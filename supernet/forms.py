@@ -3,4 +3,4 @@
 from typing import Literal
 
 Form = Literal["grouped", "plain"]
-"""Side by side, or edge by edge; every form is the same function."""
+"""Edges side by side (grouped), or one by one (plain); both are the same function."""

@@ -137,17 +137,17 @@ class _Group(nn.Module):
         """
         mixed = list[tuple[int, Tensor]]()
         groups = state.groups()
-        for place, (node, row) in enumerate(zip(self.nodes, self.rows)):
-            own, column = groups[place if len(groups) > 1 else 0], str(chosen[row])
+        for index, (node, row) in enumerate(zip(self.nodes, self.rows)):
+            own, column = groups[index if len(groups) > 1 else 0], str(chosen[row])
             weight = weights[row, chosen[row]]
             if column in self.singles:
-                operator = list(self.singles[column].children())[place]
+                operator = list(self.singles[column].children())[index]
                 mixed.append((node, weight * read(operator, own)))
             elif column in self.stacks:
                 # Views of one edge's part of the stack: statistics that move, move in the stack.
                 stack = self.stacks[column]
                 part = {
-                    f"stacks.{column}.{name}": value[place]
+                    f"stacks.{column}.{name}": value[index]
                     for name, value in chain(stack.named_parameters(), stack.named_buffers())
                 }
                 mixed.append((node, weight * functional_call(self, part, (column, own), tie_weights=False)))

@@ -34,14 +34,14 @@ def parameter_groups(model: nn.Module, lr: float, *, network_lr: float | None = 
     for name, rate in (("lr", lr), ("network_lr", network_lr)):
         if not 0 < rate < float("inf"):
             raise InputError(f"{name}={rate} is not a positive number")
-    places = attached(model)
-    if not places:
+    sites = attached(model)
+    if not sites:
         raise InputError(f"{type(model).__name__} has no attention; attach it first")
     new = dict[int, nn.Parameter]()
-    for place in places:
-        plain = ("weight", "bias") if isinstance(place.module, nn.Conv2d) else ()
-        for name, parameter in place.module.named_parameters():
-            if place.position != "instead" or name not in plain:
+    for site in sites:
+        plain = ("weight", "bias") if isinstance(site.module, nn.Conv2d) else ()
+        for name, parameter in site.module.named_parameters():
+            if site.position != "instead" or name not in plain:
                 new[id(parameter)] = parameter
     rest = [parameter for parameter in model.parameters() if id(parameter) not in new]
     return [

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Proxy, _symbolic_trace
 
-from foundation.errors import InputError
+from foundation.errors import InputError, listed
 from supernet.folding import FoldGuard, guard, guard_stand_in
 
 CHILD = "attention"
-"""End of the name of a module that holds the attention of a place."""
+"""End of the name of a module that holds the attention of a site."""
 
 INPUT_CHILD = "input_attention"
 """Ending of the name where attention transforms the module's input; one module may have both."""
@@ -113,9 +113,9 @@ class Watch:
     """Looks after every forward pass of a model whether all of its attention ran.
 
     What rebuilds modules (conversions of norms, fusions) drops their hooks: then the model would go on
-    without its attention. That is an error. Attention whose module is just not used in a pass is reported
-    once, as a warning, since a network may skip a branch; so is attention that went with the modules around
-    it, since a network may be shortened, or its branches made one.
+    without its attention. That is an error. Attention whose module is just not used in a pass is
+    reported once, as a warning, since a network may skip a branch; so is attention that went with the modules
+    around it, since a network may be shortened, or its branches made one.
     """
 
     def __init__(self) -> None:
@@ -147,7 +147,7 @@ class Watch:
         hung = {hook for _, hook in hooks_of(model)}
         if lost := [homes[hook.attention] for hook in missed if hook not in hung]:
             raise InputError(
-                f"the attention {listed(lost)} is not run any more: what rebuilt modules of the model (a "
+                f"the attention {quoted(lost)} is not run any more: what rebuilt modules of the model (a "
                 "conversion of norms, a fusion) lost it; do that before attaching, or autola.detach first"
             )
         hooks = (hook for module in homes for hook in module._forward_hooks.values())
@@ -155,14 +155,14 @@ class Watch:
         places = set(homes.values())
         if gone := [hook.place for hook in idle if hook.place not in there and hook.place in places]:
             raise InputError(
-                f"the attention that stood for {listed(gone)} is gone: what rebuilt modules of the model (a "
+                f"the attention that stood for {quoted(gone)} is gone: what rebuilt modules of the model (a "
                 "fusion) put another module there; do that before attaching, or autola.detach first"
             )
         out += [hook.place for hook in idle if hook.place not in places]
         if out:
             self.hooks = [hook for hook in self.hooks if hook.attention in homes]
             warnings.warn(
-                f"the attention of {listed(out)} was taken out of the model with the modules around it",
+                f"the attention of {quoted(out)} was taken out of the model with the modules around it",
                 stacklevel=2,
             )
         self.standing = list(there.values())  # a norm may have been folded into a copy of one
@@ -171,7 +171,7 @@ class Watch:
         if names:
             self.is_done = True
             warnings.warn(
-                f"the attention {listed(names)} did not run in a forward pass: the model did not call the "
+                f"the attention {quoted(names)} did not run in a forward pass: the model did not call the "
                 "modules that it follows, or not as modules",
                 stacklevel=2,
             )
@@ -182,14 +182,13 @@ def is_compiled(module: nn.Module) -> bool:
     return module._compiled_call_impl is not None or hasattr(module, "_orig_mod")
 
 
-def listed(names: Sequence[str]) -> str:
-    """A few names, and how many more there are."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(map(repr, names[:3])) + more
+def quoted(names: Sequence[str]) -> str:
+    """A few names in quotes, and how many more there are."""
+    return listed([repr(name) for name in names], 3)
 
 
 def hooks_on(module: nn.Module) -> list[Hook]:
-    """Those by which a module runs attention."""
+    """The hooks by which a module runs attention."""
     return [
         hook
         for hooks in (module._forward_pre_hooks, module._forward_hooks)
@@ -218,7 +217,7 @@ def hang(model: nn.Module, name: str, attention: nn.Module, text: str, *, before
 
     Args:
         model: Changed in place.
-        name: Name of the module.
+        name: Dotted name of the module.
         attention: Keeps the shape of its input.
         text: The attention in the grammar.
         before: Whether it transforms the input.

@@ -59,7 +59,7 @@ def refused_images(model: nn.Module, input_shape: Sequence[int]) -> Iterator[Non
         yield
     except NotImplementedError as error:
         raise InputError(
-            f"the maps of {type(model).__name__} have sizes that only computing shows; "
+            f"the maps of {type(model).__name__} have sizes that only computing them shows; "
             "give the side of the map: aa[size=14]"
         ) from error
     except (RuntimeError, AssertionError) as error:

@@ -24,7 +24,7 @@ class Mixing:
         self._weights: Tensor | None = None
         self._columns: dict[tuple[int, ...], tuple[Tensor, ...]] = {}
         self.chosen: Sequence[int] | None = None
-        """Column that alone is computed on every edge; None where all are."""
+        """For every edge, the column that alone is computed; None where all are."""
 
     def select(self, rows: tuple[int, ...]) -> None:
         """Announces some edges, whose weights are then selected once a forward pass, for all cells."""
@@ -49,12 +49,12 @@ class Mixing:
 
     @property
     def weights(self) -> Float[Tensor, "edges primitives"]:
-        """One row an edge, one column a primitive."""
+        """The mixing weights, one row for each edge and one column for each primitive."""
         assert self._weights is not None, "a cell runs only inside its supernet"
         return self._weights
 
     def columns(self, rows: tuple[int, ...]) -> tuple[Float[Tensor, "rows"], ...]:
-        """For every primitive the weights of some edges that were announced."""
+        """Weights of every primitive on some edges, which were announced by `select`."""
         assert len(self._columns[rows]) > 0, "a cell runs only inside its supernet"
         return self._columns[rows]
 

@@ -1,4 +1,7 @@
-"""Where attention can go in a backbone: places found in the known families, or named by the user."""
+"""Sites, where attention can go in a backbone: found in the known families, or named by the user.
+
+A site is one module of one network; its place is the kind of site within a block, such as "inner".
+"""
 
 from __future__ import annotations
 
@@ -40,11 +43,11 @@ class Site:
 def find_sites(
     model: nn.Module, place: Place, *, stages: str | None = None, last_stages: int | None = None
 ) -> list[Site]:
-    """All places of one kind in the blocks of a backbone, in the order of its modules.
+    """All sites of one place in the blocks of a backbone, in the order of its modules.
 
     Args:
         model: The backbone, or a detector with one.
-        place: The kind.
+        place: Where in a block the sites are.
         stages: Digits of the stages to keep, "34" for layer3 and layer4; "fpn" for the feature pyramid, which
             is left out otherwise unless there is nothing else. Where no module is called a layer, stages go
             by stride, as those of a ResNet do: 1 has a quarter of the image's side, 2 an eighth, 0 a half.
@@ -98,12 +101,20 @@ def _nothing_found(model: nn.Module, place: Place, missed: Sequence[str]) -> Inp
         lacks = f"has blocks of {cls}, which autola does not know and cannot trace ({missed[0]!r})"
         own = f", or say where they take it: autola.register_blocks({cls.rpartition('.')[2]}, ...)"
     wanted = nn.Conv2d if place == "conv" else (*NORMS, nn.Conv2d)
-    near = [name for name, module in model.named_modules() if name and isinstance(module, wanted)]
-    those = f"; the last are {', '.join(map(repr, near[-3:]))}" if near else ""
+    near = _ends([(name, module) for name, module in model.named_modules() if isinstance(module, wanted)])
+    those = f", such as {', '.join(map(repr, near[-3:]))}" if near else ""
     return InputError(
-        f"{type(model).__name__} {lacks}; in Python, name the {kind} that attention should {verb}: "
-        f"attach(model, attention, sites=[...]){own}{those}"
+        f"{type(model).__name__} {lacks}; in Python, name the {kind} that attention should {verb}{those}: "
+        f"attach(model, attention, sites=[...]){own}"
     )
+
+
+def _ends(modules: Sequence[tuple[str, nn.Module]]) -> list[str]:
+    """Names of the modules after which the number of channels changes, as it does at the end of a stage."""
+    widths = [channels_after(module) for _, module in modules]
+    return [
+        name for (name, _), own, after in zip(modules, widths, [*widths[1:], None]) if name and own != after
+    ]
 
 
 _reported = set[str]()
@@ -117,7 +128,7 @@ def _report(model: nn.Module, found: Mapping[str, BlockFamily]) -> None:
     shown = ", ".join(f"{len(names)} {kind} ({names[0]} ...)" for kind, names in kinds.items())
     text = (
         f"{type(model).__name__}: blocks were found by what they compute: {shown}; autola.attached(model) "
-        "lists the places, sites=[...] or autola.register_blocks says otherwise"
+        "lists the sites, sites=[...] or autola.register_blocks says otherwise"
     )
     if text not in _reported:
         _reported.add(text)
@@ -148,7 +159,7 @@ def _all_sites(model: nn.Module, place: Place, families: Mapping[str, BlockFamil
 
 
 def _convolutions_of_block(module: nn.Module, family: BlockFamily) -> list[str]:
-    """Names of the convolutions of a block that the place "conv" is about."""
+    """Names of the convolutions of a block that are sites of the place "conv"."""
     return [inner for name in family.conv if child_at(module, name) for inner in _convolutions(module, name)]
 
 
@@ -177,7 +188,7 @@ def _convolutions(module: nn.Module, name: str) -> list[str]:
 
 
 def _stages(model: nn.Module, sites: Sequence[Site]) -> dict[Site, str]:
-    """The stage of every site: its digit, "fpn" in a feature pyramid, "" where nothing shows it."""
+    """The stage of every site: its digit, "fpn" in a feature pyramid, "" where no name or stride shows it."""
     by_name = {site: _stage(site.name) for site in sites}
     if any(by_name.values()):
         return by_name
@@ -198,7 +209,7 @@ def _stage(name: str) -> str:
 
 
 def convolution_at(model: nn.Module, site: Site, operator: str) -> nn.Conv2d:
-    """The plain convolution at a place.
+    """The plain convolution at a site.
 
     Raises:
         InputError: If there is something else.
@@ -215,7 +226,7 @@ def convolution_at(model: nn.Module, site: Site, operator: str) -> nn.Conv2d:
 
 
 def named_sites(model: nn.Module, names: Sequence[str] | Mapping[str, int]) -> list[Site]:
-    """Places named by the user.
+    """The sites that the user names.
 
     Args:
         model: The backbone.
@@ -231,10 +242,10 @@ def named_sites(model: nn.Module, names: Sequence[str] | Mapping[str, int]) -> l
     sites = list[Site]()
     for name in names:
         if name not in modules or not name:
-            raise unknown("place", name, [known for known in modules if known])
+            raise unknown("site", name, [known for known in modules if known])
         if twice := next((site.name for site in sites if modules[site.name] is modules[name]), None):
             also = "" if name == twice else f", also as {twice!r}"
-            raise InputError(f"place {name!r} is named twice{also}; chain attentions as in 'se+hoga' instead")
+            raise InputError(f"site {name!r} is named twice{also}; chain attentions as in 'se+hoga' instead")
         check_scripted(modules[name], repr(name))
         if isinstance(modules[name], nn.Linear):
             raise InputError(f"{name!r} is a Linear: it gives no map that attention could transform")
@@ -251,5 +262,5 @@ def named_sites(model: nn.Module, names: Sequence[str] | Mapping[str, int]) -> l
             raise InputError(f"{channels} channels after {name!r}: give a positive number")
         sites.append(Site(name=name, channels=channels))
     if not sites:
-        raise InputError("no places were named")
+        raise InputError("no sites were named")
     return sites

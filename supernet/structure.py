@@ -1,7 +1,7 @@
 """Residual blocks found by what they compute, where nobody has said what their parts are called.
 
 A block is a module whose output is a sum, activated or not, of its input, through a shortcut or as it is, and
-of a branch. Its forward pass is traced by `torch.fx`; the parts are recognised by their place in the branch.
+of a branch. Its forward pass is traced by `torch.fx`; the parts are known by their position in it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ ACTIVATIONS = tuple(
     if isinstance(kind, type) and kind.__module__ == nn.modules.activation.__name__ and kind is not nn.Softmax
 )
 PASSED_ON = (*ACTIVATIONS, nn.Identity, nn.Dropout, nn.Dropout2d)
-"""Modules that leave a map what it is: attention before them and after them is at one place."""
+"""Modules that leave a map what it is: attention before them and after them is at one site."""
 
 FUNCTIONS = ("dropout", "elu", "gelu", "hardswish", "leaky_relu", "mish", "relu", "relu6", "silu")
-"""The same as functions and methods."""
+"""Functions and methods that leave a map what it is."""
 
 SUMS = (operator.add, operator.iadd, torch.add)
 PRODUCTS = (operator.mul, operator.imul, torch.mul)

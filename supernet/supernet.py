@@ -74,7 +74,7 @@ class Supernet(nn.Module):
         Args:
             x: Normalised images.
             weights: Mixing weights; None for softmax(alphas).
-            chosen: For every edge the one primitive that is computed; None for all of them.
+            chosen: For every edge, the one primitive that is computed; None computes all of them.
         """
         if self.form == "grouped":
             x = x.contiguous(memory_format=torch.channels_last)
@@ -94,7 +94,7 @@ class Supernet(nn.Module):
 
     @contextmanager
     def frozen_weights(self) -> Iterator[None]:
-        """For the architecture step: nothing inside asks for gradients of the weights.
+        """Freezes the weights for the architecture step: nothing inside asks for their gradients.
 
         With the alphas alone to differentiate, autograd keeps less and skips the weights' part.
         """

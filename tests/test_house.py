@@ -54,11 +54,32 @@ def test_files_stay_readable(path: Path) -> None:
     assert len(lines) <= 400, "split it by idea"
 
 
+LISTED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+
+
 def test_every_package_is_shipped() -> None:
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     there = {
         ".".join(path.parent.parts)
         for path in MODULES
         if path.name == "__init__.py" and path.parts[0] not in ("tests", "benchmarks")
     }
-    assert set(listed["packages"]) == there
+    assert set(LISTED["packages"]) == there
+
+
+def test_files_that_packages_read_are_shipped() -> None:
+    rooms = [room for room in ROOMS if room not in ("tests", "benchmarks")]
+    read = {
+        path.relative_to(ROOT)
+        for room in rooms
+        for path in (ROOT / room).rglob("*")
+        if path.suffix in (".js", ".npz", ".json", ".typed") and "runs" not in path.parts
+    }
+    shipped = {
+        path.relative_to(ROOT)
+        for package, patterns in LISTED["package-data"].items()
+        for pattern in patterns
+        for path in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    assert read
+    studies = Path("outputs/published")  # for who reads the repository: folders of single trainings
+    assert {path for path in read - shipped if studies not in path.parents[1:]} == set()

@@ -80,15 +80,15 @@ def run(arguments: list[str]) -> None:
     usual = _with_task(COMPARE_PRESETS[preset], option(arguments, "task"))
     usual = _with_searcher(usual, option(arguments, "searcher"))
     assert usual.search is not None, "presets search"
-    names = {"preset": preset, "task": usual.task.name, "searcher": usual.search.searcher.name}
-    default = Arguments(**names, config=usual)
+    searcher, task = usual.search.searcher.name, usual.task.name
+    default = Arguments(preset=preset, task=task, searcher=searcher, config=usual)
     given = read_arguments(Arguments, arguments, command="compare", default=default)
     if given.preset != preset:
         raise InputError(f"two presets are given: {preset} and {given.preset}")
-    if given.task != usual.task.name:
-        raise InputError(f"two tasks are given: {usual.task.name} and {given.task}")
-    if given.searcher != usual.search.searcher.name:
-        raise InputError(f"two searchers are given: {usual.search.searcher.name} and {given.searcher}")
+    if given.task != task:
+        raise InputError(f"two tasks are given: {task} and {given.task}")
+    if given.searcher != searcher:
+        raise InputError(f"two searchers are given: {searcher} and {given.searcher}")
     if given.resume is None and "--resume" in arguments:
         raise InputError("--resume needs the folder of the comparison to go on with")
     attentions = tuple(parse_attention(text) for text in given.attentions)

@@ -12,7 +12,7 @@ from foundation.errors import InputError
 from search_space.grammar import short_label
 
 USUAL = ("none", "se", "cbam", "hoga")
-"""What is counted where no attention is named."""
+"""Attentions that are counted where none is named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,18 +22,22 @@ class Arguments:
     attentions: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[ATTENTION ...]")
     ] = ()
-    """What is counted: none, se, cbam, hoga:RUN, se[reduction=8]+hoga ...; none se cbam hoga if left out."""
+    """Attentions whose cost is counted: none, se, cbam, hoga:RUN, se[reduction=8]+hoga ...; none se cbam hoga
+    if left out."""
     backbone: str = "cifar_resnet20"
-    """The network; `autola list` names them."""
+    """Name of the network that attention is attached to; `autola list` names them."""
     input: tuple[int, int, int] | None = None
-    """Channels, height and width; if left out, what the backbone was made for: 3 32 32 for
-    the networks of CIFAR, 3 224 224 for others."""
+    """Channels, height and width in pixels of the image that costs are counted for. If left out, what the
+    backbone was made for: 3 32 32 for the networks of CIFAR, 3 224 224 for others."""
     width: int | None = None
-    """Channels of the backbone's first stage; its own if left out."""
+    """Channels of the backbone's first stage, which scale those of the others: more cost more. Its own if
+    left out."""
     num_classes: int | None = None
-    """Outputs of the classifier; if left out, 10 for the networks of CIFAR and 1000 for others."""
+    """Number of classes, which are the classifier's outputs. If left out, 10 for the networks of CIFAR and
+    1000 for others."""
     latency: bool = True
-    """Whether to measure latency and activation memory, on the CPU; --no-latency only counts."""
+    """Measure latency and activation memory as well, on the CPU, which takes seconds; --no-latency only
+    counts."""
     controls: bool = False
     """Also look for the plain network that is as slow as each attention, wider and deeper: what it has to be
     compared with."""

@@ -15,7 +15,8 @@ class Arguments:
     """Searches, inspects, retrains and compares on handwritten digits: the whole job, in minutes."""
 
     seed: int = 0
-    """Seed of the search: another one draws other weights and another order of the images."""
+    """Seed of the search: another one draws other weights and another order of the images, so it may find
+    another genotype."""
 
 
 def run(arguments: list[str]) -> None:

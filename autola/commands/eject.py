@@ -17,20 +17,23 @@ class Arguments:
     """Writes attention as one readable Python file that needs torch alone and checks itself when run."""
 
     attention: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ATTENTION")]
-    """What is written: se, cbam, hoga:RUN, se[reduction=8]+hoga ..."""
+    """Attention to write: se, cbam, hoga:RUN, se[reduction=8]+hoga ..."""
     channels: int | None = None
-    """Channels of the map that it is built for, when it stands alone."""
+    """Channels of the map that the attention is built for, where no backbone is named."""
     backbone: Annotated[str | None, tyro.conf.arg(aliases=["--model"])] = None
-    """The network; `autola list` names them. The file then has a function attach(model) for its places."""
+    """Name of a network, which `autola list` shows; the file then has a function attach(model), which puts
+    the attention into it."""
     input: tuple[int, int, int] | None = None
-    """Channels, height and width; if left out, what the backbone was made for: 3 32 32 for
-    the networks of CIFAR, 3 224 224 for others."""
+    """Channels, height and width in pixels of the image that the network takes. If left out, what the
+    backbone was made for: 3 32 32 for the networks of CIFAR, 3 224 224 for others."""
     width: int | None = None
-    """Channels of the backbone's first stage; its own if left out."""
+    """Channels of the backbone's first stage, which scale those of the others: more cost more. Its own if
+    left out."""
     num_classes: int | None = None
-    """Outputs of the classifier; if left out, 10 for the networks of CIFAR and 1000 for others."""
+    """Number of classes, which are the classifier's outputs. If left out, 10 for the networks of CIFAR and
+    1000 for others."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """File to write; if left out, it is printed."""
+    """Path of the file to write; if left out, the file is printed."""
 
 
 def run(arguments: list[str]) -> None:

@@ -16,17 +16,17 @@ class Arguments:
     """Writes a trained network for use elsewhere, and checks that what is written agrees with it."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Folder of one training: RUN/se-seed0."""
+    """Folder of one training, as RUN/se-seed0."""
     onnx: Path | None = None
-    """ONNX file to write; needs autola[export]."""
+    """Path of the ONNX file to write; needs autola[export]."""
     program: Path | None = None
-    """File of torch.export to write (.pt2)."""
+    """Path of the torch.export file to write (.pt2)."""
     images: tuple[Path, ...] = ()
-    """Pictures to try; test pictures of the run if left out."""
+    """Image files that what is written is tried on beside the network; test images of the run if left out."""
 
 
 def run(arguments: list[str]) -> None:
-    """Exports."""
+    """Exports a trained network, and prints how each file compares with it."""
     given = read_arguments(Arguments, arguments, command="export")
     from autola.exporting import run_export  # slow: torch
 

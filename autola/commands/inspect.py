@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @config
 class _Images:
-    """What a network has to fit."""
+    """The images and classes that a network has to fit."""
 
     input_shape: tuple[int, int, int]
     num_classes: int
@@ -36,13 +36,14 @@ class Arguments:
     target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TARGET")]
     """Run folder of a search, genotype file, or "hoga" for the published genotype."""
     svg: Path | None = None
-    """Draw the cell into this SVG file."""
+    """Path of an SVG file to draw the cell into."""
     png: Path | None = None
-    """Draw the cell into this PNG file."""
+    """Path of a PNG file to draw the cell into."""
     latency: bool = True
-    """Whether to measure latency and activation memory; --no-latency only counts."""
+    """Measure latency and activation memory as well, on the CPU, which takes seconds; --no-latency only
+    counts."""
     json: bool = False
-    """Print one JSON object and nothing else."""
+    """Print one JSON object with all that is shown, and nothing else."""
 
 
 def run(arguments: list[str]) -> None:

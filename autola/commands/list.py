@@ -14,7 +14,7 @@ class Arguments:
     """Names everything that can be named."""
 
     json: bool = False
-    """Print one JSON object and nothing else."""
+    """Print one JSON object, kind to name to a line on it, and nothing else."""
 
 
 def run(arguments: list[str]) -> None:

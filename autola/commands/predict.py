@@ -14,25 +14,27 @@ from foundation.errors import InputError
 OUT = Path("outputs/runs/predict")
 
 SHOWN = 5
-"""Entries printed for each picture; --json prints all."""
+"""Entries printed for each image; --json prints all."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Shows pictures to a trained network, and draws what it finds onto copies of them."""
+    """Shows images to a trained network, and draws what it finds onto copies of them."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Folder of one training: RUN/se-seed0."""
+    """Folder of one training, as RUN/se-seed0."""
     images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE ...")] = ()
-    """Pictures of any type, size and mode that Pillow knows."""
+    """Image files to predict on, of any type, size and mode that Pillow knows."""
     out: Path | None = None
-    """New folder for the pictures; ./outputs/runs/predict-1, -2 ... if left out, none with --json."""
+    """Path of a new folder for the drawn pictures; ./outputs/runs/predict-1, -2 ... if left out, none with
+    --json."""
     json: bool = False
-    """Print one JSON list and nothing else: image, found, and picture where it was drawn."""
+    """Print one JSON list and nothing else: of each image its path (image), what was found (found), and the
+    path of the drawn picture where there is one (picture)."""
 
 
 def run(arguments: list[str]) -> None:
-    """Predicts."""
+    """Predicts on the images, and prints or draws what is found."""
     given = read_arguments(Arguments, arguments, command="predict")
     if not given.images:
         raise InputError("name at least one image")

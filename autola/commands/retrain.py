@@ -34,27 +34,27 @@ class Arguments:
     attentions: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[ATTENTION ...]")
     ] = ()
-    """What is compared: none, se, cbam, hoga (the published genotype), hoga:RUN, se[reduction=8]+hoga ..."""
+    """Attentions to compare: none, se, cbam, hoga (the published genotype), hoga:RUN, se[reduction=8]+hoga
+    ... Each is a training with every seed."""
     preset: str = DEFAULT
-    """Settings to start from; `autola list` names them."""
+    """Name of the settings to start from; `autola list` names them."""
     task: str = "classification"
-    """What is trained; without --preset, the task's own is taken."""
+    """Name of the task, which says what is trained; without --preset, the task's own preset is taken."""
     smoke: bool = False
-    """Two short epochs on few small images: the whole path in minutes on a CPU."""
+    """Train two short epochs on few small images, to see the whole path in minutes on a CPU."""
     out: Path | None = None
-    """Run folder to make; a new one under ./outputs/runs if left out."""
+    """Path of the run folder to make; a new one under ./outputs/runs if left out."""
     jobs: int = 1
-    """Trainings side by side, each in a process of its own on this machine: more is faster where there are
-    cores or GPUs for them, and changes no result."""
+    """Trainings side by side, each in a process of its own on this machine; more are faster where there are
+    cores or GPUs for them, and change no result."""
     recipe: Literal["paper", "modern", "both"] = "paper"
-    """The preset as it is, the one of today's habits that is named PRESET-modern, or one after the other:
-    two runs, OUT-paper and OUT-modern, and one table."""
+    """Recipe to train by: the preset's own (paper), that of the preset PRESET-modern, or one after the other
+    (both), in two runs, OUT-paper and OUT-modern, and one table."""
     resume: tuple[Path, ...] = ()
-    """Run folder of a retraining that was stopped, to go on with, or several for one table; no other option
-    than --devices and --jobs goes with it, and --data.root, the folder of its data where that
-    moved."""
+    """Run folder of a retraining that was stopped and is to go on, or several for one table; the only other
+    options beside it are --devices, --jobs, and --data.root, the path of its data where they moved."""
     config: Annotated[RetrainConfig, tyro.conf.arg(name="")]
-    """Settings."""
+    """The settings of the retraining."""
 
 
 def run(arguments: list[str]) -> None:
@@ -132,7 +132,7 @@ def show(tables: Mapping[str, Table]) -> None:
     """Prints tables as one: a row an attention, differences to the plain network of its table beside it.
 
     Args:
-        tables: By the name of the recipe, or run, which is printed where there are several.
+        tables: Name of the recipe, or run, to its table; the name is shown where there are several.
     """
     from rich.console import Console
     from rich.table import Table as RichTable

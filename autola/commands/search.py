@@ -30,18 +30,19 @@ class Arguments:
     """
 
     preset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[PRESET]")] = DEFAULT
-    """Settings to start from; comes first."""
+    """Name of the settings to start from; it comes first."""
     searcher: str = "darts"
-    """Registered searcher; its own options are --searcher.*"""
+    """Name of the searcher, which `autola list` shows; its own options are --searcher.*"""
     trials: int | None = None
-    """Candidates of a black-box searcher; short for --searcher.trials."""
+    """Candidates that a black-box searcher judges, short for --searcher.trials; more find better ones and
+    take longer."""
     out: Path | None = None
-    """Run folder to make; a new one under ./outputs/runs if left out."""
+    """Path of the run folder to make; a new one under ./outputs/runs if left out."""
     resume: Path | None = None
-    """Run folder of a search that was stopped, to go on with; no other option goes with it but
-    --data.root, the folder of its data where that moved."""
+    """Run folder of a search that was stopped and is to go on; the only other option beside it is
+    --data.root, the path of its data where they moved."""
     config: Annotated[SearchConfig, tyro.conf.arg(name="")]
-    """Settings."""
+    """The settings of the search."""
 
 
 def run(arguments: list[str]) -> None:
@@ -79,7 +80,7 @@ def run(arguments: list[str]) -> None:
 
 
 def _usual(kind: type[SearcherConfig], engine: str | None) -> SearcherConfig:
-    """A searcher as it is set where nothing is said."""
+    """A searcher with the settings that it has where none are given."""
     if engine == "nni":
         from searchers.blackbox import BlackBox
 

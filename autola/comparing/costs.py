@@ -13,8 +13,8 @@ from torch import nn
 
 from autola.configs import RetrainConfig
 from autola.member import first_step
-from evaluators.cost import latency_ms, latency_ratio, macs, params
-from evaluators.latency import own_threads
+from evaluators.cost import latency_ms, macs, params
+from evaluators.latency import latency_ratio, own_threads
 from evaluators.tasks import Setting, TaskConfig
 from evaluators.train import Training
 from search_space.grammar import Term

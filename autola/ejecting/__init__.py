@@ -48,7 +48,7 @@ def eject(
 
     Args:
         attention: In the grammar, a genotype, or what a search gave back.
-        channels: Channels of the map that it is built for; with a backbone those of its places.
+        channels: Channels of the map that it is built for; with a backbone those of its sites.
         backbone: Registered name of the network, or the plain network itself, that `attach` is written for.
         input_shape: (channels, height, width) of the images of the network; None for the usual ones of a
             registered backbone.
@@ -71,7 +71,7 @@ def eject(
     if backbone is None:
         if channels is None:
             raise InputError(
-                "for how many channels? give --channels, or --backbone for all places of a network"
+                "for how many channels? give --channels, or --backbone for all sites of a network"
             )
         if not 1 <= channels <= LARGEST_WIDTH:
             raise InputError(f"channels={channels} is not in 1 ... {LARGEST_WIDTH}")
@@ -80,7 +80,7 @@ def eject(
         text = _alone(terms, channels)
     else:
         if channels is not None:
-            raise InputError("the channels are those of the backbone's places; leave --channels out")
+            raise InputError("the channels are those of the backbone's sites; leave --channels out")
         with torch.random.fork_rng(devices=[]):
             text = _attached(terms, backbone, input_shape, width, num_classes)
     if path is not None:
@@ -110,7 +110,7 @@ def _alone(terms: tuple[Term, ...], channels: int) -> str:
             "they are not one module; eject each by itself, or all for a --backbone"
         )
     if chosen := next((term for term in terms if term.stages is not None), None):
-        raise InputError(f"{label((chosen,))}: stages choose among the places of a network; give --backbone")
+        raise InputError(f"{label((chosen,))}: stages choose among the sites of a network; give --backbone")
     builder = Builder(name="build", terms=terms, channels=channels, on_convolution=bool(instead))
     module, (h, w) = _built(builder), MAP
     on_map = f"{macs(module, (channels, h, w)):,} multiply-accumulates on a map of {h} x {w}"

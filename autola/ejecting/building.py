@@ -15,12 +15,12 @@ CELL = tuple(Name("search_space.cell", name) for name in ("Cell", "FoundEdges", 
 
 @dataclass(frozen=True, kw_only=True)
 class Builder:
-    """A function of the file that builds the attention of one place.
+    """A function of the file that builds the attention of one site.
 
     Attributes:
-        name: What it is called.
-        terms: What it builds, one after another.
-        channels: What it builds for unless another number is given.
+        name: Name of the function.
+        terms: The attentions that it builds, one after another.
+        channels: The channels that it builds for where no others are given.
         on_convolution: Whether it is given a convolution to stand for.
         sized: Whether it is given the height and width of the map.
     """
@@ -36,7 +36,7 @@ class Builder:
         return name + self.name.removeprefix("build").upper()
 
     def text(self, called: Mapping[Name, str]) -> str:
-        """Its source.
+        """The source text of the function.
 
         Args:
             called: Names of the classes in the file.

@@ -1,4 +1,4 @@
-"""The part of an ejected file that puts attention into one network: places, and how the network is made."""
+"""The part of an ejected file that attaches attention to one network: its sites, and how it is built."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Group:
 
     @property
     def table(self) -> str:
-        """Name of the table of its places."""
+        """Name of the table of its sites."""
         return self.builder.table("PLACES")
 
     @property
@@ -47,7 +47,7 @@ class Group:
         return Name(ATTACHING, VERBS[self.position])
 
     def text(self) -> str:
-        """The table of its places."""
+        """The table of its sites."""
         if self.position == "instead":
             sized = self.builder.sized
             what = "The convolutions that it stands for, and height and width of their maps"
@@ -128,7 +128,7 @@ def attach_in_groups(
 
 
 def _builder(place: Attached, terms: Sequence[Term], channels: int | nn.Conv2d) -> Builder:
-    """What builds the attention of a place."""
+    """The function that builds the attention of a site."""
     some = (chosen for many in range(1, len(terms) + 1) for chosen in combinations(terms, many))
     chosen = next(chosen for chosen in some if label(chosen) == place.attention)
     instead = place.position == "instead"

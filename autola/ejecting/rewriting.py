@@ -322,7 +322,7 @@ def _member_name(part: ast.stmt) -> str:
 
 
 def _says_nothing(method: ast.FunctionDef) -> bool:
-    """Whether a method is a docstring alone: other parts find there that nothing is to be done."""
+    """Whether a method is a docstring alone: it says to other parts that nothing is to be done."""
     only = method.body[0]
     return len(method.body) == 1 and isinstance(only, ast.Expr) and isinstance(only.value, ast.Constant)
 

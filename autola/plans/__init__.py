@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from outputs.run_directory import RunDirectory
 
 
-class Plan:
+class Plan(ABC):
     """A search that is ready to run.
 
     Args:
@@ -35,13 +36,16 @@ class Plan:
 
     data: dict[str, Any]
 
-    def __init__(self, config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def __init__(
+        self, config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None
+    ) -> None: ...
 
-    @staticmethod
+    @staticmethod  # noqa: B027  (a plan for all searchers has nothing to check)
     def check(config: SearchConfig) -> None:
         """Raises an InputError for what is wrong whatever the data hold, before any of it is read."""
 
+    @abstractmethod
     def run(self, config: SearchConfig, run: RunDirectory) -> Found:
         """Searches from where the records end, and concludes.
 
@@ -49,16 +53,15 @@ class Plan:
             config: What was planned, its files and folders named from the top.
             run: The run folder, locked by this process.
         """
-        raise NotImplementedError
 
 
 def plan_of(config: SearchConfig) -> type[Plan]:
     """How a search is planned: as an experiment of trials, for each of several targets, or as one search."""
     if config.engine == "nni":
-        place = "experiment:Experiments"  # slow: NNI
+        home = "experiment:Experiments"  # slow: NNI
     elif len(config.target) > 1:
-        place = "front:TargetSearches"
+        home = "front:TargetSearches"
     else:
-        place = "single:SingleSearch"
-    module, _, name = place.partition(":")
+        home = "single:SingleSearch"
+    module, _, name = home.partition(":")
     return getattr(import_module(f"autola.plans.{module}"), name)

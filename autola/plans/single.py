@@ -49,12 +49,12 @@ def carry_out(
     """Takes a search from where its records end to its own end, and writes what it ends with.
 
     Args:
-        job: At step 0.
+        job: The search, at step 0.
         config: What is searched, for the first lines of the log.
         run: Its folder.
         fabric: Device and processes.
-        name: What the search is called there.
-        conclude: What else belongs to the result, worked out after the weights are written.
+        name: Name of the search in the log.
+        conclude: Returns what else belongs to the result; called after the weights are written.
 
     Raises:
         InputError: If the records are not of this search, or what `drive` says.

@@ -143,7 +143,7 @@ def _(work: Work, column: str) -> str:
     work.data(column)
     for number in range(2):
         shutil.copy(ROOT / f"{PART}annot" / "0.png", ROOT / f"{PART}annot" / f"more{number}.png")
-    return work.refused_or_right(*work.words(column), naming="without a picture")
+    return work.refused_or_right(*work.words(column), naming="without an image")
 
 
 @tried("B", "labels are in a folder of pictures", "segmentation")

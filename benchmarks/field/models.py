@@ -134,7 +134,7 @@ def _(work: Work, column: str) -> str:
         autola.attach(model, column, input_shape=(3, 64, 64))
         twice = sum(1 for name in model.state_dict() if "attention" in name)
         expect(twice in (count, 2 * count), f"{count} tensors became {twice}")
-    except autola.InputError:
+    except autola.InputError:  # refusing a second attach is right too; what must hold follows
         pass
     bare = autola.detach(autola.detach(model))
     expect(column == "aw" or torch.equal(bare(x), wanted), "the plain model is not back")

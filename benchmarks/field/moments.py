@@ -47,18 +47,18 @@ def _(work: Work, column: str) -> str:
 
 @tried("H", "killed while the run folder is made", "search", "classification", "segmentation")
 def _(work: Work, column: str) -> str:
-    from outputs import new_folder
+    from outputs import records
 
     work.data(column)
-    real = new_folder.write_text
+    real = records.write_text
 
     def die(path: Path, text: str) -> None:
         real(path, text)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    new_folder.write_text = die
+    records.write_text = die
     expect(code_of(forked(work, *work.words(column))) == -9, "not killed")
-    new_folder.write_text = real
+    records.write_text = real
     work.done(*work.words(column))
     litter = [path.name for path in Path().iterdir() if path.name.startswith(".")]
     expect(not litter, f"left behind: {litter}")

@@ -66,7 +66,7 @@ class Trial:
         return model.eval()
 
     def opened(self, sites: Sequence[str] | None = None) -> nn.Module:
-        """The same with attention that does something; the plain network where there is none."""
+        """The network with attention that changes what it returns; the plain network where there is none."""
         if self.attention == "none":
             return self.network.plain()
         model = self.attached(sites)

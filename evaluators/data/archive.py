@@ -52,12 +52,12 @@ class Archive:
             return [str(size), first, file.read(_ENDS)]
 
     def index(self, *, whole: bool = True) -> Index:
-        names, folders, tally = list[str](), list[str](), Tally(str(self.path), "pictures")
+        names, folders, tally = list[str](), list[str](), Tally(str(self.path), "images")
         for name, _, is_folder in self._entries(content=False, tally=tally):
             (folders if is_folder else names).append(name)
         for name, count in Counter(names).items():
             if count > 1:  # written again by `tar --update`; the last one counts, as for who unpacks it
-                tally.pass_over("an older picture of the same name", name)
+                tally.pass_over("an older image of the same name", name)
         split = [name.split("/") for name in names]
         depth = 0
         while len({parts[depth] for parts in split}) == 1 and max(map(len, split)) > depth + 2:
@@ -101,7 +101,7 @@ class Archive:
                         if tally is not None:
                             tally.leave_out(UNREADABLE, name)
                     else:
-                        _pass_over(tally, "no picture by its ending", name)
+                        _pass_over(tally, "no image by its ending", name)
                 self._check_end(archive)
         except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
             raise InputError(f"{self.path} is broken or cut short ({error}); copy it again") from None

@@ -76,8 +76,8 @@ class Augment:
         def below(limit: int) -> Tensor:
             return torch.randint(limit, (num_images,), generator=generator, device=generator.device)
 
-        places = 2 * self.padding + 1
-        return Draws(below(places), below(places), below(2) == 1, below(height), below(width))
+        shifts = 2 * self.padding + 1
+        return Draws(below(shifts), below(shifts), below(2) == 1, below(height), below(width))
 
     def move(self, images: UInt8[Tensor, "b h w c"], draws: Draws) -> UInt8[Tensor, "b h w c"]:
         """Crops and flips."""
@@ -90,8 +90,8 @@ class Augment:
             columns = torch.where(draws.mirrored[:, None], columns.flip(0), columns)
         rows, columns = rows + draws.top[:, None], columns + draws.left[:, None]
         rows = rows + torch.arange(b, device=images.device)[:, None] * padded.shape[1]
-        places = rows[:, :, None] * padded.shape[2] + columns[:, None, :]
-        return padded.reshape(-1, c).index_select(0, places.flatten()).view(b, h, w, c)
+        indices = rows[:, :, None] * padded.shape[2] + columns[:, None, :]
+        return padded.reshape(-1, c).index_select(0, indices.flatten()).view(b, h, w, c)
 
     def cut(self, x: Float[Tensor, "b h w c"], draws: Draws) -> Float[Tensor, "b h w c"]:
         """Sets a square to zero, in place; it is centred at a random pixel and clipped at the borders.
@@ -107,6 +107,6 @@ class Augment:
         rows = (draws.row[:, None] + offset).clamp(0, h - 1)
         rows = rows + torch.arange(b, device=x.device)[:, None] * h
         columns = (draws.column[:, None] + offset).clamp(0, w - 1)
-        places = rows[:, :, None] * w + columns[:, None, :]
-        x.view(-1, c).index_fill_(0, places.flatten(), 0)
+        indices = rows[:, :, None] * w + columns[:, None, :]
+        x.view(-1, c).index_fill_(0, indices.flatten(), 0)
         return x

@@ -32,7 +32,7 @@ class Batches:
         augment: Random changes; none for evaluation.
         seed: Decides order and augmentation, together with `stream`.
         stream: Name of this use of the images; others get other random numbers.
-        dtype: Number format of the images that are returned; they are computed in at least float32.
+        dtype: Number type of the images that are returned; they are computed in at least float32.
         shuffle: Whether each epoch has its own order.
         drop_last: Whether to leave out the images at the end that do not fill a batch (training).
         rank: Number of this process.
@@ -82,9 +82,9 @@ class Batches:
 
     def batch(self, epoch: int, index: int) -> tuple[Float[Tensor, "b c h w"], Int64[Tensor, "b"]]:
         """This process's share of a batch: normalised images, channels_last in memory, and labels."""
-        places = self._shares.batch(index)
-        within = self._shares.within(len(places))
-        mine = places[within]
+        indices = self._shares.batch(index)
+        within = self._shares.within(len(indices))
+        mine = indices[within]
         if self._shuffle:
             chosen = self._epoch_order(epoch)[mine.start : mine.stop]
             pixels, labels = self._images.index_select(0, chosen), self._labels.index_select(0, chosen)
@@ -93,7 +93,7 @@ class Batches:
         draws = None
         if self._augment != Augment():
             generator = self._seeded(epoch, index)
-            draws = self._augment.draw(len(places), *self._size, generator)
+            draws = self._augment.draw(len(indices), *self._size, generator)
             draws = draws.share(within.start, within.stop)
             pixels = self._augment.move(pixels, draws)
         return self._normalized(pixels, draws), labels

@@ -36,7 +36,7 @@ def cache_folder() -> Path:
 def cached(key: str, build: Callable[[], ImageSet]) -> ImageSet:
     """The images kept under `key`; built and kept if there are none, or the file is damaged.
 
-    Of several processes one builds and the others wait for it. Without a place to write to, images are built
+    Of several processes one builds and the others wait for it. Without a folder to write to, images are built
     anew each time, with a warning.
     """
     path = cache_folder() / "images" / f"{key}.safetensors"

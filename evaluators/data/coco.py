@@ -40,15 +40,15 @@ class CocoData:
     """Images and annotations in COCO's layout."""
 
     root: str | None = None
-    """Folder that holds `annotations` and a folder of images for each part."""
+    """Path of the folder that holds `annotations` and a folder of images for each part."""
     train: str = "train2017"
-    """Part to train on."""
+    """Name of the part to train on, as in the names of its folder and annotation file."""
     test: str = "val2017"
-    """Part to evaluate at the end: COCO's own test part has no public annotations."""
+    """Name of the part to evaluate at the end; COCO's own test part has no public annotations."""
     skip_missing: bool = False
-    """Whether to leave out images that are listed but absent; otherwise they are an error."""
+    """Leave out images that are listed but absent; otherwise they are an error."""
     limit: int | None = None
-    """Use at most so many images of each part, the first ones listed; none: all."""
+    """The most images to use of each part, the first ones listed; all if left out."""
 
     def __post_init__(self) -> None:
         rules.positive(self, "limit")
@@ -81,7 +81,7 @@ class CocoSet:
 
     @property
     def labels(self) -> dict[int, int]:
-        """Category id to its place in `categories`, counted from 0: without COCO's gaps."""
+        """Category id to its index in `categories`, counted from 0: without COCO's gaps."""
         return {category.id: label for label, category in enumerate(self.categories)}
 
     def path(self, index: int) -> Path:
@@ -116,10 +116,10 @@ class CocoSet:
         }
 
     def tally(self, what: str) -> Tally:
-        """To count what is used in, with the annotations of no image.
+        """A new tally to count what is used; annotations of unlisted images are left out in it already.
 
         Args:
-            what: What is counted, in plural.
+            what: The word for what is counted, in plural.
         """
         tally = Tally(self.file.name, what)
         if self.unlisted:
@@ -198,7 +198,7 @@ def _look_at(found: CocoSet) -> None:
     from evaluators.data.picture import check_size
 
     count = min(LOOKED_AT, len(found))
-    for number in (place * len(found) // count for place in range(count)):
+    for number in (part * len(found) // count for part in range(count)):
         image = found.images[number]
         check_size(found.path(number), (image.width, image.height))
 
@@ -277,7 +277,7 @@ def held_out(whole: CocoSet, fraction: float) -> tuple[CocoSet, CocoSet]:
 
 
 def first_pictures(data: CocoData, kind: Kind, number: int) -> list[Image.Image]:
-    """A few pictures of the test part.
+    """A few images of the test part.
 
     Raises:
         InputError: If the data cannot be read.

@@ -39,7 +39,7 @@ def boxes_to_train(
     Args:
         image: The image.
         annotations: What is on it.
-        tally: Told what is left out.
+        tally: The tally that counts what is left out; None counts nothing.
     """
     kept = list[CocoAnnotation]()
     least = ROUNDINGS * EPS * max(image.width, image.height)
@@ -55,7 +55,7 @@ def boxes_to_train(
 
 
 def note_boxes(image: CocoImage, annotations: Sequence[CocoAnnotation], tally: Tally) -> None:
-    """Tells a tally which boxes of an image are used and odd."""
+    """Counts in a tally which boxes of an image are used although they are odd."""
     real = [one for one in annotations if not one.iscrowd]
     for x, y, w, h in (one.bbox for one in real):
         if max(-x, -y, x + w - image.width, y + h - image.height) > BEYOND:
@@ -91,8 +91,8 @@ def refuse_shares(
     marked = [one for found in annotations for one in found]
     corners = (value for x, y, w, h in (one.bbox for one in marked) for value in (x, y, x + w, y + h))
     posed = [one.keypoints for one in marked if one.keypoints and one.labelled]
-    places = (value for points in posed for number, value in enumerate(points) if number % 3 < 2)
-    for what, some, values in (("boxes", marked, corners), ("keypoints", posed, places)):
+    coordinates = (value for points in posed for number, value in enumerate(points) if number % 3 < 2)
+    for what, some, values in (("boxes", marked, corners), ("keypoints", posed, coordinates)):
         if some and all(value <= 1 for value in values):
             raise InputError(
                 f"{file}: all {what} lie within 0 to 1, as shares of the images, and COCO's are in pixels: "

@@ -1,4 +1,4 @@
-"""What to read and how to augment it."""
+"""Settings of the images: which are read, and how they are augmented."""
 
 from __future__ import annotations
 
@@ -19,35 +19,41 @@ class DataConfig:
     """
 
     name: str = "digits"
-    """Reader: digits, cifar10, cifar100, folder (classes as folders, or tars of them), or one of your own."""
+    """Name of the reader: digits, cifar10, cifar100, folder (a folder a class, or tars of these), or one of
+    your own."""
 
     root: str | None = None
-    """Folder, tar or tar.gz that holds the images; digits need none."""
+    """Path of the folder, tar or tar.gz that holds the images; digits need none."""
 
     download: bool = False
     """Download the official files into `root` if they are missing (cifar10 and cifar100)."""
 
     image_size: int | None = None
-    """Side in pixels for folders: the short side is resized, the centre cropped; none: as stored."""
+    """Side in pixels that images of folders get: the short side is resized to it and the centre is cropped;
+    larger shows more and costs more time and memory. If left out, images stay as they are stored."""
 
     limit: int | None = None
-    """Use at most so many images of each part (training, test, validation), the same ones every time,
-    classes in proportion; none: all."""
+    """The most images to use of each part (training, test, validation): always the same ones, classes in
+    proportion. All if left out."""
 
     mean: tuple[float, ...] | None = None
-    """Mean of each channel, pixels in 0 to 1; none: that of the training images."""
+    """Mean that is subtracted from each channel, of pixels in 0 to 1; that of the training images if left
+    out."""
 
     std: tuple[float, ...] | None = None
-    """Standard deviation of each channel, pixels in 0 to 1; none: that of the training images."""
+    """Standard deviation that each channel is divided by, of pixels in 0 to 1; that of the training images if
+    left out."""
 
     padding: int = 4
-    """Crop at a random place of the image padded with so many black pixels a side; 0: off."""
+    """Black pixels that are added on each side of a training image before it is cropped to its old size at a
+    random position: more shift it further. 0 for none."""
 
     flip: bool = True
-    """Mirror half of the training images, left to right; digits are never mirrored."""
+    """Mirror half of the training images, left to right, at random; digits are never mirrored."""
 
     cutout: int = 0
-    """Side in pixels of a square set to zero at a random place; 0: off."""
+    """Side in pixels of a square of each training image that is set to zero, centred at a random pixel;
+    larger hides more. 0 for none."""
 
     def __post_init__(self) -> None:
         for name in ("image_size", "limit"):

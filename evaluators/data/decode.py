@@ -57,9 +57,9 @@ def decode(source: Source, index: Index, image_size: int | None) -> UInt8[Tensor
                 f"images in {source.path} differ in size: {first} is {_size(pixels[0])}, "
                 f"{name} {_size(image)}; give image_size"
             )
-        place = index.places[name]
-        pixels[place] = image
-        seen[place] = True
+        number = index.numbers[name]
+        pixels[number] = image
+        seen[number] = True
     if not seen.all():
         raise InputError(f"{source.path} changed while it was read; start again")
     log.info("decoded %d images of %s in %.1f s", len(index), source.path, time.monotonic() - started)
@@ -97,7 +97,7 @@ def _decoded(source: Source, index: Index, image_size: int | None) -> Iterator[t
                 f"cannot decode {name} in {source.path} ({reason}); replace or remove it"
             ) from error
 
-    files = (file for file in source.files() if file[0] in index.places)
+    files = (file for file in source.files() if file[0] in index.numbers)
     first = next(files, None)
     if first is None:
         return

@@ -14,9 +14,9 @@ from evaluators.data.config import DataConfig
 from evaluators.data.decode import decode
 from evaluators.data.directory import Directory
 from evaluators.data.image_set import ImageSet, Splits
-from evaluators.data.index import Source, is_hidden, tell_lacking
+from evaluators.data.index import Source, is_hidden, log_lacking
 from evaluators.data.listing import Listing
-from evaluators.data.parts import find_parts, tell_unused
+from evaluators.data.parts import find_parts, log_unused
 from evaluators.data.reader import READERS, refuse, root_of
 from evaluators.data.stratify import hold_out
 from foundation.errors import InputError
@@ -67,7 +67,7 @@ def read_layout(root: Path, image_size: int | None) -> Splits:
                     f"{root} has {part.path.name} but no {other}; add it, or give the tar as root"
                 )
         return _alone(Directory(root), image_size)
-    tell_unused(root, (part.path for part in parts.values()), is_hidden)
+    log_unused(root, (part.path for part in parts.values()), is_hidden)
     read = {name: _read(part, image_size, whole=name == "train") for name, part in parts.items()}
     listings = {name: _listing(parts[name], images) for name, images in read.items()}
     train = read.pop("train")
@@ -109,6 +109,6 @@ def _relabelled(images: ImageSet, train: ImageSet, source: Source) -> ImageSet:
             f"{source.path} has classes that the training set lacks: {', '.join(extra[:5])}"
             f"{' ...' if len(extra) > 5 else ''}; remove them, or add training images"
         )
-    tell_lacking(source.path, images.classes, train.classes)
+    log_lacking(source.path, images.classes, train.classes)
     labels = torch.tensor([train.classes.index(name) for name in images.classes])
     return replace(images, labels=labels[images.labels], classes=train.classes)

@@ -52,7 +52,7 @@ class Splits:
     Attributes:
         train: What searches and training see.
         test: Read once, at the end.
-        validation: To select on, if the data set brings one; otherwise hold one out of `train`.
+        validation: Images to select on, if the data set brings them; otherwise hold some out of `train`.
         listings: What was there, by the part it was read from; `read` counts the images where a reader
             does not say.
     """

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from evaluators.data.parts import part_of, sounds_like_a_part
 from evaluators.data.tally import Tally
-from foundation.errors import InputError
+from foundation.errors import InputError, listed
 
 log = logging.getLogger(__name__)
 
@@ -25,26 +25,25 @@ class Index:
     Attributes:
         classes: Sorted by name.
         labels: Class of each image.
-        places: Name of a file in its source to its place in the set.
+        numbers: Name of a file in its source to its index in the set.
         tally: What is used, and what is not.
     """
 
     classes: tuple[str, ...]
     labels: tuple[int, ...]
-    places: dict[str, int]
+    numbers: dict[str, int]
     tally: Tally = field(compare=False)
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
-def tell_lacking(path: Path, there: Iterable[str], trained: Iterable[str]) -> None:
+def log_lacking(path: Path, there: Iterable[str], trained: Iterable[str]) -> None:
     """Logs which classes of the training set a part has no image of: its score says nothing of them."""
     there = set(there)
     lacking = [name for name in trained if name not in there]
     if lacking:
-        more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
-        log.warning("%s: classes without an image: %s%s", path, ", ".join(lacking[:5]), more)
+        log.warning("%s: classes without an image: %s", path, listed(lacking))
 
 
 class Source(Protocol):
@@ -73,7 +72,7 @@ class Source(Protocol):
         ...
 
     def files(self) -> Iterator[tuple[str, bytes | Path]]:
-        """Name and content, or place, of each image, of those that `index` lists and maybe others."""
+        """Name and content, or path, of each image, of those that `index` lists and maybe others."""
         ...
 
 
@@ -121,7 +120,7 @@ def index_of(
     return Index(
         classes,
         tuple(number[parts[0]] for parts, _ in split),
-        {name: place for place, (_, name) in enumerate(split)},
+        {name: index for index, (_, name) in enumerate(split)},
         tally,
     )
 
@@ -150,7 +149,7 @@ _PICTURES = frozenset(
 )
 _LABELS = frozenset(("mask", "label", "annotation", "annot", "segmentation", "gt", "truth", "target"))
 _BESIDE = frozenset(("class", "object", "instance", "semantic", "ground", "color", "colour"))
-"""Words for folders of pictures and of their labels, and words that go with these, in singular."""
+"""Words for folders of images and of their labels, and words that go with these, in singular."""
 
 
 def _refuse_labels(path: Path, classes: set[str]) -> None:
@@ -160,7 +159,7 @@ def _refuse_labels(path: Path, classes: set[str]) -> None:
     known = all(words <= _PICTURES | _LABELS | _BESIDE for words in named)
     if len(classes) > 1 and known and all(map(any, kinds)) and any(label for _, label in kinds):
         raise InputError(
-            f"{path} holds {' and '.join(sorted(classes)[:3])}, which are pictures and their labels and no "
+            f"{path} holds {' and '.join(sorted(classes)[:3])}, which are images and their labels and no "
             "classes; give a folder with a folder a class, or choose the task segmentation"
         )
 
@@ -195,7 +194,7 @@ def is_image(name: str) -> bool:
 
 
 UNREADABLE = "of a kind that Pillow cannot read"
-"""Why a picture is left out that somebody meant to be one."""
+"""Why an image is left out that somebody meant to be one."""
 
 _OTHER_PICTURES = frozenset(
     f".{ending}"
@@ -204,11 +203,11 @@ _OTHER_PICTURES = frozenset(
         *("hdr", "dcm", "nii", "npy", "npz", "mat", "emf", "wmf", "xcf"),
     )
 )
-"""Endings of pictures that are known and not read here."""
+"""Endings of images that are known and not read here."""
 
 
 def is_unreadable_image(name: str) -> bool:
-    """Whether the ending is that of a picture of a kind that Pillow does not decode."""
+    """Whether the ending is that of an image of a kind that Pillow does not decode."""
     ending = f".{name.rpartition('.')[2].lower()}"
     return ending in _OTHER_PICTURES and ending not in _image_endings()
 

@@ -1,4 +1,4 @@
-"""Label pictures read to the numbers that their files store, not to what a viewer would show."""
+"""Label images read to the numbers that their files store, not to what a viewer would show."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_numbers(path: Path) -> NDArray[Any]:
     """
     from PIL import Image
 
-    check_regular(path, "picture of labels")
+    check_regular(path, "image of labels")
     try:
         with Image.open(path) as file:
             kind, mode, stored, largest = file.format, file.mode, _stored_as(file), _largest(file)
@@ -43,7 +43,7 @@ def read_numbers(path: Path) -> NDArray[Any]:
     if kind in _LOSSY:
         raise InputError(f"{path} is stored as {kind}, which changes numbers; store labels as PNG")
     if pages > 1:
-        raise InputError(f"{path} has {pages} pages or frames, and labels have one; store one picture a file")
+        raise InputError(f"{path} has {pages} pages or frames, and labels have one; store one image a file")
     if found is None:
         raise InputError(f"{path} is {mode}, but labels have one channel: the class of each pixel")
     if mode == "1":

@@ -1,4 +1,4 @@
-"""What a part of a data set held when it was listed, so that a run that goes on can notice a change."""
+"""What a part of a data set held when it was listed, so that a run that goes on notices a change."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, cast
 
-from foundation.errors import InputError
+from foundation.errors import InputError, listed
 
 log = logging.getLogger(__name__)
 
@@ -57,16 +57,16 @@ def find_parts(root: Path, endings: Iterable[str] = ()) -> dict[Part, Path]:
                 "keep one of them there"
             )
     chosen = {part: paths[0] for part, paths in (files | folders).items()}
-    places = dict[Path, Path]()
+    resolved = dict[Path, Path]()
     for path in chosen.values():
-        if (other := places.setdefault(path.resolve(), path)) is not path:
+        if (other := resolved.setdefault(path.resolve(), path)) is not path:
             raise InputError(
                 f"{path} and {other} are one folder by a link: what is trained on would be tested on"
             )
     return {part: chosen[part] for part in cast("tuple[Part, ...]", tuple(PARTS)) if part in chosen}
 
 
-def tell_unused(root: Path, parts: Iterable[Path], ignored: Callable[[str], bool]) -> None:
+def log_unused(root: Path, parts: Iterable[Path], ignored: Callable[[str], bool]) -> None:
     """Logs in a line what lies beside the parts and is not read; a warning where it may be a part.
 
     Args:
@@ -78,5 +78,4 @@ def tell_unused(root: Path, parts: Iterable[Path], ignored: Callable[[str], bool
     rest = sorted(path.name for path in root.iterdir() if path.name not in used and not ignored(path.name))
     if rest:
         level = logging.WARNING if any(map(sounds_like_a_part, rest)) else logging.INFO
-        more = f" and {len(rest) - 5} more" if len(rest) > 5 else ""
-        log.log(level, "%s: beside the parts lie, and are not read: %s%s", root, ", ".join(rest[:5]), more)
+        log.log(level, "%s: beside the parts lie, and are not read: %s", root, listed(rest))

@@ -1,9 +1,11 @@
-"""One picture file to RGB: every task reads its pictures through here."""
+"""One image file to RGB: every task reads its images through here."""
 
 from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,22 +22,22 @@ logger = logging.getLogger(__name__)
 
 
 def opened(file: bytes | str | Path, *, upright: bool) -> Image.Image:
-    """Decodes a picture of any mode to RGB, as by `as_rgb`.
+    """Decodes an image of any mode to RGB, as by `as_rgb`.
 
     Args:
         file: Its bytes, or where it lies.
         upright: Whether to apply the turn or mirroring that the camera noted (EXIF). Where annotations name
-            places in the picture they are made for the pixels as stored, and it is not applied.
+            positions in the image they are made for the pixels as stored, and it is not applied.
 
     Raises:
         ValueError: If the range of its pixels is not known.
-        InputError: If there is no such file, or a pipe or device in its place.
+        InputError: If there is no such file, or it is a pipe or device.
         OSError: If it is damaged; Pillow raises other errors as well.
     """
     from PIL import Image, ImageOps
 
     if not isinstance(file, bytes):
-        check_regular(file, "picture")
+        check_regular(file, "image")
     with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
         turned = (
             upright and image.getexif().get(ORIENTATION, 1) != 1
@@ -86,49 +88,51 @@ def _upper_bytes(levels: np.ndarray) -> np.ndarray:
 @cache  # one warning a process
 def _warn_of_dark() -> None:
     logger.warning(
-        "16-bit pictures with no level above 4095 are read as they are, nearly black; "
+        "16-bit images with no level above 4095 are read as they are, nearly black; "
         "if yours hold 12 bits, scale them to 16"
     )
 
 
 def open_rgb(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
-    """Decodes a picture that has annotations; see `opened`, not `upright`.
+    """Decodes an image that has annotations; see `opened`, not `upright`.
 
     Args:
         path: The file.
         size: Width and height that it has to have, as an annotation file says; None for any.
 
     Raises:
-        InputError: If there is no such file, it is no picture, cut short or of another size.
+        InputError: If there is no such file, it is no image, cut short or of another size.
     """
-    try:
+    with _decoding(path):
         picture = opened(path, upright=False)
-    except InputError:
-        raise
-    except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
-        reason = "it is no picture" if "cannot identify" in str(error) else error
-        raise InputError(f"cannot decode {path} ({reason}); replace or remove it") from error
     if size is not None:
         _compare(path, picture.size, size)
     return picture
 
 
 def check_size(path: Path, size: tuple[int, int]) -> None:
-    """Checks that a picture has the width and height that an annotation file says, without decoding it.
+    """Checks that an image has the width and height that an annotation file says, without decoding it.
 
     Raises:
-        InputError: If there is no such file, it is no picture, or it has another size.
+        InputError: If there is no such file, it is no image, or it has another size.
     """
     from PIL import Image
 
-    check_regular(path, "picture")
-    try:
-        with Image.open(path) as file:
-            stored = file.size
-    except Exception as error:  # likewise
-        reason = "it is no picture" if "cannot identify" in str(error) else error
-        raise InputError(f"cannot decode {path} ({reason}); replace or remove it") from error
+    check_regular(path, "image")
+    with _decoding(path), Image.open(path) as file:
+        stored = file.size
     _compare(path, stored, size)
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
+        reason = "it is no image" if "cannot identify" in str(error) else error
+        raise InputError(f"cannot decode {path} ({reason}); replace or remove it") from error
 
 
 def _compare(path: Path, stored: tuple[int, int], listed: tuple[int, int]) -> None:
@@ -136,5 +140,5 @@ def _compare(path: Path, stored: tuple[int, int], listed: tuple[int, int]) -> No
         ours, theirs = ("x".join(map(str, sizes)) for sizes in (stored, listed))
         raise InputError(
             f"{path} is {ours} pixels, its annotation file says {theirs}; "
-            "boxes would not fit: take the picture that was annotated"
+            "boxes would not fit: take the image that was annotated"
         )

@@ -1,4 +1,4 @@
-"""Pictures in files, read when their turn comes, with their labels."""
+"""Images in files, read when their turn comes, with their labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from evaluators.data.directory import Directory
-from evaluators.data.index import tell_lacking
+from evaluators.data.index import log_lacking
 from evaluators.data.listing import Listing
 from evaluators.data.picture import opened
 from evaluators.data.stream import Stream
@@ -26,7 +26,7 @@ class PictureList:
     """Files with their labels.
 
     Attributes:
-        files: Paths of the pictures.
+        files: Paths of the images.
         labels: Indices into `classes`, (n,) of int64.
         classes: Names of all classes.
         listing: What was there, whatever is selected.
@@ -40,19 +40,19 @@ class PictureList:
     def __len__(self) -> int:
         return len(self.files)
 
-    def select(self, places: Tensor) -> PictureList:
-        """The pictures at some places, in that order."""
-        files = [self.files[place] for place in places.tolist()]
-        return replace(self, files=files, labels=self.labels[places])
+    def select(self, indices: Tensor) -> PictureList:
+        """The images at `indices`, in that order."""
+        files = [self.files[index] for index in indices.tolist()]
+        return replace(self, files=files, labels=self.labels[indices])
 
     def spread(self, limit: int) -> PictureList:
-        """At most `limit` pictures, evenly from first to last."""
+        """A list of at most `limit` of the images, evenly from first to last."""
         count = min(limit, len(self))
         return self.select(torch.arange(count) * len(self) // count)
 
 
 def list_pictures(folder: Path, classes: tuple[str, ...] | None = None) -> PictureList:
-    """The pictures in a folder a class, classes sorted by name; only names are read.
+    """The images in a folder a class, classes sorted by name; only names are read.
 
     Args:
         folder: Holds the class folders.
@@ -71,18 +71,19 @@ def list_pictures(folder: Path, classes: tuple[str, ...] | None = None) -> Pictu
                 f"{folder} has classes that the training set lacks: {', '.join(extra[:5])}"
                 f"{' ...' if len(extra) > 5 else ''}; remove them, or add training images"
             )
-        tell_lacking(folder, names, classes)
+        log_lacking(folder, names, classes)
         labels, names = torch.tensor([classes.index(name) for name in names])[labels], classes
     listing = Listing.of_classes(index.classes, index.labels, directory.digests())
-    return PictureList([str(folder / name) for name in index.places], labels, names, listing)
+    return PictureList([str(folder / name) for name in index.numbers], labels, names, listing)
 
 
 class Pictures:
-    """Reads pictures and transforms them; `Samples` of a stream.
+    """Reads images and transforms them; `Samples` of a stream.
 
     Args:
-        pictures: Which.
-        transform: From an RGB picture to a tensor (3, h, w) of bytes; may draw from torch's random state.
+        pictures: The list of the images' files and labels.
+        transform: A function from an RGB image to a tensor (3, h, w) of bytes; it may draw from torch's
+            random state.
     """
 
     def __init__(self, pictures: PictureList, transform: Callable[[Image], Tensor]) -> None:
@@ -92,13 +93,13 @@ class Pictures:
         return len(self.pictures)
 
     def sample(self, index: int, seed: int) -> tuple[Tensor, Tensor]:
-        """A picture and its label.
+        """An image and its label.
 
         Raises:
             InputError: If the file is missing, no image, or cut short.
         """
         picture = open_picture(self.pictures.files[index])
-        random = torch.default_generator  # torch.random.fork_rng takes a tenth of the time of a picture
+        random = torch.default_generator  # torch.random.fork_rng takes a tenth of the time of an image
         state = random.get_state()
         try:
             random.manual_seed(seed)
@@ -108,7 +109,7 @@ class Pictures:
 
 
 def open_picture(path: str | Path) -> Image:
-    """A picture in RGB, decoded, upright; see `opened`.
+    """An image in RGB, decoded, upright; see `opened`.
 
     Raises:
         InputError: If there is none, or it is damaged or cut short.
@@ -123,14 +124,14 @@ def open_picture(path: str | Path) -> Image:
 
 
 class PictureBatches:
-    """Batches of pictures on the device, normalised there.
+    """Batches of images on the device, normalised there.
 
     Args:
-        stream: Stream of `Pictures`.
+        stream: Batches of `Pictures`.
         device: Where batches go.
-        mean: Mean of each channel, for pixels in 0 to 1.
-        std: Standard deviation of each channel.
-        dtype: Number format of the images.
+        mean: Mean of each channel, of pixels in 0 to 1.
+        std: Standard deviation of each channel, of pixels in 0 to 1.
+        dtype: Number type of the images.
     """
 
     def __init__(
@@ -149,13 +150,13 @@ class PictureBatches:
 
     def batch(self, epoch: int, index: int) -> tuple[Tensor, Tensor]:
         """This process's share of a batch: images (b, 3, h, w), channels_last in memory, and labels (b,)."""
-        return self._placed(self._stream.batch(epoch, index))
+        return self._on_device(self._stream.batch(epoch, index))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """All batches of epoch 0 in order."""
-        return map(self._placed, self._stream)
+        return map(self._on_device, self._stream)
 
-    def _placed(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def _on_device(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         images, labels = (part.to(self._device, non_blocking=True) for part in batch)
         return self._normalise(images), labels
 
@@ -164,9 +165,9 @@ class Normalise(torch.nn.Module):
     """Bytes (b, 3, h, w) to numbers of mean 0 and deviation 1.
 
     Args:
-        mean: Mean of each channel, for pixels in 0 to 1.
-        std: Standard deviation of each channel.
-        dtype: Number format of the result.
+        mean: Mean of each channel, of pixels in 0 to 1.
+        std: Standard deviation of each channel, of pixels in 0 to 1.
+        dtype: Number type of the result.
     """
 
     mean: Tensor

@@ -1,4 +1,4 @@
-"""Bytes of pictures as the numbers that networks with ImageNet's weights take."""
+"""Bytes of images as the numbers that networks with ImageNet's weights take."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 MEAN = (0.485, 0.456, 0.406)
-"""Mean of each channel over ImageNet's training pictures, pixels in 0 to 1; torchvision's weights expect
+"""Mean of each channel over ImageNet's training images, pixels in 0 to 1; torchvision's weights expect
 it."""
 
 STD = (0.229, 0.224, 0.225)
-"""Standard deviation of each channel over ImageNet's training pictures, pixels in 0 to 1."""
+"""Standard deviation of each channel over ImageNet's training images, pixels in 0 to 1."""
 
 
 def normalized(

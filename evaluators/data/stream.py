@@ -130,7 +130,7 @@ class Stream:
     def _loader(self, epoch: int, index: int, *, endless: bool) -> DataLoader[Any]:
         return DataLoader(
             _Reader(self._samples),
-            batch_sampler=_Places(self, epoch, index, endless),  # pyright: ignore[reportArgumentType]
+            batch_sampler=_Shares(self, epoch, index, endless),  # pyright: ignore[reportArgumentType]
             collate_fn=_Collate(self._collate),
             num_workers=self._num_workers,
             pin_memory=torch.cuda.is_available(),
@@ -139,8 +139,8 @@ class Stream:
 
     def _share(self, epoch: int, index: int) -> list[tuple[int, int]]:
         """Numbers and seeds of this process's samples of a batch."""
-        places = self._shares.batch(index)
-        mine = places[self._shares.within(len(places))]
+        indices = self._shares.batch(index)
+        mine = indices[self._shares.within(len(indices))]
         chosen = self._order(epoch)[mine.start : mine.stop]
         return [(number, seed_of(self._seed, "sample", epoch, number)) for number in chosen]
 
@@ -151,8 +151,8 @@ class Stream:
         return torch.randperm(len(self._samples), generator=generator).tolist()
 
 
-class _Places:
-    """The shares of all batches from a place on."""
+class _Shares:
+    """The shares of all batches from one batch on."""
 
     def __init__(self, stream: Stream, epoch: int, index: int, endless: bool) -> None:
         self.stream, self.epoch, self.index, self.endless = stream, epoch, index, endless

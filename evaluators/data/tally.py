@@ -1,4 +1,4 @@
-"""What of the user's files is used, and what is not, with the reason."""
+"""Counts of the user's files that are used, and of those that are not, with the reason."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from foundation.errors import InputError
 log = logging.getLogger(__name__)
 
 MUCH = 0.1
-"""Share of what is there; a reader that leaves out more warns."""
+"""Share of the files; a reader that leaves out more than this warns."""
 
 _EXAMPLES = 2
 
 
 @dataclass
 class Tally:
-    """Counted by a reader while it reads, reported by whoever uses what was read.
+    """Counts that a reader makes while it reads, logged by whoever uses what was read.
 
     Attributes:
         where: File or folder that was read.
-        what: What is counted, in plural.
-        used: How many are used.
+        what: The word for what is counted, in plural.
+        used: The number of those that are used.
     """
 
     where: str
@@ -38,15 +38,15 @@ class Tally:
         """Counts some of what is there and not used.
 
         Args:
-            reason: Follows their number in the line that reports them.
-            name: Name of one of them; the first few are shown.
-            count: How many.
+            reason: Text that follows their number in the line that reports them.
+            name: Name of one of them; the first few are printed.
+            count: The number of them.
         """
         self._left[reason] += count
         self._example(reason, name)
 
     def pass_over(self, reason: str, name: str = "") -> None:
-        """Counts what was never meant to be used: it is reported, but weighs nothing."""
+        """Counts what was never meant to be used: it is logged, but weighs nothing."""
         self._passed[reason] += 1
         self._example(reason, name)
 

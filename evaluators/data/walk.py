@@ -1,4 +1,4 @@
-"""The one walk through a folder of pictures: what is listed, counted and read is the same list."""
+"""The one walk through a folder of images: what is listed, counted and read is the same list."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foundation.errors import InputError
 
 @dataclass(frozen=True)
 class Found:
-    """A picture in a folder.
+    """An image in a folder.
 
     Attributes:
         name: Relative to the folder, with slashes.
@@ -33,7 +33,7 @@ class Walk:
     """What a folder holds.
 
     Attributes:
-        files: Pictures, sorted by name.
+        files: Images, sorted by name.
         folders: Names of the folders directly in it.
         tally: What was passed over.
     """
@@ -44,7 +44,7 @@ class Walk:
 
 
 def walk(root: Path) -> Walk:
-    """Lists the pictures in a folder and below it.
+    """Lists the images in a folder and below it.
 
     Links are followed, but every real folder is read once, under its own name where it has one in `root`:
     links that lead around in a circle, above it, or to what is there already, are passed over.
@@ -53,7 +53,7 @@ def walk(root: Path) -> Walk:
         InputError: If a folder or file cannot be read.
     """
     try:
-        walking = _Walking(root, Tally(str(root), "pictures"))
+        walking = _Walking(root, Tally(str(root), "images"))
         walking.read(root)
         while walking.links:
             walking.follow(*walking.links.popleft())
@@ -104,7 +104,7 @@ class _Walking:
                 elif is_unreadable_image(entry.name):
                     self.tally.leave_out(UNREADABLE, self._relative(path))
                 else:
-                    self.tally.pass_over("no picture by its ending", self._relative(path))
+                    self.tally.pass_over("no image by its ending", self._relative(path))
 
     def follow(self, link: Path, target: Path) -> None:
         if target in self.seen:

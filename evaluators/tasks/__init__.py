@@ -46,7 +46,7 @@ class Task(Protocol):
     has_validation: bool
 
     def batch(self, epoch: int, index: int) -> Any:
-        """This process's share of a training batch, a function of its place in the job alone."""
+        """This process's share of a training batch, a function of its epoch and index alone."""
         ...
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, ...]:
@@ -80,10 +80,10 @@ class Setting(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a trained network sees in one picture.
+    """What a trained network sees in one image.
 
     Attributes:
-        picture: The picture with what was found drawn onto it, in RGB.
+        picture: A copy of the image with what was found drawn onto it, in RGB.
         found: The same as JSON values: a short list, best first.
     """
 
@@ -97,7 +97,7 @@ class Exportable:
 
     Attributes:
         module: In eval mode, from one tensor (1, c, h, w) to a tensor or a tuple of tensors.
-        prepare: A picture to that tensor.
+        prepare: A function from an image to that tensor.
         input_shape: Its (c, h, w): the size that the export holds for.
         any_batch: Whether the module takes batches of any size; its export then does where it can.
         note: What the export lacks beside the network, in a line; "" for nothing.
@@ -115,21 +115,24 @@ class Exportable:
 
 @config
 class TaskConfig:
-    """What is trained, on what; one registered class a task."""
+    """The task of a training: network, data, loss and score; one registered class each."""
 
     name: ClassVar[str]
     preset: ClassVar[str] = "digits"
     """Preset that `--task NAME` starts from."""
     unused: ClassVar[Mapping[str, str]] = {}
     """Settings of the recipe that the task does nothing with and therefore refuses, and why."""
+    hub_task: ClassVar[str] = ""
+    """The hub's name of what such networks do (pipeline_tag); "" where it has none."""
     facts: ClassVar[tuple[str, ...]] = ()
-    """Keys of what `Setting.describe` gives that a trained network cannot do without."""
+    """Keys of `Setting.describe`'s result that a trained network cannot do without."""
 
     weights: str | None = None
-    """Weights to start from: a file (.pth, .safetensors), the folder of a training of ours, or a published
-    name: torchvision's (IMAGENET1K_V2, DEFAULT), or `pretrained` for torchvision's or timm's own choice."""
+    """Weights to start from: a file (.pth, .safetensors), the folder of one of autola's trainings, or a
+    published name: torchvision's (IMAGENET1K_V2, DEFAULT), or `pretrained` for torchvision's or timm's own
+    choice. Drawn at random if left out."""
     identity: bool = False
-    """Whether attention starts as the identity, so that it leaves weights to start from unharmed."""
+    """Let attention start as the identity, so that it does not harm the weights to start from."""
 
     def refuse_unused(self, train: TrainConfig) -> None:
         """Checks that the recipe asks for nothing that the task would pass over in silence.
@@ -158,7 +161,7 @@ class TaskConfig:
         """A new network, its weights from torch's random state; `new_network` then loads `weights`.
 
         Args:
-            data: What `Setting.describe` gives; the data themselves are not needed.
+            data: The result of `Setting.describe`; the data themselves are not needed.
             attention: What is attached.
 
         Raises:
@@ -178,17 +181,17 @@ class TaskConfig:
         Args:
             weights: As they were read.
             network: The new network.
-            data: What `Setting.describe` gave.
+            data: The result of `Setting.describe`.
         """
         return weights
 
     def predict(self, network: nn.Module, data: Mapping[str, Any], image: Image) -> Prediction:
-        """What a trained network, in eval mode on any device, sees in a picture of any size and mode.
+        """What a trained network, in eval mode on any device, sees in an image of any size and mode.
 
         Args:
             network: As `network` builds it, trained.
-            data: What `Setting.describe` gave.
-            image: The picture.
+            data: The result of `Setting.describe`.
+            image: The image.
         """
         raise InputError(f"the task {self.name} cannot show predictions")
 
@@ -197,7 +200,7 @@ class TaskConfig:
         raise InputError(f"the task {self.name} cannot be exported")
 
     def examples(self, number: int) -> list[Image]:
-        """A few pictures of the test set for `export` to try; none where a task has none.
+        """A few images of the test set for `export` to try; none where a task has none.
 
         Raises:
             InputError: If the data is not at hand.
@@ -205,7 +208,7 @@ class TaskConfig:
         return []
 
     def subject(self) -> str:
-        """What is trained on, in a word: begins the name of run folders."""
+        """The data in a word, with which the name of a run folder begins."""
         return self.name
 
     def summary(self) -> str:

@@ -162,13 +162,13 @@ class AttentionAugmentedConvolution(ConvolutionOperator):
 
 def _offsets(table: Float[Tensor, "offsets d"], side: int) -> Float[Tensor, "side side d"]:
     """The entry of every pair (query, key) on one axis, of the offset key - query."""
-    place = torch.arange(side, device=table.device)
+    position = torch.arange(side, device=table.device)
     most = (table.shape[0] - 1) // 2
-    return table[(place - place[:, None]).clamp(-most, most) + most]
+    return table[(position - position[:, None]).clamp(-most, most) + most]
 
 
 def _codes(side: int, like: Tensor) -> Float[Tensor, "side side"]:
-    """One-hot codes of the places on one axis."""
+    """One-hot codes of the positions on one axis."""
     return torch.eye(side, dtype=like.dtype, device=like.device)
 
 

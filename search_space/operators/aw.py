@@ -134,7 +134,7 @@ def _pooled(x: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor,
 
 def _means(length: int, count: int, like: Tensor) -> Float[Tensor, "count length"]:
     """The matrix that averages `length` values over `count` windows."""
-    window, place = torch.arange(count, device=like.device), torch.arange(length, device=like.device)
+    window, position = torch.arange(count, device=like.device), torch.arange(length, device=like.device)
     first, end = window * length // count, ((window + 1) * length + count - 1) // count
-    inside = (place >= first[:, None]) & (place < end[:, None])
+    inside = (position >= first[:, None]) & (position < end[:, None])
     return inside.to(like.dtype) / (end - first)[:, None].to(like.dtype)

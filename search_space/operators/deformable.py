@@ -1,4 +1,4 @@
-"""Deformable convolution: the taps look where each position sends them.
+"""Deformable convolution: each position's own offsets say where the taps read.
 
 Source: Dai et al., "Deformable Convolutional Networks", ICCV 2017 (arXiv:1703.06211); modulated: Zhu et al.,
 "Deformable ConvNets v2: More Deformable, Better Results", CVPR 2019 (arXiv:1811.11168).
@@ -147,15 +147,15 @@ def composed(
     taps = kh * kw
     moved = offset.view(b, -1, taps, 2, h2, w2)
     groups = moved.shape[1]
-    place = torch.arange(taps, device=input.device)
+    tap = torch.arange(taps, device=input.device)
 
     def start(axis: int, length: int, of_tap: Tensor) -> Tensor:
         """Where each tap looks without offsets, (taps, length)."""
         at = torch.arange(length, device=input.device) * stride[axis] - padding[axis]
         return (at + of_tap[:, None] * dilation[axis]).to(input.dtype)
 
-    rows = start(0, h2, place // kw)[:, :, None] + moved[:, :, :, 0]
-    columns = start(1, w2, place % kw)[:, None, :] + moved[:, :, :, 1]
+    rows = start(0, h2, tap // kw)[:, :, None] + moved[:, :, :, 0]
+    columns = start(1, w2, tap % kw)[:, None, :] + moved[:, :, :, 1]
     seen = _bilinear(input.view(b, groups, c // groups, h, w), rows, columns).flatten(4)
     if mask is not None:
         seen = seen * mask.view(b, groups, 1, taps, h2 * w2)

@@ -103,20 +103,20 @@ class ChannelGates(nn.Module):
 
     def __init__(self, stacks: Sequence[nn.Module]) -> None:
         super().__init__()
-        self._places = dict[int, list[int]]()
+        self._indices = dict[int, list[int]]()
         by_hidden = dict[int, list[SqueezeExcite | AverageMaxExcite]]()
-        for place, stack in enumerate(stacks):
+        for index, stack in enumerate(stacks):
             assert isinstance(stack, SqueezeExcite | AverageMaxExcite)
             hidden = stack.squeeze.weight.shape[1]
-            self._places.setdefault(hidden, []).append(place)
+            self._indices.setdefault(hidden, []).append(index)
             by_hidden.setdefault(hidden, []).append(stack)
         self._batches = nn.ModuleList(_ChannelGateBatch(batch) for batch in by_hidden.values())
 
     def forward(self, state: State) -> list[Float[Tensor, "b edges c"]]:
-        by_place: dict[int, Tensor] = {}
-        for places, batch in zip(self._places.values(), self._batches):
-            by_place.update(zip(places, batch(state)))
-        return [by_place[place] for place in sorted(by_place)]
+        by_index: dict[int, Tensor] = {}
+        for indices, batch in zip(self._indices.values(), self._batches):
+            by_index.update(zip(indices, batch(state)))
+        return [by_index[index] for index in sorted(by_index)]
 
 
 class _ChannelGateBatch(nn.Module):

@@ -54,9 +54,7 @@ class TimmOperator(Operator):
     def read(self, state: State) -> Float[Tensor, "b c h w"]:
         x = state.x
         if x.shape[0] == 0:  # `len` would bind a traced program to the batch looked at
-            return (
-                x  # some of timm's modules leave a size to be worked out, which an empty batch does not fix
-            )
+            return x  # some of timm's modules infer a size, which an empty batch does not determine
         try:
             return self.module(x)
         except ValueError as error:

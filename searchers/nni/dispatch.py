@@ -40,7 +40,8 @@ class ProposerTuner(Tuner):
     """Proposes what a searcher proposes.
 
     Args:
-        given: JSON: the searcher, the space, the limits, the seed, the history so far, and what to import.
+        given: JSON text of the searcher, the space, the limits, the seed, the history so far, and the modules
+            to import.
     """
 
     def __init__(self, given: str) -> None:
@@ -68,7 +69,7 @@ class ProposerTuner(Tuner):
         limits = None if given["limits"] is None else Limits.from_values(self.space, given["limits"])
         self.propose = searcher.proposer(Candidates(space=self.space, limits=limits, seed=given["seed"]))
         self.history = restored(given["history"])
-        self.places = dict[int, int]()
+        self.numbers = dict[int, int]()
 
     @fatal
     def generate_parameters(self, parameter_id: int, **_: Any) -> dict[str, Any]:
@@ -78,20 +79,20 @@ class ProposerTuner(Tuner):
         from searchers.nni.proposer import name_of
 
         genotype = self.propose(self.history)
-        place = self.places[parameter_id] = len(self.history)
+        number = self.numbers[parameter_id] = len(self.history)
         self.history.append(Trial(genotype=genotype, score=None))
         operators = zip(map(name_of, self.space.edges), self.space.operators(genotype))
-        return {TRIAL: place, **dict(operators)}
+        return {TRIAL: number, **dict(operators)}
 
     @fatal
     def receive_trial_result(self, parameter_id: int, parameters: Any, value: Any, **_: Any) -> None:
         """A score."""
-        place = self.places[parameter_id]
-        self.history[place] = replace(self.history[place], score=float(value))
+        number = self.numbers[parameter_id]
+        self.history[number] = replace(self.history[number], score=float(value))
 
     @fatal
     def trial_end(self, parameter_id: int, success: bool, **_: Any) -> None:
         """A trial ended, with a score or without."""
-        place = self.places[parameter_id]
-        if self.history[place].score is None:
-            self.history[place] = replace(self.history[place], failed=True)
+        number = self.numbers[parameter_id]
+        if self.history[number].score is None:
+            self.history[number] = replace(self.history[number], failed=True)

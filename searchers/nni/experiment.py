@@ -1,7 +1,7 @@
 """Many trials as an NNI experiment: a manager with a web portal, and a process for every trial.
 
 The manager asks a tuner (dispatch.py, in a process of its own) for genotypes and starts a trial for each,
-which takes it by `trial_parameters` and gives its score by `report`. No record of autola's is written here.
+which takes it by `trial_parameters` and reports its score by `report`. No record of autola's is written here.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def trial_parameters(space: Space) -> tuple[int, Genotype]:
 
 
 def report(score: float, *, final: bool) -> None:
-    """In a trial's process: reports a figure of an epoch, or the score at the end."""
+    """In a trial's process: reports the score of an epoch, or the one at the end."""
     import nni
 
     (nni.report_final_result if final else nni.report_intermediate_result)(score)

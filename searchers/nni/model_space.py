@@ -83,7 +83,7 @@ def genotype_of(space: Space, sample: Mapping[str, Any]) -> Genotype:
 
     Args:
         space: What was searched.
-        sample: The chosen operator by the name of its edge.
+        sample: Name of every edge to the operator chosen for it.
     """
     names = {key_of(name): name for name in space.candidates}
     return space.genotype([names[sample[edge_name(*edge)]] for edge in space.edges])

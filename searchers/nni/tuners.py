@@ -35,8 +35,8 @@ class TpeTuner(NniTuner):
     drawn_by: ClassVar[str] = "startup_trials"
 
     startup_trials: int | None = None
-    """Trials drawn uniformly at first; 20 if left out (NNI's default), or half of the trials where that is
-    less."""
+    """Trials drawn uniformly at first, before the estimator proposes any; more explore longer. 20 if left out
+    (NNI's default), or half of the trials where that is less."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,8 +60,8 @@ class EvolutionTuner(NniTuner):
     """NNI's naive evolution (Real et al., ICML 2017): of two, the better one has a child, the worse dies."""
 
     population: int | None = None
-    """Trials drawn uniformly at first; 32 if left out (NNI's default), or half of the trials where that is
-    less."""
+    """Genotypes of the population, drawn uniformly at first; more explore longer. 32 if left out (NNI's
+    default), or half of the trials where that is less."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -115,11 +115,11 @@ class RegularizedTuner(NniTuner):
     """NNI's regularised evolution (Real et al., AAAI 2019)."""
 
     population: int | None = None
-    """Trials that are alive; 100 if left out (NNI's default, the paper's), or half of the trials where that
-    is less."""
+    """Youngest trials that may have children; the first so many are drawn uniformly, so more explore longer.
+    100 if left out (NNI's default, the paper's), or half of the trials where that is less."""
     sample: int | None = None
-    """Members of the population drawn, with replacement; the best is the parent, so higher is greedier. A
-    quarter of the population if left out (NNI's default, the paper's: 25 of 100)."""
+    """Members of the population that are drawn, with replacement, for the best of them to have a child; more
+    are greedier. A quarter of the population if left out (NNI's default, the paper's: 25 of 100)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

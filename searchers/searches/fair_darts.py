@@ -46,5 +46,5 @@ class Sigmoids(Mixture):
 
 
 def start(config: FairDarts, problem: Problem) -> DifferentiableSearch:
-    """Nothing changes between epochs."""
+    """Does nothing: nothing changes between epochs."""
     return DifferentiableSearch(config, problem, Sigmoids(problem.supernet(), config.zero_one))

@@ -70,7 +70,7 @@ class Mixture:
         return None
 
     def keep(self, alive: Tensor) -> None:
-        """From now on only these primitives (edges, primitives) compete."""
+        """Lets only these primitives (edges, primitives) compete from now on."""
         self.alive &= alive
         candidates = self.alive[:, self.supernet.space.candidate_columns]
         assert bool(candidates.any(1).all()), "an edge is left without a candidate"

@@ -51,7 +51,7 @@ def most_missed(search: Running, row: int, epoch: int) -> int:
 
 @torch.no_grad()
 def losses_without(search: Running, row: int, columns: Sequence[int], epoch: int) -> list[float]:
-    """Mean loss on the second half, with one primitive of an edge left out and the rest in its place."""
+    """Mean loss on the second half, with one primitive of an edge left out and the rest in its stead."""
     supernet, fabric = search.mixture.supernet, search.problem.fabric
     supernet.train()
     mixing = search.mixture.expected()
@@ -60,7 +60,7 @@ def losses_without(search: Running, row: int, columns: Sequence[int], epoch: int
     sums = torch.zeros(len(columns), dtype=mixing.dtype, device=mixing.device)
     for index in range(num_batches):
         images, labels = search.alpha_batches.batch(epoch, index)
-        for place, column in enumerate(columns):
+        for number, column in enumerate(columns):
             without = mixing.clone()
             without[row, column] = 0.0
             without[row] *= mixing[row].sum() / without[row].sum().clamp(min=torch.finfo(mixing.dtype).tiny)
@@ -68,6 +68,6 @@ def losses_without(search: Running, row: int, columns: Sequence[int], epoch: int
             torch.manual_seed(seed_of(search.problem.seed, "without", epoch, index))
             with fabric.autocast():
                 logits = explicit_logits(supernet, images, without)
-            sums[place] += cross_entropy(logits, labels)
+            sums[number] += cross_entropy(logits, labels)
     (sums,) = mean_over_processes([sums], fabric)
     return (sums / num_batches).tolist()

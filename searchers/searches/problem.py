@@ -33,8 +33,8 @@ class Problem:
         space: What is searched.
         backbone: Builds a plain network, with random weights.
         halves: Two halves of the training set: for the weights, and for the choice.
-        mean, std: Mean and deviation of each channel, to normalise with.
-        augment: How training images are changed; None for not at all.
+        mean, std: Mean and standard deviation of each channel, to normalise with.
+        augment: Augmentation of training images; None for none.
         fabric: Device, precision and processes.
         seed: Seed of the search.
         form: How the supernet is computed.
@@ -66,7 +66,8 @@ class Problem:
 
         Args:
             genotype: As derived.
-            strengths: Strengths of the primitives (edges, primitives); the likelihood is their product.
+            strengths: Strength of each primitive on every edge (edges, primitives); their product over a
+                genotype's edges is its likelihood.
         """
         return genotype if self.limits is None else self.limits.keep(genotype, strengths)
 

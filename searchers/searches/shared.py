@@ -106,7 +106,7 @@ def judge(
     """Accuracy of a genotype with the weights of a supernet; the statistics of its norms are taken anew.
 
     Args:
-        supernet: Trained.
+        supernet: A trained supernet.
         genotype: A genotype of its space.
         problem: What is searched, on what.
         train: Batches that the statistics are taken from.

@@ -33,7 +33,7 @@ class Unrolled:
     as they are. As in the public code, the virtual step does not clip.
 
     Args:
-        updates: With weights and optimizer before the step.
+        updates: The updates, with weights and optimizer as they are before the step.
         training: A batch of the weights' half.
         exact: Whether the product is exact.
     """
@@ -115,9 +115,9 @@ def step_of_sgd(optimizer: torch.optim.SGD, weight: Tensor, gradient: Tensor) ->
     """Where the next step of SGD takes a weight, as a function of its gradient; nothing is changed.
 
     Args:
-        optimizer: With the settings and buffers of now; does not maximize.
-        weight: One of its parameters.
-        gradient: Gradient of the loss; the result is differentiable by it.
+        optimizer: The optimizer with its present settings and buffers; it does not maximize.
+        weight: A parameter of the optimizer.
+        gradient: Gradient of the loss by that parameter; the result is differentiable by it.
     """
     (group,) = optimizer.param_groups
     at = weight.detach()

@@ -15,22 +15,25 @@ Head = Literal["fcn", "deeplabv3"]
 
 @config
 class DetectorConfig:
-    """A detector."""
+    """Settings of a detector."""
 
     name: str = "faster_rcnn"
-    """Detector: faster_rcnn or retinanet, both with a feature pyramid, or ssd300."""
+    """Name of the detector: faster_rcnn or retinanet, both with a feature pyramid, or ssd300."""
     backbone: str = "resnet50"
-    """ResNet that it stands on: resnet18, 34, 50, 101 or 152, or a wide one."""
+    """Name of the ResNet that attention is attached to, resnet18, 34, 50, 101 or 152, or a wide one; deeper
+    costs more time and memory."""
     trainable_stages: int = 5
-    """Parts of the backbone that learn, counted from its end, 4 stages and the stem: 3 keeps the stem and the
-    first stage as they come. Attention learns everywhere."""
+    """Parts of the backbone that learn, counted from its end among its stem and 4 stages: 3 keeps the stem
+    and the first stage as they came with the weights. Attention learns everywhere."""
     min_sizes: tuple[int, ...] = (800,)
-    """Shorter side of an image in pixels: one of these is drawn for each training image, the last one is
-    taken in evaluation. ssd300 has a size of its own."""
+    """Shorter side in pixels that images are resized to: one of these is drawn for each training image, the
+    last one is taken in evaluation. Larger finds smaller objects and costs more; ssd300 has a size of its
+    own."""
     max_size: int = 1333
-    """Longest side of an image in pixels; the shorter one gives way."""
+    """Most pixels of an image's longer side; the shorter one is made smaller where it would be more."""
     regions: int = 512
-    """Regions of an image that the second part of faster_rcnn learns from, a quarter of them objects."""
+    """Regions of an image that the second part of faster_rcnn learns from, a quarter of them objects; more
+    need more memory."""
 
     def __post_init__(self) -> None:
         rules.pixels(self, "max_size")

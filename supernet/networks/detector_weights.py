@@ -20,11 +20,11 @@ _OF_CLASSES = {
     "faster_rcnn": {"roi_heads.box_predictor.cls_score": 1, "roi_heads.box_predictor.bbox_pred": 4},
     "retinanet": {"head.classification_head.cls_logits": 1},
 }
-"""Their layers with so many rows a class."""
+"""Layers of each detector with that many rows for every class."""
 
 
 def published_names(config: DetectorConfig) -> tuple[str, ...]:
-    """Under which names torchvision has weights that would do: of the whole, if it has it, and the ResNet."""
+    """Names of torchvision's weights that fit: the whole detector's, if there are any, and its ResNet's."""
     whole = _WHOLE.get(config.name) if config.backbone == "resnet50" else None
     return (whole, config.backbone) if whole else (config.backbone,)
 

@@ -21,9 +21,9 @@ class Detector:
     Its networks are torchvision's. In training mode they take images (a list of (3, h, w), values in 0 to 1)
     and targets (dicts of `boxes` (n, 4), left, top, right and bottom in pixels, and `labels` (n,)) to a dict
     of losses; in eval mode images alone to a list of dicts of `boxes`, `labels` and `scores`. Attention is
-    attached to their `backbone`, whose ResNet is its `body`. A method `raw` gives what their layers say about
-    images (b, 3, h, w) that are resized and normalised, before boxes are chosen: no step depends on what is
-    on them, so costs can be counted and it can be exported.
+    attached to their `backbone`, whose ResNet is its `body`. A method `raw` returns what their layers say
+    about images (b, 3, h, w) that are resized and normalised, before boxes are chosen: no step depends on
+    what is on them, so costs can be counted and it can be exported.
 
     Attributes:
         build: Makes one.

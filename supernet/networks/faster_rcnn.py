@@ -22,7 +22,7 @@ REGIONS = 1000
 
 
 class PyramidFasterRCNN(FasterRCNN):
-    """torchvision's, which also gives the outputs of its layers."""
+    """torchvision's Faster R-CNN, with a method `raw` for what its layers say."""
 
     def raw(self, images: Float[Tensor, "b 3 h w"]) -> dict[str, Any]:
         """Scores and offsets of all anchors, level by level, and of `REGIONS` empty regions an image."""

@@ -24,7 +24,7 @@ class SimpleBaseline(nn.Module):
     Args:
         backbone: Name of a torchvision ResNet.
         num_keypoints: Heat maps.
-        channels: Channels of each deconvolution; 256 in the paper.
+        channels: Output channels of each deconvolution; 256 in the paper.
 
     Raises:
         InputError: If the backbone is no torchvision ResNet.

@@ -22,7 +22,7 @@ WIDTH = 256
 
 
 class PyramidRetinaNet(RetinaNet):
-    """torchvision's, which also gives the outputs of its layers."""
+    """torchvision's RetinaNet, with a method `raw` for what its layers say."""
 
     def raw(self, images: Float[Tensor, "b 3 h w"]) -> dict[str, Any]:
         """Scores (b, anchors, classes), before the sigmoid, and offsets (b, anchors, 4)."""

@@ -58,7 +58,7 @@ class SsdMaps(nn.Module):
     """The six maps that boxes are found on: the backbone's, and one of each block after it.
 
     Attributes:
-        out_channels: Channels of the maps.
+        out_channels: Channels of each of the maps.
     """
 
     def __init__(self, body: ShortResNet, channels: int) -> None:
@@ -89,7 +89,7 @@ class SsdMaps(nn.Module):
 
 
 class ResNetSSD(SSD):
-    """torchvision's, which also gives the outputs of its layers."""
+    """torchvision's SSD, with a method `raw` for what its layers say."""
 
     def raw(self, images: Float[Tensor, "b 3 h w"]) -> dict[str, Any]:
         """Scores (b, boxes, classes + 1), before the softmax, and offsets (b, boxes, 4)."""

@@ -44,9 +44,9 @@ def test_bad_input_of_segmentation_gets_a_line(refused: Refused, tmp_path: Path)
     here += " --data.num-classes 3"
     assert "4 images do not fill a batch of 8" in refused(here)
     assert "has the value 2, which is neither" in refused(f"{here} --data.num-classes 2")
-    assert "a process needs two pictures" in refused(f"{here} --head deeplabv3 --train.batch-size 1")
+    assert "a process needs two images" in refused(f"{here} --head deeplabv3 --train.batch-size 1")
     (tmp_path / "fewannot" / "2.png").unlink()
-    assert "1 of 4 pictures of 'few' have no labels: 2.png" in refused(here)
+    assert "1 of 4 images of 'few' have no labels: 2.png" in refused(here)
 
 
 def test_a_task_does_not_take_the_data_of_another(refused: Refused) -> None:

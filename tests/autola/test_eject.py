@@ -353,7 +353,7 @@ def test_writes_or_prints(call: Any, own_folder: Path) -> None:
         ("eject se --channels 0", "channels=0 is not in 1 ..."),
         ("eject se --channels 8 --backbone cifar_resnet8", "leave --channels out"),
         ("eject se --channels 8 --width 8", "give --backbone as well"),
-        ("eject se[stages=34] --channels 8", "se[stages=34]: stages choose among the places of a network"),
+        ("eject se[stages=34] --channels 8", "se[stages=34]: stages choose among the sites of a network"),
         ("eject aw+se --channels 8", "aw stands instead of a convolution, unlike the rest of aw+se"),
         ("eject se --backbone cifar_resnet9", "unknown backbone 'cifar_resnet9'; did you mean"),
         ("eject se --channels 8 -o nowhere/se.py", "no folder nowhere to write se.py to"),

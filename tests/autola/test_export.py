@@ -31,7 +31,7 @@ def test_a_program_agrees_on_test_pictures(call, trained, own_folder):
     told = call(f"export {trained}/none-seed0 --program none.pt2")
     assert told.code == 0, told.err
     assert "input  any x 1 x 8 x 8" in told.out
-    assert "on 4 test picture(s)" in told.out
+    assert "on 4 test image(s)" in told.out
     program = torch.export.load(own_folder / "none.pt2").module()
     x = torch.randn(3, 1, 8, 8)
     torch.testing.assert_close(program(x), autola.load(trained / "none-seed0")(x))
@@ -57,7 +57,7 @@ def test_onnx_agrees_on_given_pictures(own_folder, attention):
             text=True,
         )
         assert told.returncode == 0, told.stderr
-    assert told.stdout.count("on 1 given picture(s)") == 2
+    assert told.stdout.count("on 1 given image(s)") == 2
     assert (own_folder / "net.onnx").is_file()
 
 
@@ -80,7 +80,7 @@ def test_a_file_that_is_there_is_not_written_over(refused, trained, own_folder):
     [
         ("", "nothing to write: give --onnx FILE, --program FILE or both"),
         ("--onnx no/such/net.onnx", "no folder no/such to write net.onnx to"),
-        ("--program net.pt2 --images nowhere.jpg", "no picture at nowhere.jpg"),
+        ("--program net.pt2 --images nowhere.jpg", "no image at nowhere.jpg"),
     ],
 )
 def test_bad_input_leaves_nothing(refused, trained, words, problem):

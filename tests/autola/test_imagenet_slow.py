@@ -108,4 +108,4 @@ def test_what_is_trained_is_shown_and_exported(pictures, whole, own_folder):
     assert len(list((own_folder / "drawn").iterdir())) == 3
     told = start(f"export {whole}/se-seed0 --onnx net.onnx --program net.pt2", own_folder)
     assert told.returncode == 0, told.stderr
-    assert told.stdout.count("on 4 test picture(s)") == 2
+    assert told.stdout.count("on 4 test image(s)") == 2

@@ -242,5 +242,5 @@ def test_the_first_process_of_the_first_machine_speaks(monkeypatch, known, follo
     for name, value in known.items():
         monkeypatch.setenv(name, value)
     assert speaking.follows() is follows
-    assert speaking.speaks() is not follows
+    assert speaking.reports() is not follows
     assert not speaking.another_failed()

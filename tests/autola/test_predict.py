@@ -78,7 +78,7 @@ def test_the_scores_are_the_networks_own(trained, call, own_folder):
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        ("{run} missing.png", "no picture at missing.png"),
+        ("{run} missing.png", "no image at missing.png"),
         ("{run} one/x.png text.png", "cannot read text.png (no image that Pillow knows)"),
         ("{run} one/x.png cut.png", "cannot read cut.png"),
         ("{run}", "name at least one image"),

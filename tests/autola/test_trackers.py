@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from autola.plans import experiment
 from evaluators.train import Training
 from outputs.trackers import TRACKERS
-from outputs.tracking import IDS, flat
+from outputs.tracking import IDS, Tracking, flat
+from searchers.nni.experiment import Finished
 from searchers.searches.differentiable import DifferentiableSearch
-from tests.autola.runs import RETRAIN, SEARCH, records, stop_at
+from tests.autola.runs import RETRAIN, SEARCH, SMALL, records, stop_at
 from tests.outputs.stand_ins import STANDS
 
 COMMANDS = {"search": SEARCH, "retrain": f"retrain se {RETRAIN}"}
@@ -74,7 +76,7 @@ def test_a_tracker_holds_what_the_records_hold(name, stand, kind, call):
     check(stand.runs[known], folder(kind))
 
 
-@pytest.mark.parametrize("step", [1, 3, 5])
+@pytest.mark.parametrize("step", [1, 5])
 @pytest.mark.parametrize("kind", COMMANDS)
 def test_a_run_that_goes_on_is_the_same_run(name, stand, kind, step, call, monkeypatch):
     stop_at(monkeypatch, JOBS[kind], step, KeyboardInterrupt())
@@ -97,6 +99,36 @@ def test_steps_that_are_done_again_count_once(name, stand, call, monkeypatch):
     assert call("search --resume out").code == 0
     steps = [step for step, key, _ in held.figures if key == "epoch_seconds"]
     assert steps == [line["step"] for line in lines(Path("out"))]
+
+
+def test_what_a_killed_process_had_not_sent_is_added(name, stand, call, monkeypatch):
+    stop_at(monkeypatch, DifferentiableSearch, 4, KeyboardInterrupt())
+    with monkeypatch.context() as patched:
+        patched.setattr(Tracking, "close", lambda tracking: None)
+        call(SEARCH, "--out out --tracker", name)
+    assert call("search --resume out").code == 0
+    (held,) = stand.runs.values()
+    check(held, Path("out"))
+
+
+def test_trials_of_an_experiment_are_counted_as_steps(name, stand, call, monkeypatch):
+    def run(config, problem, run, history, searcher):
+        space = problem.space
+        for trial, score in enumerate((0.25, None, 0.5)):
+            found = space.genotype([space.candidates[trial]] * len(space.edges))
+            status = "FAILED" if score is None else "SUCCEEDED"
+            log = run.path / "log"
+            yield Finished(trial=trial, genotype=found, score=score, status=status, seconds=1.0, log=log)
+
+    monkeypatch.setattr(experiment, "_run", run)
+    monkeypatch.setattr(experiment, "wait_for_port", lambda port: None)
+    words = "--engine nni --searcher random --trials 3 --searcher.batch-size 10 --searcher.epochs 1"
+    told = call(f"search digits {SMALL} --num-nodes 2 {words} --out out --tracker", name)
+    assert told.code == 0, told.err
+    (held,) = stand.runs.values()
+    scores = [(step, value) for step, key, value in held.figures if key == "trial_accuracy"]
+    assert scores == [(1, 0.25), (3, 0.5)]
+    assert (3, "result/seconds", 3.0) in held.figures
 
 
 def test_a_server_that_is_down_loses_no_training(name, stand, call, monkeypatch):

@@ -183,7 +183,7 @@ def test_drop_path_grows_with_the_depth_and_only_acts_in_training():
 
 def test_drop_path_is_refused_where_there_is_no_place_for_it():
     with pytest.raises(
-        InputError, match="drop_path is for the CIFAR ResNets; Sequential has no place for it"
+        InputError, match="drop_path is for the CIFAR ResNets; Sequential has no branches to drop"
     ):
         drop_paths(nn.Sequential(nn.Linear(2, 2)), 0.1)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from foundation.errors import InputError
-from outputs import new_folder, tensorboard
+from outputs import new_folder, records, tensorboard
 from outputs.new_folder import TakenError
 from outputs.records import WEIGHTS
 from outputs.run_directory import RunDirectory
@@ -44,7 +44,7 @@ def test_nothing_is_left_where_a_run_cannot_be_made(tmp_path, monkeypatch):
     def full(path, text):
         raise InputError("no space left")
 
-    monkeypatch.setattr(new_folder, "write_text", full)
+    monkeypatch.setattr(records, "write_text", full)
     with pytest.raises(InputError, match="no space left"):
         RunDirectory.create(tmp_path / "one", "{}", {}, {})
     assert list(tmp_path.iterdir()) == []
@@ -253,14 +253,14 @@ def test_what_a_killed_process_was_making_is_removed_and_what_a_live_one_makes_i
 
 def test_of_two_that_make_one_folder_at_once_the_second_is_told(tmp_path, monkeypatch):
     path = tmp_path / "one"
-    real = new_folder.write_text
+    real = records.write_text
 
     def first(target, text):
-        monkeypatch.setattr(new_folder, "write_text", real)
+        monkeypatch.setattr(records, "write_text", real)
         RunDirectory.create(path, "[1]", {}, {}).unlock()
         real(target, text)
 
-    monkeypatch.setattr(new_folder, "write_text", first)
+    monkeypatch.setattr(records, "write_text", first)
     with pytest.raises(TakenError, match="exists already"):
         RunDirectory.create(path, "[2]", {}, {})
     assert [entry.name for entry in tmp_path.iterdir()] == ["one"]

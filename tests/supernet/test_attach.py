@@ -316,13 +316,13 @@ def test_the_scale_learns_at_once() -> None:
     [
         ("cbma", None, "unknown attention 'cbma'; did you mean cbam"),
         ("se+", None, "cannot read attention"),
-        ("se", ["layer1.0.bn4"], "unknown place 'layer1.0.bn4'; did you mean layer1.0.bn2"),
-        ("se", ["layer1.0.bn2", "layer9"], "unknown place 'layer9'; did you mean layer2 or layer1"),
+        ("se", ["layer1.0.bn4"], "unknown site 'layer1.0.bn4'; did you mean layer1.0.bn2"),
+        ("se", ["layer1.0.bn2", "layer9"], "unknown site 'layer9'; did you mean layer2 or layer1"),
         ("se", ["layer1.0.downsample"], "the channels after 'layer1.0.downsample' (Identity) are not known"),
         ("hoga", None, "10 channels do not split into 4 equal groups"),
         ("se+hoga", {"layer1.0.downsample": 7}, "7 channels do not split into 4 equal groups"),
         ("se[reduction=0]", None, "reduction=0 is not positive"),
-        ("se", [], "no places were named"),
+        ("se", [], "no sites were named"),
     ],
 )
 def test_errors_leave_the_model_unchanged(attention: str, sites, expected: str) -> None:

@@ -319,7 +319,7 @@ def test_mnasnet_takes_attention(attention: str) -> None:
         (
             "aw[stages=1]",
             {"sites": ["conv1"]},
-            "stages choose among the places found; leave them out or sites",
+            "stages choose among the sites found; leave them out or sites",
         ),
         (
             "se+aw",
@@ -327,8 +327,8 @@ def test_mnasnet_takes_attention(attention: str) -> None:
             "'layer1.0.bn1' is a BatchNorm2d; did you mean layer1.0.conv1",
         ),
         ("aw", {"sites": {"layer1": 8}}, "aw stands for a convolution, and 'layer1' is a Sequential"),
-        ("aw", {"sites": ["layer1.0.conv3"]}, "unknown place 'layer1.0.conv3'; did you mean layer1.0.conv2"),
-        ("aa[size=3]", {"sites": ["conv1", "conv1"]}, "place 'conv1' is named twice"),
+        ("aw", {"sites": ["layer1.0.conv3"]}, "unknown site 'layer1.0.conv3'; did you mean layer1.0.conv2"),
+        ("aa[size=3]", {"sites": ["conv1", "conv1"]}, "site 'conv1' is named twice"),
     ],
 )
 def test_errors_leave_the_model_unchanged(attention: str, options: dict[str, Any], expected: str) -> None:

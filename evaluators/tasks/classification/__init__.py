@@ -29,6 +29,7 @@ SMOKE = 200
 class Classification(TaskConfig):
     """Classification of small images that stay on the device."""
 
+    hub_task: ClassVar[str] = "image-classification"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "num_classes", "classes", "mean", "std")
 
     data: DataConfig
@@ -36,9 +37,11 @@ class Classification(TaskConfig):
     backbone: str = "cifar_resnet20"
     """The network that attention is attached to; `autola list` names them."""
     width: int | None = None
-    """Channels of the backbone's first stage; its own if left out."""
+    """Channels of the backbone's first stage, which scale those of the others: more cost more. Its own if
+    left out."""
     depth: int | None = None
-    """Blocks of the backbone in all (of a Wide-ResNet, of each stage); its own if left out."""
+    """Blocks of the backbone in all (of a Wide-ResNet, of each stage): more cost more; if left out, its
+    own."""
 
     def __post_init__(self) -> None:
         rules.positive(self, "width", "depth")

@@ -1,4 +1,4 @@
-"""A picture as a classifier wants it, and what it sees there: its likeliest classes, written onto it."""
+"""An image as a classifier wants it, and what it sees there: its likeliest classes, written onto it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 NUMBER = 5
-"""Classes that are listed."""
+"""Likeliest classes that are returned and written onto the image."""
 
 SMALLEST = 224
-"""Short side in pixels that smaller pictures are shown at, so that text is legible."""
+"""Short side in pixels that smaller images are shown at, so that text is legible."""
 
 
 def prepared(data: Mapping[str, Any], picture: Image, network: nn.Module) -> Tensor:
-    """A picture as the network wants it: short side resized, centre cropped, normalised; (1, c, h, w)."""
+    """An image as the network wants it: short side resized, centre cropped, normalised; (1, c, h, w)."""
     channels, height, width = data["input_shape"]
     if height != width:
         raise InputError(f"the network wants images of {height}x{width} pixels, and predicts squares alone")
@@ -42,19 +42,19 @@ def top_classes(logits: Tensor, classes: Sequence[str], image: Image) -> Predict
     Args:
         logits: (classes,).
         classes: Their names.
-        image: The picture, in RGB.
+        image: The image, in RGB.
     """
     best = logits.double().softmax(0).topk(min(NUMBER, len(classes)))
     found = [
-        {"class": classes[place], "score": round(score, 6)}
-        for score, place in zip(best.values.tolist(), best.indices.tolist())
+        {"class": classes[index], "score": round(score, 6)}
+        for score, index in zip(best.values.tolist(), best.indices.tolist())
     ]
     lines = [f"{entry['class']}  {100 * entry['score']:.1f} %" for entry in found]
     return Prediction(captioned(image, lines), found)
 
 
 def captioned(image: Image, lines: Sequence[str]) -> Image:
-    """A picture with lines of text in its upper left corner."""
+    """An image with lines of text in its upper left corner."""
     from PIL import Image, ImageDraw, ImageFont
 
     short = min(image.size)

@@ -42,8 +42,8 @@ class ClassificationTask:
         validation: Held-out batches; None for none.
         test: Test batches; None where the test set is not to be seen.
         label_smoothing: Share of the target spread evenly over the classes.
-        mixing: From images and labels of a training batch to mixed images and shares of the classes.
-        top5: Whether evaluation also measures how often the label is among the five likeliest classes.
+        mixing: A function from a training batch's images and labels to mixed images and class shares.
+        top5: Whether evaluation also gives the share of labels among the five likeliest classes.
     """
 
     figures: tuple[str, ...] = ("accuracy",)

@@ -39,19 +39,22 @@ class CocoDetection(TaskConfig):
     """Boxes around the objects of COCO, or of any data in its layout."""
 
     preset = "coco-faster-rcnn"
+    hub_task: ClassVar[str] = "object-detection"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "classes", "category_ids")
     unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "is not part of the losses of detectors"}
 
     data: CocoData = CocoData()
-    """Images and annotations."""
+    """The images and their annotations."""
     detector: DetectorConfig = DetectorConfig()
     """The network that attention is attached to."""
     changes: Changes = "flip"
-    """What happens to training images: nothing, a flip of half of them, or SSD's colours, crops and flips."""
+    """Random changes of training images: none, a flip of half of them, or SSD's colours, crops and flips
+    (ssd)."""
     empty: bool = False
-    """Whether to train on images without objects too."""
+    """Train on images without objects too, which teaches the detector what is none; slower."""
     workers: int = 4
-    """Processes that read images, for each device; 0: none beside the one that trains."""
+    """Processes for each device that read images ahead; more feed it faster and take more memory. 0 reads in
+    the training process."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, CocoData):
@@ -109,9 +112,9 @@ class CocoDetection(TaskConfig):
 
         Args:
             network: A trained one.
-            data: What `DetectionSetting.describe` gave of its data.
-            image: The picture.
-            least: Least score of what is drawn and listed.
+            data: The result of `DetectionSetting.describe`.
+            image: The image.
+            least: Least score of the boxes that are drawn and returned.
         """
         from evaluators.tasks.coco_detection.detections import draw, to_list
 

@@ -1,4 +1,4 @@
-"""Pictures with boxes, one at a time, changed at random for training."""
+"""Images with boxes, one at a time, changed at random for training."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from evaluators.tasks.coco_detection import Changes
 
 
 class BoxSample(NamedTuple):
-    """A picture and what is on it.
+    """An image and what is on it.
 
     Attributes:
         image: uint8, (3, h, w).
         boxes: Left, top, right and bottom in pixels, float32, (n, 4).
         labels: Class of each box, counted from 0, (n,).
-        number: Number of the picture in its set.
+        number: Number of the image in its set, from 0.
     """
 
     image: Tensor
@@ -32,7 +32,7 @@ class BoxSample(NamedTuple):
 
 
 class BoxSamples:
-    """The pictures of a set, with the boxes that training learns from.
+    """The images of a set, with the boxes that training learns from.
 
     Sources: flips as everywhere; "ssd" is the chain of Liu et al., "SSD", ECCV 2016 (arXiv:1512.02325,
     section 2.2): colours, a larger canvas, crops that overlap an object, a flip, by torchvision's transforms.
@@ -57,9 +57,9 @@ class BoxSamples:
         return len(self.found)
 
     def with_boxes(self) -> BoxSamples:
-        """The pictures that have a box to learn from."""
-        places = [place for place, boxes in enumerate(self._boxes) if len(boxes)]
-        return BoxSamples(self.found.select(places), self.changes)
+        """The images that have a box to learn from."""
+        indices = [index for index, boxes in enumerate(self._boxes) if len(boxes)]
+        return BoxSamples(self.found.select(indices), self.changes)
 
     def sample(self, index: int, seed: int) -> BoxSample:
         listed = self.found.images[index]
@@ -113,5 +113,5 @@ def _ssd() -> Any:
 
 
 def as_list(samples: Sequence[BoxSample]) -> list[BoxSample]:
-    """A batch of pictures that differ in size."""
+    """A batch of images that differ in size."""
     return list(samples)

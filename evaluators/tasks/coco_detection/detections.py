@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 def as_records(
     output: Mapping[str, Tensor], whole: CocoSet, index: int, first_label: int
 ) -> list[dict[str, Any]]:
-    """One image's detections as in COCO's result files.
+    """The detections of one image, as COCO's result files have them.
 
     Args:
         output: `boxes` (left, top, right, bottom), `labels` and `scores`.
         whole: The set that the image is of.
-        index: Its number there.
+        index: Index of the image in that set.
         first_label: Label of the first category.
     """
     return [
@@ -49,18 +49,18 @@ def _plain(output: Mapping[str, Tensor]) -> list[tuple[list[float], int, float]]
 
 
 def to_list(
-    network: nn.Module, picture: Image.Image, classes: Sequence[str], first_label: int
+    network: nn.Module, image: Image.Image, classes: Sequence[str], first_label: int
 ) -> list[dict[str, Any]]:
-    """Finds objects on a picture: `class`, `score` and `box` (left, top, width, height) of each, best first.
+    """Finds objects in an image: `class`, `score` and `box` (left, top, width, height) of each, best first.
 
     Args:
         network: The detector.
-        picture: A picture of any mode.
+        image: An image of any mode.
         classes: Names by label.
         first_label: Label of the first class.
     """
     parameter = next(network.parameters())
-    pixels = torch.from_numpy(np.asarray(as_rgb(picture)).transpose(2, 0, 1).copy())
+    pixels = torch.from_numpy(np.asarray(as_rgb(image)).transpose(2, 0, 1).copy())
     with evaluating(network) as ask:
         (output,) = ask([pixels.to(parameter.device, parameter.dtype) / 255])
     found = [
@@ -76,7 +76,7 @@ def to_list(
 
 
 def draw(picture: Image.Image, found: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Image.Image:
-    """A copy of a picture with boxes and their classes and scores on it; a class keeps its colour."""
+    """A copy of an image with boxes and their classes and scores on it; a class keeps its colour."""
     from PIL import Image
     from torchvision.utils import draw_bounding_boxes
 

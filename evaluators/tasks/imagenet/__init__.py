@@ -1,4 +1,4 @@
-"""ImageNet classification, or that of any pictures in folders too many to keep in memory."""
+"""ImageNet classification, or that of any images in folders too many to keep in memory."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ MEAN_COLOUR = (124, 116, 104)
 """What an erased part becomes: nearly 0 once normalised."""
 
 SMOKE = 200
-"""Pictures of each part in a first look."""
+"""Images of each part in a first look."""
 
 
 @config
 class ImageNetData:
-    """Where the pictures lie, and how many of them are used."""
+    """Where the images lie, and how many of them are used."""
 
     root: str | None = None
-    """Folder that holds train and val; of test and val, if both are there, val is for validation."""
+    """Path of the folder that holds train and val. Where it holds test as well, val is for validation."""
     limit: int | None = None
-    """Use at most so many pictures of each part, evenly from first to last; none: all."""
+    """The most images to use of each part, evenly from first to last; all if left out."""
 
     def __post_init__(self) -> None:
         rules.positive(self, "limit")
@@ -48,14 +48,15 @@ class ImageNetData:
 @task("imagenet")
 @config
 class ImageNet(TaskConfig):
-    """Classification of pictures read from the disk as ImageNet is: train/ and val/, a folder a class."""
+    """Classification of images read from the disk as ImageNet is: train/ and val/, a folder a class."""
 
     preset: ClassVar[str] = "imagenet"
+    hub_task: ClassVar[str] = "image-classification"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "num_classes", "classes", "mean", "std")
     old_names: ClassVar[Mapping[str, str]] = {"root": "data.root", "limit": "data.limit"}
 
     data: ImageNetData = ImageNetData()
-    """The pictures."""
+    """The images."""
     backbone: str = "resnet50"
     """The network that attention is attached to; `autola list` names them."""
     width: int | None = None
@@ -64,23 +65,31 @@ class ImageNet(TaskConfig):
     depth: int | None = None
     """Blocks of the backbone in all (of a Wide-ResNet of autola, of each stage); its own if left out."""
     image_size: int = 224
-    """Side in pixels of the centre crop that is evaluated."""
+    """Side in pixels of the centre crop that is evaluated; larger shows more and costs more time and
+    memory."""
     resize: int = 256
-    """Short side in pixels that it is cropped from."""
+    """Short side in pixels that an image is resized to before that crop; larger cuts off more of its rim."""
     train_size: int | None = None
-    """Side in pixels of the random crops that are trained on; `image_size` if left out."""
+    """Side in pixels of the random crops that are trained on; smaller trains faster. `image_size` if left
+    out."""
     augment: bool = True
-    """Whether to crop at random (8 to 100 % of the area, 3:4 to 4:3) and mirror half of the pictures."""
+    """Crop training images at random (8 to 100 % of the area, 3:4 to 4:3) and mirror half of them; off takes
+    the centre."""
     trivial_augment: bool = False
-    """Whether to change each picture by one random operation of random strength (arXiv:2103.10158)."""
+    """Change each training image by one random operation of random strength, TrivialAugment
+    (arXiv:2103.10158)."""
     erase: float = 0.0
-    """Share of the pictures that a random part is erased from (arXiv:1708.04896)."""
+    """Share of the training images that a random part is erased from; higher regularises more. 0 for none
+    (arXiv:1708.04896)."""
     mixup: float = 0.0
-    """Alpha of mixing pictures (arXiv:1710.09412); 0 for none. With cutmix, each batch draws one of them."""
+    """Alpha of the distribution of shares by which pairs of training images are blended; higher blends more
+    evenly. 0 for none; with cutmix, each batch draws one of the two (arXiv:1710.09412)."""
     cutmix: float = 0.0
-    """Alpha of pasting parts of others into pictures (arXiv:1905.04899); 0 for none."""
+    """Alpha of the distribution of areas by which parts of other training images are pasted into them; higher
+    pastes more evenly. 0 for none (arXiv:1905.04899)."""
     workers: int = 8
-    """Processes that read pictures, for each device; 0 to read in the training process."""
+    """Processes for each device that read images ahead; more feed it faster and take more memory. 0 reads in
+    the training process."""
 
     def __post_init__(self) -> None:
         rules.positive(self, "image_size", "resize", "train_size", "width", "depth")
@@ -153,14 +162,14 @@ class ImageNet(TaskConfig):
         return normalise(self.centre_crop()(picture)[None]).to(weight.device)
 
     def centre_crop(self) -> Callable[[Image], Tensor]:
-        """From a picture to the bytes that are evaluated, (3, image_size, image_size)."""
+        """A function from an image to the bytes that are evaluated, (3, image_size, image_size)."""
         from torchvision.transforms import v2
 
         steps = [v2.Resize(self.resize), v2.CenterCrop(self.image_size), v2.PILToTensor()]
         return v2.Compose(steps)
 
     def random_crop(self) -> Callable[[Image], Tensor]:
-        """From a picture to the bytes that are trained on, (3, train_size, train_size)."""
+        """A function from an image to the bytes that are trained on, (3, train_size, train_size)."""
         from torchvision.transforms import v2
 
         size = self.train_size or self.image_size
@@ -176,7 +185,7 @@ class ImageNet(TaskConfig):
         return v2.Compose(steps)
 
     def mixing(self, num_classes: int) -> nn.Module | None:
-        """From images and labels of a batch to mixed images and shares of the classes."""
+        """A module from a batch's images and labels to mixed images and class shares; None for none."""
         from torchvision.transforms import v2
 
         ways: list[nn.Module] = []

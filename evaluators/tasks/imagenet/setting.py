@@ -1,4 +1,4 @@
-"""The pictures of ImageNet, or of any folders laid out as it, listed and split."""
+"""The images of ImageNet, or of any folders laid out as it, listed and split."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from evaluators.data.index import is_hidden
 from evaluators.data.listing import recorded
-from evaluators.data.parts import find_parts, tell_unused
+from evaluators.data.parts import find_parts, log_unused
 from evaluators.data.pictures import PictureBatches, PictureList, Pictures, collate, list_pictures
 from evaluators.data.stratify import held_out
 from evaluators.data.stream import Stream
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ImageNetSetting:
-    """Pictures listed and split; see `Setting`.
+    """Images listed and split; see `Setting`.
 
     Args:
         config: What is trained, on what.
@@ -32,7 +32,7 @@ class ImageNetSetting:
         fabric: Device and processes.
 
     Raises:
-        InputError: If the pictures are not there, or laid out in another way.
+        InputError: If the images are not there, or laid out in another way.
     """
 
     score: str = SCORE
@@ -42,7 +42,7 @@ class ImageNetSetting:
         self.input_shape: tuple[int, int, int] = (3, config.image_size, config.image_size)
         root = root_of(config.data)
         parts = find_parts(root)
-        tell_unused(root, parts.values(), is_hidden)
+        log_unused(root, parts.values(), is_hidden)
         self.train = list_pictures(parts["train"])
         self.validation: PictureList | None = None
         self.test = list_pictures(last_part(root), self.train.classes)
@@ -113,5 +113,5 @@ def root_of(data: ImageNetData) -> Path:
     if "train" not in parts:
         raise InputError(f"{root} has no folder train; expected train/<class>/<image> beside val or test")
     if len(parts) < 2:
-        raise InputError(f"{root} has train but neither val nor test; put the pictures to test on there")
+        raise InputError(f"{root} has train but neither val nor test; put the images to test on there")
     return root

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evaluators.tasks.keypoints.setting import KeypointSetting
 
 SMOKE = 32
-"""Pictures of a first look; about half of them show somebody."""
+"""Images of a first look; about half of them show somebody."""
 
 
 @task("coco-keypoints")
@@ -36,37 +36,44 @@ class Keypoints(TaskConfig):
     """
 
     preset: ClassVar[str] = "coco-keypoints"
+    hub_task: ClassVar[str] = "keypoint-detection"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "keypoints", "skeleton")
     unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "is for classes, and heat maps have none"}
 
     data: CocoData = CocoData()
-    """The pictures, with `person_keypoints` annotations."""
+    """The images, with `person_keypoints` annotations."""
     detections: str | None = None
-    """File of detections in COCO's result format, whose person boxes are evaluated at the end; none: the
-    annotated boxes."""
+    """Path of a file of detections in COCO's result format, whose person boxes are evaluated at the end; the
+    annotated boxes if left out."""
     backbone: str = "resnet50"
-    """torchvision ResNet whose blocks attention is attached to."""
+    """Name of the torchvision ResNet whose blocks attention is attached to."""
     image_size: tuple[int, int] = (256, 192)
-    """Height and width of a crop in pixels, multiples of 32."""
+    """Height and width in pixels that a person's crop is resized to, multiples of 32; larger finds keypoints
+    more exactly and costs more time and memory."""
     margin: float = 1.25
-    """Sides of a crop, in those of the person's box."""
+    """Sides of a crop in those of the person's box; higher shows more around the person."""
     sigma: float = 2.0
-    """Standard deviation of the Gaussians to learn, in cells of 4x4 pixels."""
+    """Standard deviation of the Gaussians that the heat maps learn, in cells of 4x4 pixels; higher learns
+    more easily and less exactly."""
     scale: float = 0.3
-    """Random change of a training crop's size: deviation, and most, as a share."""
+    """Standard deviation and bound of the random change of a training crop's size, as a share of it; higher
+    varies it more. 0 for none."""
     rotation: float = 40.0
-    """Random turn of a training crop in degrees: deviation, and half of the most."""
+    """Standard deviation of the random turn of a training crop in degrees, bounded at twice that; higher
+    turns further. 0 for none."""
     turned: float = 0.6
-    """Share of the training crops that are turned."""
+    """Share of the training crops that are turned; higher turns more of them."""
     flip: bool = True
-    """Mirror half of the training crops."""
+    """Mirror half of the training crops, left to right, at random."""
     flip_test: bool = True
-    """Evaluate with the mean of the heat maps of a crop and of its mirror image."""
+    """Evaluate with the mean of the heat maps of a crop and of its mirror image: more exact, at twice the
+    time."""
     decode: Decode = "quarter"
-    """How a peak of a heat map is refined: a quarter of a cell towards the larger neighbour, or to second
-    order on the logarithm of the smoothed map (dark), which is exact for a Gaussian."""
+    """How a peak of a heat map is refined: by a quarter of a cell towards the larger neighbour (quarter), or
+    to second order on the logarithm of the smoothed map (dark), which is exact for a Gaussian."""
     workers: int = 4
-    """Processes that read pictures ahead; 0 reads in the training itself."""
+    """Processes for each device that read images ahead; more feed it faster and take more memory. 0 reads in
+    the training process."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, CocoData):
@@ -111,13 +118,13 @@ class Keypoints(TaskConfig):
     ) -> Prediction:
         """Draws the poses that a network sees, with the bones between the keypoints that are seen.
 
-        It gives for each person the box, score, and x, y and score of each keypoint by name.
+        For each person it returns box, score, and x, y and score of each keypoint by name.
 
         Args:
             network: A trained network.
-            data: What `describe` gave.
-            image: Any picture.
-            boxes: Left, top, width and height of each person in pixels; none: one person fills the picture.
+            data: The result of `KeypointSetting.describe`.
+            image: An image of any size and mode.
+            boxes: Left, top, width and height of each person in pixels; none: one person fills the image.
         """
         from evaluators.tasks.keypoints.prediction import predict
 

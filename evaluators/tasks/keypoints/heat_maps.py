@@ -2,7 +2,7 @@
 
 Source: Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking", ECCV 2018 (arXiv:1804.06208).
 Differs from the authors' code: a Gaussian is centred at the keypoint itself, not at the nearest cell, and is
-not cut off at three sigma; cells and pixels agree at their centres, so that the map of a mirrored picture is
+not cut off at three sigma; cells and pixels agree at their centres, so that the map of a mirrored image is
 mirrored back without the shift by one cell.
 """
 
@@ -20,12 +20,12 @@ REACH = 3
 
 
 def to_cells(pixels: Float[Tensor, "*n 2"], stride: int) -> Float[Tensor, "*n 2"]:
-    """Places (x, y) in a picture as places in a map whose cells are `stride` pixels wide; 0 is a centre."""
+    """Positions (x, y) in an image as those in a map whose cells are `stride` pixels wide; 0 is a centre."""
     return (pixels + 0.5) / stride - 0.5
 
 
 def to_pixels(cells: Float[Tensor, "*n 2"], stride: int) -> Float[Tensor, "*n 2"]:
-    """The way back."""
+    """Positions (x, y) in a map as those in the image, the inverse of `to_cells`."""
     return (cells + 0.5) * stride - 0.5
 
 
@@ -57,7 +57,7 @@ def reaches(points: Float[Tensor, "b k 2"], size: tuple[int, int], sigma: float)
 def find_peaks(
     maps: Float[Tensor, "b k h w"], decode: Decode = "quarter", sigma: float = 2.0
 ) -> tuple[Float[Tensor, "b k 2"], Float[Tensor, "b k"]]:
-    """The place of the largest value of each map, refined below a cell, and the value.
+    """The position of the largest value of each map, refined below a cell, and the value.
 
     By "quarter" it moves by a quarter of a cell along each axis towards the larger neighbour (Newell et al.,
     ECCV 2016, arXiv:1603.06937), by "dark" to where the logarithm of the smoothed map, developed to second
@@ -66,14 +66,14 @@ def find_peaks(
 
     Args:
         maps: Heat maps.
-        decode: How the place is refined.
+        decode: How the position is refined.
         sigma: Standard deviation in cells of the Gaussians that the maps were learnt from.
 
     Returns:
         x and y in cells, and the largest values.
     """
-    scores, places = maps.flatten(-2).max(-1)
-    x, y = places % maps.shape[-1], places // maps.shape[-1]
+    scores, indices = maps.flatten(-2).max(-1)
+    x, y = indices % maps.shape[-1], indices // maps.shape[-1]
     move = _towards_the_larger(maps, x, y) if decode == "quarter" else _to_the_top(maps, x, y, sigma)
     return (torch.stack((x, y), -1) + move).to(maps.dtype), scores
 
@@ -88,7 +88,7 @@ def _towards_the_larger(maps: Tensor, x: Tensor, y: Tensor) -> Float[Tensor, "b 
 
 
 def _to_the_top(maps: Tensor, x: Tensor, y: Tensor, sigma: float) -> Float[Tensor, "b k 2"]:
-    """To the top of a paraboloid through nine cells, a cell along each axis at most; 0 where it has none.
+    """The move to the top of a paraboloid through nine cells, at most a cell on each axis; 0 if it has none.
 
     The map is smoothed by a Gaussian of the same sigma first, which leaves the top of a Gaussian where it is.
     Differs from the source: second differences are over one cell, not two; at the rim the nine cells are the
@@ -125,8 +125,8 @@ def _to_the_top(maps: Tensor, x: Tensor, y: Tensor, sigma: float) -> Float[Tenso
 def _smoothed(maps: Tensor, sigma: float) -> tuple[Tensor, int]:
     """Maps smoothed by a Gaussian that is cut off at two and a half sigmas, and how far that reaches."""
     reach = int(2.5 * sigma + 0.5)
-    place = torch.arange(-reach, reach + 1, device=maps.device, dtype=maps.dtype)
-    kernel = torch.exp(-(place**2) / (2 * sigma**2))
+    distance = torch.arange(-reach, reach + 1, device=maps.device, dtype=maps.dtype)
+    kernel = torch.exp(-(distance**2) / (2 * sigma**2))
     planes = maps.flatten(0, 1)[:, None]
     planes = F.conv2d(planes, kernel[None, None, :, None], padding=(reach, 0))
     planes = F.conv2d(planes, kernel[None, None, None, :], padding=(0, reach))
@@ -134,14 +134,14 @@ def _smoothed(maps: Tensor, sigma: float) -> tuple[Tensor, int]:
 
 
 def _at(maps: Tensor, column: Tensor, row: Tensor) -> Tensor:
-    """The value of each map at a place; of the nearest cell beyond the rim."""
+    """The value of each map at a position; of the nearest cell beyond the rim."""
     h, w = maps.shape[-2:]
     column, row = column.clamp(0, w - 1), row.clamp(0, h - 1)
     return maps.flatten(-2).gather(-1, (row * w + column)[..., None])[..., 0]
 
 
 def mirror_maps(maps: Float[Tensor, "b k h w"], partners: list[int]) -> Float[Tensor, "b k h w"]:
-    """The maps of a mirrored picture as those of the picture: mirrored, left and right exchanged.
+    """The maps of a mirrored image as those of the image: mirrored, left and right exchanged.
 
     Args:
         maps: Heat maps.

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from foundation.errors import listed
+
 log = logging.getLogger(__name__)
 
 SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
@@ -25,19 +27,17 @@ NAMES = ("nose", *(f"{side} {part}" for part in _SIDED for side in ("left", "rig
 """COCO's keypoints, in the order of `SIGMAS`."""
 
 
-def tell_strangers(names: Sequence[str]) -> None:
-    """Logs in a line which keypoints are not COCO's of the same place: the score takes them for these."""
+def log_strangers(names: Sequence[str]) -> None:
+    """Logs in a line which keypoints are not COCO's of the same index: the score takes them for these."""
     pairs = [
         f"{name} as {wanted.replace(' ', '_')}"
         for name, wanted in zip(names, NAMES)
         if _words(name) != {*wanted.split()}
     ]
     if pairs:
-        more = f" and {len(pairs) - 4} more" if len(pairs) > 4 else ""
         log.warning(
-            "keypoints are not COCO's in their order, and the score takes them for these: %s%s",
-            ", ".join(pairs[:4]),
-            more,
+            "keypoints are not COCO's in their order, and the score takes them for these: %s",
+            listed(pairs, 4),
         )
 
 

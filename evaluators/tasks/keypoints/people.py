@@ -1,4 +1,4 @@
-"""Persons in COCO's pictures: from its annotations, or from a file of detections."""
+"""Persons in COCO's images: from its annotations, or from a file of detections."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ NUM_KEYPOINTS = 17
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """One person in a picture.
+    """One person in an image.
 
     Attributes:
-        image: Number of the picture in its set.
+        image: Number of the image in its set.
         box: Left, top, width and height in pixels.
         score: Score that the detector gave; 1 for an annotation.
         points: x and y of each keypoint, (17, 2); zeros where not labelled.
@@ -42,7 +42,7 @@ class Person:
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """A part of the data to evaluate: the pictures with their annotations, and the persons to look at."""
+    """A part of the data to evaluate: the images with their annotations, and the persons to look at."""
 
     coco: CocoSet
     people: Sequence[Person]
@@ -72,14 +72,14 @@ def person_category(coco: CocoSet) -> CocoCategory:
 
 
 def annotated_people(coco: CocoSet, tally: Tally | None = None) -> list[Person]:
-    """Everyone with a labelled keypoint: no crowds, no boxes of no area, boxes cut at the picture's borders.
+    """Everyone with a labelled keypoint: no crowds, no boxes of no area, boxes cut at the image's borders.
 
     Source: the authors' code of Xiao et al. leaves out the same, for training and for evaluation by the
     annotated boxes; those left out are ignored by the evaluation.
 
     Args:
-        coco: The pictures.
-        tally: Told who is used and who is left out.
+        coco: The images.
+        tally: The tally that counts who is used and who is left out.
 
     Raises:
         InputError: If an annotation has another number of keypoints.
@@ -105,9 +105,9 @@ def annotated_people(coco: CocoSet, tally: Tally | None = None) -> list[Person]:
             if labelled.any():
                 x, y = points[labelled, :2].T
                 inside = (x >= -BEYOND) & (y >= -BEYOND) & (x <= image.width) & (y <= image.height)
-                tally.note("with keypoints outside of their pictures", count=int(not inside.all()))
-                places = points[:, :2] * labelled[:, None]
-                people.append(Person(number, annotation.bbox, 1.0, places, labelled))
+                tally.note("with keypoints outside of their images", count=int(not inside.all()))
+                positions = points[:, :2] * labelled[:, None]
+                people.append(Person(number, annotation.bbox, 1.0, positions, labelled))
             else:
                 tally.leave_out("without a labelled keypoint")
         of_persons = [one for one in coco.annotations[number] if one.category_id == person.id]
@@ -133,7 +133,7 @@ class _Detections(RootModel[list[_Detection]]):
 def detected_people(coco: CocoSet, file: str | Path) -> list[Person]:
     """The persons of a file of detections in COCO's result format.
 
-    Other categories, boxes of no area and pictures that are not in the set are left out.
+    Other categories, boxes of no area and images that are not in the set are left out.
 
     Raises:
         InputError: If the file is missing, is not such a file, or nobody is left.
@@ -163,12 +163,12 @@ def detected_people(coco: CocoSet, file: str | Path) -> list[Person]:
         if one.category_id != person:
             tally.pass_over("of another category")
         elif one.image_id not in numbers:
-            tally.leave_out(f"of pictures that {coco.file.name} does not list, or the limit leaves out")
+            tally.leave_out(f"of images that {coco.file.name} does not list, or the limit leaves out")
         elif not (one.bbox[2] > 0 and one.bbox[3] > 0):
             tally.leave_out("of no area")
     if not people:
         raise InputError(
-            f"none of the {len(found)} detections in {file} is a person (category {person}) in a picture of "
+            f"none of the {len(found)} detections in {file} is a person (category {person}) in an image of "
             f"{coco.file.name}"
         )
     tally.report()

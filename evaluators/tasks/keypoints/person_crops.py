@@ -1,4 +1,4 @@
-"""One person of a picture, cut out to a fixed size.
+"""One person of an image, cut out to a fixed size.
 
 Source: Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking", ECCV 2018 (arXiv:1804.06208),
 with the numbers of the authors' code.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Matrix = NDArray[np.float64]
-"""(2, 3): takes a place (x, y, 1) in a crop to its place in the picture; 0 is the centre of a pixel."""
+"""(2, 3): takes a position (x, y, 1) in a crop to its position in the image; 0 is the centre of a pixel."""
 
 
 def crop_matrix(
@@ -40,7 +40,7 @@ def crop_matrix(
     """Where a crop lies: around the box, of the crop's shape, so large that the box fits `margin` times.
 
     Args:
-        box: Left, top, width and height in pixels of the picture.
+        box: Left, top, width and height in pixels of the image.
         size: Height and width of the crop in its own pixels.
         margin: Sides of the crop, in those of the box, widened to the crop's shape.
         scale: Factor of the margin.
@@ -59,7 +59,7 @@ def crop_matrix(
 
 
 def inverse(matrix: Matrix) -> Matrix:
-    """From the picture to the crop."""
+    """The matrix that goes the other way: from the image to the crop."""
     turn = np.linalg.inv(matrix[:, :2])
     return _matrix(turn, -turn @ matrix[:, 2])
 
@@ -76,7 +76,7 @@ def move(points: Float[Tensor, "*n 2"] | NDArray[np.floating], matrix: Matrix) -
 
 
 def cut_out(picture: Image.Image, matrix: Matrix, size: tuple[int, int]) -> UInt8[Tensor, "3 h w"]:
-    """The pixels of a crop, interpolated between those of the picture; black beside it."""
+    """The pixels of a crop, interpolated between those of the image; black beside it."""
     from PIL import Image
 
     h, w = size
@@ -94,8 +94,8 @@ class Jitter:
     """Random changes of crops.
 
     Args:
-        scale: Deviation of the factor of the size, and the most that it differs from 1.
-        degrees: Deviation of the angle; twice that is the most.
+        scale: Standard deviation of the factor of the size, and the most that it differs from 1.
+        degrees: Standard deviation of the angle in degrees; twice that is the most.
         turned: Share of the crops that are turned.
         flip: Whether half of the crops are mirrored.
     """
@@ -110,10 +110,10 @@ class PersonCrop(NamedTuple):
     """A crop and what is known of it.
 
     Attributes:
-        picture: Its pixels.
-        points: Keypoints in its pixels, zeros where not labelled.
-        labelled: 1 for those that are, else 0.
-        matrix: See `Matrix`.
+        picture: The crop's pixels, of 0 to 255.
+        points: x and y of each keypoint in pixels of the crop, zeros where it is not labelled.
+        labelled: 1 for each keypoint that is labelled, else 0.
+        matrix: The matrix from the crop to the image; see `Matrix`.
         number: Number of the person.
     """
 
@@ -126,10 +126,10 @@ class PersonCrop(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PersonCrops:
-    """People cut out of their pictures; see `Samples`.
+    """People cut out of their images; see `Samples`.
 
     Args:
-        coco: The pictures.
+        coco: The images.
         people: Who is cut out.
         size: Height and width of a crop.
         margin: Sides of a crop, in those of the box.
@@ -164,10 +164,10 @@ class PersonCrops:
         points, labelled = person.points, person.labelled
         if mirrored:
             points, labelled = points[list(self.partners)], labelled[list(self.partners)]
-        places = move(points, inverse(matrix)) * labelled[:, None]
+        positions = move(points, inverse(matrix)) * labelled[:, None]
         return PersonCrop(
             cut_out(picture, matrix, self.size),
-            torch.from_numpy(places.astype(np.float32)),
+            torch.from_numpy(positions.astype(np.float32)),
             torch.from_numpy(labelled.astype(np.float32)),
             torch.from_numpy(matrix),
             torch.tensor(index),

@@ -1,4 +1,4 @@
-"""Poses in pictures: read off a network's heat maps, and handed to COCO's evaluation.
+"""Poses in images: read off a network's heat maps, and handed to COCO's evaluation.
 
 Source: Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking", ECCV 2018 (arXiv:1804.06208);
 the two thresholds are those of the authors' code.
@@ -27,7 +27,7 @@ SEEN = 0.2
 """Height of a peak from which a keypoint counts in the score of its pose."""
 
 ALIKE = 0.9
-"""Similarity above which the worse of two poses of a picture is dropped."""
+"""Similarity above which the worse of two poses of an image is dropped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +36,9 @@ class Pose:
 
     Attributes:
         number: Number of the person that was looked at.
-        points: x and y of each keypoint in pixels of the picture, (k, 2).
-        heights: Height of the peak of each keypoint, (k,).
-        area: Area of the crop, in square pixels of the picture.
+        points: x and y of each keypoint in pixels of the image, (k, 2).
+        heights: Height of each keypoint's peak in its heat map, (k,).
+        area: Area of the crop, in square pixels of the image.
     """
 
     number: int
@@ -67,12 +67,12 @@ def find_poses(
     Args:
         model: Images to heat maps, in eval mode.
         images: Crops, normalised, (b, 3, h, w).
-        matrices: Where they lie in their pictures, (b, 2, 3); see `crop_matrix`.
-        numbers: Numbers of the persons.
+        matrices: Where they lie in their images, (b, 2, 3); see `crop_matrix`.
+        numbers: Number of each person.
         partners: For each keypoint the one it is in the mirror, to take the mean with the maps of the mirror
             images; None to do without.
         decode: How peaks are refined.
-        sigma: Width of the Gaussians that the network learnt, in cells.
+        sigma: Standard deviation of the Gaussians that the network learnt, in cells.
     """
     maps = model(images)
     if partners is not None:
@@ -83,11 +83,11 @@ def find_poses(
     return [
         Pose(
             number,
-            move(pixels[place], matrices[place]),
-            peaks[place],
-            float(abs(np.linalg.det(matrices[place][:, :2]))) * h * w,
+            move(pixels[index], matrices[index]),
+            peaks[index],
+            float(abs(np.linalg.det(matrices[index][:, :2]))) * h * w,
         )
-        for place, number in enumerate(numbers)
+        for index, number in enumerate(numbers)
     ]
 
 
@@ -101,7 +101,7 @@ def coco_results(
     Args:
         poses: In any order.
         people: Who was looked at.
-        coco: The pictures.
+        coco: The images.
         category: Id of persons.
     """
     by_image = defaultdict[int, list[Pose]](list)

@@ -1,4 +1,4 @@
-"""The poses that a network sees in a picture, and the picture as it wants it."""
+"""The poses that a network sees in an image, and the image as it wants it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def predict(
 
 
 def prepared(config: Keypoints, picture: Image.Image, network: nn.Module) -> Tensor:
-    """A picture that one person fills, cropped and normalised, (1, 3, h, w)."""
+    """An image that one person fills, cropped and normalised, (1, 3, h, w)."""
     whole = crop_matrix((0.0, 0.0, *map(float, picture.size)), config.image_size, margin=config.margin)
     weight = next(network.parameters())
     return normalized(cut_out(picture, whole, config.image_size)[None], weight.device, weight.dtype)

@@ -1,4 +1,4 @@
-"""The persons of a training and of its evaluation, read and split by pictures."""
+"""The persons of a training and of its evaluation, read and split by images."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from evaluators.data.pixels import MEAN, STD
 from evaluators.data.stream import Stream
 from evaluators.metrics.coco import need_coco
 from evaluators.recipe import TrainConfig
-from evaluators.tasks.keypoints.mirror import mirror_partners, tell_partners
-from evaluators.tasks.keypoints.oks import tell_strangers
+from evaluators.tasks.keypoints.mirror import log_partners, mirror_partners
+from evaluators.tasks.keypoints.oks import log_strangers
 from evaluators.tasks.keypoints.people import (
     People,
     annotated_people,
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class KeypointSetting:
-    """Annotations read and split by pictures; see `Setting`.
+    """Annotations read and split by images; see `Setting`.
 
     Args:
         config: What is trained, on what.
@@ -62,9 +62,9 @@ class KeypointSetting:
                 f"{test.file} has other keypoints, or another id of persons, than {learned.file}"
             )
         self.partners = mirror_partners(self.person.keypoints)
-        tell_strangers(self.person.keypoints)
+        log_strangers(self.person.keypoints)
         if config.flip or config.flip_test:
-            tell_partners(self.person.keypoints, self.partners)
+            log_partners(self.person.keypoints, self.partners)
         self.validation: People | None = None
         if train.validation_fraction:
             learned, held = held_out(learned, train.validation_fraction)
@@ -128,7 +128,7 @@ def _annotated(coco: CocoSet) -> People:
     people = annotated_people(coco, tally)
     if not people:
         raise InputError(
-            f"none of the {len(coco)} pictures in use of {coco.file.name} has a person with keypoints"
+            f"none of the {len(coco)} images in use of {coco.file.name} has a person with keypoints"
         )
     tally.report()
     return People(coco, people)

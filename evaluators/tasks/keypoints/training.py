@@ -37,7 +37,7 @@ class KeypointTask:
         category: Id of persons.
         partners: For each keypoint the one it is in the mirror.
         image_size: Height and width of a crop.
-        sigma: Width of the Gaussians to learn, in cells.
+        sigma: Standard deviation of the Gaussians to learn, in cells.
         flip_test: Whether crops are evaluated together with their mirror image.
         decode: How peaks are refined.
     """

@@ -23,45 +23,51 @@ if TYPE_CHECKING:
     from evaluators.tasks.segmentation.setting import SegmentationSetting
 
 SMALLEST_CROP = 32
-"""Pixels; the map of the last stage is an eighth."""
+"""Least side of a crop in pixels; the map of the last stage is an eighth of it."""
 
 
 SMOKE = 8
-"""Pictures of a first look."""
+"""Images of a first look."""
 
 
 @task("segmentation")
 @config
 class Segmentation(TaskConfig):
-    """A class for every pixel of a picture.
+    """A class for every pixel of an image.
 
     Source of the numbers: Zhu et al., "An Empirical Study of Spatial Attention Mechanisms in Deep Networks",
     ICCV 2019 (arXiv:1904.05873), appendix, with the hyper-parameters of CCNet (arXiv:1811.11721).
     """
 
     preset: ClassVar[str] = "cityscapes"
+    hub_task: ClassVar[str] = "image-segmentation"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "classes")
 
     data: SceneData = SceneData()
-    """The pictures and their labels."""
+    """The images and their labels."""
     head: Head = "fcn"
-    """What reads the last stage: torchvision's FCN or DeepLabV3."""
+    """Head that reads the last stage: torchvision's FCN, or DeepLabV3, which sees farther and costs more."""
     backbone: str = "resnet50"
-    """torchvision ResNet whose blocks attention is attached to; stages 3 and 4 are dilated."""
+    """Name of the torchvision ResNet whose blocks attention is attached to; its stages 3 and 4 are
+    dilated."""
     auxiliary: float = 0.4
-    """Share of the loss of a second FCN head on stage 3; 0 for none. CCNet's is 0.4, torchvision's 0.5."""
+    """Factor in the loss of a second FCN head on stage 3, which is trained beside the first; higher trains
+    the earlier stages more. 0 for none (CCNet: 0.4, torchvision: 0.5)."""
     crop: int = 769
-    """Side in pixels of the squares that are trained on; whole pictures are evaluated."""
+    """Side in pixels of the squares that are trained on, while whole images are evaluated; larger shows more
+    around a pixel and costs more time and memory."""
     scales: tuple[float, float] = (0.7, 2.0)
-    """Least and largest factor by which pictures are resized before they are cropped."""
+    """Least and largest factor by which training images are resized at random before they are cropped;
+    farther apart varies their size more."""
     flip: bool = True
-    """Mirror half of the crops, left to right."""
+    """Mirror half of the training crops, left to right, at random."""
     workers: int = 4
-    """Processes that read pictures ahead; 0 reads in the training itself."""
+    """Processes for each device that read images ahead; more feed it faster and take more memory. 0 reads in
+    the training process."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, SceneData):
-            raise InputError(f"{self.name} reads pictures with labels; start from a preset of its own")
+            raise InputError(f"{self.name} reads images with labels; start from a preset of its own")
         if self.crop < SMALLEST_CROP:
             raise InputError(f"crop={self.crop}; give at least {SMALLEST_CROP} pixels")
         if not 0 < self.scales[0] <= self.scales[1]:
@@ -94,12 +100,12 @@ class Segmentation(TaskConfig):
         return f"{self.name}, {self.head} on {self.backbone}"
 
     def smoke(self) -> Segmentation:
-        # The smallest of the ResNets, and pictures of a size that a CPU gets through.
+        # The smallest of the ResNets, and images of a size that a CPU gets through.
         data = replace(self.data, limit=min(self.data.limit or SMOKE, SMOKE), image_size=(120, 160))
         return replace(self, data=data, backbone="resnet18", weights=None, crop=97, workers=0)
 
     def predict(self, network: nn.Module, data: Mapping[str, Any], image: Image.Image) -> Prediction:
-        """Colours the classes that a network sees, and gives the share of the pixels of each."""
+        """Colours the classes that a network sees, and returns the share of the pixels of each."""
         from evaluators.tasks.segmentation.prediction import predict
 
         return predict(network, data["classes"], image, self.data.image_size)

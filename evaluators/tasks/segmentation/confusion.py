@@ -20,8 +20,8 @@ def confusion_matrix(
         num_classes: Classes.
     """
     counted = (labels >= 0) & (labels < num_classes)
-    places = labels[counted] * num_classes + predictions[counted]
-    return torch.bincount(places, minlength=num_classes**2).view(num_classes, num_classes)
+    pairs = labels[counted] * num_classes + predictions[counted]
+    return torch.bincount(pairs, minlength=num_classes**2).view(num_classes, num_classes)
 
 
 def segmentation_scores(matrix: Int64[Tensor, "c c"], classes: Sequence[str]) -> dict[str, float]:

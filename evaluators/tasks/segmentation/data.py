@@ -1,4 +1,4 @@
-"""Which pictures and labels to read, and how they lie."""
+"""Settings of a segmentation's images and labels: which are read, and how they are laid out."""
 
 from __future__ import annotations
 
@@ -9,41 +9,42 @@ from foundation.config import config
 from foundation.errors import InputError, shown
 
 IGNORED = 255
-"""What labels without a class become."""
+"""Value of pixels whose label has no class."""
 
 
 @config
 class SceneData:
-    """Pictures and their label images: one channel, the value of a pixel is its class."""
+    """Images and their label images, which have one channel: the value of a pixel is its class."""
 
     root: str | None = None
-    """Folder that holds both."""
+    """Path of the folder that holds images and labels."""
     layout: Literal["folders", "cityscapes"] = "folders"
-    """How: as `images` and `labels` say, or as Cityscapes (leftImg8bit, gtFine with labelIds)."""
+    """Layout of that folder: as `images` and `labels` say (folders), or as Cityscapes has it (leftImg8bit,
+    and gtFine with labelIds)."""
     images: str = "{part}"
-    """Folder of a part's pictures below `root`."""
+    """Folder of a part's images below `root`; {part} stands for the part's name."""
     labels: str = "{part}annot"
-    """Folder of its labels, which have the pictures' names but for the ending."""
+    """Folder of a part's labels below `root`; the files have the images' names but for the ending."""
     train: str = "train"
-    """Part to train on."""
+    """Name of the part to train on."""
     validation: str | None = None
-    """Part to select on; if left out, a share of the training part is held out."""
+    """Name of the part to select weights on; if left out, a share of the training part is held out."""
     test: str = "val"
-    """Part to evaluate at the end."""
+    """Name of the part to evaluate at the end."""
     num_classes: int | None = None
-    """Classes; values of pixels are 0 to one less. Cityscapes has its own 19."""
+    """Number of classes; without `values`, pixels are 0 to one less. Cityscapes has its own 19."""
     classes: tuple[str, ...] = ()
-    """Their names, if wanted."""
+    """Names of the classes, for tables and drawings, in the order of their values; numbers if left out."""
     values: tuple[int, ...] = ()
-    """Value of the pixels of each class, in the order of the classes; none: 0 to one less than there are.
-    For masks of 0 and 255: 0 255."""
+    """Value of the pixels of each class, in the order of the classes, as 0 255 for masks of these two values;
+    0 to one less than there are classes if left out."""
     ignore: int = IGNORED
-    """Value of pixels that belong to no class, unless `values` has it."""
+    """Value of pixels that belong to no class and count nowhere, unless `values` has it."""
     image_size: tuple[int, int] | None = None
-    """Height and width to resize pictures and labels to; none: as stored. Labels keep their values, and are
-    resized for the evaluation as well."""
+    """Height and width in pixels that images and labels are resized to, for the evaluation as well; labels
+    keep their values. If left out, they stay as they are stored."""
     limit: int | None = None
-    """Use at most so many pictures of each part, at even steps; none: all."""
+    """The most images to use of each part, at even steps; all if left out."""
 
     def __post_init__(self) -> None:
         rules.pixels(self, "image_size")

@@ -1,4 +1,4 @@
-"""The classes that a network sees in a picture, in colours, and its logits alone."""
+"""The classes that a network sees in an image, in colours, and its logits alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def predict(
     Args:
         network: A trained network.
         names: Names of the classes.
-        image: The picture.
+        image: The image.
         image_size: Height and width to resize it to; None for as it is.
     """
     from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
@@ -49,7 +49,7 @@ def predict(
 
 
 def prepared(image: Image.Image, height: int, width: int, network: nn.Module) -> Tensor:
-    """A picture resized and normalised, (1, 3, h, w)."""
+    """An image resized and normalised, (1, 3, h, w)."""
     from torchvision.transforms.v2.functional import pil_to_tensor
 
     pixels = pil_to_tensor(as_rgb(image).resize((width, height)))
@@ -73,7 +73,7 @@ class Logits(nn.Module):
 
 
 def palette(num_classes: int) -> list[tuple[int, int, int]]:
-    """As many colours that differ."""
+    """Colours for the classes, as bytes of red, green and blue, all different."""
     # Hues a golden angle apart never come close to their neighbours.
     hues = (0.618034 * number % 1 for number in range(num_classes))
     colours = (hsv_to_rgb(hue, (0.65, 1.0)[k % 2], (1.0, 0.85, 0.7)[k % 3]) for k, hue in enumerate(hues))

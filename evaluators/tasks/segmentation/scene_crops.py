@@ -1,4 +1,4 @@
-"""Pictures with their labels as samples: crops for training, whole for evaluation."""
+"""Images with their labels as samples: crops for training, whole for evaluation."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FILL = (124, 116, 104)
-"""Colour beside a picture that is smaller than the crop: the mean that is subtracted, in bytes."""
+"""Colour beside an image that is smaller than the crop: the mean that is subtracted, in bytes."""
 
 
 class Scene(NamedTuple):
-    """A picture and the class of each pixel, `IGNORED` for none."""
+    """An image and the class of each pixel, `IGNORED` for none."""
 
     picture: UInt8[Tensor, "3 h w"]
     labels: Int64[Tensor, "h w"]
@@ -29,7 +29,7 @@ class Scene(NamedTuple):
 
 @dataclass(frozen=True)
 class Uncut:
-    """Pictures as they are; see `Samples`.
+    """Images as they are; see `Samples`.
 
     Args:
         scenes: Where they come from.
@@ -46,15 +46,15 @@ class Uncut:
 
 @dataclass(frozen=True)
 class Crops:
-    """Random squares of pictures that are resized and mirrored at random; see `Samples`.
+    """Random squares of images that are resized and mirrored at random; see `Samples`.
 
-    The part of the picture that is wanted is cut out and resized in one, which is the same but for pixels at
-    its rim. Where the resized picture is smaller than the square, it is extended to the right and below.
+    The part of the image that is wanted is cut out and resized in one, which is the same but for pixels at
+    its rim. Where the resized image is smaller than the square, it is extended to the right and below.
 
     Args:
         scenes: Where they come from.
         size: Side of the square.
-        scales: Least and largest factor of the picture's sides, drawn evenly.
+        scales: Least and largest factor of the image's sides, drawn evenly.
         flip: Whether to mirror half of them.
     """
 
@@ -74,7 +74,7 @@ class Crops:
         scale = random.uniform(*self.scales)
 
         def span(side: int) -> tuple[int, float, float]:
-            """Pixels to fill along one axis, and from where to where of the picture they come."""
+            """Pixels to fill along one axis, and from where to where of the image they come."""
             resized = round(side * scale)
             taken = max(1, min(resized, self.size))
             first = int(random.integers(0, max(resized - taken, 0), endpoint=True))

@@ -1,4 +1,4 @@
-"""Pictures with a class for every pixel: pairs of files in two folders, or in the layout of Cityscapes.
+"""Images with a class for every pixel: pairs of files in two folders, or in the layout of Cityscapes.
 
 Layout and classes of Cityscapes: Cordts et al., CVPR 2016 (arXiv:1604.01685), as torchvision lists them.
 """
@@ -38,7 +38,7 @@ class Scenes:
     """One part of a data set; never changed in place.
 
     Attributes:
-        pairs: Files of each picture and of its labels.
+        pairs: Files of each image and of its labels.
         classes: Names.
         values: Class of every value that a label file may have, `IGNORED` for none; -1 where there may be no
             such value. Longer than any byte, and the last is -1.
@@ -56,11 +56,11 @@ class Scenes:
         return len(self.pairs)
 
     def select(self, indices: Sequence[int]) -> Scenes:
-        """The pictures at `indices`, in that order."""
+        """The images at `indices`, in that order."""
         return replace(self, pairs=tuple(self.pairs[index] for index in indices))
 
     def picture(self, index: int) -> Image.Image:
-        """A picture as RGB.
+        """An image as RGB.
 
         Raises:
             InputError: If it cannot be decoded.
@@ -74,7 +74,7 @@ class Scenes:
         return picture.resize((width, height), Image.Resampling.BILINEAR)
 
     def labels(self, index: int) -> Image.Image:
-        """The class of every pixel of a picture, as 8-bit values, `IGNORED` for none.
+        """The class of every pixel of an image, as 8-bit values, `IGNORED` for none.
 
         Raises:
             InputError: If the file cannot be decoded, has colours, or a value that is no class.
@@ -84,8 +84,8 @@ class Scenes:
         path = self.pairs[index][1]
         found = read_numbers(path)
         # Bytes are looked up as they are, for speed; others may be beyond the table, whose last is no class.
-        places = found if found.dtype == np.uint8 else np.clip(found, -1, len(self.values) - 1)
-        classes = self.values[places]
+        indices = found if found.dtype == np.uint8 else np.clip(found, -1, len(self.values) - 1)
+        classes = self.values[indices]
         wrong = classes < 0
         if wrong.any():
             raise InputError(
@@ -110,48 +110,48 @@ def read_scenes(data: SceneData, part: str) -> Scenes:
     """Lists one part: all sizes are compared, a few labels are read, the rest when their turn comes.
 
     Raises:
-        InputError: If folders, pictures or labels are missing (named, counted), a picture and its labels
+        InputError: If folders, images or labels are missing (named, counted), an image and its labels
             differ in size, or labels are no classes.
     """
     if data.root is None:
-        raise InputError("give data.root: the folder that holds the pictures and their labels")
+        raise InputError("give data.root: the folder that holds the images and their labels")
     root = Path(data.root).expanduser()
     if data.layout == "cityscapes":
         classes, values = _cityscapes()
-        pictures = _files(root / "leftImg8bit" / part, "_leftImg8bit", "pictures")
+        images = _files(root / "leftImg8bit" / part, "_leftImg8bit", "images")
         labels = _files(root / "gtFine" / part, "_gtFine_labelIds", "labels")
     else:
         classes, values = _numbered(data)
-        pictures = _files(root / data.images.format(part=part), "", "pictures")
+        images = _files(root / data.images.format(part=part), "", "images")
         labels = _files(root / data.labels.format(part=part), "", "labels")
-    missing = sorted(set(pictures) - set(labels))
+    missing = sorted(set(images) - set(labels))
     if missing:
-        named = ", ".join(pictures[name].name for name in missing[:3])
+        named = ", ".join(images[name].name for name in missing[:3])
         raise InputError(
-            f"{len(missing)} of {len(pictures)} pictures of {part!r} have no labels: "
-            f"{named}{' ...' if len(missing) > 3 else ''}; add the labels or remove the pictures"
+            f"{len(missing)} of {len(images)} images of {part!r} have no labels: "
+            f"{named}{' ...' if len(missing) > 3 else ''}; add the labels or remove the images"
         )
-    tally = Tally(str(Path(labels[min(labels)]).parent), "labels", used=len(pictures))
-    for name in sorted(set(labels) - set(pictures)):
-        tally.leave_out("without a picture", labels[name].name)
+    tally = Tally(str(Path(labels[min(labels)]).parent), "labels", used=len(images))
+    for name in sorted(set(labels) - set(images)):
+        tally.leave_out("without an image", labels[name].name)
     tally.report()
-    names = sorted(pictures)
-    listing = Listing({"pictures": len(names)}, _digests(names, pictures, labels))
+    names = sorted(images)
+    listing = Listing({"pictures": len(names)}, _digests(names, images, labels))
     if data.limit is not None and data.limit < len(names):
         names = [names[number * len(names) // data.limit] for number in range(data.limit)]
-    pairs = tuple((pictures[name], labels[name]) for name in names)
+    pairs = tuple((images[name], labels[name]) for name in names)
     _check_sizes(pairs, part)
     scenes = Scenes(pairs, classes, values, data.image_size, listing)
     _look_at(scenes)
-    log.debug("%s: %d pictures, %d classes", part, len(scenes), len(classes))
+    log.debug("%s: %d images, %d classes", part, len(scenes), len(classes))
     return scenes
 
 
-def _digests(names: Sequence[str], pictures: dict[str, Path], labels: dict[str, Path]) -> dict[str, str]:
+def _digests(names: Sequence[str], images: dict[str, Path], labels: dict[str, Path]) -> dict[str, str]:
     """What a run compares when it goes on."""
     return {
         f"names and sizes of the {what}": digest(f"{name}\0{files[name].stat().st_size}" for name in names)
-        for what, files in (("pictures", pictures), ("labels", labels))
+        for what, files in (("pictures", images), ("labels", labels))
     }
 
 
@@ -160,7 +160,7 @@ def _look_at(scenes: Scenes) -> None:
 
     Raises:
         InputError: If a label is no class, or all labels hold less than two classes beside ignored pixels:
-            there is nothing to distinguish.
+            there is nothing to learn.
     """
     count = min(LOOKED_AT, len(scenes))
     first = [number * len(scenes) // count for number in range(count)]
@@ -187,7 +187,7 @@ def _look_at(scenes: Scenes) -> None:
 def _numbered(data: SceneData) -> tuple[tuple[str, ...], NDArray[np.int16]]:
     count = len(data.classes) or data.num_classes or len(data.values)
     if not count:
-        raise InputError("give data.num_classes (or the names, data.classes): the labels do not say")
+        raise InputError("give data.num_classes (or the names, data.classes): the labels do not say it")
     if count > IGNORED:
         raise InputError(f"{count} classes; at most {IGNORED} are possible")
     numbers = data.values or tuple(range(count))
@@ -219,7 +219,7 @@ def _files(folder: Path, ending: str, what: str) -> dict[str, Path]:
     for name in (each.name for each in listed.files):
         path = folder / name
         if not path.stem.endswith(ending):
-            if what == "pictures":  # labels of other kinds lie beside those of Cityscapes that are read
+            if what == "images":  # labels of other kinds lie beside those of Cityscapes that are read
                 listed.tally.pass_over(f"whose names do not end in {ending}", name)
             continue
         key = Path(composed(name)).with_name(composed(path.stem).removesuffix(ending)).as_posix()
@@ -240,7 +240,7 @@ def _check_sizes(pairs: Sequence[tuple[Path, Path]], part: str) -> None:
     for picture, labels in pairs:
         sizes = list[tuple[int, int]]()
         for path in (picture, labels):
-            check_regular(path, "picture")
+            check_regular(path, "image")
             try:
                 with Image.open(path) as file:
                     sizes.append(file.size)
@@ -251,6 +251,6 @@ def _check_sizes(pairs: Sequence[tuple[Path, Path]], part: str) -> None:
             different.append(f"{picture.name} is {ours} pixels, its labels {theirs}")
     if different:
         raise InputError(
-            f"{len(different)} of {len(pairs)} pictures of {part!r} differ in size from their labels: "
+            f"{len(different)} of {len(pairs)} images of {part!r} differ in size from their labels: "
             f"{different[0]}"
         )

@@ -1,4 +1,4 @@
-"""The pictures of a segmentation, listed and split."""
+"""The images of a segmentation, listed and split."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class SegmentationSetting:
-    """Pictures listed and split; see `Setting`.
+    """Images listed and split; see `Setting`.
 
     Args:
         config: What is trained, on what.
@@ -43,7 +43,7 @@ class SegmentationSetting:
         self.config, self.recipe, self.fabric = config, train, fabric
         if config.head == "deeplabv3" and train.norm == "train" and train.part_size < 2 * fabric.world_size:
             raise InputError(
-                "deeplabv3 normalises one value a picture and channel: a process needs two pictures or more; "
+                "deeplabv3 normalises one value an image and channel: a process needs two images or more; "
                 "give a larger batch_size, head=fcn, or on GPUs norm=sync"
             )
         self.input_shape: tuple[int, int, int] = (3, config.crop, config.crop)
@@ -55,9 +55,9 @@ class SegmentationSetting:
             self.validation = read_scenes(data, data.validation)
             self.listings["validation"] = self.validation.listing
         elif train.validation_fraction:
-            kept, held = split_evenly(len(self.train), train.validation_fraction, "pictures")
+            kept, held = split_evenly(len(self.train), train.validation_fraction, "images")
             self.train, self.validation = self.train.select(kept), self.train.select(held)
-        log.info("%d pictures to train on, %d to test on", len(self.train), len(self.test))
+        log.info("%d images to train on, %d to test on", len(self.train), len(self.test))
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -84,7 +84,7 @@ class SegmentationSetting:
         )
 
     def _whole(self, scenes: Scenes, seed: int) -> Stream:
-        # One picture a process at a time: their sizes may differ.
+        # One image a process at a time: their sizes may differ.
         return self._stream(Uncut(scenes), self.fabric.world_size, seed, training=False)
 
     def _stream(self, samples: Crops | Uncut, batch_size: int, seed: int, *, training: bool) -> Stream:

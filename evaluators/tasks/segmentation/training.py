@@ -1,4 +1,4 @@
-"""A segmentation network, its pictures and its score: what the training loop needs."""
+"""A segmentation network, its images and its score: what the training loop needs."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ log = logging.getLogger(__name__)
 
 
 class SegmentationTask:
-    """A network, its crops and pictures; see `Task`.
+    """A network, its crops and images; see `Task`.
 
     Args:
         model: Images (b, 3, h, w) to `{"out": logits}`, in training also "aux".
         train: Augmented, shuffled crops.
         fabric: Device and processes.
         classes: Names.
-        validation: Held-out pictures; None for none.
-        test: Test pictures.
+        validation: Held-out images; None for none.
+        test: Test images.
         auxiliary: Share of the loss of "aux".
         label_smoothing: Share of the target spread evenly over the classes.
     """
@@ -67,8 +67,8 @@ class SegmentationTask:
 
     def _on_device(self, scene: Scene) -> tuple[Tensor, Tensor]:
         device = self.fabric.device
-        pictures = normalized(scene.picture, device, real_dtype(self.fabric))
-        return pictures, scene.labels.to(device, non_blocking=True)
+        images = normalized(scene.picture, device, real_dtype(self.fabric))
+        return images, scene.labels.to(device, non_blocking=True)
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
         """Means over the labelled pixels of all processes: more processes take the same step."""
@@ -89,24 +89,24 @@ class SegmentationTask:
         )
 
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
-        pictures = self.splits[split]
-        assert pictures is not None, f"the task has no {split} part"
+        scenes = self.splits[split]
+        assert scenes is not None, f"the task has no {split} part"
         count = len(self.classes)
         matrix = torch.zeros(count, count, dtype=torch.int64, device=self.fabric.device)
         with evaluating(model, self.fabric) as ask:
-            for scene in pictures:
+            for scene in scenes:
                 images, labels = self._on_device(scene)
                 matrix += confusion_matrix(labels, ask(images)["out"].argmax(1), count)
         whole = torch.as_tensor(self.fabric.all_reduce(matrix, reduce_op="sum")).cpu()
         missing = [name for name, pixels in zip(self.classes, whole.sum(1).tolist()) if not pixels]
         if missing and self._lacking.get(split) != missing:
             self._lacking[split] = missing
-            log.warning("the %s pictures have classes without a pixel: %s", split, ", ".join(missing))
+            log.warning("the %s images have classes without a pixel: %s", split, ", ".join(missing))
         return segmentation_scores(whole, self.classes)
 
 
 def synchronise_heads(network: nn.Module, fabric: Fabric) -> None:
-    """Has the norms of the heads, which are new, take the statistics of all GPUs' pictures, in place.
+    """Has the norms of the heads, which are new, take the statistics of all GPUs' images, in place.
 
     The norms of the backbone keep to those of their own GPU; `--train.norm` changes that. On a CPU, for which
     torch has no such norms, and with one process nothing changes.

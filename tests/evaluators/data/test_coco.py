@@ -184,10 +184,10 @@ def test_pictures_become_rgb(mode: str, tmp_path: Path) -> None:
 
 def test_bad_pictures_are_named(tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
-    with pytest.raises(InputError, match=r"no picture at .*x.jpg"):
+    with pytest.raises(InputError, match=r"no image at .*x.jpg"):
         open_rgb(path)
     path.write_bytes(b"text")
-    with pytest.raises(InputError, match=r"cannot decode .*x.jpg \(it is no picture\)"):
+    with pytest.raises(InputError, match=r"cannot decode .*x.jpg \(it is no image\)"):
         open_rgb(path)
     Image.effect_noise((64, 64), 50).save(path)
     path.write_bytes(path.read_bytes()[:-500])

@@ -20,8 +20,8 @@ from evaluators.data.coco_boxes import boxes_to_train
 from evaluators.data.coco_file import CocoAnnotation, CocoImage
 from evaluators.data.tally import Tally
 from evaluators.metrics.coco import coco_metrics
-from evaluators.tasks.keypoints.mirror import mirror_partners, tell_partners
-from evaluators.tasks.keypoints.oks import tell_strangers
+from evaluators.tasks.keypoints.mirror import log_partners, mirror_partners
+from evaluators.tasks.keypoints.oks import log_strangers
 from evaluators.tasks.keypoints.people import annotated_people, detected_people, person_category
 from evaluators.tasks.keypoints.poses import Pose, coco_results
 from foundation.errors import InputError
@@ -213,7 +213,7 @@ def test_persons_and_detections_are_counted(tmp_path: Path, caplog: pytest.LogCa
     one = {"image_id": 10, "category_id": 1, "bbox": [1, 1, 5, 5], "score": 1}
     (tmp_path / "found.json").write_text(json.dumps([one, one | {"image_id": 99}, one | {"category_id": 3}]))
     detected_people(coco, tmp_path / "found.json")
-    assert "found.json: 1 detections, 1 left out (1 of pictures that" in caplog.text
+    assert "found.json: 1 detections, 1 left out (1 of images that" in caplog.text
 
 
 @pytest.mark.parametrize(("iou", "change"), [("bbox", {"iscrowd": 1}), ("keypoints", {"num_keypoints": 0})])
@@ -286,10 +286,10 @@ def test_sides_that_cannot_be_paired_are_refused(names: tuple[str, ...], message
 
 def test_what_was_paired_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        tell_partners(("nose", "eye_left", "eye_right"), [0, 2, 1])
-    assert "change places: eye_left with eye_right; stay: nose" in caplog.text
+        log_partners(("nose", "eye_left", "eye_right"), [0, 2, 1])
+    assert "exchanged in mirror images: eye_left with eye_right; stay: nose" in caplog.text
     with pytest.raises(InputError, match="no keypoint has left or right in its name"):
-        tell_partners(("kp_1", "kp_2"), [0, 1])
+        log_partners(("kp_1", "kp_2"), [0, 1])
 
 
 def test_boxes_that_are_odd_are_used_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -333,7 +333,7 @@ def test_keypoints_outside_of_their_pictures_are_told(tmp_path: Path) -> None:
     coco = read_people(tmp_path)
     tally = coco.tally("persons")
     assert len(annotated_people(coco, tally)) == 8
-    assert "8 persons; among them 1 with keypoints outside of their pictures" in str(tally)
+    assert "8 persons; among them 1 with keypoints outside of their images" in str(tally)
 
 
 def test_an_image_of_another_size_is_named_before_training(tmp_path: Path) -> None:
@@ -349,7 +349,7 @@ def test_an_image_of_another_size_is_named_before_training(tmp_path: Path) -> No
 def test_keypoints_of_others_are_told(
     change: dict[int, str], told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tell_strangers([change.get(place, name) for place, name in enumerate(KEYPOINTS)])
+    log_strangers([change.get(place, name) for place, name in enumerate(KEYPOINTS)])
     assert told in caplog.text
 
 
@@ -360,5 +360,5 @@ def test_cocos_keypoints_are_known_in_other_spellings(form: str, caplog: pytest.
         form.format(*part, part[0][0].upper(), part[1].title()) if len(part) > 1 else part[0]
         for part in parts
     ]
-    tell_strangers(names)
+    log_strangers(names)
     assert not caplog.records

@@ -51,7 +51,7 @@ def test_a_loose_picture_is_passed_over_and_said(
         found = load(root)
     assert same(found.train, clean.train)
     assert same(found.test, clean.test)
-    assert "12 pictures, 1 left out (1 beside the class folders: " in caplog.text
+    assert "12 images, 1 left out (1 beside the class folders: " in caplog.text
     assert name in caplog.text
 
 
@@ -63,7 +63,7 @@ def test_more_than_a_tenth_left_out_is_a_warning(
         Image.new("RGB", (6, 6)).save(root / f"{number}.png")
     load(root)
     (warning,) = (record for record in caplog.records if record.levelname == "WARNING")
-    assert "12 pictures, 2 left out" in warning.message
+    assert "12 images, 2 left out" in warning.message
 
 
 def test_a_tar_that_was_updated_holds_the_later_picture(
@@ -208,7 +208,7 @@ def test_pictures_and_their_labels_are_no_classes(names: tuple[str, str], make_f
     root = make_folder()
     for old, new in zip("ab", names):
         (root / old).rename(root / new)
-    with pytest.raises(InputError, match=r"pictures and their labels and no classes"):
+    with pytest.raises(InputError, match=r"images and their labels and no classes"):
         load(root)
 
 
@@ -228,7 +228,7 @@ def test_pictures_in_deeper_folders_are_told(
     for name in ("set/first", "set/second"):
         root = make_folder(name).parent
     assert load(root).train.classes == ("first", "second")
-    assert "20 pictures; among them 20 in deeper folders, of the class above them: " in caplog.text
+    assert "20 images; among them 20 in deeper folders, of the class above them: " in caplog.text
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
@@ -258,7 +258,7 @@ def test_pictures_that_pillow_cannot_read_are_counted(
     for number in range(3):
         (root / "a" / f"{number}.png").rename(root / "a" / f"{number}.HEIC")
     load(pack(root, tmp_path / "set.tar") if packed else root)
-    assert "7 pictures, 3 left out (3 of a kind that Pillow cannot read: " in caplog.text
+    assert "7 images, 3 left out (3 of a kind that Pillow cannot read: " in caplog.text
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
@@ -280,4 +280,4 @@ def test_labels_without_a_picture_are_counted(tmp_path: Path, caplog: pytest.Log
         for name in names:
             Image.new("L", (4, 4)).save(tmp_path / folder / f"{name}.png")
     assert len(read_scenes(SceneData(root=str(tmp_path), num_classes=2), "val")) == 2
-    assert "valannot: 2 labels, 1 left out (1 without a picture: c.png)" in caplog.text
+    assert "valannot: 2 labels, 1 left out (1 without an image: c.png)" in caplog.text

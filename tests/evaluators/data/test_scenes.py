@@ -151,16 +151,16 @@ def spoil_label(root, image):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda root: (root / "train").rename(root / "t"), "no folder of pictures at .*train"),
+        (lambda root: (root / "train").rename(root / "t"), "no folder of images at .*train"),
         (lambda root: (root / "trainannot").rename(root / "t"), "no folder of labels at .*trainannot"),
-        (lambda root: [p.unlink() for p in (root / "train").iterdir()], "no pictures in .*train"),
+        (lambda root: [p.unlink() for p in (root / "train").iterdir()], "no images in .*train"),
         (
             lambda root: [(root / "trainannot" / f"{name}.png").unlink() for name in "ac"],
-            r"2 of 3 pictures of 'train' have no labels: a\.png, c\.png; add the labels",
+            r"2 of 3 images of 'train' have no labels: a\.png, c\.png; add the labels",
         ),
         (
             lambda root: spoil_label(root, np.zeros((5, 6), np.uint8)),
-            r"1 of 3 pictures of 'train' differ in size from their labels: b\.png is 13x10 pixels, .* 6x5",
+            r"1 of 3 images of 'train' differ in size from their labels: b\.png is 13x10 pixels, .* 6x5",
         ),
         (
             lambda root: spoil_label(root, np.full((10, 13), 7, np.uint8)),
@@ -180,7 +180,7 @@ def spoil_label(root, image):
         ),
         (
             lambda root: (root / "train" / "b.jpg").write_bytes((root / "train" / "b.png").read_bytes()),
-            r"b\.\w+ and .*b\.\w+ are two pictures of one name; remove one",
+            r"b\.\w+ and .*b\.\w+ are two images of one name; remove one",
         ),
     ],
 )

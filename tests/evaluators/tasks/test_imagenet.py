@@ -120,7 +120,7 @@ def test_a_limit_takes_pictures_of_all_classes(root):
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-200]), "truncated"),
         (lambda path: path.write_bytes(b"no picture"), "no image that Pillow knows"),
-        (lambda path: path.unlink(), "no picture at"),
+        (lambda path: path.unlink(), "no image at"),
     ],
     ids=["truncated", "other", "gone"],
 )

@@ -250,7 +250,7 @@ def test_what_is_wrong_with_data_and_recipe_is_one_line(small, tmp_path):
     for annotation in content["annotations"]:
         annotation["keypoints"] = [0] * 51
     store_people(tmp_path, content)
-    assert "none of the 1 pictures in use of person_keypoints_few.json has a person" in refused()
+    assert "none of the 1 images in use of person_keypoints_few.json has a person" in refused()
 
 
 def test_workers_read_the_same(small):

@@ -63,7 +63,7 @@ def test_classes_without_a_pixel_are_told_once(small, caplog):
     task = start(replace(small, data=data), RECIPE).task
     for _ in range(2):
         task.evaluate(Telling({"out": torch.zeros(1, 5, 40, 56, dtype=torch.float64)}), "test")
-    assert caplog.messages == ["the test pictures have classes without a pixel: 3, 4"]
+    assert caplog.messages == ["the test images have classes without a pixel: 3, 4"]
 
 
 def test_the_score_is_of_whole_pictures_of_any_size(small, tmp_path):
@@ -169,7 +169,7 @@ def test_a_validation_part_of_its_own_is_taken(small, tmp_path):
 
 def test_one_picture_is_too_few_for_deeplab(small):
     config, recipe = replace(small, head="deeplabv3"), replace(RECIPE, batch_size=2, accumulate=2)
-    with pytest.raises(InputError, match="a process needs two pictures or more; give a larger batch_size"):
+    with pytest.raises(InputError, match="a process needs two images or more; give a larger batch_size"):
         config.read(recipe, fabric())
     config.read(replace(recipe, norm="frozen"), fabric())
 
