@@ -32,7 +32,7 @@ from evaluators.statistics.power import Design, detectable
 from foundation.files import write_text
 
 FOUND, RANDOM, CONTROL = Design(3, 3), Design(6, 2), Design(1, 5)
-NUM_CONTROLS = 8
+NUM_CONTROLS = 7
 PAIRS = {
     "found - random": (FOUND, RANDOM),
     "found - control": (FOUND, CONTROL),

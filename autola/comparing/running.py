@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric import Fabric
+
 from autola.cli import IMPORTED
 from autola.comparing.conclude import concluded, cost_key
 from autola.comparing.config import Addition, Additions, CompareConfig
@@ -29,7 +31,7 @@ from autola.comparing.items import (
 from autola.comparing.matching import matched_controls
 from autola.comparing.plan import PLAN, announce, plan_of
 from autola.comparing.work import Work
-from autola.data_record import COSTS, absolute, check_data, found_data
+from autola.data_record import COSTS, absolute, check_data, found_data, recorded_costs
 from autola.extensions import modules_of
 from autola.member import first_step
 from autola.problem import search_problem
@@ -73,13 +75,7 @@ def run_comparison(
     _check_names(config)
     with own_state(config):
         fabric = _fabric(config)
-        work, costs = Work(config, fabric), dict[str, Any]()
-        if config.search is not None:
-            config.search.searcher.check_budget(config.search.resolved_space())
-            problem, known = search_problem(config.search_with(config.search_seeds[0]), fabric)
-            costs = known.get(COSTS, {})
-            if config.searches:
-                config.search.searcher.start(problem)  # what would fail in every search shows now
+        work, costs = Work(config, fabric), _search_costs(config, fabric)
         data = {**work.describe(), COSTS: costs}
         planned = planned_rows(config, None, costs)
         items = items_of(config, planned)
@@ -93,7 +89,7 @@ def run_comparison(
             run.write_text(PLAN, to_json(plan))
             log.info("%s  %s", run.path, device_line(fabric))
             announce(plan)
-            return _finish(Work(config, fabric), run, jobs, modules, until)
+            return _finish(Work(config, fabric, work), run, jobs, modules, until)
 
 
 def resume_comparison(
@@ -130,10 +126,27 @@ def resume_comparison(
         fabric = _fabric(config)
         check_trackers(config.tracker)
         config, moved = _moved(config, run, root), _moved(began, run, root)
-        check_data(run, Work(config, fabric).describe(), moved if root else None)
+        work = Work(config, fabric)
+        check_data(run, work.describe(), moved if root else None)
         if addition is not None:
-            config = _add(addition, config, run, fabric)
-        return _finish(Work(config, fabric), run, jobs, modules, until)
+            work = _add(addition, work, run)
+        return _finish(work, run, jobs, modules, until)
+
+
+def _search_costs(config: CompareConfig, fabric: Fabric) -> dict[str, Any]:
+    """What operators cost, by metric that is limited; refuses searches that would fail.
+
+    Of searches made before, what they recorded: random cells have to keep the very same limit.
+    """
+    if config.search is None:
+        return {}
+    if config.found:
+        run = RunDirectory.open(config.found[0].argument or "")
+        return dict(recorded_costs(config.search, run) or {})
+    config.search.searcher.check_budget(config.search.resolved_space())
+    problem, known = search_problem(config.search_with(config.search_seeds[0]), fabric)
+    config.search.searcher.start(problem)
+    return known.get(COSTS, {})
 
 
 def _check_names(config: CompareConfig) -> None:
@@ -142,26 +155,27 @@ def _check_names(config: CompareConfig) -> None:
     plan_of(config, planned_rows(replace(config, search=search), None, {}), 0, 0)
 
 
-def _add(addition: Addition, config: CompareConfig, run: RunDirectory, fabric: Any) -> CompareConfig:
+def _add(addition: Addition, before: Work, run: RunDirectory) -> Work:
     """Records an addition that changes something, once it is known to fit."""
+    config, fabric = before.config, before.fabric
     if addition.search_seeds and not config.searches:
         raise InputError("this comparison searches nothing, so no searches are added")
     larger = addition.to(config)
     if larger == config:
         raise InputError(f"{run.path} has all that already; leave it out to go on")
-    work, known = Work(larger, fabric), set(config.attentions)
+    work, known = Work(larger, fabric, before), set(config.attentions)
     planned = planned_rows(larger, run, run.keys(DATA).get(COSTS, {}))
     for attention in larger.attentions:
         if attention not in known:
             for block, _ in planned:
                 single = larger.training(block.task, block.train, attention, 0)
                 first_step(single, work.setting(block.train), attention, 0, fabric)
-    before = recorded_items(config, run)
-    addition = replace(addition, after=len(before) - len(left_of(before, run)))
+    items = recorded_items(config, run)
+    addition = replace(addition, after=len(items) - len(left_of(items, run)))
     additions = Additions(additions=(*additions_of(run).additions, addition))
     run.write_text(ADDED, to_json(additions))
-    log.info("%s: %d trainings more", run.path, len(items_of(larger, planned)) - len(before))
-    return larger
+    log.info("%s: %d trainings more", run.path, len(items_of(larger, planned)) - len(items))
+    return work
 
 
 def _moved(config: CompareConfig, run: RunDirectory, root: str | None) -> CompareConfig:
@@ -301,7 +315,7 @@ def _until(minutes: float | None) -> float:
     return time.monotonic() + 60 * minutes
 
 
-def _fabric(config: CompareConfig) -> Any:
+def _fabric(config: CompareConfig) -> Fabric:
     fabric = make_fabric(config, resumed=True)
     if fabric.world_size > 1:
         raise InputError("a comparison runs in one process; train side by side with --jobs")

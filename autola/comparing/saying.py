@@ -67,7 +67,7 @@ def _of_primary(claim: Claim, comparison: Comparison, config: CompareConfig) -> 
     if claim.low is None or claim.high is None:
         return (
             f"On {where}, {first} score {shift} than {second} ({sizes}), without an interval: a row with one "
-            "seed, or without spread, tells nothing of chance."
+            "seed, or without spread, says nothing of chance."
         )
     told = (
         f"On {where}, {first} score {shift} than {second} (95 % interval {100 * claim.low:+.2f} to "
@@ -77,7 +77,7 @@ def _of_primary(claim: Claim, comparison: Comparison, config: CompareConfig) -> 
         case "higher" | "lower":
             return f"{told}the difference is shown."
         case "equivalent":
-            return f"{told}they are equivalent within {100 * comparison.margin:g} points."
+            return f"{told}they are equivalent within {_points(comparison.margin)}."
         case _ if claim.detectable is None:
             return f"{told}no difference shown."
         case _:
@@ -91,7 +91,7 @@ def _of_others(primary: Claim, others: list[Claim], margin: float) -> list[str]:
     words: dict[Verdict, str] = {
         "higher": "more than",
         "lower": "less than",
-        "equivalent": f"the same within {100 * margin:g} points as",
+        "equivalent": f"the same within {_points(margin)} as",
     }
     told = list[str]()
     for verdict, text in words.items():
@@ -108,6 +108,11 @@ def _of_others(primary: Claim, others: list[Claim], margin: float) -> list[str]:
             "contrast is not."
         )
     return said
+
+
+def _points(margin: float) -> str:
+    points = round(100 * margin, 6)
+    return f"{points:g} point{'' if points == 1 else 's'}"
 
 
 def _name(claim: Claim) -> str:

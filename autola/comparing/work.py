@@ -28,11 +28,13 @@ class Work:
     Args:
         config: The comparison, with what was added, and its data where they are now.
         fabric: Device and processes.
+        read: What was read for the comparison before something was added, if it was.
     """
 
-    def __init__(self, config: CompareConfig, fabric: Fabric) -> None:
+    def __init__(self, config: CompareConfig, fabric: Fabric, read: Work | None = None) -> None:
         self.config, self.fabric = config, fabric
-        self._settings = dict[str, Setting]()
+        self._settings: dict[str, Setting] = {} if read is None else read._settings
+        self._searched: dict[str, Any] | None = None
         self._items = dict[str, Item]()
 
     def setting(self, train: TrainConfig) -> Setting:
@@ -54,9 +56,10 @@ class Work:
             return
         searches = searches_of(self.config)
         if name in searches:
-            costs = whole.keys(DATA).get(COSTS, {})
-            _, data = search_problem(searches[name], self.fabric, costs)
-            make_search(name, searches[name], data, whole, self.fabric)
+            if self._searched is None:  # read once: they differ in their seeds alone
+                costs = whole.keys(DATA).get(COSTS, {})
+                _, self._searched = search_problem(searches[name], self.fabric, costs)
+            make_search(name, searches[name], self._searched, whole, self.fabric)
         else:
             single = self._training(name, whole)
             setting = self.setting(single.train)

@@ -247,13 +247,13 @@ def test_differences_that_are_there_are_claimed(copy):
     assert [claim.verdict for claim in told.claims] == ["higher", "higher", "lower", "equivalent"]
     assert "40.00 points more than random cells" in told.sentence
     assert "the difference is shown" in told.sentence
-    assert "more than plain; less than wider; the same within 1 points as se-wrapped" in told.sentence
+    assert "more than plain; less than wider; the same within 1 point as se-wrapped" in told.sentence
 
 
 def test_nothing_is_claimed_where_the_primary_contrast_is_not(copy):
     told = rescored(copy, {"found": 0.9, "random": 0.9, "plain": 0.5, "wider": 0.9, "se-wrapped": 0.9})
     assert [claim.verdict for claim in told.claims] == ["equivalent", "not claimed", *["equivalent"] * 2]
-    assert "they are equivalent within 1 points" in told.sentence
+    assert "they are equivalent within 1 point" in told.sentence
     assert "Differences to plain would be claimed alone, and are not" in told.sentence
 
 
@@ -265,7 +265,7 @@ def test_found_cells_are_taken_from_searches_that_ended(call, found, own_folder)
     }
     ours = json.loads((own_folder / "run/found0-seed0/genotype.json").read_text())
     assert ours == json.loads((found / "genotype.json").read_text())
-    assert "one seed, or without spread, tells nothing of chance" in told.out.replace("\n", " ")
+    assert "one seed, or without spread, says nothing of chance" in told.out.replace("\n", " ")
 
 
 def test_searches_of_other_data_or_budget_are_refused(refused, found, own_folder):
