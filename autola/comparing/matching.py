@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from autola.comparing.config import CompareConfig
-from autola.comparing.costs import step_ratio
+from autola.comparing.costs import deployed, step_ratio
 from autola.comparing.rows import LONGER, SIZED, Block, Row, matchable
 from autola.comparing.work import Work
 from evaluators.controls import controls
 from evaluators.cost import macs
+from evaluators.latency import latency_ratio
 from evaluators.rebuilding import rebuilding
 from evaluators.tasks import Setting
 from foundation.errors import InputError
@@ -80,8 +81,8 @@ def _sizes(
             raise InputError(f"the task {block.task.name} has no width or depth to choose")
         with torch.device("meta"):
             build = rebuilding(block.task.network(setting.describe(), ()))
-        ratio = partial(_macs_ratio, shape) if config.match == "macs" else None
-        found = controls(build, subject, input_shape=shape, device=device, ratio=ratio)
+        ratio = partial(_macs_ratio, shape) if config.match == "macs" else _latency_of(shape, device)
+        found = controls(build, subject, input_shape=shape, ratio=ratio)
     except InputError as error:
         log.warning("no network is made wider or deeper as a control: %s", error)
         return {}
@@ -114,6 +115,18 @@ def _subject(
 
             return sorted(cells, key=cost)[len(cells) // 2]
     return None
+
+
+def _latency_of(shape: Sequence[int], device: torch.device) -> Callable[[nn.Module, nn.Module], float]:
+    """Measures networks in their deployed form; the second is deployed once, as long as it is the same."""
+    known = list[tuple[nn.Module, nn.Module]]()
+
+    def ratio(model: nn.Module, other: nn.Module) -> float:
+        if not known or known[0][0] is not other:
+            known[:] = [(other, deployed(other.to(device), shape))]
+        return latency_ratio(deployed(model.to(device), shape), known[0][1], input_shape=shape, device=device)
+
+    return ratio
 
 
 def _macs_ratio(shape: Sequence[int], model: nn.Module, other: nn.Module) -> float:
