@@ -55,9 +55,8 @@ def cost_of(
 ) -> dict[str, int | float | None]:
     """Costs of the network of a training.
 
-    Images are timed in the deployed form, norms folded. The time of one is that of the plain network, times
-    the median ratio over pairs of passes one right after the other, so that what slows the machine for a while
-    slows both. That of a train step is a median.
+    Images are timed in the deployed form: the time of one is that of the plain network, times the median
+    ratio over pairs of passes one right after the other, so that what slows the machine slows both.
 
     Args:
         config: The training.
