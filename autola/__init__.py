@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from search_space.attention import Attention
     from search_space.genotype import PUBLISHED, Genotype
     from search_space.operator import OPERATORS, Gate, Operator, operator
+    from search_space.placement import Placement
     from search_space.space import SPACES, Space
     from supernet.attach import attach, attached, convert_norms, detach
     from supernet.backbones import build_backbone
+    from supernet.carrying import placement_of
     from supernet.families import register_blocks
     from supernet.groups import parameter_groups
     from supernet.supernet import Supernet
@@ -51,12 +53,14 @@ HOMES = {
     "Operator": "search_space.operator",
     "OPERATORS": "search_space.operator",
     "operator": "search_space.operator",
+    "Placement": "search_space.placement",
     "SPACES": "search_space.space",
     "Space": "search_space.space",
     "attach": "supernet.attach",
     "attached": "supernet.attach",
     "convert_norms": "supernet.attach",
     "detach": "supernet.attach",
+    "placement_of": "supernet.carrying",
     "register_blocks": "supernet.families",
     "parameter_groups": "supernet.groups",
     "build_backbone": "supernet.backbones",
@@ -72,6 +76,7 @@ __all__ = [
     "Genotype",
     "InputError",
     "Operator",
+    "Placement",
     "Space",
     "Supernet",
     "attach",
@@ -86,6 +91,7 @@ __all__ = [
     "load",
     "operator",
     "parameter_groups",
+    "placement_of",
     "register_blocks",
     "resume",
     "retrain",

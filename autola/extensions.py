@@ -13,6 +13,7 @@ from evaluators.tasks import TASKS
 from foundation.errors import InputError
 from foundation.registry import Registry
 from outputs.trackers import TRACKERS, wanted
+from search_space.grammar import flat
 from search_space.operator import OPERATORS
 from search_space.space import SPACES
 from searchers import SEARCHERS
@@ -71,7 +72,7 @@ def _of_retraining(config: RetrainConfig) -> Iterator[tuple[Registry, str]]:
     family, colon, _ = str(getattr(config.task, "backbone", "")).partition(":")
     if family + colon in BACKBONES:
         yield BACKBONES, family + colon
-    for term in (term for attention in config.attentions for term in attention):
+    for term in (term for attention in config.attentions for term in flat(attention)):
         names = [term.name]
         if term.genotype:
             edges = (edge for node in term.genotype.nodes for edge in node.edges)
