@@ -81,7 +81,7 @@ def standing_of(site: Site, stage: str, attention: Attention) -> Standing:
 
 
 def sites_of(model: nn.Module, sites: Sequence[str] | Mapping[str, int] | None = None) -> list[Site]:
-    """The sites of a network that a placement speaks of: after the last norm of each block, or those named."""
+    """The sites that a placement speaks of: after the last norm of each block, or those named."""
     found = find_sites(model, "block") if sites is None else named_sites(model, sites)
     return [site for site in found if not site.before]
 

@@ -32,7 +32,7 @@ class _Images:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Shows a genotype or a placement: edges or sites with share and margin, drawn, its cost, what is next."""
+    """Shows a genotype or a placement: edges or sites with share and margin, a drawing, its cost."""
 
     target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TARGET")]
     """Run folder of a search, genotype or placement file, or "hoga" for the published genotype."""

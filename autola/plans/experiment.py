@@ -75,7 +75,7 @@ class Experiments(Plan):
         self._problem, self.data = search_problem(config, fabric, costs)
         self._problem.batches(0, self._searcher.batch_size)  # refuses what would fail in every trial
         space = self._problem.space
-        self._problem.found(space.genotype([space.candidates[0]] * len(space.edges)), 0)
+        self._problem.found(space.genotype([space.candidates[0]] * len(space.rows)), 0)
 
     def run(self, config: SearchConfig, run: RunDirectory) -> Found:
         """The trials that are left: those that ended count, the others begin again."""
