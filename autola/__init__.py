@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from search_space.operator import OPERATORS, Gate, Operator, operator
     from search_space.placement import Placement
     from search_space.space import SPACES, Space
+    from searchers.searches.own_loop import Searching, searching
     from supernet.attach import attach, attached, convert_norms, detach
     from supernet.backbones import build_backbone
     from supernet.carrying import placement_of
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 HOMES = {
     "search": "autola.api",
+    "searching": "searchers.searches.own_loop",
+    "Searching": "searchers.searches.own_loop",
     "retrain": "autola.api",
     "resume": "autola.api",
     "load": "autola.api",
@@ -77,6 +80,7 @@ __all__ = [
     "InputError",
     "Operator",
     "Placement",
+    "Searching",
     "Space",
     "Supernet",
     "attach",
@@ -96,6 +100,7 @@ __all__ = [
     "resume",
     "retrain",
     "search",
+    "searching",
 ]
 
 ROOMS = ("foundation", "search_space", "supernet", "evaluators", "searchers", "outputs")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from evaluators.cost_table import METRICS, AnyTable, Metric, read_table
 from foundation.config import config, parse
 from foundation.errors import InputError, shown, unknown
+from search_space.places import Places
 from search_space.searchable import Searchable
 from searchers.knapsack import Knapsack
 
@@ -95,7 +96,8 @@ class Limits:
             least = table.of(self.space.genotype(cheapest))
             if least > self.most(limit):
                 raise InputError(
-                    f"no genotype has {self.written(limit)}; the smallest has {amount(limit.metric, least)}, "
+                    f"no {self._what} has {self.written(limit)}; "
+                    f"the smallest has {amount(limit.metric, least)}, "
                     f"{math.ceil(1e3 * least / table.plain) / 1e3}x the plain network's "
                     f"{amount(limit.metric, table.plain)}"
                 )
@@ -103,7 +105,12 @@ class Limits:
         knapsack, genotype = self._knapsack(nothing, self.space.rows)
         if not knapsack.within(lambda items: self.allows(genotype(items))):
             both = " and ".join(self.written(limit) for limit in self.limits)
-            raise InputError(f"no genotype has {both} at once, though each alone can be kept; loosen one")
+            raise InputError(f"no {self._what} has {both} at once, though each alone can be kept; loosen one")
+
+    @property
+    def _what(self) -> str:
+        """What is limited, for messages."""
+        return "placement" if isinstance(self.space, Places) else "genotype"
 
     def most(self, limit: Limit) -> float:
         """The most of a limit, in the units of its table."""

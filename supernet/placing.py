@@ -145,13 +145,27 @@ class RestingMixing(Mixing):
         return self.resting if self._weights is None else self._weights
 
 
+class CallCount:
+    """A hook that counts the passes of a network.
+
+    Attributes:
+        passes: How many there were since somebody set it to 0.
+    """
+
+    def __init__(self) -> None:
+        self.passes = 0
+
+    def __call__(self, module: nn.Module, args: Any) -> None:
+        self.passes += 1
+
+
 class MixedSite(MixedEdges):
     """x + s sum_o w_o (o(x) - x) over the candidates o of a site; `none` is the identity, which adds nothing.
 
-    The scale s starts at 0, so that the network's output is that of the plain one, and is raised to 1 while the
-    alphas rest. It is not learned: a scale that is takes from the alphas what they should say (it falls to 0
-    where nothing helps, and with it their gradient, and makes up for a share that goes to `none`). Gates are
-    mixed as gates, so that the map is multiplied once; its statistics are computed once for all candidates.
+    The scale s starts at 0, so that the network's output is that of the plain one, and is raised to 1 while
+    the alphas rest. It is not learned: a scale that is takes from the alphas what they should say. Where
+    nothing helps it falls to 0, and with it their gradient; elsewhere it makes up for what goes to `none`.
+    Gates are mixed as gates, so that the map is multiplied once; its statistics are computed once for all.
 
     Args:
         operators: The candidates by their column; without `none` and what does not fit.
@@ -220,7 +234,8 @@ class PlacesSupernet(nn.Module):
             }
             mixed = MixedSite(operators, row, self.mixing)
             insert(network, Site(name=name, channels=channels[name]), mixed, "a search")
-        self.network = network
+        self.network, self.count = network, CallCount()
+        network.register_forward_pre_hook(self.count)
 
     def forward(
         self, *args: Any, weights: Tensor | None = None, chosen: Sequence[int] | None = None, **others: Any
@@ -309,6 +324,9 @@ class PlacesSupernet(nn.Module):
             if (site := standing.site) in mixtures
         }
         network = detach(copy.deepcopy(self.network))
+        for number, hook in list(network._forward_pre_hooks.items()):
+            if isinstance(hook, CallCount):
+                del network._forward_pre_hooks[number]
         for standing in placement.taken():
             if standing.site not in chosen:
                 continue

@@ -24,6 +24,9 @@ class Updates:
     Several processes start from the same weights, each has its part of every batch, and gradients are
     averaged.
 
+    Attributes:
+        moves_weights: Whether a step moves the weights, too; not where somebody else's optimizer does.
+
     Args:
         config: Hyper-parameters.
         problem: What is searched, on what.
@@ -34,7 +37,7 @@ class Updates:
     def __init__(
         self, config: Differentiable, problem: Problem, mixture: Mixture, callbacks: Sequence[Callback]
     ) -> None:
-        self.problem = problem
+        self.problem, self.moves_weights = problem, True
         self.fabric, self.mixture, self.callbacks, self.clip = problem.fabric, mixture, callbacks, config.clip
         self.parameters = mixture.supernet.weights()
         self.run, rate = problem.runner(), torch.tensor(config.learning_rate, device=self.fabric.device)
@@ -65,6 +68,8 @@ class Updates:
             resting: Whether the alphas stay as they are.
         """
         of_alphas = self.judge(*held) if resting else self.run("alphas", self.update_alphas, *held)
+        if not self.moves_weights:
+            return *of_alphas, *of_alphas
         return *self.run("weights", self.update_weights, *training), *of_alphas
 
     @torch.no_grad()

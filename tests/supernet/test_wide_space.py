@@ -9,7 +9,7 @@ from torch import nn
 
 from autola.configs import SearchConfig
 from autola.presets import DIGITS
-from autola.searching import run_search
+from autola.run_search import run_search
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
 from search_space.genotype import Genotype
