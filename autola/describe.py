@@ -34,6 +34,8 @@ def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
     words += ["--preset", preset]
     for name in ("backbone", "width"):
         words += _option(name, getattr(config, name), getattr(usual, name))
+    if config.weights is not None:
+        words += ["--weights", config.weights, "--identity"]
     for field in fields(config.data):
         words += _option(
             f"data.{field.name}", getattr(config.data, field.name), getattr(usual.data, field.name)

@@ -13,7 +13,7 @@ from evaluators.tasks import TASKS
 from foundation.errors import InputError
 from foundation.registry import Registry
 from outputs.trackers import TRACKERS, wanted
-from search_space.grammar import flat
+from search_space.grammar import flat, parse_attention
 from search_space.operator import OPERATORS
 from search_space.space import SPACES
 from searchers import SEARCHERS
@@ -58,8 +58,12 @@ def _of_search(config: SearchConfig) -> Iterator[tuple[Registry, str]]:
     yield SEARCHERS, config.searcher.name
     yield READERS, config.data.name
     yield BACKBONES, family + colon
-    yield SPACES, config.space
-    primitives = (name.partition(":")[0] for name in config.resolved_space().candidates)
+    if config.of_places:
+        terms = (term for name in config.candidates() for term in parse_attention(name))
+        primitives = (term.name for term in terms)
+    else:
+        yield SPACES, config.space
+        primitives = (name.partition(":")[0] for name in config.resolved_space().candidates)
     yield from ((OPERATORS, name) for name in primitives if name in OPERATORS)
 
 

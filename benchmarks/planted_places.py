@@ -2,12 +2,12 @@
 
 A teacher is a network with one module of random weights at one site; it labels random smooth images, and the
 search starts from the teacher's plain weights, all frozen, and regresses on its logits, so that this module
-at this site helps and nothing else does. The network is a ResNet-14 of 8 channels with random weights, its norms
-with the statistics of the images: six sites. Five candidates: nothing, a channel gate, a gate of positions,
-context from afar, and `coordinate`, which holds a channel gate and more. Cost is limited to that of the
-dearest candidate at one site. Chance finds the site and the module in one of 30 of the placements with one
-module, and in one of 15,625 of all. In the null problem the teacher is the plain network, and nothing helps
-anywhere. Every result is kept as it comes: the same command goes on where it was stopped.
+at this site helps and nothing else does. The network is a ResNet-14 of 8 channels with random weights, its
+norms with the statistics of the images: six sites. Five candidates: nothing, a channel gate, a gate of
+positions, context from afar, and `coordinate`, which holds a channel gate and more. Cost is limited to that
+of the dearest candidate at one site. Chance finds the site and the module in one of 30 of the placements with
+one module, and in one of 15,625 of all. In the null problem the teacher is the plain network, and nothing
+helps anywhere. Every result is kept as it comes: the same command goes on where it was stopped.
 """
 
 from __future__ import annotations

@@ -235,6 +235,15 @@ def placement_at(path: str | Path) -> Placement:
         raise InputError(f"{path}: {error}") from None
 
 
+def found_at(path: str | Path) -> Genotype | Placement:
+    """What a search found, from its run folder, or the genotype or placement of a file.
+
+    Raises:
+        InputError: If there is none, or it is damaged.
+    """
+    return placement_at(path) if is_placement(path) else genotype_at(path)
+
+
 def check_placement(placement: Placement) -> Placement:
     """Returns the placement if all that stands in it is known and can stand after a module.
 

@@ -61,6 +61,8 @@ class Experiments(Plan):
                 f"{searcher.name} shares the weights of one supernet, but --engine nni trains every "
                 "candidate; add --searcher.no-shared"
             )
+        if config.of_places:
+            raise InputError("--engine nni searches cells; leave it out to search the space places")
         if len(config.target) > 1:
             raise InputError("--engine nni takes one --target; join limits that hold together by commas")
         if config.devices > 1:
