@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autola.api import load, resume, retrain, search
     from autola.ejecting import eject
+    from autola.sharing import from_pretrained, push_to_hub, save_pretrained
     from evaluators.controls import controls
     from evaluators.cost import measure as cost
+    from evaluators.deploying import deploy
     from foundation.errors import InputError
     from outputs.tabular import read_tabular as benchmark
     from search_space.attention import Attention
@@ -45,9 +47,13 @@ HOMES = {
     "resume": "autola.api",
     "load": "autola.api",
     "eject": "autola.ejecting",
+    "from_pretrained": "autola.sharing",
+    "push_to_hub": "autola.sharing",
+    "save_pretrained": "autola.sharing",
     "benchmark": "outputs.tabular:read_tabular",
     "controls": "evaluators.controls",
     "cost": "evaluators.cost:measure",
+    "deploy": "evaluators.deploying",
     "InputError": "foundation.errors",
     "PUBLISHED": "search_space.genotype",
     "Genotype": "search_space.genotype",
@@ -90,15 +96,19 @@ __all__ = [
     "controls",
     "convert_norms",
     "cost",
+    "deploy",
     "detach",
     "eject",
+    "from_pretrained",
     "load",
     "operator",
     "parameter_groups",
     "placement_of",
+    "push_to_hub",
     "register_blocks",
     "resume",
     "retrain",
+    "save_pretrained",
     "search",
     "searching",
 ]

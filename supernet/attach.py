@@ -167,8 +167,9 @@ def _chosen(
     if names is not None:
         raise InputError(f"{label((term,))} says itself where it stands; leave out sites=[...]")
     standings = carried(term.placement, model).standings
-    of_site = {standing.site: Site(name=standing.site, channels=standing.channels) for standing in standings}
-    return [(other, [of_site[standing.site]]) for standing in standings for other in term.at(standing)]
+    channels = {standing.site: standing.channels for standing in standings}
+    of_name = {site.name: site for site in named_sites(model, channels)}
+    return [(other, [of_name[standing.site]]) for standing in standings for other in term.at(standing)]
 
 
 def _sites(model: nn.Module, term: Term, names: Sequence[str] | Mapping[str, int] | None) -> list[Site]:
@@ -234,7 +235,8 @@ def insert(model: nn.Module, site: Site, attention: nn.Module, text: str = "cell
     parameter = next(chain(module.parameters(), model.parameters()), None)
     if parameter is not None:
         attention.to(device=parameter.device, dtype=parameter.dtype)
-    hang(model, name, attention.train(module.training), text, before=site.before)
+    channels = None if site.is_map else site.channels
+    hang(model, name, attention.train(module.training), text, before=site.before, channels=channels)
 
 
 def _last(model: nn.Module, site: Site) -> str:

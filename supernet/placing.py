@@ -24,7 +24,7 @@ from supernet.attach import FromIdentity, attached, detach, insert
 from supernet.carrying import family_of_sites, sites_of, standing_of
 from supernet.hooks import hooks_on
 from supernet.mixed import MixedEdges, Mixing
-from supernet.sites import Site, stages_of
+from supernet.sites import Site, named_sites, stages_of
 from supernet.supernet import INITIAL_SCALE
 
 log = logging.getLogger(__name__)
@@ -233,7 +233,8 @@ class PlacesSupernet(nn.Module):
                 if space.primitives[column] != NONE
             }
             mixed = MixedSite(operators, row, self.mixing)
-            insert(network, Site(name=name, channels=channels[name]), mixed, "a search")
+            (site,) = named_sites(network, {name: channels[name]})
+            insert(network, site, mixed, "a search")
         self.network, self.count = network, CallCount()
         network.register_forward_pre_hook(self.count)
 
@@ -334,7 +335,7 @@ class PlacesSupernet(nn.Module):
             if scale != 1:
                 module = FromIdentity(module).to(scale.device, scale.dtype)
                 module.scale.data.copy_(scale)
-            site = Site(name=standing.site, channels=standing.channels)
+            (site,) = named_sites(network, {standing.site: standing.channels})
             insert(network, site, module, standing.attention)
         return network
 
