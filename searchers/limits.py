@@ -25,6 +25,9 @@ UNITS: dict[Metric, dict[str, float]] = {"macs": COUNTS, "params": COUNTS, "late
 """Units of each metric; `x`, times the plain network, goes with all of them."""
 TIMES = "x"
 
+PRICE = 0.1
+"""What all that a limit allows beyond the plain network costs in the loss of the choice, in placements."""
+
 _LIMIT = re.compile(r"\s*(?P<metric>\w+)\s*<=\s*(?P<number>[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(?P<unit>\w*)\s*")
 
 
@@ -186,7 +189,9 @@ class Limits:
 
         How far each expected cost is above its limit, as a share of that, summed, times `weight`. The
         expectation is over genotypes whose operators are drawn edge by edge with the mixing weights, `none`
-        left out, as it is never derived. Exact, as costs are sums over the edges.
+        left out, as it is never derived. Exact, as costs are sums over the edges. Of placements, `PRICE` times
+        the share of what a limit allows beyond the plain network is added, so that `none` stands where nothing
+        helps.
         """
         import torch
 
@@ -210,6 +215,9 @@ class Limits:
             chances = mixing * possible
             expected = (chances / chances.sum(1, keepdim=True) * of_row).sum((1, 2))
             over = [torch.relu(cost + least - 1) for cost, least in zip(expected.unbind(), fixed)]
+            if isinstance(space, Places):  # what stands at a site has to pay for itself within the limit, too
+                rooms = (max(1 - least, 1e-9) for least in fixed)
+                over += [PRICE * cost / room for cost, room in zip(expected.unbind(), rooms)]
             return weight * torch.stack(over).sum()
 
         return excess

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from evaluators.cost_table import Metric
 from foundation.errors import InputError
 from foundation.seeds import seed_of
 from search_space.attention import Attention
@@ -102,13 +103,14 @@ class FedProblem(Problem):
         supernet.begin_step(0.0)
         return supernet
 
-    def loss(self, network: Any, batch: Any) -> tuple[Tensor, Tensor]:
+    def loss(self, network: Any, *batch: Any) -> tuple[Tensor, Tensor]:
         """The user's loss of a batch, looked at."""
+        (given,) = batch
         sites = network.sites()
         for mixed in sites.values():
             mixed.num_calls = 0
         network.count.passes = 0
-        loss = self.given[0](network.network, batch)
+        loss = self.given[0](network.network, given)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             is_tensor = isinstance(loss, Tensor)
             what = f"a tensor of shape {tuple(loss.shape)}" if is_tensor else f"a {type(loss).__name__}"
@@ -329,8 +331,8 @@ def _limits(
     if input_shape is None:
         raise InputError("a target is of images of one shape: give input_shape, as (3, 224, 224)")
     wanted = parse_target(target)
-    metrics = dict.fromkeys(limit.metric for limit in wanted)
-    tables = {metric: place_table(metric, space, model, input_shape, device) for metric in metrics}
+    metrics: list[Metric] = [limit.metric for limit in wanted]
+    tables = {metric: place_table(metric, space, model, input_shape, device) for metric in set(metrics)}
     return Limits(space, wanted, cast(Any, tables))
 
 

@@ -84,14 +84,14 @@ class Problem:
         """
         return genotype if self.limits is None else self.limits.keep(genotype, strengths)
 
-    def loss(self, network: Callable[..., Any], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(self, network: Callable[..., Any], *batch: Any) -> tuple[Tensor, Tensor]:
         """The loss of a batch, and a figure of it.
 
         Args:
             network: From images to logits.
-            images: Normalised images.
-            labels: Their classes.
+            *batch: Normalised images and their classes.
         """
+        images, labels = batch
         logits = network(images)
         return cross_entropy(logits, labels), accuracy(logits, labels)
 

@@ -159,7 +159,7 @@ def test_what_makes_no_sense_is_refused_in_a_line():
     with pytest.raises(InputError, match="not one number; take its mean"):
         begun().step(lambda model, batch: model(batch[0]), train, train)
     with pytest.raises(InputError, match="a float, not one number"):
-        begun().step(lambda model, batch: 1.0, train, train)
+        begun().step(lambda model, batch: 1.0, train, train)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="does not depend on the model"):
         begun().step(lambda model, batch: batch[0].mean(), train, train)
     with pytest.raises(InputError, match="the batches differ in form"):

@@ -2,11 +2,13 @@
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
 from evaluators.cost import macs, params
+from evaluators.cost_table import Metric
 from evaluators.place_costs import PlaceTable, place_table
 from foundation.errors import InputError
 from search_space.placement import Placement
@@ -75,7 +77,8 @@ def test_a_one_hot_supernet_is_the_derived_network(candidates, share):
     x = torch.randn(1, 3, 5, 7, dtype=torch.float64)
     weights = one_hot(space, placement).double()
     found = supernet.derived(placement)
-    supernet.eval(), found.eval()
+    supernet.eval()
+    found.eval()
     whole = supernet(x, weights=weights)
     assert_equal(whole, found(x), through=found)
     chosen = weights.argmax(1).tolist()
@@ -111,7 +114,8 @@ def test_a_mixture_is_the_sum_of_its_parts():
 
 
 def test_costs_by_site_add_up():
-    for metric, count in (("params", params), ("macs", lambda model: macs(model, (3, 12, 8)))):
+    counts: dict[Metric, Any] = {"params": params, "macs": lambda model: macs(model, (3, 12, 8))}
+    for metric, count in counts.items():
         space = places_of(backbone(), ("none", "se", "coordinate", "hoga"))
         table = place_table(metric, space, backbone(), (3, 12, 8), torch.device("cpu"))
         for seed in range(3):
@@ -130,7 +134,7 @@ def test_what_does_not_fit_a_site_is_left_out_there_and_said(caplog):
         space.check(space.mutate(space.sample(random.Random(seed)), random.Random(seed)))
     problem = places_problem(space=space, backbone=lambda: backbone(width=6))
     search = advance(short("darts").start(problem), 3)
-    assert search.shares()["layer1.0.bn2"]["hoga"] == 0
+    assert (search.shares() or {})["layer1.0.bn2"]["hoga"] == 0
     problem.space.check(search.genotype())
 
 
