@@ -189,9 +189,9 @@ class Limits:
 
         How far each expected cost is above its limit, as a share of that, summed, times `weight`. The
         expectation is over genotypes whose operators are drawn edge by edge with the mixing weights, `none`
-        left out, as it is never derived. Exact, as costs are sums over the edges. Of placements, `PRICE` times
-        the share of what a limit allows beyond the plain network is added, so that `none` stands where nothing
-        helps.
+        left out, as it is never derived. Exact, as costs are sums over the edges. For placements, `PRICE`
+        times the share that is spent of what a limit allows beyond the plain network is added, so that `none`
+        stands where nothing helps.
         """
         import torch
 

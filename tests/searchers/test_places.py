@@ -124,6 +124,18 @@ def test_costs_by_site_add_up():
         assert len({row["se"] for row in table.sites.values()}) == 3, "a site has its own costs"
 
 
+def test_within_a_limit_too_what_stands_at_a_site_has_its_price():
+    costs = {row: {"none": 0.0, "se": 2.0, "coordinate": 4.0} for row in SPACE.rows}
+    table = PlaceTable(plain=100, sites=costs)
+    penalty = Limits(SPACE, parse_target("params<=110"), {"params": table}).penalty(3.0)
+    shares = one_hot(SPACE, SPACE.genotype(["none", "none", "none"])).double()
+    assert penalty(shares) == 0
+    shares = one_hot(SPACE, SPACE.genotype(["se", "none", "coordinate"])).double()
+    assert penalty(shares).item() == pytest.approx(3 * 0.1 * 6 / 10)
+    shares = one_hot(SPACE, SPACE.genotype(["coordinate"] * 3)).double()
+    assert penalty(shares).item() == pytest.approx(3 * (0.1 * 12 / 10 + 2 / 110))
+
+
 def test_what_does_not_fit_a_site_is_left_out_there_and_said(caplog):
     space = places_of(backbone(width=6), ("none", "se", "hoga"))
     assert space.left_out == (("layer1.0.bn2", "hoga"),)
