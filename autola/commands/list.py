@@ -62,7 +62,7 @@ def everything() -> dict[str, dict[str, str]]:
         "attention": {
             "none": "The plain network; on an edge, passes nothing.",
             "hoga": "The published genotype; hoga:PATH: that of a run folder or genotype file.",
-            "places": "Placement of a run folder or file, places:PATH: what stands at each site of a network.",
+            "places": "The placement of a run folder or file, places:PATH: what stands at each site.",
         }
         | {name: recipe.summary for name, recipe in OPERATORS.items() if name != "none"},
         "backbones": {name: _summary(getattr(entry, "func", entry)) for name, entry in BACKBONES.items()},
