@@ -1,11 +1,15 @@
 """The one grammar that names attention: `none`, `se[reduction=8]`, `aw+se`, `hoga:PATH`.
 
     attention = "none" | term {"+" term}
-    term      = name [":" argument] ["[" option {"," option} "]"]
+    term      = [site "="] name [":" argument] ["[" option {"," option} "]"]
+    site      = "self" | "encoder.self" | "decoder.self" | "decoder.cross"
     option    = key "=" value | form
 
 A bare word in brackets is the operator's `form`: `cbam[spatial]` is `cbam[form=spatial]`. Every operator has
 the option `stages`, the stages of the backbone that get it: `aa[stages=34]` for layer3 and layer4.
+
+A site is one of a Transformer's attentions, `self` both of its self-attentions, and the operator there is the
+form on sequences: `decoder.self=dynamic[kernel_size=7]`. The stages are the layers then, from 1.
 
 `hoga:PATH` takes the rest of the text as the path of a run folder or genotype file, so it comes last.
 Quote brackets in a shell.
@@ -27,13 +31,22 @@ from search_space.space import OWN, SPACES, Space
 if TYPE_CHECKING:
     from torch import nn
 
-    from search_space.operator import Operators, Place
+    from foundation.registry import Registry
+    from search_space.operator import Operators, Place, SequenceRecipe
 
-_TERM = re.compile(r"(?P<name>\w+)(?::(?P<argument>[^+\[\]]*))?(?:\[(?P<options>[^\]]*)\])?")
+_TERM = re.compile(r"(?:(?P<site>[A-Za-z_.]+)=)?(?P<name>\w+)(?::(?P<argument>[^+\[\]]*))?(?:\[(?P<options>[^\]]*)\])?")
 
 Value = bool | int | float | str
 
 STAGES, SIZE, FORM = "stages", "size", "form"
+
+SITES = {
+    "self": ("encoder.self", "decoder.self"),
+    "encoder.self": ("encoder.self",),
+    "decoder.self": ("decoder.self",),
+    "decoder.cross": ("decoder.cross",),
+}
+"""What the grammar calls the attentions of a Transformer, and which these are."""
 
 FPN = "fpn"
 """What `stages` calls a feature pyramid, which stands beside a backbone's stages."""
@@ -51,6 +64,8 @@ class Term:
     """Options in brackets."""
     genotype: Genotype | None = None
     """What `hoga` stands for."""
+    site: str | None = None
+    """Attention of a Transformer that it stands for, by the names of `SITES`; None on maps."""
 
     @property
     def place(self) -> Place:
@@ -82,6 +97,11 @@ class Term:
         Raises:
             InputError: If the channels do not fit, or an option is unknown or out of range.
         """
+        if self.site is not None:
+            raise InputError(
+                f"{_term_label(self)} is for a network that translates; this one has maps, so leave out "
+                f"{self.site}="
+            )
         if self.genotype:
             assert isinstance(channels, int)
             from search_space.cell import found_cell  # PyTorch comes with the first module that is built
@@ -130,9 +150,10 @@ def parse_attention(text: str) -> tuple[Term, ...]:
 
 
 def _term(match: re.Match[str], text: str) -> Term:
-    name, argument = match["name"], match["argument"]
+    name, argument, site = match["name"], match["argument"], match["site"]
     items = [] if match["options"] is None else match["options"].split(",")
-    has_form = name in _operators() and FORM in _operators()[name].known_options
+    operators = _operators() if site is None else _on_sequences(site, name)
+    has_form = name in operators and FORM in operators[name].known_options
     options = [_option(item, text, has_form) for item in items]
     if name == "none":
         raise InputError(f"`none` stands alone, it does not join {text!r}")
@@ -142,7 +163,7 @@ def _term(match: re.Match[str], text: str) -> Term:
         return Term(name=name, genotype=PUBLISHED)
     if name not in _operators():
         raise unknown("attention", name, ["hoga", *_operators()])
-    recipe = _operators()[name]
+    recipe = operators[name]
     known = recipe.known_options.keys() | {STAGES}
     if argument is not None and "argument" not in known:
         raise InputError(f"`{name}` takes no argument, but {text!r} gives it {argument!r}")
@@ -153,8 +174,24 @@ def _term(match: re.Match[str], text: str) -> Term:
             raise InputError(f"`{name}` has no option {key!r}; it has: {allowed}")
         if key in values:
             raise InputError(f"{text!r} gives {key} twice")
-        values[key] = _stages(value, name) if key == STAGES else recipe.read_option(key, value)
-    return Term(name=name, argument=argument, options=tuple(values.items()))
+        values[key] = _stages(value, name, site) if key == STAGES else recipe.read_option(key, value)
+    return Term(name=name, argument=argument, options=tuple(values.items()), site=site)
+
+
+def _on_sequences(site: str, name: str) -> Registry[SequenceRecipe]:
+    """The operators in their forms on sequences.
+
+    Raises:
+        InputError: If there is no such site, or the operator has no such form.
+    """
+    if site not in SITES:
+        raise unknown("attention of a Transformer", site, SITES)
+    sequences = _operators().sequences
+    if name == "none":
+        raise InputError(f"{site} is plain where nothing is named; leave out {site}=none")
+    if name not in sequences and (name == "hoga" or name in _operators()):
+        raise InputError(f"`{name}` has no form on sequences; those that have: {', '.join(sequences)}")
+    return sequences
 
 
 def _option(item: str, text: str, has_form: bool) -> tuple[str, str]:
@@ -166,7 +203,9 @@ def _option(item: str, text: str, has_form: bool) -> tuple[str, str]:
     return key, value
 
 
-def _stages(text: str, name: str) -> str:
+def _stages(text: str, name: str, site: str | None) -> str:
+    if site is not None and (text == FPN or "0" in text):
+        raise InputError(f"{name}[stages={text}]: name layers by their digits, as 123 for the first three")
     if text != FPN and (not text.isdecimal() or not text.isascii() or sorted(set(text)) != list(text)):
         raise InputError(
             f"{name}[stages={text}]: name stages by their digits, as 234 for layer2 to layer4, or {FPN}"
@@ -226,6 +265,7 @@ def slug(terms: tuple[Term, ...]) -> str:
     """A short name of an attention that is fit for a folder."""
     words = list[str]()
     for term in terms:
+        words += [term.site] if term.site else []
         words.append(term.name)
         if term.argument:
             words.append(Path(term.argument).stem if term.genotype else term.argument)
@@ -249,4 +289,5 @@ def _term_label(term: Term) -> str:
         str(value) if key == FORM else f"{key}={str(value).lower() if isinstance(value, bool) else value}"
         for key, value in term.options
     )
-    return f"{term.name}{argument}" + (f"[{options}]" if options else "")
+    site = f"{term.site}=" if term.site else ""
+    return f"{site}{term.name}{argument}" + (f"[{options}]" if options else "")
