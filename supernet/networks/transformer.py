@@ -7,8 +7,8 @@ and other operators as in Zhu et al., ICCV 2019 (arXiv:1904.05873).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -36,12 +36,19 @@ class DecoderCache:
     length: int = 0
     """Words that it has written."""
 
-    def select(self, rows: Int64[Tensor, "r"]) -> None:
-        """Goes on with some of the sentences, or with some of them more than once."""
+    def select(self, rows: Int64[Tensor, "r"], *, same_sources: bool = False) -> None:
+        """Goes on with some of the translations, or with some of them more than once.
+
+        Args:
+            rows: Their numbers.
+            same_sources: Whether each row goes on with the source that it had, so that those stay.
+        """
         for caches in self.layers:
-            for cache in caches.values():
-                for name, tensor in cache.items():
-                    cache[name] = tensor.index_select(0, rows)
+            for name, cache in caches.items():
+                if name == "cross" and same_sources:
+                    continue
+                for key, tensor in cache.items():
+                    cache[key] = tensor.index_select(0, rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +58,6 @@ class Memory:
     words: Float[Tensor, "b k c"]
     padding: Bool[Tensor, "b k"] | None
     """True where there is no word; None where there is one everywhere."""
-    own: dict[str, Tensor] = field(default_factory=dict)
 
     def select(self, rows: Int64[Tensor, "r"]) -> Memory:
         """Some of the sentences."""
@@ -126,14 +132,26 @@ class Transformer(nn.Module):
         config: Settings.
         num_words: Number v of words, `PAD`, `START` and `END` among them.
         terms: What stands at its attentions; plain attention where nothing is named.
+        vocabulary: A digest of the vocabulary that gives words their numbers, which goes with the weights:
+            those of another one are refused. None for no such check.
 
     Raises:
         InputError: If a term does not fit.
     """
 
-    def __init__(self, config: TransformerConfig, num_words: int, terms: Sequence[Term] = ()) -> None:
+    def __init__(
+        self,
+        config: TransformerConfig,
+        num_words: int,
+        terms: Sequence[Term] = (),
+        vocabulary: bytes | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
+        if vocabulary is not None:
+            self.vocabulary: Tensor
+            self.register_buffer("vocabulary", torch.tensor(list(vocabulary), dtype=torch.uint8))
+            self.register_load_state_dict_pre_hook(_check_vocabulary)
         sites = standing(terms, config)
         self.embedding = nn.Embedding(num_words, config.width)
         nn.init.normal_(self.embedding.weight, std=config.width**-0.5)
@@ -215,16 +233,26 @@ def sines(first: int, number: int, width: int, like: Tensor) -> Float[Tensor, "n
 
 
 def build_transformer(
-    config: TransformerConfig, num_words: int, terms: Sequence[Term] = ()
+    config: TransformerConfig, num_words: int, terms: Sequence[Term] = (), vocabulary: bytes | None = None
 ) -> Transformer:
-    """A new network that translates.
+    """A new network that translates; see `Transformer`.
 
     Raises:
         InputError: If a term does not fit.
     """
     if num_words <= END + 1:
         raise InputError(f"a vocabulary of {num_words} words has none but marks; give more")
-    return Transformer(config, num_words, terms)
+    return Transformer(config, num_words, terms, vocabulary)
+
+
+def _check_vocabulary(network: nn.Module, weights: Mapping[str, Tensor], prefix: str, *rest: object) -> None:
+    """Refuses weights that were trained with words of other numbers."""
+    given, own = weights.get(f"{prefix}vocabulary"), cast(Transformer, network).vocabulary
+    if given is not None and own.device.type != "meta" and not torch.equal(given.cpu(), own.cpu()):
+        raise InputError(
+            "the weights were trained with another vocabulary, so their words are others; "
+            "use the sub-words of that run (data.subwords), or start without its weights"
+        )
 
 
 def _cache(caches: dict[str, Cache] | None, name: str) -> Cache | None:
