@@ -45,7 +45,7 @@ class Translation(TaskConfig):
 
     data: TextData = TextData()
     """The sentences and their translations."""
-    transformer: TransformerConfig = TRANSFORMERS["transformer_small"]
+    transformer: TransformerConfig = TRANSFORMERS["transformer_tiny"]
     """The network."""
     beam: int = 4
     """Hypotheses of a sentence that are kept in the search for its translation, on the test set and in
