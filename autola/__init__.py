@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autola.api import load, resume, retrain, search
     from autola.ejecting import eject
+    from autola.sharing import from_pretrained, push_to_hub, save_pretrained
     from evaluators.controls import controls
     from evaluators.cost import measure as cost
     from foundation.errors import InputError
@@ -40,6 +41,9 @@ HOMES = {
     "resume": "autola.api",
     "load": "autola.api",
     "eject": "autola.ejecting",
+    "from_pretrained": "autola.sharing",
+    "push_to_hub": "autola.sharing",
+    "save_pretrained": "autola.sharing",
     "benchmark": "outputs.tabular:read_tabular",
     "controls": "evaluators.controls",
     "cost": "evaluators.cost:measure",
@@ -83,12 +87,15 @@ __all__ = [
     "cost",
     "detach",
     "eject",
+    "from_pretrained",
     "load",
     "operator",
     "parameter_groups",
+    "push_to_hub",
     "register_blocks",
     "resume",
     "retrain",
+    "save_pretrained",
     "search",
 ]
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "draw what a trained network finds onto images",
     "export": "write a trained network as ONNX or torch.export's program",
     "eject": "write attention as one Python file that needs torch alone",
+    "share": "put a trained network or a genotype on the hub, with a model card",
     "cost": "count parameters, multiply-accumulates, memory and latency",
     "list": "name presets, searchers, operators, backbones, readers and tasks",
     "demo": "search, inspect, retrain and compare on handwritten digits",

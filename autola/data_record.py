@@ -39,7 +39,7 @@ _MOST_NAMED = 6
 
 
 @config
-class _Part:
+class Part:
     """What data.json says of a part; see `Listing`."""
 
     counts: dict[str, int]
@@ -140,7 +140,7 @@ def check_data(
     now = json.loads(json.dumps(data))
     then = run.keys(DATA)
     if PARTS in then:  # of which `_counts` takes the shape for granted
-        parse(dict[str, _Part], then[PARTS], f"{run.path / DATA}: {PARTS}")
+        parse(dict[str, Part], then[PARTS], f"{run.path / DATA}: {PARTS}")
     named = list(dict.fromkeys(_changes(then, now)))
     if named:
         more = f"; and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""

@@ -101,12 +101,20 @@ def _nothing_found(model: nn.Module, place: Place, missed: Sequence[str]) -> Inp
         lacks = f"has blocks of {cls}, which autola does not know and cannot trace ({missed[0]!r})"
         own = f", or say where they take it: autola.register_blocks({cls.rpartition('.')[2]}, ...)"
     wanted = nn.Conv2d if place == "conv" else (*NORMS, nn.Conv2d)
-    near = [name for name, module in model.named_modules() if name and isinstance(module, wanted)]
-    those = f"; the last are {', '.join(map(repr, near[-3:]))}" if near else ""
+    near = _ends([(name, module) for name, module in model.named_modules() if isinstance(module, wanted)])
+    those = f", such as {', '.join(map(repr, near[-3:]))}" if near else ""
     return InputError(
-        f"{type(model).__name__} {lacks}; in Python, name the {kind} that attention should {verb}: "
-        f"attach(model, attention, sites=[...]){own}{those}"
+        f"{type(model).__name__} {lacks}; in Python, name the {kind} that attention should {verb}{those}: "
+        f"attach(model, attention, sites=[...]){own}"
     )
+
+
+def _ends(modules: Sequence[tuple[str, nn.Module]]) -> list[str]:
+    """Names of the modules after which the number of channels changes, as it does at the end of a stage."""
+    widths = [channels_after(module) for _, module in modules]
+    return [
+        name for (name, _), own, after in zip(modules, widths, [*widths[1:], None]) if name and own != after
+    ]
 
 
 _reported = set[str]()

@@ -29,6 +29,7 @@ SMOKE = 200
 class Classification(TaskConfig):
     """Classification of small images that stay on the device."""
 
+    hub_task: ClassVar[str] = "image-classification"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "num_classes", "classes", "mean", "std")
 
     data: DataConfig

@@ -39,6 +39,7 @@ class CocoDetection(TaskConfig):
     """Boxes around the objects of COCO, or of any data in its layout."""
 
     preset = "coco-faster-rcnn"
+    hub_task: ClassVar[str] = "object-detection"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "classes", "category_ids")
     unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "is not part of the losses of detectors"}
 

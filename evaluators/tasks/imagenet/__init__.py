@@ -51,6 +51,7 @@ class ImageNet(TaskConfig):
     """Classification of images read from the disk as ImageNet is: train/ and val/, a folder a class."""
 
     preset: ClassVar[str] = "imagenet"
+    hub_task: ClassVar[str] = "image-classification"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "num_classes", "classes", "mean", "std")
     old_names: ClassVar[Mapping[str, str]] = {"root": "data.root", "limit": "data.limit"}
 

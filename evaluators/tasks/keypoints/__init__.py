@@ -36,6 +36,7 @@ class Keypoints(TaskConfig):
     """
 
     preset: ClassVar[str] = "coco-keypoints"
+    hub_task: ClassVar[str] = "keypoint-detection"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "keypoints", "skeleton")
     unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "is for classes, and heat maps have none"}
 
