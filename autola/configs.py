@@ -258,4 +258,6 @@ class RetrainConfig(DeviceConfig):
 
     def smoke(self) -> RetrainConfig:
         """A copy small enough to see the whole path in minutes on a CPU."""
-        return replace(self, task=self.task.smoke(), train=self.train.smoke(self.task.smoke_batch), seeds=self.seeds[:1])
+        return replace(
+            self, task=self.task.smoke(), train=self.train.smoke(self.task.smoke_batch), seeds=self.seeds[:1]
+        )

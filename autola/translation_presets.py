@@ -11,8 +11,8 @@ from evaluators.tasks.translation.data import TextData
 from supernet.networks.translator import TRANSFORMERS
 
 # Zhu et al., ICCV 2019, appendix: Adam with betas 0.9 and 0.98, epsilon 1e-9 and no decay, rate from 1e-7 to
-# 1e-3 along a line in 4,000 steps and then by (step / 4,000) ** -0.5, label smoothing 0.1. About 30,000 source
-# and 30,000 target tokens a batch, on 8 GPUs, for 100,000 steps.
+# 1e-3 along a line in 4,000 steps and then by (step / 4,000) ** -0.5, label smoothing 0.1. About 30,000
+# source and 30,000 target tokens a batch, on 8 GPUs, for 100,000 steps.
 STUDY = TrainConfig(
     epochs=22,  # of WMT14's 4.5 million pairs, which make about 4,500 such batches
     batch_size=30_000,

@@ -105,7 +105,9 @@ class TrainConfig:
         if self.warmup_epochs and self.warmup_steps:
             raise InputError("give the warm-up in epochs or in steps, not both")
         if self.schedule == "inverse_sqrt" and not (self.warmup_epochs or self.warmup_steps):
-            raise InputError("the schedule inverse_sqrt falls from the end of the warm-up on; give warmup_steps")
+            raise InputError(
+                "the schedule inverse_sqrt falls from the end of the warm-up on; give warmup_steps"
+            )
         if self.average and self.select == "best":
             raise InputError("average takes the weights of the last epochs; give select=last with it")
         if self.average > self.epochs:

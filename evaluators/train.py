@@ -94,7 +94,7 @@ class Training:
             self._sum()
 
     def _sum(self) -> None:
-        """Adds the weights as they stand to those of the epochs before; whole numbers are kept as they are."""
+        """Adds the weights as they stand to those of the epochs before; whole numbers stay as they are."""
         with torch.no_grad():
             state = {name: tensor.detach().clone() for name, tensor in self.trained().state_dict().items()}
             for name, before in (self.summed or {}).items():

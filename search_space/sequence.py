@@ -168,7 +168,7 @@ def appended(cache: Cache | None, axis: int = 2, **parts: Tensor) -> tuple[Tenso
 
 
 def remembered(cache: Cache | None, compute: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    """Keys and values of another sequence, computed at the first call with a cache, or at every one without."""
+    """Keys and values of another sequence: with a cache computed at the first call, else at every one."""
     if cache is None:
         return tuple(compute())
     if "key" not in cache:

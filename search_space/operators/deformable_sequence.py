@@ -38,14 +38,13 @@ class DeformableSequence(SequenceOperator):
         groups: Groups of channels with offsets of their own.
 
     Raises:
-        InputError: If the groups do not divide the channels, the kernel has no middle, or the role is "cross".
+        InputError: If the groups do not divide the channels, the kernel has no middle, or the role is
+            "cross".
     """
 
     before: ClassVar[bool] = True
 
-    def __init__(
-        self, channels: int, role: Role = "self", *, kernel_size: int = 3, groups: int = 1
-    ) -> None:
+    def __init__(self, channels: int, role: Role = "self", *, kernel_size: int = 3, groups: int = 1) -> None:
         super().__init__()
         not_cross(role, "dcn", "it moves along one sentence, before its self-attention")
         if kernel_size < 1 or (role == "self" and kernel_size % 2 == 0):
@@ -97,9 +96,7 @@ class DeformableSequence(SequenceOperator):
         return queries * c * self.kernel_size * (c + self.groups * self.kernel_size)
 
 
-def _between(
-    x: Float[Tensor, "b n c"], places: Float[Tensor, "b g taps q"]
-) -> Float[Tensor, "b q taps_c"]:
+def _between(x: Float[Tensor, "b n c"], places: Float[Tensor, "b g taps q"]) -> Float[Tensor, "b q taps_c"]:
     """Sequences between their elements, tap after tap: a line to the element at or above a place."""
     n, (groups, taps, queries) = x.shape[1], places.shape[1:]
     upper = places.detach().ceil().long()

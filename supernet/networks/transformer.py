@@ -169,9 +169,7 @@ class Transformer(nn.Module):
         final = [nn.LayerNorm(config.width) if config.norm == "pre" else nn.Identity() for _ in range(2)]
         self.encoder_norm, self.decoder_norm = final
 
-    def forward(
-        self, source: Int64[Tensor, "b n"], target: Int64[Tensor, "b m"]
-    ) -> Float[Tensor, "b m v"]:
+    def forward(self, source: Int64[Tensor, "b n"], target: Int64[Tensor, "b m"]) -> Float[Tensor, "b m v"]:
         return self.logits(self.decode(target, self.encode(source)))
 
     def encode(self, source: Int64[Tensor, "b n"]) -> Memory:

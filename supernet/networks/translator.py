@@ -54,8 +54,8 @@ class TransformerConfig:
 
 TRANSFORMERS = {
     "transformer_base": TransformerConfig(),
-    # For some ten thousand sentences, and for one thread: the sizes are those of the tiny Transformer of Wu et
-    # al., "Good for Misconceived Reasons", ACL 2021, for Multi30k; norms stand before each part, which is ours.
+    # For some ten thousand sentences, and for one thread: sizes of the tiny Transformer of Wu et al., "Good
+    # for Misconceived Reasons", ACL 2021, for Multi30k; norms stand before each part, which is ours.
     "transformer_tiny": TransformerConfig(
         encoder_layers=4, decoder_layers=4, width=128, heads=4, hidden=256, dropout=0.3, norm="pre"
     ),

@@ -1,4 +1,4 @@
-"""Operators on sequences against literal loops; what is padded, later or not yet there; the memory they take."""
+"""Operators on sequences against literal loops; what is padded, later or not yet there; their memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from tests.search_space.literal_sequences import literal
 
 BITS = [f"{number:04b}" for number in range(16)]
 SELF = [*(("ga", {"argument": bits}) for bits in BITS), ("dynamic", {}), ("dynamic", {"gate": False})]
-SELF += [("dynamic", {"form": "lightweight", "kernel_size": 3}), ("dynamic", {"kernel_size": 37}), ("dcn", {})]
+SELF += [
+    ("dynamic", {"form": "lightweight", "kernel_size": 3}),
+    ("dynamic", {"kernel_size": 37}),
+    ("dcn", {}),
+]
 SELF += [("dcn", {"groups": 2, "kernel_size": 5}), ("plain", {})]
 CASES = [(name, role, options) for role in ("self", "causal") for name, options in SELF]
 CASES += [("ga", "cross", {"argument": bits}) for bits in ("1000", "0010", "1010")] + [("plain", "cross", {})]
@@ -52,7 +56,7 @@ def padded(lengths, longest):
 @pytest.mark.parametrize("case", CASES, ids=ids)
 @pytest.mark.parametrize("lengths", [[7], [7, 3, 1], [1]], ids=str)
 def test_equals_a_literal_loop(case, lengths):
-    name, role, options = case
+    name, role, _ = case
     module, longest = build(*case), max(lengths)
     x = words(len(lengths), 5 if role == "cross" else longest)
     memory = words(len(lengths), longest, seed=1) if role == "cross" else None

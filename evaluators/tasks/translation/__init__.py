@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from evaluators.recipe import TrainConfig
-from evaluators.tasks import TaskConfig, task
+from evaluators.tasks import Prediction, TaskConfig, task
 from evaluators.tasks.translation.data import TextData
 from foundation import rules
 from foundation.config import config
@@ -17,6 +17,7 @@ from supernet.networks.translator import TRANSFORMERS, TransformerConfig
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+    from PIL.Image import Image
     from torch import nn
 
     from evaluators.tasks.translation.setting import TranslationSetting
@@ -76,6 +77,11 @@ class Translation(TaskConfig):
 
         subwords = Subwords.of_text(data["vocabulary"], "the vocabulary in data.json")
         return build_transformer(self.transformer, len(subwords), attention, digest_of(subwords))
+
+    def predict(self, network: nn.Module, data: Mapping[str, Any], image: Image) -> Prediction:
+        raise InputError(
+            f"the task {self.name} reads lines from standard input: autola predict RUN < FILE, with no image"
+        )
 
     def translate(self, network: nn.Module, data: Mapping[str, Any], lines: Sequence[str]) -> list[str]:
         from evaluators.tasks.translation.prediction import translate_lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +17,8 @@ from supernet.networks.transformer import Transformer
 if TYPE_CHECKING:
     from evaluators.tasks.translation import Translation
 
+log = logging.getLogger(__name__)
+
 
 def translate_lines(
     config: Translation, network: nn.Module, vocabulary: str, lines: Sequence[str]
@@ -29,10 +32,16 @@ def translate_lines(
         lines: Sentences.
     """
     subwords = Subwords.of_text(vocabulary, "the vocabulary in data.json")
+    words = subwords.encode(lines)
+    long = sum(len(sentence) > config.data.longest for sentence in words)
+    if long:
+        log.warning(
+            "%d lines are longer than the %d sub-words that were trained on", long, config.data.longest
+        )
     with modes_kept(network), torch.no_grad():
         found = translate(
             cast(Transformer, network.eval()),
-            subwords.encode(lines),
+            words,
             beam=config.beam,
             penalty=config.length_penalty,
         )

@@ -9,7 +9,7 @@ from foundation.errors import InputError
 
 
 def metrics() -> dict[str, Any]:
-    """sacrebleu's metrics with its usual settings.
+    """Sacrebleu's metrics with its usual settings.
 
     Raises:
         InputError: If sacrebleu is not installed.

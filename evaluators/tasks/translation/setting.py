@@ -14,7 +14,6 @@ from torch import nn
 from evaluators.data.even_split import split_evenly
 from evaluators.data.listing import Listing, recorded
 from evaluators.recipe import TrainConfig
-from evaluators.tasks.translation.data import TextData
 from evaluators.tasks.translation.scores import signatures
 from evaluators.tasks.translation.sentences import Sentences, TokenBatches
 from evaluators.tasks.translation.subwords import Subwords

@@ -177,9 +177,7 @@ def _row(row: dict[str, Any], data: TextData, path: Path) -> Pair:
     cells = row.get("translation", row)
     values = [cells.get(name) if isinstance(cells, dict) else None for name in (data.source, data.target)]
     if not all(isinstance(value, str) for value in values):
-        raise InputError(
-            f"{path} has a row without text in {data.source} and {data.target}: {shown(cells)}"
-        )
+        raise InputError(f"{path} has a row without text in {data.source} and {data.target}: {shown(cells)}")
     source, target = (value.replace("\n", " ") for value in values if isinstance(value, str))
     return source, target
 

@@ -64,7 +64,11 @@ def take(layer, other):
         "self_attn.in_proj_weight": layer.self_attention.project_in.weight,
         "self_attn.in_proj_bias": layer.self_attention.project_in.bias,
     }
-    names = {"self_attn.out_proj": layer.self_attention.project, "linear1": layer.widen, "linear2": layer.narrow}
+    names = {
+        "self_attn.out_proj": layer.self_attention.project,
+        "linear1": layer.widen,
+        "linear2": layer.narrow,
+    }
     norms = [layer.self_norm, layer.feed_norm]
     if layer.cross_attention is not None:
         cross = layer.cross_attention
