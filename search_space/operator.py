@@ -154,7 +154,7 @@ class SequenceRecipe(Recipe):
     @property
     def before(self) -> bool:
         """Whether it stands before a self-attention, not in its stead."""
-        return self.module.before  # pyright: ignore[reportReturnType]
+        return bool(getattr(self.module, "before", False))
 
     def build_as(self, channels: int, role: str, **options: Any) -> nn.Module:
         """A new module for a width and a role; see `build`."""

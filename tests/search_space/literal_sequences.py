@@ -57,7 +57,7 @@ def _generalized(module, role, x, memory):
     d, waves = c // heads, c // 2
 
     def energy(m, q, k):
-        head, total = slice(m * d, (m + 1) * d), 0.0
+        head, total, coded = slice(m * d, (m + 1) * d), 0.0, torch.zeros(d, dtype=x.dtype)
         if query_key:
             total += float((module.query.weight[head] @ x[q]) @ (module.key.weight[head] @ memory[k]))
         if query_position or position:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -168,7 +169,7 @@ def test_what_cannot_be_built_is_named(name, options, said):
 
 def test_attention_of_all_terms_is_the_sum_of_them():
     x = words(2, 7)
-    whole = build("ga", "self", {"argument": "1111"})
+    whole: Any = build("ga", "self", {"argument": "1111"})
     plain = build("ga", "self", {"argument": "1000"})
     plain.load_state_dict(whole.state_dict(), strict=False)
     nn.init.zeros_(whole.distances.weight)

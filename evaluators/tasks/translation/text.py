@@ -60,10 +60,10 @@ def read_files(data: TextData, part: str) -> Iterator[Pair]:
         _found(data, data.pattern.format(part=part, language=name)) for name in (data.source, data.target)
     ]
     numbers = [0, 0]
-    for pair in itertools.zip_longest(*map(lines, paths)):
-        numbers = [number + (sentence is not None) for number, sentence in zip(numbers, pair)]
-        if None not in pair:
-            yield pair
+    for source, target in itertools.zip_longest(*map(lines, paths)):
+        numbers = [number + (one is not None) for number, one in zip(numbers, (source, target))]
+        if source is not None and target is not None:
+            yield source, target
     if numbers[0] != numbers[1]:
         counts = " and ".join(f"{path} {number}" for path, number in zip(paths, numbers))
         raise InputError(f"line by line the two files do not match: {counts} lines")

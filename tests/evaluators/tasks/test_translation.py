@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -22,32 +23,10 @@ from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from supernet.networks.transformer import END, PAD, START
 from supernet.networks.translator import TransformerConfig
-from tests.evaluators.dense import Telling, fabric, start
+from tests.evaluators.dense import fabric, start
+from tests.evaluators.sentences import pairs, write
 from tests.evaluators.trainings import advance
 from tests.searchers.test_searchers import assert_equal_states
-
-NOUNS = {"hund": "dog", "mann": "man", "baum": "tree", "ball": "ball", "frau": "woman", "auto": "car"}
-VERBS = {"sieht": "sees", "mag": "likes", "nimmt": "takes"}
-
-
-def pairs(count):
-    """Sentences of a small language, and their translations word by word."""
-    random = torch.Generator().manual_seed(count)
-
-    def one(words):
-        keys = sorted(words)
-        return keys[int(torch.randint(len(keys), (), generator=random))]
-
-    for _ in range(count):
-        german = [one(NOUNS), one(VERBS), one(NOUNS), *(["und", one(NOUNS)] if count % 2 else [])]
-        english = [(NOUNS | VERBS | {"und": "and"})[word] for word in german]
-        yield " ".join(german), " ".join(english)
-
-
-def write(root, **parts):
-    for part, given in ((part, list(given)) for part, given in parts.items()):
-        for side, language in enumerate(("de", "en")):
-            (root / f"{part}.{language}").write_text("".join(f"{pair[side]}\n" for pair in given))
 
 
 @pytest.fixture
@@ -184,23 +163,25 @@ def sentences(lengths):
     return found
 
 
-LENGTHS = [5, 1, 9, 3, 3, 4, 7, 2, 2, 6, 1, 8], [4, 2, 7, 9, 3, 1, 7, 5, 2, 2, 1, 3]
+LENGTHS = ([5, 1, 9, 3, 3, 4, 7, 2, 2, 6, 1, 8], [4, 2, 7, 9, 3, 1, 7, 5, 2, 2, 1, 3])
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_batches_hold_every_pair_once_and_no_more_tokens_than_asked(processes):
-    sides = [sentences(lengths) for lengths in LENGTHS]
-    several = [TokenBatches(*sides, 30, 5, rank=rank, world_size=processes) for rank in range(processes)]
+    source, target = map(sentences, LENGTHS)
+    several = [
+        TokenBatches(source, target, 30, 5, rank=rank, world_size=processes) for rank in range(processes)
+    ]
     orders = []
     for epoch in range(3):
         met = []
         for index in range(len(several[0])):
             longest, rows = 0, 0
             for batches in several:
-                source, target = batches.batch(epoch, index)
-                if bool((target[:, 1:] == PAD).all()):  # nothing left for this process
+                given, wanted = batches.batch(epoch, index)
+                if bool((wanted[:, 1:] == PAD).all()):  # nothing left for this process
                     continue
-                for words, translation in zip(source.tolist(), target.tolist()):
+                for words, translation in zip(given.tolist(), wanted.tolist()):
                     number = words[0] - 3
                     met.append(number)
                     assert [word for word in words if word != PAD] == [3 + number] * LENGTHS[0][number] + [
@@ -208,20 +189,20 @@ def test_batches_hold_every_pair_once_and_no_more_tokens_than_asked(processes):
                     ]
                     expected = [START, *[3 + number] * LENGTHS[1][number], END]
                     assert [word for word in translation if word != PAD] == expected
-                rows += len(source)
-                longest = max(longest, source.shape[1], target.shape[1] - 1)
+                rows += len(given)
+                longest = max(longest, given.shape[1], wanted.shape[1] - 1)
             assert rows * longest <= 30
         assert sorted(met) == list(range(12))
         orders.append(met)
     assert orders[0] != orders[1] != orders[2]
-    again = TokenBatches(*sides, 30, 5, rank=processes - 1, world_size=processes)
+    again = TokenBatches(source, target, 30, 5, rank=processes - 1, world_size=processes)
     for mine, same in zip(again.batch(1, 2), several[-1].batch(1, 2)):
         assert torch.equal(mine, same)
 
 
 def test_batches_do_not_depend_on_the_number_of_processes():
-    sides = [sentences(lengths) for lengths in LENGTHS]
-    one, two = TokenBatches(*sides, 30, 5), TokenBatches(*sides, 30, 5, rank=1, world_size=2)
+    source, target = map(sentences, LENGTHS)
+    one, two = TokenBatches(source, target, 30, 5), TokenBatches(source, target, 30, 5, rank=1, world_size=2)
     for index in range(len(one)):
         mine = two.batch(0, index)[0]
         whole = one.batch(0, index)[0][1::2]
@@ -230,9 +211,9 @@ def test_batches_do_not_depend_on_the_number_of_processes():
 
 
 def test_a_pair_that_fits_no_batch_is_named():
-    sides = [sentences(lengths) for lengths in LENGTHS]
+    source, target = map(sentences, LENGTHS)
     with pytest.raises(InputError, match="a sentence of 10 tokens does not fit a batch of 9"):
-        TokenBatches(*sides, 9, 5)
+        TokenBatches(source, target, 9, 5)
 
 
 def test_groups_hold_all():
@@ -265,14 +246,20 @@ def test_loss_is_the_smoothed_mean_over_the_words(small):
     assert [value.item() for value in nothing] == [0, 0, 0]
 
 
-class Asked(Telling):
-    def forward(self, *inputs):
+class Asked(nn.Module):
+    """Says the same whatever it is asked."""
+
+    def __init__(self, said):
+        super().__init__()
+        self.said = said
+
+    def forward(self, source, target):
         return self.said
 
 
 def test_the_score_is_sacrebleus_of_the_text_as_it_was_read(small, monkeypatch):
     sacrebleu = pytest.importorskip("sacrebleu")
-    task = start(small, RECIPE).task
+    task: Any = start(small, RECIPE).task
     references = task.splits["test"].references
     assert references == [target for _, target in pairs(7)]
     said = [*references[:3], "dog", "", "man sees a tree", "car"]

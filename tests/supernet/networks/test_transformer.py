@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -123,7 +124,7 @@ def test_what_is_named_stands_there():
     text = "decoder.self=dynamic[kernel_size=7,stages=13]+encoder.self=ga:0110[stages=2]+self=dcn[stages=1]"
     terms = parse_attention(text)
     assert label(terms) == text
-    network = build_transformer(TINY, 13, terms)
+    network: Any = build_transformer(TINY, 13, terms)
     kinds = [type(layer.self_attention) for layer in (*network.encoder, *network.decoder)]
     dynamic, ga = DynamicSequenceConvolution, GeneralizedSequenceAttention
     assert kinds == [PlainAttention, ga, dynamic, PlainAttention, dynamic]
