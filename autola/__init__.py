@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from autola.sharing import from_pretrained, push_to_hub, save_pretrained
     from evaluators.controls import controls
     from evaluators.cost import measure as cost
+    from evaluators.deploying import deploy
     from foundation.errors import InputError
     from outputs.tabular import read_tabular as benchmark
     from search_space.attention import Attention
@@ -47,6 +48,7 @@ HOMES = {
     "benchmark": "outputs.tabular:read_tabular",
     "controls": "evaluators.controls",
     "cost": "evaluators.cost:measure",
+    "deploy": "evaluators.deploying",
     "InputError": "foundation.errors",
     "PUBLISHED": "search_space.genotype",
     "Genotype": "search_space.genotype",
@@ -85,6 +87,7 @@ __all__ = [
     "controls",
     "convert_norms",
     "cost",
+    "deploy",
     "detach",
     "eject",
     "from_pretrained",

@@ -20,6 +20,7 @@ from search_space.operator import Place
 from supernet.attachable import check_scripted
 from supernet.channels import channels_after, child_at
 from supernet.families import BlockFamily, class_name, family_of, namesakes
+from supernet.layouts import FIRST, layer_norm_width
 from supernet.structure import NORMS, structural_families, trace
 
 log = logging.getLogger(__name__)
@@ -33,11 +34,13 @@ class Site:
         name: Dotted name of the module in the backbone.
         channels: Channels of what is transformed.
         before: Whether that is the module's input: no module follows the activation, which is shared.
+        is_map: Whether it is a map (b, c, h, w) for certain; otherwise the first pass shows what it is.
     """
 
     name: str
     channels: int
     before: bool = False
+    is_map: bool = True
 
 
 def find_sites(
@@ -249,18 +252,19 @@ def named_sites(model: nn.Module, names: Sequence[str] | Mapping[str, int]) -> l
         check_scripted(modules[name], repr(name))
         if isinstance(modules[name], nn.Linear):
             raise InputError(f"{name!r} is a Linear: it gives no map that attention could transform")
-        channels = names[name] if isinstance(names, Mapping) else channels_after(modules[name])
+        given = channels_after(modules[name]) or layer_norm_width(modules[name])
+        channels = names[name] if isinstance(names, Mapping) else given
         if channels is None:
             raise InputError(
                 f"the channels after {name!r} ({type(modules[name]).__name__}) are not known; "
                 f"give them: sites={{{name!r}: channels}}"
             )
-        given = channels_after(modules[name])
         if given is not None and channels != given:
             raise InputError(f"{name!r} gives {given} channels, not {channels}")
         if channels < 1:
             raise InputError(f"{channels} channels after {name!r}: give a positive number")
-        sites.append(Site(name=name, channels=channels))
+        is_map = isinstance(modules[name], FIRST) or family_of(modules[name]) is not None
+        sites.append(Site(name=name, channels=channels, is_map=is_map))
     if not sites:
         raise InputError("no sites were named")
     return sites
