@@ -166,7 +166,7 @@ def test_costs_are_counted_in_tokens(call):
 
 @pytest.mark.slow
 def test_two_processes_train_on_each_sentence_once_and_translate_each(whole, own_folder):
-    exact = "--device cpu --precision 64-true --transformer.dropout 0 --threads 1"
+    exact = "--device cpu --precision 64-true --transformer.dropout 0 --threads 1 --train.epsilon 1e-4"
     command = f"retrain none {SMALL} {exact} --data.root {whole.parent}"
     for name, program in (("one", ("-m", "autola")), ("two", TORCHRUN)):
         told = start(f"{command} --out {name}", own_folder, program)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pytest
 import torch
+
+from evaluators.tasks.translation.data import TextData
 
 NOUNS = {"hund": "dog", "mann": "man", "baum": "tree", "ball": "ball", "frau": "woman", "auto": "car"}
 VERBS = {"sieht": "sees", "mag": "likes", "nimmt": "takes"}
@@ -30,3 +33,10 @@ def write(root: Path, **parts: Iterable[tuple[str, str]]) -> None:
     for part, given in ((part, list(given)) for part, given in parts.items()):
         for side, language in enumerate(("de", "en")):
             (root / f"{part}.{language}").write_text("".join(f"{pair[side]}\n" for pair in given))
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> TextData:
+    """Parts of it in a folder."""
+    write(tmp_path, train=[*pairs(24), *pairs(13)], val=pairs(6), test=pairs(7))
+    return TextData(root=str(tmp_path), vocabulary=40)
