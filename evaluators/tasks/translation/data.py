@@ -9,7 +9,7 @@ from foundation.config import config
 from foundation.errors import InputError, shown
 
 PATTERNS = {"files": "{part}.{language}", "tsv": "{part}.tsv", "parquet": "{part}*.parquet"}
-"""Usual names of a part's files, by layout."""
+"""Usual names of a part's files, by format."""
 
 FEWEST_WORDS = 16
 """Least vocabulary: three marks, one for the unknown, and some characters."""
@@ -25,8 +25,8 @@ class TextData:
     """Language that is translated from, as files and columns call it."""
     target: str = "en"
     """Language that is translated to, as files and columns call it."""
-    layout: Literal["files", "tsv", "parquet"] = "files"
-    """Layout of the text: a file for each language, a sentence a line (files); lines of sentence, tab,
+    format: Literal["files", "tsv", "parquet"] = "files"
+    """Format of the text: a file for each language, a sentence a line (files); lines of sentence, tab,
     translation (tsv); or Hugging Face's tables, with a column `translation` or one for each language
     (parquet, which needs pip install 'autola[parquet]')."""
     files: str | None = None
@@ -57,7 +57,7 @@ class TextData:
             raise InputError(f"vocabulary={self.vocabulary}; give at least {FEWEST_WORDS} sub-words")
         if self.source == self.target:
             raise InputError(f"source and target are both {shown(self.source)}; give two languages")
-        wanted = ("{part}", "{language}") if self.layout == "files" else ("{part}",)
+        wanted = ("{part}", "{language}") if self.format == "files" else ("{part}",)
         for part in wanted:
             if part not in self.pattern:
                 raise InputError(f"files is {shown(self.pattern)}; it has to contain {part}")
@@ -65,4 +65,4 @@ class TextData:
     @property
     def pattern(self) -> str:
         """Name of a part's files."""
-        return PATTERNS[self.layout] if self.files is None else self.files
+        return PATTERNS[self.format] if self.files is None else self.files

@@ -32,7 +32,7 @@ class Text:
     def __init__(self, data: TextData, part: str) -> None:
         self.data, self.part = data, part
         self.digest, self.count = "", 0
-        self._read = READERS[data.layout]
+        self._read = READERS[data.format]
 
     def __iter__(self) -> Iterator[Pair]:
         """All pairs in order.

@@ -28,8 +28,8 @@ def test_layouts_hold_the_same_pairs(text, tmp_path):
     (tmp_path / "named-train.tsv").write_text("﻿id\ten\tde\n" + "".join(named))
     for data in (
         replace(text, root=str(packed)),
-        replace(text, layout="tsv"),
-        replace(text, layout="tsv", files="named-{part}.tsv"),
+        replace(text, format="tsv"),
+        replace(text, format="tsv", files="named-{part}.tsv"),
     ):
         assert list(Text(data, "train")) == expected
 
@@ -44,8 +44,8 @@ def test_tables_hold_the_same_pairs(text, tmp_path):
         table = pa.table({"translation": some})
         parquet.write_table(table, tmp_path / f"train-{number:05}-of-00002.parquet")
     parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "columns.parquet")
-    assert list(Text(replace(text, layout="parquet"), "train")) == expected
-    columns = replace(text, layout="parquet", files="col{part}.parquet")
+    assert list(Text(replace(text, format="parquet"), "train")) == expected
+    columns = replace(text, format="parquet", files="col{part}.parquet")
     assert list(Text(columns, "umns")) == expected
     with pytest.raises(InputError, match="has no column fr; it has de, en"):
         list(Text(replace(columns, source="fr"), "umns"))
@@ -98,7 +98,7 @@ def test_text_that_cannot_be_read_is_named(text, tmp_path, name, said):
 def test_lines_of_other_columns_are_named(text, tmp_path):
     (tmp_path / "train.tsv").write_text("a\tb\nc\n")
     with pytest.raises(InputError, match=r"train\.tsv, line 2: 1 columns with tabs between, not 2"):
-        list(Text(replace(text, layout="tsv"), "train"))
+        list(Text(replace(text, format="tsv"), "train"))
 
 
 @pytest.mark.parametrize(
