@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autola.api import load, resume, retrain, search
+    from autola.api import compare, load, resume, retrain, search
     from autola.ejecting import eject
     from autola.sharing import from_pretrained, push_to_hub, save_pretrained
     from evaluators.controls import controls
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 HOMES = {
     "search": "autola.api",
     "retrain": "autola.api",
+    "compare": "autola.api",
     "resume": "autola.api",
     "load": "autola.api",
     "eject": "autola.ejecting",
@@ -84,6 +85,7 @@ __all__ = [
     "attached",
     "benchmark",
     "build_backbone",
+    "compare",
     "controls",
     "convert_norms",
     "cost",
