@@ -18,9 +18,9 @@ from foundation.errors import InputError
 from foundation.registry import Registry
 from outputs.trackers import NONE, TRACKERS
 from search_space.genotype import Fuse
-from search_space.grammar import Term
 from search_space.places import CANDIDATES, PLACES
 from search_space.space import OWN, SPACES, Space
+from search_space.term import Term
 from searchers import SEARCHERS, SearcherConfig
 from supernet.forms import Form
 
@@ -288,4 +288,6 @@ class RetrainConfig(DeviceConfig):
 
     def smoke(self) -> RetrainConfig:
         """A copy small enough to see the whole path in minutes on a CPU."""
-        return replace(self, task=self.task.smoke(), train=self.train.smoke(), seeds=self.seeds[:1])
+        return replace(
+            self, task=self.task.smoke(), train=self.train.smoke(self.task.smoke_batch), seeds=self.seeds[:1]
+        )

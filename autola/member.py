@@ -23,8 +23,8 @@ from outputs.records import GENOTYPE, RESULT, WEIGHTS
 from outputs.run_directory import RunDirectory
 from outputs.tracking import Tracking
 from outputs.weights import save_weights
-from search_space.grammar import Term, slug
 from search_space.placement import PLACEMENT
+from search_space.term import Term, slug
 from supernet.blocks import speed_up
 
 log = logging.getLogger(__name__)

@@ -109,7 +109,7 @@ def _one_edge_less(space: Space, operator: str) -> Genotype:
 
 
 def _network(backbone: Callable[[], nn.Module], genotype: Genotype | None) -> nn.Module:
-    from search_space.grammar import Term
+    from search_space.term import Term
     from supernet.attach import attach
 
     plain = backbone()

@@ -11,9 +11,9 @@ from rich.text import Text
 
 from outputs.draw import CLOSE, write_figure
 from outputs.kinds import Kind, kind_of
-from search_space.grammar import short_label
 from search_space.placement import Placement, Standing
 from search_space.space import NONE
+from search_space.term import short_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,15 +8,9 @@ from typing import Protocol, runtime_checkable
 
 from foundation.errors import InputError, shown
 from search_space.genotype import Genotype
-from search_space.grammar import (
-    Term,
-    check_placement,
-    genotype_term,
-    parse_attention,
-    placement_term,
-    space_of,
-)
+from search_space.grammar import check_placement, genotype_term, parse_attention, placement_term, space_of
 from search_space.placement import Placement, is_placement
+from search_space.term import Term
 
 
 @runtime_checkable

@@ -1,11 +1,15 @@
 """The one grammar that names attention: `none`, `se[reduction=8]`, `aw+se`, `hoga:PATH`.
 
     attention = "none" | term {"+" term}
-    term      = name [":" argument] ["[" option {"," option} "]"]
+    term      = [site "="] name [":" argument] ["[" option {"," option} "]"]
+    site      = "self" | "encoder.self" | "decoder.self" | "decoder.cross"
     option    = key "=" value | form
 
 A bare word in brackets is the operator's `form`: `cbam[spatial]` is `cbam[form=spatial]`. Every operator has
 the option `stages`, the stages of the backbone that get it: `aa[stages=34]` for layer3 and layer4.
+
+A site is one of a Transformer's attentions, `self` both of its self-attentions, and the operator there is the
+form on sequences: `decoder.self=dynamic[kernel_size=7]`. The stages are the layers then, from 1.
 
 `hoga:PATH` takes the rest of the text as the path of a run folder or genotype file, so it comes last; so does
 `places:PATH`, a placement, which says what stands at each site of a network, and
@@ -15,111 +19,28 @@ Quote brackets in a shell.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from foundation.config import config
 from foundation.errors import InputError, unknown
 from foundation.hub import SCHEME, Address, fetch, named
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.placement import Placement, Standing, is_placement
 from search_space.space import OWN, SPACES, Space
+from search_space.term import FORM, FPN, SITES, STAGES, Term, Value, label, operators
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from search_space.operator import Operators, Place
+    from foundation.registry import Registry
+    from search_space.operator import SequenceRecipe
 
 FILE = "genotype.json"
 """The file of a run folder or repository that holds its genotype."""
 
-_TERM = re.compile(r"(?P<name>\w+)(?::(?P<argument>[^+\[\]]*))?(?:\[(?P<options>[^\]]*)\])?")
-
-Value = bool | int | float | str
-
-STAGES, SIZE, FORM = "stages", "size", "form"
-
-FPN = "fpn"
-"""What `stages` calls a feature pyramid, which stands beside a backbone's stages."""
-
-
-@config
-class Term:
-    """One attention module: an operator with its options, a genotype, or a placement of several modules."""
-
-    name: str
-    """Registered name of an operator, `hoga`, or `places`."""
-    argument: str | None = None
-    """What follows the colon."""
-    options: tuple[tuple[str, Value], ...] = ()
-    """Options in brackets."""
-    genotype: Genotype | None = None
-    """What `hoga` stands for."""
-    placement: Placement | None = None
-    """What `places` stands for."""
-
-    @property
-    def place(self) -> Place:
-        assert self.placement is None, "a placement says itself where its modules stand"
-        return "inner" if self.genotype else _operators()[self.name].place
-
-    def at(self, standing: Standing) -> tuple[Term, ...]:
-        """What a placement has at one of its sites; none at all for nothing."""
-        return standing_terms(standing)
-
-    @property
-    def stages(self) -> str | None:
-        """The stages of the backbone that get it, if the user chose them."""
-        return next((str(value) for key, value in self.options if key == STAGES), None)
-
-    @property
-    def last_stages(self) -> int | None:
-        """How many of a backbone's last stages get it if the user chose none; None for all."""
-        return None if self.genotype or self.placement else _operators()[self.name].last_stages
-
-    @property
-    def wants_size(self) -> bool:
-        """Whether it is made for maps of one size, and none is given."""
-        if self.genotype or self.placement:
-            return False
-        sized = getattr(_operators()[self.name].module, "sized", False)
-        return sized and SIZE not in dict(self.options)
-
-    def build(self, channels: int | nn.Conv2d, size: tuple[int, int] | None = None) -> nn.Module:
-        """A new module for a number of channels; not of a placement, which is several.
-
-        Args:
-            channels: Or, at the place "conv", the convolution that it stands for.
-            size: Height and width of its map, for the operators that want it.
-
-        Raises:
-            InputError: If the channels do not fit, or an option is unknown or out of range.
-        """
-        if self.placement:
-            raise InputError(
-                f"{label((self,))} is made for a network, not for one module; name what stands in it"
-            )
-        if self.genotype:
-            assert isinstance(channels, int)
-            from search_space.cell import found_cell  # PyTorch comes with the first module that is built
-
-            return found_cell(channels, self.genotype)
-        options: dict[str, Any] = {key: value for key, value in self.options if key != STAGES}
-        if size is not None and self.wants_size:
-            options[SIZE] = size
-        if self.argument is not None:
-            options["argument"] = self.argument
-        return _operators()[self.name].build(channels, **options)
-
-
-def _operators() -> Operators:
-    """The registry of operators; PyTorch comes with the first name that is looked up."""
-    from search_space.operator import OPERATORS
-
-    return OPERATORS
+_TERM = re.compile(
+    r"(?:(?P<site>[A-Za-z_.]+)=)?(?P<name>\w+)(?::(?P<argument>[^+\[\]]*))?(?:\[(?P<options>[^\]]*)\])?"
+)
 
 
 def parse_attention(text: str) -> tuple[Term, ...]:
@@ -153,9 +74,10 @@ def parse_attention(text: str) -> tuple[Term, ...]:
 
 
 def _term(match: re.Match[str], text: str) -> Term:
-    name, argument = match["name"], match["argument"]
+    name, argument, site = match["name"], match["argument"], match["site"]
     items = [] if match["options"] is None else match["options"].split(",")
-    has_form = name in _operators() and FORM in _operators()[name].known_options
+    recipes = operators() if site is None else _on_sequences(site, name)
+    has_form = name in recipes and FORM in recipes[name].known_options
     options = [_option(item, text, has_form) for item in items]
     if name == "none":
         raise InputError(f"`none` stands alone, it does not join {text!r}")
@@ -165,9 +87,9 @@ def _term(match: re.Match[str], text: str) -> Term:
         return Term(name=name, genotype=PUBLISHED)
     if name == "places":
         raise InputError(f"`places` needs the path of a placement, places:PATH: {text!r}")
-    if name not in _operators():
-        raise unknown("attention", name, ["hoga", "places", *_operators()])
-    recipe = _operators()[name]
+    if name not in recipes:
+        raise unknown("attention", name, ["hoga", "places", *recipes])
+    recipe = recipes[name]
     known = recipe.known_options.keys() | {STAGES}
     if argument is not None and "argument" not in known:
         raise InputError(f"`{name}` takes no argument, but {text!r} gives it {argument!r}")
@@ -178,8 +100,24 @@ def _term(match: re.Match[str], text: str) -> Term:
             raise InputError(f"`{name}` has no option {key!r}; it has: {allowed}")
         if key in values:
             raise InputError(f"{text!r} gives {key} twice")
-        values[key] = _stages(value, name) if key == STAGES else recipe.read_option(key, value)
-    return Term(name=name, argument=argument, options=tuple(values.items()))
+        values[key] = _stages(value, name, site) if key == STAGES else recipe.read_option(key, value)
+    return Term(name=name, argument=argument, options=tuple(values.items()), site=site)
+
+
+def _on_sequences(site: str, name: str) -> Registry[SequenceRecipe]:
+    """The operators in their forms on sequences.
+
+    Raises:
+        InputError: If there is no such site, or the operator has no such form.
+    """
+    if site not in SITES:
+        raise unknown("attention of a Transformer", site, SITES)
+    sequences = operators().sequences
+    if name == "none":
+        raise InputError(f"{site} is plain where nothing is named; leave out {site}=none")
+    if name not in sequences and (name == "hoga" or name in operators()):
+        raise InputError(f"`{name}` has no form on sequences; those that have: {', '.join(sequences)}")
+    return sequences
 
 
 def _option(item: str, text: str, has_form: bool) -> tuple[str, str]:
@@ -191,7 +129,9 @@ def _option(item: str, text: str, has_form: bool) -> tuple[str, str]:
     return key, value
 
 
-def _stages(text: str, name: str) -> str:
+def _stages(text: str, name: str, site: str | None) -> str:
+    if site is not None and (text == FPN or "0" in text):
+        raise InputError(f"{name}[stages={text}]: name layers by their digits, as 123 for the first three")
     if text != FPN and (not text.isdecimal() or not text.isascii() or sorted(set(text)) != list(text)):
         raise InputError(
             f"{name}[stages={text}]: name stages by their digits, as 234 for layer2 to layer4, or {FPN}"
@@ -321,52 +261,5 @@ def space_of(genotype: Genotype) -> Space:
     """The space that a genotype says it comes from; of a user's own list, one of all operators there are."""
     if genotype.space != OWN:
         return SPACES[genotype.space]
-    known, used = _operators(), {edge.operator for _, edge in genotype.edges()}
+    known, used = operators(), {edge.operator for _, edge in genotype.edges()}
     return Space(name=OWN, primitives=tuple({*known, *(name for name in used if name in known)}))
-
-
-def label(terms: tuple[Term, ...]) -> str:
-    """The text of an attention: `parse_attention` reads it back, given the same files.
-
-    A genotype that comes from no file is named by the first digits of its digest.
-    """
-    return "+".join(_term_label(term) for term in terms) or "none"
-
-
-def short_label(text: str) -> str:
-    """The text of an attention with the last part of a path alone, for tables."""
-    name = "places:" if "places:" in text else "hoga:"
-    before, colon, path = text.partition(name)
-    return f"{before}{colon}{Path(path).name}" if colon else text
-
-
-def slug(terms: tuple[Term, ...]) -> str:
-    """A short name of an attention that is fit for a folder."""
-    words = list[str]()
-    for term in terms:
-        words.append(term.name)
-        if term.argument:
-            found = term.genotype or term.placement
-            words.append(Path(term.argument).stem if found else term.argument)
-        elif digest := _digest(term):
-            words.append(digest)
-        words += [f"{key}-{value}" for key, value in term.options]
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join(words) or "none").strip("-")
-
-
-def _digest(term: Term) -> str | None:
-    """What names a genotype or placement that is neither in a file nor the published one."""
-    found = term.genotype or term.placement
-    if found is None or term.argument is not None or found == PUBLISHED:
-        return None
-    return hashlib.sha256(found.to_json().encode()).hexdigest()[:8]
-
-
-def _term_label(term: Term) -> str:
-    argument = term.argument if term.argument is not None else _digest(term)
-    argument = f":{argument}" if argument is not None else ""
-    options = ",".join(
-        str(value) if key == FORM else f"{key}={str(value).lower() if isinstance(value, bool) else value}"
-        for key, value in term.options
-    )
-    return f"{term.name}{argument}" + (f"[{options}]" if options else "")

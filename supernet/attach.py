@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from foundation.errors import InputError
 from search_space.attention import Attention, as_terms
 from search_space.convolution import ConvolutionOperator, FromConvolution, move_hooks, plain_convolution
-from search_space.grammar import Term, label
+from search_space.term import Term, label
 from supernet.attachable import check_attachable, check_compiled, say_shared
 from supernet.carrying import carried
 from supernet.hooks import CHILD, INPUT_CHILD, hang, hooks_on, quoted, stand, take_off

@@ -10,9 +10,10 @@ from torch import nn
 
 from foundation.errors import InputError, unknown
 from search_space.attention import Attention, as_terms
-from search_space.grammar import check_standing, label
+from search_space.grammar import check_standing
 from search_space.placement import Placement, Standing
 from search_space.space import NONE
+from search_space.term import label
 from supernet.hooks import hooks_on
 from supernet.sites import Site, find_sites, named_sites, stages_of
 

@@ -15,8 +15,8 @@ from torch import nn
 
 from foundation.errors import InputError, unknown
 from search_space.convolution import ConvolutionOperator
-from search_space.grammar import FPN
 from search_space.operator import Place
+from search_space.term import FPN
 from supernet.attachable import check_scripted
 from supernet.channels import channels_after, child_at
 from supernet.families import BlockFamily, class_name, family_of, namesakes

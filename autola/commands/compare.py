@@ -15,7 +15,8 @@ from autola.comparing.presets import COMPARE_PRESETS
 from autola.presets import RETRAIN_PRESETS
 from evaluators.tasks import TASKS
 from foundation.errors import InputError
-from search_space.grammar import Term, parse_attention
+from search_space.grammar import parse_attention
+from search_space.term import Term
 from searchers import SEARCHERS
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from autola.commands.cost import show
 from foundation.config import config, parse
 from foundation.errors import InputError
 from search_space.genotype import PUBLISHED, Genotype
-from search_space.grammar import Term, genotype_at
+from search_space.grammar import genotype_at
 from search_space.placement import is_placement
+from search_space.term import Term
 
 if TYPE_CHECKING:
     from outputs.run_directory import RunDirectory

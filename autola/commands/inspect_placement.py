@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from autola.arguments import out_of_terminal, print_json
 from autola.commands.cost import show
-from search_space.grammar import Term, placement_at
+from search_space.grammar import placement_at
 from search_space.placement import Placement
+from search_space.term import Term
 from supernet.backbones import BACKBONES
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from foundation.config import parse
 from outputs.comparison import Claim, ComparedCell, ComparedRow, Comparison, Verdict
 from outputs.records import RESULT
 from outputs.run_directory import RunDirectory
-from search_space.grammar import label
+from search_space.term import label
 
 ALARM = 0.05
 """Chance of a false alarm over all contrasts together."""

@@ -12,7 +12,7 @@ from evaluators.recipe import TrainConfig
 from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
-from search_space.grammar import Term
+from search_space.term import Term
 
 Control = Literal["random", "plain", "wider", "deeper", "longer", "se", "cbam", "se-wrapped", "cbam-wrapped"]
 

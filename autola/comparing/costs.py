@@ -19,7 +19,7 @@ from evaluators.deploying import deploy
 from evaluators.latency import latency_ratio, own_threads
 from evaluators.tasks import Setting, TaskConfig
 from evaluators.train import Training
-from search_space.grammar import Term
+from search_space.term import Term
 from supernet.attach import attached
 from supernet.deploying import fold_backbone
 

@@ -21,7 +21,7 @@ from evaluators.latency import latency_ratio
 from evaluators.rebuilding import rebuilding
 from evaluators.tasks import Setting
 from foundation.errors import InputError
-from search_space.grammar import Term
+from search_space.term import Term
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,10 @@ from evaluators.statistics.power import Design
 from evaluators.tasks import TaskConfig
 from foundation.errors import InputError
 from search_space.genotype import Genotype
-from search_space.grammar import Term, parse_attention
+from search_space.grammar import parse_attention
 from search_space.space import OWN as OWN_SPACE
 from search_space.space import SPACES, Space
+from search_space.term import Term
 from supernet.backbones import usual_images
 
 WRAPPED = {"se-wrapped": "SE", "cbam-wrapped": "CBAM"}

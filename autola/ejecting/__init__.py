@@ -20,7 +20,8 @@ from evaluators.counting import check_shape, macs, params
 from foundation.errors import InputError
 from foundation.files import write_text
 from search_space.attention import Attention, as_terms
-from search_space.grammar import Term, flat, label
+from search_space.grammar import flat
+from search_space.term import Term, label
 from supernet.backbones import LARGEST_WIDTH, build_backbone, usual_images
 
 MAP = (32, 32)

@@ -13,8 +13,9 @@ from torch import nn
 
 from autola.ejecting.building import Builder
 from autola.ejecting.sources import Name, is_own
-from search_space.grammar import Term, flat, label, slug
+from search_space.grammar import flat
 from search_space.placement import Standing
+from search_space.term import Term, label, slug
 from supernet.attach import Attached, attach, attached
 from supernet.backbones import build_backbone
 

@@ -21,7 +21,8 @@ from foundation.config import parse_json, to_json
 from foundation.errors import InputError
 from outputs.records import WEIGHTS
 from outputs.weights import load_weights
-from search_space.grammar import Term, parse_attention
+from search_space.grammar import parse_attention
+from search_space.term import Term
 from searchers import SEARCHERS
 from searchers.darts import Darts
 from searchers.random import Random

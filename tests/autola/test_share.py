@@ -32,7 +32,8 @@ from foundation.config import parse, to_json
 from foundation.errors import InputError
 from outputs.weights import load_weights
 from search_space.genotype import PUBLISHED, Genotype
-from search_space.grammar import label, parse_attention
+from search_space.grammar import parse_attention
+from search_space.term import label
 from searchers import SEARCHERS
 from tests.hub import Hub, serving
 

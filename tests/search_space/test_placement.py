@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from foundation.errors import InputError
 from search_space.attention import as_terms
 from search_space.genotype import PUBLISHED
-from search_space.grammar import Term, flat, label, parse_attention, placement_at
+from search_space.grammar import flat, parse_attention, placement_at
 from search_space.placement import Placement, Standing
+from search_space.term import Term, label
 
 ATTENTIONS = ("none", "se", "se[reduction=8]+eca", "ga:0010", "hoga", "se+hoga:some where/run")
 

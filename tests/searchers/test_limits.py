@@ -11,8 +11,8 @@ import torch
 from evaluators.cost import macs, params
 from evaluators.cost_table import METRICS, CostTable, Metric, cost_table
 from foundation.errors import InputError
-from search_space.grammar import Term
 from search_space.space import HOGA, SPACES, Space
+from search_space.term import Term
 from searchers.candidates import Candidates
 from searchers.knapsack import Knapsack
 from searchers.limits import Limit, Limits, parse_target

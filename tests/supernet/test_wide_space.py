@@ -13,8 +13,9 @@ from autola.run_search import run_search
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
 from search_space.genotype import Genotype
-from search_space.grammar import Term, genotype_at, parse_attention
+from search_space.grammar import genotype_at, parse_attention
 from search_space.space import HOGA, SPACES
+from search_space.term import Term
 from searchers.darts import Darts
 from searchers.random import Random
 from supernet.attach import attach

@@ -11,7 +11,7 @@ from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
 from foundation import rules
 from foundation.config import config
-from search_space.grammar import Term
+from search_space.term import Term
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

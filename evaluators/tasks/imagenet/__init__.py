@@ -12,7 +12,7 @@ from evaluators.tasks import Exportable, Prediction, TaskConfig, task
 from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
-from search_space.grammar import Term, label
+from search_space.term import Term, label
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
