@@ -19,6 +19,8 @@ from foundation.seeds import seed_of
 from search_space.grammar import Term
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lightning.fabric import Fabric
     from PIL.Image import Image
     from torch import Tensor, nn
@@ -124,6 +126,10 @@ class TaskConfig:
     """Settings of the recipe that the task does nothing with and therefore refuses, and why."""
     facts: ClassVar[tuple[str, ...]] = ()
     """Keys of `Setting.describe`'s result that a trained network cannot do without."""
+    own_data: ClassVar[str | None] = None
+    """Name of data that the task has without a folder; None for none."""
+    extra: ClassVar[str | None] = None
+    """The optional part of autola's installation that the task needs, as in autola[coco]; None for none."""
 
     weights: str | None = None
     """Weights to start from: a file (.pth, .safetensors), the folder of one of autola's trainings, or a
@@ -204,6 +210,18 @@ class TaskConfig:
             InputError: If the data is not at hand.
         """
         return []
+
+    @classmethod
+    def look(cls, root: Path) -> str:
+        """What of a folder the task would train on, in a few words, without reading any of the images.
+
+        Args:
+            root: The folder, or tar.
+
+        Raises:
+            InputError: If it is not laid out as the task reads it; says what is not there.
+        """
+        raise InputError(f"{cls.name} does not say what its data look like")
 
     def subject(self) -> str:
         """The data in a word, with which the name of a run folder begins."""
