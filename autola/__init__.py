@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autola.api import load, resume, retrain, search
+    from autola.api import estimate, load, resume, retrain, search
     from autola.ejecting import eject
     from evaluators.controls import controls
     from evaluators.cost import measure as cost
@@ -38,6 +38,7 @@ HOMES = {
     "search": "autola.api",
     "retrain": "autola.api",
     "resume": "autola.api",
+    "estimate": "autola.api",
     "load": "autola.api",
     "eject": "autola.ejecting",
     "benchmark": "outputs.tabular:read_tabular",
@@ -83,6 +84,7 @@ __all__ = [
     "cost",
     "detach",
     "eject",
+    "estimate",
     "load",
     "operator",
     "parameter_groups",

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from evaluators.recipe import TrainConfig
 from foundation.config import config
@@ -57,6 +57,15 @@ class Task(Protocol):
 
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         """Metrics of a model on the held-out part or the test set, over all processes, in eval mode."""
+        ...
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A task that says how long its evaluation is before it is done, for `autola estimate`."""
+
+    def num_passes(self, split: Split) -> int:
+        """Forward passes of the model that `evaluate` takes on a part, in this process."""
         ...
 
 
