@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autola.api import estimate, load, resume, retrain, search
     from autola.ejecting import eject
+    from autola.reporting import write_report as report
     from evaluators.controls import controls
     from evaluators.cost import measure as cost
     from foundation.errors import InputError
@@ -41,6 +42,7 @@ HOMES = {
     "estimate": "autola.api",
     "load": "autola.api",
     "eject": "autola.ejecting",
+    "report": "autola.reporting:write_report",
     "benchmark": "outputs.tabular:read_tabular",
     "controls": "evaluators.controls",
     "cost": "evaluators.cost:measure",
@@ -89,6 +91,7 @@ __all__ = [
     "operator",
     "parameter_groups",
     "register_blocks",
+    "report",
     "resume",
     "retrain",
     "search",

@@ -21,6 +21,7 @@ COMMANDS = {
     "eject": "write attention as one Python file that needs torch alone",
     "cost": "count parameters, multiply-accumulates, memory and latency",
     "list": "name presets, searchers, operators, backbones, readers and tasks",
+    "report": "write one HTML page about runs: cell, curves, results, how to repeat it",
     "estimate": "say what a search or retraining will take: time, memory, disk",
     "doctor": "look at versions, devices and data: what is missing for which task, and what mends it",
     "demo": "search, inspect, retrain and compare on handwritten digits",
