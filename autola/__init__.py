@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autola.api import estimate, load, resume, retrain, search
+    from autola.api import compare, estimate, load, resume, retrain, search
     from autola.ejecting import eject
     from autola.reporting import write_report as report
+    from autola.sharing import from_pretrained, push_to_hub, save_pretrained
     from evaluators.controls import controls
     from evaluators.cost import measure as cost
+    from evaluators.deploying import deploy
     from foundation.errors import InputError
     from outputs.tabular import read_tabular as benchmark
     from search_space.attention import Attention
@@ -38,14 +40,19 @@ if TYPE_CHECKING:
 HOMES = {
     "search": "autola.api",
     "retrain": "autola.api",
+    "compare": "autola.api",
     "resume": "autola.api",
     "estimate": "autola.api",
     "load": "autola.api",
     "eject": "autola.ejecting",
     "report": "autola.reporting:write_report",
+    "from_pretrained": "autola.sharing",
+    "push_to_hub": "autola.sharing",
+    "save_pretrained": "autola.sharing",
     "benchmark": "outputs.tabular:read_tabular",
     "controls": "evaluators.controls",
     "cost": "evaluators.cost:measure",
+    "deploy": "evaluators.deploying",
     "InputError": "foundation.errors",
     "PUBLISHED": "search_space.genotype",
     "Genotype": "search_space.genotype",
@@ -81,19 +88,24 @@ __all__ = [
     "attached",
     "benchmark",
     "build_backbone",
+    "compare",
     "controls",
     "convert_norms",
     "cost",
+    "deploy",
     "detach",
     "eject",
     "estimate",
+    "from_pretrained",
     "load",
     "operator",
     "parameter_groups",
+    "push_to_hub",
     "register_blocks",
     "report",
     "resume",
     "retrain",
+    "save_pretrained",
     "search",
 ]
 

@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from autola.comparing.config import CompareConfig
 from autola.configs import RetrainConfig, SearchConfig
 from evaluators.data.listing import PARTS, Listing, recorded
 from evaluators.tasks import Setting
@@ -23,7 +24,7 @@ from outputs.settings_record import check_settings, move_data
 
 log = logging.getLogger(__name__)
 
-C = TypeVar("C", SearchConfig, RetrainConfig)
+C = TypeVar("C", SearchConfig, RetrainConfig, CompareConfig)
 
 COSTS = "costs"
 """Key in data.json of what operators cost, for the metrics that are limited."""
@@ -39,7 +40,7 @@ _MOST_NAMED = 6
 
 
 @config
-class _Part:
+class Part:
     """What data.json says of a part; see `Listing`."""
 
     counts: dict[str, int]
@@ -122,7 +123,9 @@ def described(config: RetrainConfig, setting: Setting) -> dict[str, Any]:
 
 
 def check_data(
-    run: RunDirectory, data: Mapping[str, Any], moved: SearchConfig | RetrainConfig | None = None
+    run: RunDirectory,
+    data: Mapping[str, Any],
+    moved: SearchConfig | RetrainConfig | CompareConfig | None = None,
 ) -> None:
     """Checks that a run goes on with the data and the settings that it began with.
 
@@ -140,7 +143,7 @@ def check_data(
     now = json.loads(json.dumps(data))
     then = run.keys(DATA)
     if PARTS in then:  # of which `_counts` takes the shape for granted
-        parse(dict[str, _Part], then[PARTS], f"{run.path / DATA}: {PARTS}")
+        parse(dict[str, Part], then[PARTS], f"{run.path / DATA}: {PARTS}")
     named = list(dict.fromkeys(_changes(then, now)))
     if named:
         more = f"; and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""

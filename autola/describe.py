@@ -57,8 +57,10 @@ def command_of(config: SearchConfig | RetrainConfig) -> str:
             words, kind = ["autola", "search", name], type(config.searcher)
             if kind is not type(preset.searcher):
                 words += ["--searcher", kind.name]
-                of_trainings = config.engine == "nni" and issubclass(kind, BlackBox)
-                preset = replace(preset, searcher=kind.of_trainings() if of_trainings else kind())
+                usual = kind()
+                if config.engine == "nni" and issubclass(kind, BlackBox):
+                    usual = kind.of_trainings()
+                preset = replace(preset, searcher=usual)
             commands.append(words + _differences(config, preset))
     else:
         for name, preset in RETRAIN_PRESETS.items():

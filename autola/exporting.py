@@ -6,14 +6,17 @@ import contextlib
 import importlib.util
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from autola.trained import Trained, open_trained
 from evaluators.data.pictures import open_picture
+from evaluators.deploying import deploy
+from evaluators.runtimes import Target
 from evaluators.tasks import Exportable
 from foundation.config import config
 from foundation.errors import InputError
@@ -52,12 +55,20 @@ class Report:
     """Batch, channels, height and width that the files take; 0 for any."""
     note: str
     """What the files lack beside the network."""
+    deployment: str
+    """What the network was made of to be deployed; empty where it is written as it was trained."""
     files: tuple[Exported, ...]
     """What was written."""
 
 
 def run_export(
-    run: Path, *, onnx: Path | None = None, program: Path | None = None, images: Sequence[Path] = ()
+    run: Path,
+    *,
+    onnx: Path | None = None,
+    program: Path | None = None,
+    images: Sequence[Path] = (),
+    deployed: bool = False,
+    target: Target | None = None,
 ) -> Report:
     """Writes a trained network and holds what was written against it.
 
@@ -66,6 +77,8 @@ def run_export(
         onnx: ONNX file to write.
         program: torch.export's file to write.
         images: Images to try; test images of the run if there are none, else random numbers.
+        deployed: Whether to write the network as `deploy` makes it: the same function in fewer operators.
+        target: What it is deployed for; None for ONNX Runtime, or PyTorch where no ONNX file is written.
 
     Raises:
         InputError: If the run or an image cannot be read, the task or network cannot be exported, a package
@@ -75,6 +88,8 @@ def run_export(
         raise InputError("nothing to write: give --onnx FILE, --program FILE or both")
     if onnx is not None and (missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]):
         raise InputError(f"ONNX needs {', '.join(missing)}: pip install 'autola[export]'")
+    if target is not None and not deployed:
+        raise InputError("a target is what a deployed network is for: give --deploy as well")
     for path in (onnx, program):
         if path is not None and not path.parent.is_dir():
             raise InputError(f"no folder {path.parent} to write {path.name} to")
@@ -88,18 +103,25 @@ def run_export(
     files = list[Exported]()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporters, about themselves
-        exported, any_batch = _program(exportable, inputs[0])
+        written, how = exportable.module, ""
+        if deployed:
+            written = deploy(
+                written, exportable.input_shape, target=target or ("eager" if onnx is None else "onnxruntime")
+            )
+            how = str(written.deployment)
+        exported, any_batch = _program(replace(exportable, module=written), inputs[0])
         if program is not None:
             assert exported is not None
-            files.append(_checked(program, "program", exported, exportable, inputs))
+            files.append(_checked(program, "program", exported, written, exportable, inputs))
         if onnx is not None:
-            files.append(_checked(onnx, "ONNX", exported, exportable, inputs))
+            files.append(_checked(onnx, "ONNX", exported, written, exportable, inputs))
     bound = exportable.any_batch and not exportable.traced and not any_batch
     fixed = "one image at a time: torch.export binds this network to the batch it sees" if bound else ""
     return Report(
         inputs=source,
         input_shape=(0 if any_batch else 1, *exportable.input_shape),
         note="; ".join(filter(None, (exportable.note, fixed))),
+        deployment=how,
         files=tuple(files),
     )
 
@@ -145,15 +167,16 @@ def _checked(
     path: Path,
     kind: str,
     exported: torch.export.ExportedProgram | None,
+    written: nn.Module,
     exportable: Exportable,
     inputs: Sequence[Tensor],
 ) -> Exported:
-    """Writes a file, reads it again and compares; a file that does not agree is not kept."""
+    """Writes a module, reads the file and compares with the network; a file that disagrees is not kept."""
     found: list[tuple[float, float]] = []
 
     def write(temporary: Path) -> None:
         run = _write_onnx if kind == "ONNX" else _write_program
-        found.append(_difference(exportable, run(temporary, exported, exportable, inputs[0]), inputs))
+        found.append(_difference(exportable, run(temporary, exported, written, inputs[0]), inputs))
         difference, scale = found[0]
         if not difference <= TOLERANCE * scale:
             raise InputError(
@@ -192,19 +215,19 @@ def _difference(
 
 
 def _write_program(
-    path: Path, exported: Any, exportable: Exportable, example: Tensor
+    path: Path, exported: Any, module: nn.Module, example: Tensor
 ) -> Callable[[Tensor], Sequence[Tensor]]:
     torch.export.save(exported, path)
-    module = torch.export.load(path).module()
-    return lambda given: _flat(module(given))
+    read = torch.export.load(path).module()
+    return lambda given: _flat(read(given))
 
 
 def _write_onnx(
-    path: Path, exported: Any, exportable: Exportable, example: Tensor
+    path: Path, exported: Any, module: nn.Module, example: Tensor
 ) -> Callable[[Tensor], Sequence[Tensor]]:
     try:
         if exported is None:
-            torch.onnx.export(exportable.module, (example,), path, dynamo=False, input_names=["images"])
+            torch.onnx.export(module, (example,), path, dynamo=False, input_names=["images"])
         else:
             made = torch.onnx.export(exported, dynamo=True, verbose=False, input_names=["images"])
             assert made is not None

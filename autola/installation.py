@@ -17,7 +17,7 @@ USES = {
     "coco": "scores of boxes and keypoints",
     "export": "autola export --onnx",
     "report": "autola report",
-    "analysis": "autola analyze",
+    "openvino": "autola export --deploy, measured in OpenVINO too",
     "mlflow": "--tracker mlflow",
     "trackio": "--tracker trackio",
 }

@@ -29,7 +29,12 @@ class TakenError(InputError):
 
 
 def make_folder(
-    path: Path, fill: Callable[[Path], object], *, what: str = "folder", way_out: str = ""
+    path: Path,
+    fill: Callable[[Path], object],
+    *,
+    what: str = "folder",
+    choice: str = "--out",
+    way_out: str = "",
 ) -> None:
     """Makes a folder with all that is in it, under another name first; folders that were never finished go.
 
@@ -37,13 +42,14 @@ def make_folder(
         path: Path of the folder; the folders around it are made as well.
         fill: Writes what is in it; nothing is left if it raises.
         what: Name of such a folder, for the message.
+        choice: Name of what the user chose the path by, for the message.
         way_out: Another way out where the path exists, for the message.
 
     Raises:
         TakenError: If the path exists already; of several processes that make one, the first has it.
         InputError: If it cannot be written.
     """
-    taken = TakenError(f"{path} exists already; choose another --out{way_out}")
+    taken = TakenError(f"{path} exists already; choose another {choice}{way_out}")
     if path.exists():
         raise taken
     around = [folder for folder in path.absolute().parents if not folder.exists()]

@@ -7,7 +7,8 @@
 A bare word in brackets is the operator's `form`: `cbam[spatial]` is `cbam[form=spatial]`. Every operator has
 the option `stages`, the stages of the backbone that get it: `aa[stages=34]` for layer3 and layer4.
 
-`hoga:PATH` takes the rest of the text as the path of a run folder or genotype file, so it comes last.
+`hoga:PATH` takes the rest of the text as the path of a run folder or genotype file, so it comes last; so does
+`hoga:hf://user/name[@revision]`, a repository of the hub that `autola share` wrote.
 Quote brackets in a shell.
 """
 
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from foundation.config import config
 from foundation.errors import InputError, unknown
+from foundation.hub import SCHEME, Address, fetch, named
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.space import OWN, SPACES, Space
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from search_space.operator import Operators, Place
+
+FILE = "genotype.json"
+"""The file of a run folder or repository that holds its genotype."""
 
 _TERM = re.compile(r"(?P<name>\w+)(?::(?P<argument>[^+\[\]]*))?(?:\[(?P<options>[^\]]*)\])?")
 
@@ -175,25 +180,33 @@ def _stages(text: str, name: str) -> str:
 
 
 def genotype_term(path: str) -> Term:
-    """The term of a run folder or genotype file.
+    """The term of a run folder, genotype file or repository on the hub.
 
     Raises:
         InputError: If there is none at that path; see `genotype_at`.
     """
-    if not os.path.exists(path):  # unlike Path.exists, false for any text that is no path
+    if not path.startswith(SCHEME) and not os.path.exists(
+        path
+    ):  # unlike Path.exists, false for any text that is no path
         hint = "; hoga:PATH takes all that follows it, so it comes last" if "+" in path else ""
         raise InputError(f"no run folder or genotype file at {path!r}{hint}")
     return Term(name="hoga", argument=path, genotype=genotype_at(path))
 
 
 def genotype_at(path: str | Path) -> Genotype:
-    """Reads the genotype of a run folder or file, and holds it against its space.
+    """Reads the genotype of a run folder, file or repository on the hub, and holds it against its space.
 
     Raises:
         InputError: If there is none, it is damaged, or it has an operator that its space does not know (one
             that nobody knows, if the space was a user's own list).
     """
-    genotype = Genotype.load(path)
+    if isinstance(path, str) and path.startswith(SCHEME):
+        address = Address.parse(path)
+        folder = fetch(address, [FILE])
+        with named(folder, address):
+            genotype = Genotype.load(folder / FILE)
+    else:
+        genotype = Genotype.load(path)
     try:
         return space_of(genotype).check(genotype)
     except InputError as error:

@@ -35,6 +35,8 @@ class Operator(nn.Module):
     """Number of a backbone's last stages that get it where no stages are given; None for all."""
     sized: ClassVar[bool] = False
     """Whether it is made for maps of one size, the (height, width) that its option `size` takes."""
+    ignores_order: ClassVar[bool] = False
+    """Whether positions may be put in another order, and the result with them: then it reads tokens too."""
     twice_differentiable: ClassVar[bool] = True
     """Whether second derivatives exist, with fused attention computed explicitly."""
     search_options: ClassVar[Mapping[str, Any]] = {}

@@ -220,7 +220,8 @@ def insert(model: nn.Module, site: Site, attention: nn.Module, text: str = "cell
     parameter = next(chain(module.parameters(), model.parameters()), None)
     if parameter is not None:
         attention.to(device=parameter.device, dtype=parameter.dtype)
-    hang(model, name, attention.train(module.training), text, before=site.before)
+    channels = None if site.is_map else site.channels
+    hang(model, name, attention.train(module.training), text, before=site.before, channels=channels)
 
 
 def _last(model: nn.Module, site: Site) -> str:

@@ -12,6 +12,7 @@ from torch.fx import Proxy, _symbolic_trace
 
 from foundation.errors import InputError, listed
 from supernet.folding import FoldGuard, guard, guard_stand_in
+from supernet.layouts import Layout, check_tokens, layout_of, through
 
 CHILD = "attention"
 """End of the name of a module that holds the attention of a site."""
@@ -34,16 +35,22 @@ class Hook:
         attention: The module that is run.
         text: The attention in the grammar.
         place: Name of the module in the model.
+        channels: Channels that the attention was built for where the module may give something else than a
+            map (b, c, h, w); None where it gives one for certain.
+        layout: Where the channels were in the first pass; None before it.
         handle: Takes it off; kept because an unpickled handle keeps later hooks from its number.
         ran: Whether it ran since `Watch` looked last.
     """
 
     before = False
+    channels: int | None = None  # on the class too: pickled models may have hooks without
+    layout: Layout | None = None
 
-    def __init__(self, attention: nn.Module, text: str, place: str) -> None:
+    def __init__(self, attention: nn.Module, text: str, place: str, channels: int | None = None) -> None:
         self.attention = attention
         self.text = text
         self.place = place
+        self.channels = channels
         self.ran = False
 
     def hang_on(self, module: nn.Module) -> None:
@@ -61,7 +68,18 @@ class Hook:
             )
         if not torch.compiler.is_compiling():
             self.ran = True
-        return self.attention(value)
+        if self.channels is None or isinstance(value, Proxy):
+            return self.attention(value)
+        return through(self.attention, value, self.layout or self._layout(module, value, self.channels))
+
+    def _layout(self, module: nn.Module, value: Tensor, channels: int) -> Layout:
+        """Where the channels are, remembered from the first pass: shapes alone may mean both later."""
+        layout = layout_of(value, channels, module, self.place)
+        if layout == "tokens":
+            check_tokens(self.attention, self.text, self.place)
+        if not torch.compiler.is_compiling():
+            self.layout = layout
+        return layout
 
 
 class InputHook(Hook):
@@ -209,7 +227,15 @@ def watch_of(model: nn.Module) -> Watch | None:
     return next((hook for hook in model._forward_hooks.values() if isinstance(hook, Watch)), None)
 
 
-def hang(model: nn.Module, name: str, attention: nn.Module, text: str, *, before: bool = False) -> None:
+def hang(
+    model: nn.Module,
+    name: str,
+    attention: nn.Module,
+    text: str,
+    *,
+    before: bool = False,
+    channels: int | None = None,
+) -> None:
     """Has a module pass its output, or its input, through attention, which becomes part of the model.
 
     The attention stands beside the module, in the nearest module around it that does not run all of its
@@ -221,6 +247,7 @@ def hang(model: nn.Module, name: str, attention: nn.Module, text: str, *, before
         attention: Keeps the shape of its input.
         text: The attention in the grammar.
         before: Whether it transforms the input.
+        channels: Channels of the attention where the module may give no map (b, c, h, w).
     """
     kind = INPUT_CHILD if before else CHILD
     old = f"{name}.{kind}"
@@ -249,7 +276,7 @@ def hang(model: nn.Module, name: str, attention: nn.Module, text: str, *, before
         owner.register_load_state_dict_pre_hook(OldNames(f"{old[len(prefix) :]}.", f"{add}."))
     if not before:
         guard(model, name, Hook)
-    hook = (InputHook if before else Hook)(attention, text, name)
+    hook = (InputHook if before else Hook)(attention, text, name, channels)
     hook.hang_on(model.get_submodule(name))
     _watched(model).hooks.append(hook)
 

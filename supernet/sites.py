@@ -20,6 +20,7 @@ from search_space.operator import Place
 from supernet.attachable import check_scripted
 from supernet.channels import channels_after, child_at
 from supernet.families import BlockFamily, class_name, family_of, namesakes
+from supernet.layouts import FIRST, layer_norm_width
 from supernet.structure import NORMS, structural_families, trace
 
 log = logging.getLogger(__name__)
@@ -33,11 +34,13 @@ class Site:
         name: Dotted name of the module in the backbone.
         channels: Channels of what is transformed.
         before: Whether that is the module's input: no module follows the activation, which is shared.
+        is_map: Whether it is a map (b, c, h, w) for certain; otherwise the first pass shows what it is.
     """
 
     name: str
     channels: int
     before: bool = False
+    is_map: bool = True
 
 
 def find_sites(
@@ -101,12 +104,20 @@ def _nothing_found(model: nn.Module, place: Place, missed: Sequence[str]) -> Inp
         lacks = f"has blocks of {cls}, which autola does not know and cannot trace ({missed[0]!r})"
         own = f", or say where they take it: autola.register_blocks({cls.rpartition('.')[2]}, ...)"
     wanted = nn.Conv2d if place == "conv" else (*NORMS, nn.Conv2d)
-    near = [name for name, module in model.named_modules() if name and isinstance(module, wanted)]
-    those = f"; the last are {', '.join(map(repr, near[-3:]))}" if near else ""
+    near = _ends([(name, module) for name, module in model.named_modules() if isinstance(module, wanted)])
+    those = f", such as {', '.join(map(repr, near[-3:]))}" if near else ""
     return InputError(
-        f"{type(model).__name__} {lacks}; in Python, name the {kind} that attention should {verb}: "
-        f"attach(model, attention, sites=[...]){own}{those}"
+        f"{type(model).__name__} {lacks}; in Python, name the {kind} that attention should {verb}{those}: "
+        f"attach(model, attention, sites=[...]){own}"
     )
+
+
+def _ends(modules: Sequence[tuple[str, nn.Module]]) -> list[str]:
+    """Names of the modules after which the number of channels changes, as it does at the end of a stage."""
+    widths = [channels_after(module) for _, module in modules]
+    return [
+        name for (name, _), own, after in zip(modules, widths, [*widths[1:], None]) if name and own != after
+    ]
 
 
 _reported = set[str]()
@@ -241,18 +252,19 @@ def named_sites(model: nn.Module, names: Sequence[str] | Mapping[str, int]) -> l
         check_scripted(modules[name], repr(name))
         if isinstance(modules[name], nn.Linear):
             raise InputError(f"{name!r} is a Linear: it gives no map that attention could transform")
-        channels = names[name] if isinstance(names, Mapping) else channels_after(modules[name])
+        given = channels_after(modules[name]) or layer_norm_width(modules[name])
+        channels = names[name] if isinstance(names, Mapping) else given
         if channels is None:
             raise InputError(
                 f"the channels after {name!r} ({type(modules[name]).__name__}) are not known; "
                 f"give them: sites={{{name!r}: channels}}"
             )
-        given = channels_after(modules[name])
         if given is not None and channels != given:
             raise InputError(f"{name!r} gives {given} channels, not {channels}")
         if channels < 1:
             raise InputError(f"{channels} channels after {name!r}: give a positive number")
-        sites.append(Site(name=name, channels=channels))
+        is_map = isinstance(modules[name], FIRST) or family_of(modules[name]) is not None
+        sites.append(Site(name=name, channels=channels, is_map=is_map))
     if not sites:
         raise InputError("no sites were named")
     return sites

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -23,6 +23,11 @@ class Arguments:
     """Path of the torch.export file to write (.pt2)."""
     images: tuple[Path, ...] = ()
     """Image files that what is written is tried on beside the network; test images of the run if left out."""
+    deploy: bool = False
+    """Write the same function in fewer and larger operators: norms folded, convolutions composed. What is
+    made of each HOGA cell is chosen by measuring a few forms on the runtime, which takes up to a minute."""
+    runtime: Literal["eager", "onnxruntime", "openvino", "inductor"] | None = None
+    """What a deployed network is for; ONNX Runtime if left out, or PyTorch with --program alone."""
 
 
 def run(arguments: list[str]) -> None:
@@ -30,11 +35,20 @@ def run(arguments: list[str]) -> None:
     given = read_arguments(Arguments, arguments, command="export")
     from autola.exporting import run_export  # slow: torch
 
-    report = run_export(given.run, onnx=given.onnx, program=given.program, images=given.images)
+    report = run_export(
+        given.run,
+        onnx=given.onnx,
+        program=given.program,
+        images=given.images,
+        deployed=given.deploy,
+        target=given.runtime,
+    )
     batch, *sides = report.input_shape
     out_of_terminal(f"input  {batch or 'any'} x {' x '.join(map(str, sides))}, normalised")
     if report.note:
         out_of_terminal(f"note   {report.note}")
+    if report.deployment:
+        out_of_terminal(f"deploy {report.deployment}")
     for file in report.files:
         out_of_terminal(
             f"{file.path}  {file.kind}, max difference {file.difference:.2g} of {file.scale:.3g} "

@@ -34,6 +34,7 @@ def run(arguments: list[str]) -> None:
 def everything() -> dict[str, dict[str, str]]:
     """Kind to name to one line."""
     # Each import is slow: PyTorch.
+    from autola.comparing.presets import COMPARE_PRESETS
     from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
     from evaluators.data import READERS
     from evaluators.tasks import TASKS
@@ -51,6 +52,10 @@ def everything() -> dict[str, dict[str, str]]:
         "retrain_presets": {
             name: f"{preset.task.summary()}, {preset.train.epochs} epochs"
             for name, preset in RETRAIN_PRESETS.items()
+        },
+        "compare_presets": {
+            name: f"{preset.task.summary()}, {preset.train.epochs} epochs, with searches"
+            for name, preset in COMPARE_PRESETS.items()
         },
         "searchers": {name: _summary(entry) for name, entry in SEARCHERS.items()},
         "search_spaces": {

@@ -30,7 +30,7 @@ def cell(
         title: Its heading.
     """
     costs = _costs(genotype, config, data)
-    rows, titles = list[list[str]](), dict[tuple[int, int], str]()
+    rows, titles, columns = list[list[str]](), dict[tuple[int, int], str](), list[str]()
     for node, edge in genotype.edges():
         name, contest = f"{edge.source} to h{node}", (shares or {}).get((node, edge.index))
         facts = dict[str, str]()
@@ -44,6 +44,7 @@ def cell(
             params, macs = costs[edge.operator]
             facts["parameters"], facts["MACs (k)"] = f"{params:,.0f}", f"{macs / 1e3:,.1f}"
         rows.append([name, edge.operator, *facts.values()])
+        columns = list(facts)
         said = [
             f"{key} {value}" if key[-1] != "%" else f"{key[:-2]} {value} %" for key, value in facts.items()
         ]
@@ -54,7 +55,6 @@ def cell(
         if shares is not None and edge.operator in shares.get((node, edge.index), {})
     }
     described = "; ".join(f"{row[0]}: {row[1]}" for row in rows)
-    columns = list(facts)
     counted = (
         " Parameters and MACs: of the edge in all blocks of the network together, for one image."
         if costs

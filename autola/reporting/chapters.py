@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,14 +10,11 @@ from autola.configs import RetrainConfig, SearchConfig
 from autola.describe import command_of
 from autola.reporting.cells import cell
 from autola.reporting.curves import curves, shares
-from autola.reporting.evidence import ANALYSIS, Evidence, flat
+from autola.reporting.evidence import Evidence, flat
 from foundation.config import to_json
 from outputs.front import TITLES, UNITS
 from outputs.report.chart import Chart, Dot
 from search_space.grammar import label, short_label
-
-MOST_PICTURES = 3_000_000
-"""Bytes of pictures in a chapter; what is beyond is left out, and said."""
 
 
 def chapter(run: Evidence) -> dict[str, Any]:
@@ -36,7 +31,6 @@ def chapter(run: Evidence) -> dict[str, Any]:
         "command": command_of(run.settings),
         "config": to_json(run.settings),
         "environment": _environment(run),
-        "pictures": _pictures(run),
         **texts,
     }
 
@@ -307,19 +301,3 @@ def _environment(run: Evidence) -> Sequence[tuple[str, Any]]:
         ("seconds", None if run.seconds is None else f"{run.seconds:,.0f}"),
     ]
     return [(name, value) for name, value in pairs if value not in (None, "", "None, None")]
-
-
-def _pictures(run: Evidence) -> list[dict[str, str]]:
-    """The pictures that `autola analyze` left in the run."""
-    folder, found, size = run.run.path / ANALYSIS, list[dict[str, str]](), 0
-    index = folder / "pictures.json"
-    if not index.is_file():
-        return found
-    for entry in json.loads(index.read_text(encoding="utf-8")):
-        content = (folder / entry["file"]).read_bytes()
-        size += len(content)
-        if size > MOST_PICTURES:
-            break
-        source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-        found.append({"title": entry["title"], "text": entry["text"], "source": source})
-    return found

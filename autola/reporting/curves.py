@@ -144,5 +144,5 @@ def shares(run: Evidence) -> dict[str, Any] | None:
         )
     return {
         "charts": charts,
-        "legend": {name: numbers[name] for name in (*names, *({NONE} & {*moved[edge]}))},
+        "legend": {name: numbers[name] for name in next(iter(moved.values()))},
     }

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from autola.configs import RetrainConfig, SearchConfig
 from autola.member import members_of
-from autola.runs import is_search, stored_config
+from autola.runs import is_comparison, is_search, stored_config
 from autola.tables import TABLE, Table
 from foundation.config import parse_json
 from foundation.errors import InputError
@@ -18,9 +18,6 @@ from outputs.records import CONFIG, DATA, ENVIRONMENT, GENOTYPE, RESULT
 from outputs.run_directory import RunDirectory
 from search_space.genotype import Genotype
 from search_space.grammar import genotype_at
-
-ANALYSIS = "analysis"
-"""Folder in a run that `autola analyze` may have written to."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,10 +77,6 @@ class Evidence:
         keys = ("python", "versions", "device", "device_name", "num_threads")
         return flat({key: self.environment.get(key) for key in keys})
 
-    def analysed(self, what: str) -> bool:
-        """Whether `autola analyze` left a part of its results in the run."""
-        return (self.run.path / ANALYSIS / f"{what}.json").is_file()
-
 
 def read_evidence(path: Path) -> Evidence:
     """Reads a run; one that has not ended says what there is.
@@ -92,6 +85,8 @@ def read_evidence(path: Path) -> Evidence:
         InputError: If it is no run, or a record is damaged.
     """
     run = RunDirectory.open(path)
+    if is_comparison(run):
+        raise InputError(f"{path} is a comparison, which a report does not show; name the runs in it")
     search = is_search(run)
     settings = stored_config(run, SearchConfig) if search else stored_config(run, RetrainConfig)
     table = parse_json(Table, run.text(TABLE), str(path / TABLE)) if run.has(TABLE) else None

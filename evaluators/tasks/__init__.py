@@ -133,6 +133,8 @@ class TaskConfig:
     """Preset that `--task NAME` starts from."""
     unused: ClassVar[Mapping[str, str]] = {}
     """Settings of the recipe that the task does nothing with and therefore refuses, and why."""
+    hub_task: ClassVar[str] = ""
+    """The hub's name of what such networks do (pipeline_tag); "" where it has none."""
     facts: ClassVar[tuple[str, ...]] = ()
     """Keys of `Setting.describe`'s result that a trained network cannot do without."""
     own_data: ClassVar[str | None] = None

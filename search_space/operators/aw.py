@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foundation.errors import InputError
+from search_space.composed import folds
 from search_space.convolution import (
     ConvolutionOperator,
     arguments_of,
@@ -138,3 +139,6 @@ def _means(length: int, count: int, like: Tensor) -> Float[Tensor, "count length
     first, end = window * length // count, ((window + 1) * length + count - 1) // count
     inside = (position >= first[:, None]) & (position < end[:, None])
     return inside.to(like.dtype) / (end - first)[:, None].to(like.dtype)
+
+
+folds(AWConvolution, {"squeeze_norm": "squeeze", "excite_norm": "excite"})

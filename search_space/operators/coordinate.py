@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foundation.errors import InputError
+from search_space.composed import folds
 from search_space.norm import OperatorNorm
 from search_space.operator import Gate, operator
 from search_space.state import State
@@ -60,3 +61,6 @@ class CoordinateAttention(Gate):
         hidden = F.hardswish(self.norm(self.squeeze(pooled)))
         rows, columns = hidden.split(x.shape[2:], 2)
         return torch.sigmoid(self.rows(rows)) * torch.sigmoid(self.columns(columns.mT))
+
+
+folds(CoordinateAttention, {"norm": "squeeze"})

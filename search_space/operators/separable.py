@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from search_space.composed import FullFactors, composed, fold, folds
 from search_space.grouped import Grouped, Mixture, grouped, norm, separable
 from search_space.norm import OperatorNorm
 from search_space.operator import Gate, operator
@@ -101,3 +102,20 @@ class GroupedDilatedGate(Grouped[DilatedGate]):
         stack = self.stack
         y = norm(stack.norm, separable(stack.depthwise, stack.pointwise, state.x))
         mixture.add_full_gate(y, weight)
+
+
+@composed(SeparableGate)
+def composed_separable(gate: SeparableGate) -> FullFactors:
+    """Two 3x3 layers."""
+    first = fold(gate.depthwise1, gate.pointwise1, norm=gate.norm1)
+    return FullFactors((first, fold(gate.depthwise2, gate.pointwise2, norm=gate.norm2)))
+
+
+@composed(DilatedGate)
+def composed_dilated(gate: DilatedGate) -> FullFactors:
+    """One dilated 3x3 layer."""
+    return FullFactors((fold(gate.depthwise, gate.pointwise, norm=gate.norm),))
+
+
+folds(SeparableGate, {"norm1": "pointwise1", "norm2": "pointwise2"})
+folds(DilatedGate, {"norm": "pointwise"})

@@ -6,6 +6,8 @@ ICML 2021.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -31,6 +33,8 @@ class SimAM(Gate):
     Raises:
         InputError: If `regularization` is not positive.
     """
+
+    ignores_order: ClassVar[bool] = True
 
     def __init__(self, channels: int, *, regularization: float = 1e-4) -> None:
         super().__init__()

@@ -6,10 +6,12 @@ Source: Liu et al., "DARTS: Differentiable Architecture Search", ICLR 2019 (arXi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
+from search_space.composed import Passing, composed
 from search_space.grouped import Grouped, Mixture, grouped
 from search_space.operator import Operator, operator
 from search_space.state import State
@@ -38,6 +40,8 @@ class Skip(Operator):
         channels: Channels of the input.
     """
 
+    ignores_order: ClassVar[bool] = True
+
     def __init__(self, channels: int) -> None:
         super().__init__()
 
@@ -57,3 +61,9 @@ class GroupedSkip(Grouped[Skip]):
         channel_gates: Sequence[Tensor],
     ) -> None:
         mixture.add_channel_gate(weight.new_ones(1, 1, 1), weight)
+
+
+@composed(Skip)
+def composed_skip(skip: Skip) -> Passing:
+    """The state itself."""
+    return Passing()

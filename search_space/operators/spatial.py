@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from search_space.composed import SpatialFactors, composed, fold, folds
 from search_space.grouped import Grouped, Mixture, grouped, norm, separable
 from search_space.norm import OperatorNorm
 from search_space.operator import Gate, operator
@@ -103,3 +104,20 @@ class GroupedDilatedSpatialGate(Grouped[DilatedSpatialGate]):
         kernel = (stack.conv.weight * stack.pointwise.weight).flatten(0, 1)
         y = F.conv2d(state.channel_pool, kernel, padding=2, dilation=2, groups=len(kernel))
         mixture.add_spatial_gate(norm(stack.norm, y), weight[None, :, None])
+
+
+@composed(SeparableSpatialGate)
+def composed_separable_spatial(gate: SeparableSpatialGate) -> SpatialFactors:
+    """Two 3x3 layers."""
+    first = fold(gate.depthwise1, gate.pointwise1, norm=gate.norm1)
+    return SpatialFactors((first, fold(gate.depthwise2, gate.pointwise2, norm=gate.norm2)))
+
+
+@composed(DilatedSpatialGate)
+def composed_dilated_spatial(gate: DilatedSpatialGate) -> SpatialFactors:
+    """One dilated 3x3 layer."""
+    return SpatialFactors((fold(gate.conv, gate.pointwise, norm=gate.norm),))
+
+
+folds(SeparableSpatialGate, {"norm1": "pointwise1", "norm2": "pointwise2"})
+folds(DilatedSpatialGate, {"norm": "pointwise"})

@@ -6,11 +6,13 @@ Source: Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018, eq. 2-4 (arXiv:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from search_space.composed import ChannelFactors, composed
 from search_space.grouped import Grouped, Mixture, grouped
 from search_space.operator import Gate, hidden_units, operator
 from search_space.state import State
@@ -33,6 +35,8 @@ class SqueezeExcite(Gate):
     Raises:
         InputError: If `reduction` is not positive.
     """
+
+    ignores_order: ClassVar[bool] = True
 
     def __init__(self, channels: int, *, reduction: int = 16, bias: bool = True) -> None:
         super().__init__()
@@ -61,6 +65,8 @@ class AverageMaxExcite(Gate):
     Raises:
         InputError: If `reduction` is not positive.
     """
+
+    ignores_order: ClassVar[bool] = True
 
     def __init__(self, channels: int, *, reduction: int = 16, bias: bool = True) -> None:
         super().__init__()
@@ -170,4 +176,23 @@ def _biases(layers: Sequence[nn.Linear]) -> Float[Tensor, "edges layers units"]:
             for layer in layers
         ],
         1,
+    )
+
+
+@composed(SqueezeExcite)
+@composed(AverageMaxExcite)
+def composed_excite(gate: SqueezeExcite | AverageMaxExcite) -> ChannelFactors:
+    """Its two layers."""
+    first, second = gate.squeeze, gate.excite
+    first_bias, second_bias = (
+        layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias
+        for layer in (first, second)
+    )
+    reads_maximum = isinstance(gate, AverageMaxExcite)
+    return ChannelFactors(
+        first.weight.detach(),
+        first_bias.detach(),
+        second.weight.detach(),
+        second_bias.detach(),
+        reads_maximum,
     )

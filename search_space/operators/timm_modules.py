@@ -91,6 +91,8 @@ class EfficientChannelAttention(TimmOperator):
         beta: Added to the logarithm.
     """
 
+    ignores_order: ClassVar[bool] = True
+
     def __init__(self, channels: int, *, gamma: float = 2.0, beta: float = 1.0) -> None:
         super().__init__("eca", "EcaModule", channels, gamma=gamma, beta=beta)
 
@@ -107,6 +109,8 @@ class CircularChannelAttention(TimmOperator):
         beta: Added to the logarithm.
     """
 
+    ignores_order: ClassVar[bool] = True
+
     def __init__(self, channels: int, *, gamma: float = 2.0, beta: float = 1.0) -> None:
         super().__init__("ceca", "CecaModule", channels, gamma=gamma, beta=beta)
 
@@ -122,6 +126,8 @@ class EffectiveSqueezeExcite(TimmOperator):
         channels: Channels of the input.
         add_maxpool: Whether the channel maximum is averaged with the mean.
     """
+
+    ignores_order: ClassVar[bool] = True
 
     twice_differentiable: ClassVar[bool] = False  # torch's hard sigmoid has no second derivative
 
@@ -145,6 +151,8 @@ class GlobalContext(TimmOperator):
         fuse_add: Whether the context is added.
         rd_ratio: Ratio of hidden units to channels.
     """
+
+    ignores_order: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -215,6 +223,8 @@ class NonLocal(TimmOperator):
         use_scale: Whether energies are divided by the square root of the channels.
         rd_ratio: Ratio of inner channels to channels, rounded to a multiple of 8.
     """
+
+    ignores_order: ClassVar[bool] = True
 
     def __init__(self, channels: int, *, use_scale: bool = True, rd_ratio: float = 1 / 8) -> None:
         super().__init__("nl", "NonLocalAttn", channels, use_scale=use_scale, rd_ratio=rd_ratio)

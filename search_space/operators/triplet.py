@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from search_space.composed import folds
 from search_space.norm import OperatorNorm
 from search_space.operator import Gate, operator
 from search_space.state import State
@@ -56,3 +57,8 @@ def _plane(affine: bool) -> nn.Sequential:
 def _pooled(x: Float[Tensor, "b c h w"], axis: int) -> Float[Tensor, "b 2 c side"]:
     """Maximum and mean over height (2) or width (3)."""
     return torch.stack((x.max(axis).values, x.mean(axis)), 1)
+
+
+PLANES = ("channel_width", "height_channel", "height_width")
+
+folds(TripletAttention, {f"{plane}.1": f"{plane}.0" for plane in PLANES})

@@ -61,6 +61,36 @@ def test_onnx_agrees_on_given_pictures(own_folder, attention):
     assert (own_folder / "net.onnx").is_file()
 
 
+@pytest.mark.slow
+def test_a_deployed_network_agrees(own_folder):
+    # In a process of its own: shapes of signatures are not checked there.
+    small = (
+        "--data.limit 60 --width 16 --train.epochs 1 --train.batch-size 20 --train.warmup-epochs 0 --seeds 0"
+    )
+    for command in (
+        f"retrain hoga {small} --out run",
+        "export run/hoga-seed0 --onnx net.onnx --program net.pt2 --deploy",
+    ):
+        told = subprocess.run(
+            [sys.executable, "-m", "autola", *command.split()],
+            cwd=own_folder,
+            env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert told.returncode == 0, told.stderr
+    assert "deploy forms of cells for onnxruntime (measured): " in told.stdout
+    assert told.stdout.count("on 4 test picture(s)") == 2
+    assert (own_folder / "net.onnx").is_file()
+
+
+def test_what_cannot_be_deployed_writes_nothing(refused, trained, own_folder):
+    words = f"export {trained}/none-seed0 --program net.pt2"
+    assert "no attention in the model; autola.attach first" in refused(f"{words} --deploy")
+    assert "give --deploy as well" in refused(f"{words} --runtime eager")
+    assert not list(own_folder.glob("*.pt2*"))
+
+
 def test_a_file_that_does_not_agree_is_not_kept(call, monkeypatch, trained, own_folder):
     monkeypatch.setattr(exporting, "_write_program", lambda *given: lambda x: [torch.ones(len(x), 10)])
     told = call(f"export {trained}/none-seed0 --program net.pt2")
@@ -113,7 +143,7 @@ def test_every_task_exports_what_its_network_computes(name, tmp_path):
         assert (program is None) == (name == "faster_rcnn")
         kinds = [("ONNX", "f.onnx")] + ([] if program is None else [("program", "f.pt2")])
         for kind, file in kinds:
-            done = _checked(tmp_path / file, kind, program, exportable, inputs)
+            done = _checked(tmp_path / file, kind, program, exportable.module, exportable, inputs)
             assert done.difference <= TOLERANCE * done.scale
             assert (tmp_path / file).is_file()
 

@@ -41,9 +41,9 @@ class Page(HTMLParser):
         found = dict(attrs)
         self.tags.append((tag, found))
         if "id" in found:
-            self.ids.append(found["id"])
+            self.ids.append(str(found["id"]))
         if tag == "a":
-            self.links.append(found["href"])
+            self.links.append(str(found["href"]))
         if tag == "img":
             self.images.append(found)
         if re.fullmatch(r"h[1-6]", tag):
@@ -125,11 +125,13 @@ def test_contrast(page: str, scheme: int) -> None:
 
 def test_the_drawing_has_every_edge_and_says_what_it_is(page: str, finished) -> None:
     run = read_evidence(finished[0])
+    shares = run.run.shares()
     assert run.genotype is not None
+    assert shares is not None
     page = page[: page.index('id="run-2"')]  # the retraining has a cell of its own
     for node, edge in run.genotype.edges():
         (said,) = set(re.findall(rf"<title>({edge.source} to h{node}: [^<]+)</title>", page))
-        share = run.run.shares()[node, edge.index][edge.operator]
+        share = shares[node, edge.index][edge.operator]
         assert f": {edge.operator}. share {100 * share:.1f} %" in said
         assert "margin" in said
         assert "MACs" in said

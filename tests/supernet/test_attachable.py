@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -69,10 +70,13 @@ def test_what_is_no_module_is_refused() -> None:
 
 
 def test_where_nothing_is_found_the_nearest_are_named() -> None:
-    model = nn.Sequential(*(nn.Conv2d(3, 3, 1) for _ in range(5)))
+    widths = (3, 4, 4, 8, 8, 16, 16, 3)
+    model = nn.Sequential(*(nn.Conv2d(last, width, 1) for last, width in pairwise(widths)))
     said = refusal(model, "se")
     assert "no residual block" in said
-    assert "the last are '2', '3', '4'" in said
+    assert "such as '3', '5', '6'" in said  # the last of each width
+    attach(model, "se", sites=["3", "5", "6"])
+    assert len(attached(model)) == 3
 
 
 class Shared(nn.Module):

@@ -46,7 +46,9 @@ def test_bottlenecks_differ_by_place() -> None:
 
 @pytest.mark.parametrize("place", ["block", "inner"])
 def test_models_without_known_blocks_are_refused(place) -> None:
-    with pytest.raises(InputError, match=r"^Sequential has no residual block .* sites=\[\.\.\.\]\); .*'0'$"):
+    with pytest.raises(
+        InputError, match=r"^Sequential has no residual block .*, such as '0': .* sites=\[\.\.\.\]\)$"
+    ):
         find_sites(nn.Sequential(nn.Conv2d(3, 4, 1)), place)
     assert all(family.is_pyramid or (family.block and family.inner) for family in FAMILIES.values())
 
@@ -76,7 +78,7 @@ def test_modules_tell_their_channels() -> None:
 
 def test_a_mapping_tells_them_else() -> None:
     assert named_sites(user_model(), {"4": 4, "0": 8}) == [
-        Site(name="4", channels=4),
+        Site(name="4", channels=4, is_map=False),
         Site(name="0", channels=8),
     ]
 

@@ -42,6 +42,7 @@ class CocoDetection(TaskConfig):
 
     preset = "coco-faster-rcnn"
     extra: ClassVar[str | None] = "coco"
+    hub_task: ClassVar[str] = "object-detection"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "classes", "category_ids")
     unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "is not part of the losses of detectors"}
 

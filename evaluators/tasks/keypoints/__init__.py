@@ -39,6 +39,7 @@ class Keypoints(TaskConfig):
 
     preset: ClassVar[str] = "coco-keypoints"
     extra: ClassVar[str | None] = "coco"
+    hub_task: ClassVar[str] = "keypoint-detection"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "keypoints", "skeleton")
     unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "is for classes, and heat maps have none"}
 

@@ -42,6 +42,7 @@ class Segmentation(TaskConfig):
     """
 
     preset: ClassVar[str] = "cityscapes"
+    hub_task: ClassVar[str] = "image-segmentation"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "classes")
 
     data: SceneData = SceneData()

@@ -1,0 +1,206 @@
+"""`deploy`: a network with attention as it is used, in the forms that a target runs fastest."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, cast, get_args
+
+import torch
+from torch import Tensor, nn
+
+from evaluators.counting import check_shape
+from evaluators.latency import random_images
+from evaluators.runtimes import Target, check_target, runner
+from foundation.errors import InputError, unknown
+from search_space.cell import Cell
+from search_space.deployed import DeployedCell
+from search_space.side_by_side import Form
+from supernet.deploying import cell_inputs, check_deployable, replace
+from supernet.map_sizes import refused_images
+
+M = TypeVar("M", bound=nn.Module)
+K = TypeVar("K", bound=str)
+
+log = logging.getLogger(__name__)
+
+FORMS = cast("tuple[Form, ...]", get_args(Form))
+
+ROUNDS = 15
+"""Rounds in which every form runs once; the median counts."""
+
+NARROW = 16
+"""Most channels of a group whose layers are composed where nothing is measured: a dense 3x3 kernel multiplies
+up to nine times as often as its parts, which few channels do not show."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """How long each form of one cell takes on maps of one shape.
+
+    Attributes:
+        cells: Names of the cells that it is measured for.
+        shape: (batch, channels, height, width) of the maps.
+        milliseconds: Median CPU time of a pass by form.
+    """
+
+    cells: tuple[str, ...]
+    shape: tuple[int, ...]
+    milliseconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """What `deploy` made of a model; its attribute `deployment`.
+
+    Attributes:
+        target: What the forms were chosen for.
+        forms: For the name of every cell the form that its layers run in.
+        measured: What the choice rests on; empty where it was not measured.
+        left: What runs as before, for no other form of it is known: "layer1.0.bn2_attention: x2_h2 eca".
+        norms: How many norms outside of cells were folded.
+    """
+
+    target: Target
+    forms: Mapping[str, Form]
+    measured: tuple[Measured, ...]
+    left: tuple[str, ...]
+    norms: int
+
+    def __str__(self) -> str:
+        how = "measured" if self.measured else "by width, not measured"
+        counts = {form: list(self.forms.values()).count(form) for form in FORMS}
+        forms = ", ".join(f"{form} {count}" for form, count in counts.items() if count)
+        parts = [f"forms of cells for {self.target} ({how}): {forms}"] if forms else []
+        parts += [f"{self.norms} norms folded"] if self.norms else []
+        operators = sorted({left.rpartition(" ")[2] for left in self.left})
+        parts += [f"as before: {', '.join(operators)} ({len(self.left)} in number)"] if operators else []
+        return "; ".join(parts)
+
+
+def deploy(
+    model: M,
+    input_shape: Sequence[int] | None = None,
+    *,
+    target: Target = "eager",
+    batch: int = 1,
+    form: Form | None = None,
+) -> M:
+    """A copy of a model with attention that computes the same with fewer and larger operators.
+
+    Norms are folded. In a HOGA cell, what reads one state runs side by side, pools are taken once, and
+    convolutions in a row become one. There are several forms, whose speed depends on the target, the width
+    and the size of the maps: with `input_shape` every form of every cell is measured on the target, and the
+    fastest chosen. The copy can be pickled, copied, compiled and exported; its attention does not learn. Its
+    attribute `deployment` says what was chosen, and what is as before.
+
+    Args:
+        model: In evaluation mode; unchanged.
+        input_shape: (channels, height, width) of the images; None to choose by the width of the cells.
+        target: "eager", "onnxruntime", "openvino" or "inductor".
+        batch: Images in a forward pass.
+        form: "composed", "wide", "grouped" or "separable" for all cells, instead of a choice.
+
+    Raises:
+        InputError: If the model is in training mode, deployed or compiled already, has no attention, cannot
+            take such images, or the target or form is unknown or not installed.
+    """
+    check_deployable(model)
+    check_target(target)
+    if batch < 1:
+        raise InputError(f"batch={batch} is not positive; a forward pass has one image at least")
+    if form is not None and form not in FORMS:
+        raise unknown("form", form, FORMS)
+    images = None
+    if input_shape is not None:
+        images = random_images(model, batch, check_shape(input_shape))
+    measured = list[Measured]()
+    if images is not None and form is None:
+        with refused_images(model, images.shape[1:]):
+            inputs = cell_inputs(model, images)
+        measured = _measured(model, inputs, target)
+    fastest = {
+        name: min(figures.milliseconds, key=lambda form: figures.milliseconds[form])
+        for figures in measured
+        for name in figures.cells
+    }
+
+    def choose(name: str, cell: Cell) -> Form:
+        by_width = "composed" if cell.group_gate.excite.out_features <= NARROW else "separable"
+        return form or cast("Form", fastest.get(name, by_width))
+
+    made, done = replace(model, choose)
+    made.deployment = Deployment(  # pyright: ignore[reportArgumentType]
+        target=target, forms=done.forms, measured=tuple(measured), left=tuple(done.left), norms=done.norms
+    )
+    if images is not None:
+        _check_same(model, made, images)
+    log.info("deployed: %s", made.deployment)
+    return made
+
+
+def _measured(model: nn.Module, inputs: Mapping[str, Tensor], target: Target) -> list[Measured]:
+    """Every form of every cell, cells of one genotype on maps of one shape once."""
+    alike = dict[tuple[object, ...], list[str]]()
+    for name, x in inputs.items():
+        key = tuple(x.shape), x.stride(), str(model.get_submodule(name))
+        alike.setdefault(key, []).append(name)
+    found = list[Measured]()
+    for names in alike.values():
+        cell, x = model.get_submodule(names[0]), inputs[names[0]]
+        assert isinstance(cell, Cell)
+        with torch.no_grad():
+            runs = {form: runner(DeployedCell(cell, form), x, target) for form in FORMS}
+            seconds = in_turn(runs, ROUNDS, x.device.type)
+        milliseconds = {form: 1e3 * statistics.median(values) for form, values in seconds.items()}
+        found.append(Measured(cells=tuple(names), shape=tuple(x.shape), milliseconds=milliseconds))
+    return found
+
+
+def in_turn(runs: Mapping[K, Callable[[], object]], rounds: int, device: str = "cpu") -> dict[K, list[float]]:
+    """Seconds of some functions that take turns, so that noise meets all of them.
+
+    With one thread on the CPU they are seconds of the process, which others on the machine do not lengthen.
+    """
+    is_alone = device == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if is_alone else time.perf_counter
+    seconds: dict[K, list[float]] = {name: [] for name in runs}
+    for number in range(-2, rounds):
+        for name, run in runs.items():
+            start = clock()
+            run()
+            if device != "cpu":
+                torch.accelerator.synchronize(device)
+            if number >= 0:
+                seconds[name].append(clock() - start)
+    return seconds
+
+
+def _check_same(model: nn.Module, made: nn.Module, images: Tensor) -> None:
+    """Raises an error where the copy computes something else than the model.
+
+    Raises:
+        InputError: If it does.
+    """
+    with torch.no_grad():
+        pairs = list(zip(_tensors(model(images)), _tensors(made(images))))
+    for ours, theirs in pairs:
+        if ours.shape != theirs.shape or not bool(ours.isfinite().all()):
+            continue  # a number of findings, which rounding may change; or numbers that are none
+        bound = 1e4 * torch.finfo(ours.dtype).eps * ours.abs().max() if ours.numel() else 0
+        if not bool(((ours - theirs).abs() <= bound).all()):
+            raise InputError(
+                "the deployed model computes something else than the model: its class is not known to deploy"
+            )
+
+
+def _tensors(outputs: object) -> list[Tensor]:
+    """All real tensors among what a network gives, in order."""
+    if isinstance(outputs, Tensor):
+        return [outputs] if outputs.is_floating_point() else []
+    if isinstance(outputs, Mapping):
+        outputs = list(outputs.values())
+    return [x for part in outputs for x in _tensors(part)] if isinstance(outputs, list | tuple) else []
