@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autola.api import compare, load, resume, retrain, search
+    from autola.api import compare, estimate, load, resume, retrain, search
     from autola.ejecting import eject
+    from autola.reporting import write_report as report
     from autola.sharing import from_pretrained, push_to_hub, save_pretrained
     from evaluators.controls import controls
     from evaluators.cost import measure as cost
@@ -46,8 +47,10 @@ HOMES = {
     "retrain": "autola.api",
     "compare": "autola.api",
     "resume": "autola.api",
+    "estimate": "autola.api",
     "load": "autola.api",
     "eject": "autola.ejecting",
+    "report": "autola.reporting:write_report",
     "from_pretrained": "autola.sharing",
     "push_to_hub": "autola.sharing",
     "save_pretrained": "autola.sharing",
@@ -101,6 +104,7 @@ __all__ = [
     "deploy",
     "detach",
     "eject",
+    "estimate",
     "from_pretrained",
     "load",
     "operator",
@@ -108,6 +112,7 @@ __all__ = [
     "placement_of",
     "push_to_hub",
     "register_blocks",
+    "report",
     "resume",
     "retrain",
     "save_pretrained",

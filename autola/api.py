@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from torch import nn
 
@@ -26,6 +26,9 @@ from outputs.comparison import Comparison
 from outputs.run_directory import RunDirectory
 from search_space.attention import Attention, as_terms
 from searchers import SEARCHERS
+
+if TYPE_CHECKING:
+    from autola.estimating import Estimate
 
 C = TypeVar("C", SearchConfig, RetrainConfig, CompareConfig)
 
@@ -71,6 +74,47 @@ def retrain(
     if attentions:
         changes["attentions"] = tuple(as_terms(attention) for attention in attentions)
     return run_retraining(changed(config, changes), None if out is None else Path(out), jobs=jobs)
+
+
+def estimate(
+    what: Literal["search", "retrain"],
+    *attentions: Attention,
+    preset: str | SearchConfig | RetrainConfig = "digits",
+    out: str | Path | None = None,
+    jobs: int = 1,
+    seconds: float = 10.0,
+    **changes: Any,
+) -> Estimate:
+    """What `search` or `retrain` would take on this machine, with the same arguments; nothing is kept.
+
+    Time begins with the call; memory is that of this process, with all that it holds besides.
+
+    Args:
+        what: Which of the two.
+        *attentions: As `retrain` takes them.
+        preset: Name of a preset, or a whole config.
+        out: The run folder that would be made: its disk is looked at.
+        jobs: Trainings side by side, of a retraining.
+        seconds: Seconds of steps to time, for each attention and each kind of step.
+        **changes: Settings that differ from the preset.
+
+    Raises:
+        InputError: If something given is wrong.
+    """
+    from autola.estimating import Way, estimate_retraining, estimate_search
+
+    way = Way(out=None if out is None else Path(out), jobs=jobs, budget=seconds)
+    if what == "search":
+        config = SEARCH_PRESETS[preset] if isinstance(preset, str) else preset
+        if not isinstance(config, SearchConfig) or attentions:
+            raise InputError("a search takes a preset of searches, and no attentions")
+        return estimate_search(changed(config, changes), way)
+    config = RETRAIN_PRESETS[preset] if isinstance(preset, str) else preset
+    if not isinstance(config, RetrainConfig):
+        raise InputError("a retraining takes a preset of retrainings")
+    if attentions:
+        changes["attentions"] = tuple(as_terms(attention) for attention in attentions)
+    return estimate_retraining(changed(config, changes), way)
 
 
 def compare(
@@ -190,4 +234,4 @@ def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-__all__ = ["TASKS", "InputError", "changed", "compare", "load", "resume", "retrain", "search"]
+__all__ = ["TASKS", "InputError", "changed", "compare", "estimate", "load", "resume", "retrain", "search"]

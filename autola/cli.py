@@ -23,6 +23,9 @@ COMMANDS = {
     "share": "put a trained network or a genotype on the hub, with a model card",
     "cost": "count parameters, multiply-accumulates, memory and latency",
     "list": "name presets, searchers, operators, backbones, readers and tasks",
+    "report": "write one HTML page about runs: cell, curves, results, how to repeat it",
+    "estimate": "say what a search or retraining will take: time, memory, disk",
+    "doctor": "look at versions, devices and data: what is missing for which task, and what mends it",
     "demo": "search, inspect, retrain and compare on handwritten digits",
 }
 
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         arguments: As on a command line, without the program's name.
 
     Returns:
-        0 if all went well, 2 for bad input, 130 if it was interrupted.
+        0 if all went well, 1 if `doctor` found something missing, 2 for bad input, 130 if it was interrupted.
     """
     rest = list(arguments)
     from foundation.errors import InputError, unknown
@@ -77,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
             open(os.devnull, "w") as nowhere,
             contextlib.redirect_stdout(nowhere if follows() else sys.stdout),
         ):
-            importlib.import_module(f"autola.commands.{name}").run(rest[1:])
+            code: int | None = importlib.import_module(f"autola.commands.{name}").run(rest[1:])
         sys.stdout.flush()  # a full disk is reported now, not while Python ends
     except InputError as error:
         if reports():
@@ -100,7 +103,7 @@ def main(arguments: Sequence[str]) -> int:
             *_, kept = ("nothing was recorded", *getattr(interrupt, "__notes__", ()))
             sys.stderr.write(f"autola: interrupted; {kept}\n")
         return 130
-    return 0
+    return code or 0
 
 
 def _table() -> str:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from autola.configs import SearchConfig
-from autola.presets import RETRAIN_PRESETS
+from autola.configs import RetrainConfig, SearchConfig
+from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.runs import stored_config
+from evaluators.tasks import TaskConfig, as_task
 from evaluators.tasks.classification import Classification
+from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
 from search_space.placement import is_placement
+from search_space.term import label
+from searchers.blackbox import BlackBox
+
+FLAT = ("task", "experiment")
+"""Groups of settings whose names stand alone on the command line."""
 
 
 def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
@@ -41,6 +48,55 @@ def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
             f"data.{field.name}", getattr(config.data, field.name), getattr(usual.data, field.name)
         )
     return shlex.join(words)
+
+
+def command_of(config: SearchConfig | RetrainConfig) -> str:
+    """The command that does the same again: a preset, and what differs from it.
+
+    Genotypes are named by where they came from; config.json has them in full.
+    """
+    commands = list[list[str]]()
+    if isinstance(config, SearchConfig):
+        for name, preset in SEARCH_PRESETS.items():
+            words, kind = ["autola", "search", name], type(config.searcher)
+            if kind is not type(preset.searcher):
+                words += ["--searcher", kind.name]
+                usual = kind()
+                if config.engine == "nni" and issubclass(kind, BlackBox):
+                    usual = kind.of_trainings()
+                preset = replace(preset, searcher=usual)
+            commands.append(words + _differences(config, preset))
+    else:
+        for name, preset in RETRAIN_PRESETS.items():
+            words = ["autola", "retrain", *map(label, config.attentions), "--preset", name]
+            if type(config.task) is not type(preset.task):
+                words += ["--task", config.task.name]
+                preset = _of_task(preset, config.task)
+            if preset is not None:
+                commands.append(words + _differences(config, preset))
+    return shlex.join(min(commands, key=len))
+
+
+def _of_task(preset: RetrainConfig, given: TaskConfig) -> RetrainConfig | None:
+    """A preset as the command line starts from it, with another task; None where its data differ in kind."""
+    if type(getattr(preset.task, "data", None)) is not type(getattr(given, "data", None)):
+        return None
+    try:
+        return replace(preset, task=as_task(type(given), preset.task))
+    except (InputError, TypeError):  # settings of one name, of other kinds
+        return None
+
+
+def _differences(config: Any, usual: Any, prefix: str = "") -> list[str]:
+    """The words that set what is not as usual."""
+    words = list[str]()
+    for field in fields(config):
+        value, before = getattr(config, field.name), getattr(usual, field.name)
+        if is_dataclass(value):
+            words += _differences(value, before, "" if field.name in FLAT else f"{prefix}{field.name}.")
+        elif field.name != "attentions":
+            words += _option(f"{prefix}{field.name}", value, before)
+    return words
 
 
 def _option(name: str, value: Any, usual: Any) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -59,6 +60,11 @@ class Canvas:
                 FancyArrowPatch(start, end, arrowstyle="-|>,head_length=3,head_width=1.5", mutation_scale=1,
                                 shrinkA=0, shrinkB=0, **style)
             )  # fmt: skip
+
+    @contextmanager
+    def edge(self, node: int, source: int) -> Iterator[None]:
+        """What is drawn within belongs to one edge of the cell; a picture shows no more of it."""
+        yield
 
     def box(self, x: float, y: float, width: float, height: float, edge: str, face: str) -> None:
         corner = min(0.05, height / 2)

@@ -45,21 +45,27 @@ class Diagram:
 
     def draw(self) -> Figure:
         """The figure, as large as its parts need, in inches at 1:1."""
-        self.canvas = Canvas(self.width, self.height)
+        canvas = Canvas(self.width, self.height)
+        self.draw_on(canvas)
+        return canvas.figure
+
+    def draw_on(self, canvas: Canvas) -> None:
+        """Draws onto a canvas of the diagram's width and height."""
+        self.canvas = canvas
         self._draw_input()
         for i in range(1, self.num_nodes + 1):
             self.canvas.wire(
                 [(self.columns[i] + RADIUS, self.rows[i]), (self.fuse_x, self.rows[i])], arrow=True
             )
         for node, edge in self.genotype.edges():
-            self._draw_edge(node, edge)
+            with canvas.edge(node, edge.index):
+                self._draw_edge(node, edge)
         for i in range(1, self.num_nodes + 1):
             self._draw_sum(i)
             self.canvas.circle(self.columns[i], self.rows[i], f"h$_{{{i}}}$", "#FFFFFF")
         self._draw_gate()
         self._draw_output()
         self._draw_legend()
-        return self.canvas.figure
 
     def _label(self, node: int, edge: Edge) -> str:
         share = self.shares.get((node, edge.index))

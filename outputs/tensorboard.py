@@ -86,6 +86,30 @@ class TensorBoardLog:
         self._file.flush()
 
 
+def read_shares(run: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
+    """How the shares of the primitives moved: edge name to primitive to (step, share), steps rising.
+
+    Events that a job which went on has hidden are left out, and so is what cannot be read.
+    """
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    found = dict[str, dict[str, dict[int, float]]]()
+    for path in sorted((run / FOLDER).glob(f"{_PREFIX}*")):
+        loader: Any = EventFileLoader(str(path))
+        for event in loader.Load():
+            if event.HasField("session_log"):
+                for row in (row for rows in found.values() for row in rows.values()):
+                    for step in [step for step in row if step >= event.step]:
+                        del row[step]
+            for value in event.summary.value:
+                kind, _, rest = value.tag.partition("/")
+                edge, _, primitive = rest.partition("/")
+                if kind == "shares" and primitive:
+                    share = value.tensor.float_val[0] if value.HasField("tensor") else value.simple_value
+                    found.setdefault(edge, {}).setdefault(primitive, {})[event.step] = share
+    return {edge: {name: sorted(row.items()) for name, row in rows.items()} for edge, rows in found.items()}
+
+
 def _stamp(folder: Path) -> int:
     """The second in a new file's name: readers take files by name, and this is the last."""
     names = (path.name.removeprefix(_PREFIX).partition(".")[0] for path in folder.glob(f"{_PREFIX}*"))

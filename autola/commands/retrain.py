@@ -58,13 +58,14 @@ class Arguments:
     """The settings of the retraining."""
 
 
-def run(arguments: list[str]) -> None:
-    """Retrains, and prints the table."""
+def read_settings(arguments: list[str]) -> tuple[Arguments, dict[str, RetrainConfig]]:
+    """The arguments, and the settings that they stand for, by the name of the recipe.
+
+    Raises:
+        InputError: If they cannot be read, or name two presets or tasks.
+    """
     preset, task = option(arguments, "preset"), option(arguments, "task")
     preset = preset or (TASKS[task].preset if task else DEFAULT)
-    root = None
-    if option(arguments, "resume"):  # the option of the run's task, which is not known yet
-        root, arguments = option(arguments, "data.root"), without(arguments, "data.root")
     read = {
         recipe: _read(arguments, preset, RETRAIN_PRESETS[name], task)
         for recipe, name in _recipes(preset, option(arguments, "recipe")).items()
@@ -72,7 +73,15 @@ def run(arguments: list[str]) -> None:
     given = next(iter(read.values()))
     if not given.resume and "--resume" in arguments:
         raise InputError("--resume needs the folder of the run to go on with, or several")
-    configs = {recipe: _whole(each) for recipe, each in read.items()}
+    return given, {recipe: _whole(each) for recipe, each in read.items()}
+
+
+def run(arguments: list[str]) -> None:
+    """Retrains, and prints the table."""
+    root = None
+    if option(arguments, "resume"):  # the option of the run's task, which is not known yet
+        root, arguments = option(arguments, "data.root"), without(arguments, "data.root")
+    given, configs = read_settings(arguments)
     # Each import is slow: Fabric.
     from autola.retraining import check_retraining, resume_retraining, run_retraining
     from outputs.run_directory import RunDirectory

@@ -45,8 +45,12 @@ class Arguments:
     """The settings of the search."""
 
 
-def run(arguments: list[str]) -> None:
-    """Searches, and says what was found."""
+def read_settings(arguments: list[str]) -> tuple[Arguments, SearchConfig]:
+    """The arguments, and the settings that they stand for.
+
+    Raises:
+        InputError: If they cannot be read, or name two presets or searchers.
+    """
     preset = arguments[0] if arguments and not arguments[0].startswith("-") else DEFAULT
     config = SEARCH_PRESETS[preset]
     name = option(arguments, "searcher")
@@ -59,7 +63,12 @@ def run(arguments: list[str]) -> None:
         raise InputError(f"name the preset first: autola search {given.preset} ...")
     if given.searcher != config.searcher.name:
         raise InputError(f"two searchers are given: {config.searcher.name} and {given.searcher}")
-    config = given.config if given.trials is None else _with_trials(given.config, given.trials)
+    return given, given.config if given.trials is None else _with_trials(given.config, given.trials)
+
+
+def run(arguments: list[str]) -> None:
+    """Searches, and says what was found."""
+    given, config = read_settings(arguments)
     # Each import is slow: PyTorch, Fabric.
     from autola.describe import next_retraining
     from autola.run_search import resume_search, run_search

@@ -189,6 +189,22 @@ def read_coco(data: CocoData, kind: Kind, part: str) -> CocoSet:
     return replace(found, unlisted=unlisted, listing=_listing(found, written))
 
 
+def look(data: CocoData, kind: Kind) -> str:
+    """What `read_coco` would read of the training part and the test part, in a few words.
+
+    Raises:
+        InputError: If a file of annotations or a folder of images is missing.
+    """
+    root = Path(data.root or "")
+    for part in (data.train, data.test):
+        file, folder = root / "annotations" / f"{kind}_{part}.json", root / part
+        if not file.is_file():
+            raise InputError(f"no annotations at {file}")
+        if not folder.is_dir():
+            raise InputError(f"no folder of images at {folder}")
+    return f"{data.train} and {data.test}, {kind}"
+
+
 def _look_at(found: CocoSet) -> None:
     """Compares the sizes of a few images with what the file says, so that hours of training do not end there.
 

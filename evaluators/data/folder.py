@@ -77,6 +77,41 @@ def read_layout(root: Path, image_size: int | None) -> Splits:
     return Splits(train, others["val"], listings=listings)
 
 
+def look(root: Path) -> str:
+    """What `read_layout` would read, in a few words, without opening an image.
+
+    Raises:
+        InputError: If there is no layout that it reads.
+    """
+    if is_archive(root):
+        return f"a tar, {root.name}"
+    if not root.is_dir():
+        raise InputError(f"{root} is neither a folder nor a tar ({', '.join(ENDINGS)})")
+    parts = find_parts(root, ENDINGS)
+    if "train" in parts and len(parts) > 1:
+        folder = parts["train"]
+        classes = f", {_num_classes(folder)} classes" if folder.is_dir() else ""
+        return f"{' and '.join(path.name for path in parts.values())}{classes}"
+    return f"{_num_classes(root)} classes, a fifth of each becomes the test set"
+
+
+def _num_classes(folder: Path) -> int:
+    """The classes of a folder: the folders in it, each with an image among its files.
+
+    Raises:
+        InputError: If there are not two, or one has no file that is named as an image.
+    """
+    from PIL import Image
+
+    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
+    if len(classes) < 2:
+        raise InputError(f"{folder} has {len(classes)} folders of classes; it takes two")
+    for each in classes:
+        if not any(path.suffix.lower() in Image.registered_extensions() for path in each.iterdir()):
+            raise InputError(f"{each} holds no image, so {folder} has not a folder a class")
+    return len(classes)
+
+
 def _alone(source: Source, image_size: int | None) -> Splits:
     images = _read(source, image_size)
     listings = {"all": _listing(source, images)}

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from evaluators.recipe import TrainConfig
 from foundation.config import config
@@ -19,6 +19,8 @@ from foundation.seeds import seed_of
 from search_space.term import Term
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lightning.fabric import Fabric
     from PIL.Image import Image
     from torch import Tensor, nn
@@ -55,6 +57,15 @@ class Task(Protocol):
 
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         """Metrics of a model on the held-out part or the test set, over all processes, in eval mode."""
+        ...
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A task that says how long its evaluation is before it is done, for `autola estimate`."""
+
+    def num_passes(self, split: Split) -> int:
+        """Forward passes of the model that `evaluate` takes on a part, in this process."""
         ...
 
 
@@ -129,6 +140,10 @@ class TaskConfig:
     """Keys of `Setting.describe`'s result that a trained network cannot do without."""
     smoke_batch: ClassVar[int] = 4
     """Batch size of a first look: images, or tokens."""
+    own_data: ClassVar[str | None] = None
+    """Name of data that the task has without a folder; None for none."""
+    extra: ClassVar[str | None] = None
+    """The optional part of autola's installation that the task needs, as in autola[coco]; None for none."""
 
     weights: str | None = None
     """Weights to start from: a file (.pth, .safetensors), the folder of one of autola's trainings, or a
@@ -219,6 +234,18 @@ class TaskConfig:
             InputError: If the data is not at hand.
         """
         return []
+
+    @classmethod
+    def look(cls, root: Path) -> str:
+        """What of a folder the task would train on, in a few words, without reading any of the images.
+
+        Args:
+            root: The folder, or tar.
+
+        Raises:
+            InputError: If it is not laid out as the task reads it; says what is not there.
+        """
+        raise InputError(f"{cls.name} does not say what its data look like")
 
     def subject(self) -> str:
         """The data in a word, with which the name of a run folder begins."""

@@ -14,6 +14,8 @@ from foundation.config import config
 from search_space.term import Term
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lightning.fabric import Fabric
     from PIL.Image import Image
     from torch import Tensor, nn
@@ -29,6 +31,7 @@ SMOKE = 200
 class Classification(TaskConfig):
     """Classification of small images that stay on the device."""
 
+    own_data: ClassVar[str | None] = "digits"
     hub_task: ClassVar[str] = "image-classification"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "num_classes", "classes", "mean", "std")
 
@@ -96,6 +99,16 @@ class Classification(TaskConfig):
 
         images = read(self.data).test.images[:number]
         return [Image.fromarray(pixels.squeeze(-1).numpy()) for pixels in images]
+
+    @classmethod
+    def look(cls, root: Path) -> str:
+        from evaluators.data.cifar import CIFAR10, CIFAR100
+        from evaluators.data.folder import look
+
+        for name, release in (("cifar10", CIFAR10), ("cifar100", CIFAR100)):
+            if root.name == release.folder or (root / release.folder).is_dir():
+                return f"official files, --data.name {name}"
+        return f"{look(root)}, --data.name folder"
 
     def subject(self) -> str:
         return self.data.name

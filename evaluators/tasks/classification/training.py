@@ -75,6 +75,9 @@ class ClassificationTask:
         logits = model(images)
         return cross_entropy(logits, labels, self.label_smoothing), accuracy(logits, labels)
 
+    def num_passes(self, split: Split) -> int:
+        return len(self.splits[split] or ())
+
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         batches = self.splits[split]
         assert batches is not None, f"the task has no {split} part"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from evaluators.data.coco import CocoData, first_pictures
+from evaluators.data.coco import CocoData, first_pictures, look
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
 from foundation import rules
@@ -16,6 +16,8 @@ from search_space.term import Term
 from supernet.networks.config import DetectorConfig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lightning.fabric import Fabric
     from PIL import Image
     from torch import Tensor, nn
@@ -39,6 +41,7 @@ class CocoDetection(TaskConfig):
     """Boxes around the objects of COCO, or of any data in its layout."""
 
     preset = "coco-faster-rcnn"
+    extra: ClassVar[str | None] = "coco"
     hub_task: ClassVar[str] = "object-detection"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "classes", "category_ids")
     unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "is not part of the losses of detectors"}
@@ -154,6 +157,10 @@ class CocoDetection(TaskConfig):
 
     def examples(self, number: int) -> list[Image.Image]:
         return first_pictures(self.data, "instances", number)
+
+    @classmethod
+    def look(cls, root: Path) -> str:
+        return look(CocoData(root=str(root)), "instances")
 
     def subject(self) -> str:
         return f"{self.name}-{self.detector.name.replace('_', '-')}"

@@ -75,6 +75,9 @@ class DetectionTask:
         parts = [losses[name] for name in self.figures]
         return torch.stack(parts).sum(), *parts
 
+    def num_passes(self, split: Split) -> int:
+        return len(self.streams[split])
+
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         found, whole = list[dict[str, Any]](), self.sets[split]
         with evaluating(model, self.fabric) as ask:

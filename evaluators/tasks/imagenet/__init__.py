@@ -195,6 +195,13 @@ class ImageNet(TaskConfig):
             ways.append(v2.CutMix(alpha=self.cutmix, num_classes=num_classes))
         return v2.RandomChoice(ways) if ways else None
 
+    @classmethod
+    def look(cls, root: Path) -> str:
+        from evaluators.data.folder import look
+        from evaluators.tasks.imagenet.setting import root_of
+
+        return look(root_of(ImageNetData(root=str(root))))
+
     def subject(self) -> str:
         return Path(self.data.root).resolve().name if self.data.root else self.name
 

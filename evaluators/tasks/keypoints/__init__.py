@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from evaluators.data.coco import CocoData, first_pictures
+from evaluators.data.coco import CocoData, first_pictures, look
 from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
 from evaluators.tasks.keypoints.decode import Decode
@@ -16,6 +16,8 @@ from foundation.errors import InputError
 from search_space.term import Term
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lightning.fabric import Fabric
     from PIL import Image
     from torch import Tensor, nn
@@ -36,6 +38,7 @@ class Keypoints(TaskConfig):
     """
 
     preset: ClassVar[str] = "coco-keypoints"
+    extra: ClassVar[str | None] = "coco"
     hub_task: ClassVar[str] = "keypoint-detection"
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "keypoints", "skeleton")
     unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "is for classes, and heat maps have none"}
@@ -101,6 +104,10 @@ class Keypoints(TaskConfig):
 
     def examples(self, number: int) -> list[Image.Image]:
         return first_pictures(self.data, "person_keypoints", number)
+
+    @classmethod
+    def look(cls, root: Path) -> str:
+        return look(CocoData(root=str(root)), "person_keypoints")
 
     def summary(self) -> str:
         return f"{self.name}, {self.backbone}, {self.image_size[0]}x{self.image_size[1]}"

@@ -83,6 +83,10 @@ class KeypointTask:
         difference = (maps - targets) * weights[..., None, None]
         return (difference.square().mean() / 2,)
 
+    def num_passes(self, split: Split) -> int:
+        part = self.parts[split]
+        return 0 if part is None else len(part[1]) * (2 if self.flip_test else 1)
+
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         part = self.parts[split]
         assert part is not None, f"the task has no {split} part"

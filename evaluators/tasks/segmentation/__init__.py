@@ -16,6 +16,8 @@ from search_space.term import Term
 from supernet.networks.config import Head
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lightning.fabric import Fabric
     from PIL import Image
     from torch import Tensor, nn
@@ -95,6 +97,12 @@ class Segmentation(TaskConfig):
 
         test = read_scenes(self.data, self.data.test)
         return [test.picture(index) for index in range(min(number, len(test)))]
+
+    @classmethod
+    def look(cls, root: Path) -> str:
+        from evaluators.tasks.segmentation.scenes import look
+
+        return look(root)
 
     def summary(self) -> str:
         return f"{self.name}, {self.head} on {self.backbone}"

@@ -115,15 +115,15 @@ def read_scenes(data: SceneData, part: str) -> Scenes:
     """
     if data.root is None:
         raise InputError("give data.root: the folder that holds the images and their labels")
-    root = Path(data.root).expanduser()
+    of_images, of_labels = folders_of(data, part)
     if data.layout == "cityscapes":
         classes, values = _cityscapes()
-        images = _files(root / "leftImg8bit" / part, "_leftImg8bit", "images")
-        labels = _files(root / "gtFine" / part, "_gtFine_labelIds", "labels")
+        images = _files(of_images, "_leftImg8bit", "images")
+        labels = _files(of_labels, "_gtFine_labelIds", "labels")
     else:
         classes, values = _numbered(data)
-        images = _files(root / data.images.format(part=part), "", "images")
-        labels = _files(root / data.labels.format(part=part), "", "labels")
+        images = _files(of_images, "", "images")
+        labels = _files(of_labels, "", "labels")
     missing = sorted(set(images) - set(labels))
     if missing:
         named = ", ".join(images[name].name for name in missing[:3])
@@ -145,6 +145,30 @@ def read_scenes(data: SceneData, part: str) -> Scenes:
     _look_at(scenes)
     log.debug("%s: %d images, %d classes", part, len(scenes), len(classes))
     return scenes
+
+
+def folders_of(data: SceneData, part: str) -> tuple[Path, Path]:
+    """The folder of a part's images and that of its labels."""
+    root = Path(data.root or "").expanduser()
+    if data.layout == "cityscapes":
+        return root / "leftImg8bit" / part, root / "gtFine" / part
+    return root / data.images.format(part=part), root / data.labels.format(part=part)
+
+
+def look(root: Path) -> str:
+    """What `read_scenes` would read of a folder, in a few words, without opening an image.
+
+    Raises:
+        InputError: If the folder of images or labels of a part is missing.
+    """
+    for data in (SceneData(root=str(root)), SceneData(root=str(root), layout="cityscapes")):
+        folders = [folder for part in (data.train, data.test) for folder in folders_of(data, part)]
+        if all(folder.is_dir() for folder in folders):
+            return f"{data.train} and {data.test}, --data.layout {data.layout}"
+    usual = SceneData(root=str(root))
+    folders = [folder for part in (usual.train, usual.test) for folder in folders_of(usual, part)]
+    lacking = next(folder for folder in folders if not folder.is_dir())
+    raise InputError(f"no folder {lacking}; say by --data.images and --data.labels where yours are")
 
 
 def _digests(names: Sequence[str], images: dict[str, Path], labels: dict[str, Path]) -> dict[str, str]:

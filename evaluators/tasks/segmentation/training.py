@@ -88,6 +88,9 @@ class SegmentationTask:
             real, labels, ignore_index=IGNORED, reduction="sum", label_smoothing=self.label_smoothing
         )
 
+    def num_passes(self, split: Split) -> int:
+        return len(self.splits[split] or ())
+
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         scenes = self.splits[split]
         assert scenes is not None, f"the task has no {split} part"

@@ -1,0 +1,214 @@
+"""How long a search takes: each kind of search has other phases, and a few steps of each are timed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+from autola.drive import CHECKPOINT_SECONDS
+from autola.pace import LEAST, WARM_UP, Clock, Writing, evaluation_seconds
+from evaluators.tasks.classification.training import evaluate
+from outputs.records import WEIGHTS
+from outputs.run_directory import RunDirectory
+from outputs.weights import save_weights
+from searchers import Search, SearcherConfig
+from searchers.candidates import Candidates, Trial
+from searchers.searches.curvature import alpha_eigenvalue
+from searchers.searches.differentiable import DifferentiableSearch
+from searchers.searches.perturbation import losses_without
+from searchers.searches.problem import Problem
+from searchers.searches.shared import STATISTICS_BATCHES, SharedSearch
+from searchers.searches.trained import TrainedSearch, training_of
+
+DRAWN = 4
+"""Candidates whose trainings are timed: they differ by their operators."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """What a search takes; the names are those of `Part`."""
+
+    seconds: float
+    steps: int
+    step_seconds: float
+    timed_steps: int
+    checkpoint_bytes: int
+    kept_bytes: int
+
+
+def of_search(config: SearcherConfig, problem: Problem, run: RunDirectory, clock: Clock) -> Timed:
+    """What a search takes, from its first step to its end.
+
+    Args:
+        config: The searcher.
+        problem: What is searched.
+        run: A run folder for records, on the disk where they are going to be.
+        clock: Times it.
+    """
+    job: Search
+    begin = clock.now()
+    job = config.start(problem)
+    build = clock.now() - begin
+    if isinstance(job, DifferentiableSearch):
+        timed = _differentiable(job, run, clock)
+    elif isinstance(job, SharedSearch):
+        timed = _shared(job, run, clock)
+    elif isinstance(job, TrainedSearch):
+        timed = _trained(job, run, clock)
+    else:
+        timed = _other(job, run, clock)
+    return replace(timed, seconds=build + timed.seconds)
+
+
+def _sum(
+    job: Search, run: RunDirectory, clock: Clock, steps: float, epochs: int, writing: Writing
+) -> tuple[float, int]:
+    """Seconds of a search with its records, and bytes that it leaves.
+
+    Args:
+        job: The search.
+        run: Its folder.
+        clock: Times the writing of its weights.
+        steps: Seconds of all that it computes.
+        epochs: How many there are.
+        writing: What the records of one take.
+    """
+    weights = run.path / WEIGHTS
+    end = clock.of(lambda: save_weights(weights, job.weights()))
+    between = epochs * int(steps / epochs / CHECKPOINT_SECONDS)
+    seconds = steps + epochs * writing.record + between * writing.checkpoint + end
+    return seconds, weights.stat().st_size + epochs * writing.record_bytes
+
+
+def _differentiable(job: DifferentiableSearch, run: RunDirectory, clock: Clock) -> Timed:
+    config, schedule, each = job.config, job.schedule, job.steps_per_epoch
+    resting = sum(schedule.resting(epoch) for epoch in range(schedule.search_epochs))
+    phases = {0: resting, resting: schedule.search_epochs + schedule.tuning_epochs - resting}
+    total, first, timed, done = 0.0, 0.0, 0, 0
+    for begin, epochs in phases.items():
+        if not epochs:
+            continue
+
+        def advance(begin: int = begin) -> None:
+            if job.step % each == each - 1 or job.step // each != begin:  # the last step ends the epoch
+                job.step = begin * each
+            job.advance()
+
+        seconds, count = clock.steps(advance, most=max(each, WARM_UP + LEAST))
+        total += seconds * each * epochs
+        first, timed = first or seconds, timed + count
+        done += epochs
+    every = config.guards.curvature_every
+    if every and schedule.search_epochs // every:
+        total += clock.of(lambda: alpha_eigenvalue(job)) * (schedule.search_epochs // every)
+    if config.derive == "perturbation":
+        total += _perturbation(job, clock)
+    job.step = each
+    writing = Writing(job, run, clock, job.shares())
+    seconds, kept = _sum(job, run, clock, total, done, writing)
+    return Timed(
+        seconds=seconds,
+        steps=job.total_steps,
+        step_seconds=first,
+        timed_steps=timed,
+        checkpoint_bytes=writing.checkpoint_bytes,
+        kept_bytes=kept,
+    )
+
+
+def _perturbation(job: DifferentiableSearch, clock: Clock) -> float:
+    """Seconds of deciding all edges by perturbation: one batch of one edge is timed."""
+    config = job.config
+    columns = list(job.problem.space.candidate_columns)
+    batches = min(config.perturbation.batches or job.steps_per_epoch, job.steps_per_epoch)
+    job.config = replace(config, perturbation=replace(config.perturbation, batches=1))
+    one = clock.of(lambda: losses_without(job, 0, columns, 0))
+    job.config = config
+    return one * batches * len(job.problem.space.rows)
+
+
+def _trained(job: TrainedSearch, run: RunDirectory, clock: Clock) -> Timed:
+    problem, recipe = job.problem, job.recipe
+    candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
+    paces, builds = list[tuple[float, int]](), 0.0
+    for trial in range(min(DRAWN, job.num_trials)):
+        genotype = candidates.sample(random.Random(trial))
+        begin = clock.now()
+        training = training_of(problem, recipe, job.train_batches, genotype, trial)
+        builds += clock.now() - begin
+        job.training = training
+        limit = training.total_steps
+
+        def advance() -> None:
+            if training.step == limit:  # noqa: B023, called at once
+                training.step = 0  # noqa: B023
+            training.advance()  # noqa: B023
+
+        paces.append(clock.steps(advance, most=max(limit, WARM_UP + LEAST), share=1 / DRAWN))
+    step = sum(seconds for seconds, _ in paces) / len(paces)
+    judging = evaluation_seconds(
+        clock,
+        job.training.trained(),
+        lambda: evaluate(job.training.trained(), job.judging_batches, problem.fabric),
+        len(job.judging_batches),
+    )
+    trial_seconds = builds / len(paces) + job.steps_per_epoch * step + judging
+    job.history = [Trial(genotype=job.present, score=0.0)]
+    writing = Writing(job, run, clock)
+    seconds, kept = _sum(job, run, clock, job.num_trials * trial_seconds, job.num_trials, writing)
+    return Timed(
+        seconds=seconds,
+        steps=job.total_steps,
+        step_seconds=step,
+        timed_steps=sum(count for _, count in paces),
+        checkpoint_bytes=writing.checkpoint_bytes,
+        kept_bytes=kept,
+    )
+
+
+def _shared(job: SharedSearch, run: RunDirectory, clock: Clock) -> Timed:
+    training = job.training
+
+    def advance() -> None:
+        if training.step == training.total_steps:
+            training.step = 0
+        training.advance()
+
+    step, count = clock.steps(advance, most=max(training.total_steps, WARM_UP + LEAST))
+    candidates, supernet = job.task.candidates, job.task.supernet
+    genotypes = [candidates.sample(random.Random(trial)) for trial in range(min(DRAWN, job.num_trials))]
+    passes = min(STATISTICS_BATCHES, len(job.task.train)) + len(job.judging_batches)
+    judging = [
+        evaluation_seconds(clock, supernet, lambda: job.judge(genotype), passes)  # noqa: B023, called at once
+        for genotype in genotypes
+    ]
+    writing = Writing(job, run, clock)
+    total = step * training.total_steps + job.num_trials * sum(judging) / len(judging)
+    seconds, kept = _sum(job, run, clock, total, job.total_steps // job.steps_per_epoch, writing)
+    return Timed(
+        seconds=seconds,
+        steps=job.total_steps,
+        step_seconds=step,
+        timed_steps=count,
+        checkpoint_bytes=writing.checkpoint_bytes,
+        kept_bytes=kept,
+    )
+
+
+def _other(job: Search, run: RunDirectory, clock: Clock) -> Timed:
+    """A searcher of the user's: its steps are taken to be alike."""
+    within = max(1, job.steps_per_epoch - 1)
+    step, count = clock.steps(job.advance, most=max(1, min(within, job.total_steps)))
+    while job.step < job.steps_per_epoch:
+        job.advance()
+    writing = Writing(job, run, clock, job.shares())
+    epochs = job.total_steps // job.steps_per_epoch
+    seconds, kept = _sum(job, run, clock, step * job.total_steps, epochs, writing)
+    return Timed(
+        seconds=seconds,
+        steps=job.total_steps,
+        step_seconds=step,
+        timed_steps=count,
+        checkpoint_bytes=writing.checkpoint_bytes,
+        kept_bytes=kept,
+    )
