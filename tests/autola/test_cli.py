@@ -84,7 +84,10 @@ def test_the_module_ends_with_the_code_of_the_command():
         ("search digits --sed 1", "--sed"),
         ("search digits --seed one", "--seed: 'one' is no whole number"),
         ("search digits --seed -1", "seed=-1 is no seed; give a whole number in 0 ... 2^63 - 1"),
-        ("search digits --primitives SE none", "one operator in a cell of 4 nodes leaves nothing to search"),
+        (
+            "search digits --primitives SE none",
+            "one operator in all 10 rows of 'own' leaves nothing to search",
+        ),
         ("search digits --searcher random --primitives SE", "leaves nothing to search"),
         ("search digits --width 1.5", "--width: give INT, not ['1.5']"),
         ("search digits --width 6", "6 channels do not split into 4 equal groups; take a width"),

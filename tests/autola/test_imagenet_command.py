@@ -33,7 +33,9 @@ def tiny(monkeypatch):
         "smoke",
         lambda self: replace(task(self), image_size=16, resize=18, data=replace(self.data, limit=4)),
     )
-    monkeypatch.setattr(TrainConfig, "smoke", lambda self: replace(train(self), epochs=1, milestones=(1,)))
+    monkeypatch.setattr(
+        TrainConfig, "smoke", lambda self, *given: replace(train(self, *given), epochs=1, milestones=(1,))
+    )
 
 
 @pytest.mark.usefixtures("tiny")

@@ -2,6 +2,7 @@
 
 import json
 
+from autola.comparing.presets import COMPARE_PRESETS
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from evaluators.data import READERS
 from evaluators.tasks import TASKS
@@ -14,6 +15,7 @@ from supernet.backbones import BACKBONES
 REGISTRIES = {
     "search_presets": SEARCH_PRESETS,
     "retrain_presets": RETRAIN_PRESETS,
+    "compare_presets": COMPARE_PRESETS,
     "searchers": SEARCHERS,
     "search_spaces": SPACES,
     "attention": OPERATORS,

@@ -354,7 +354,9 @@ def test_a_convolution_is_replaced_once(name: str, again: str) -> None:
 
 
 def test_models_without_known_convolutions_ask_for_them() -> None:
-    with pytest.raises(InputError, match=r"name the convolutions that attention should stand for: attach\("):
+    with pytest.raises(
+        InputError, match=r"name the convolutions that attention should stand for, such as '0': attach\("
+    ):
         find_sites(nn.Sequential(nn.Conv2d(3, 4, 1)), "conv")
     model = attach(nn.Sequential(nn.Conv2d(3, 16, 3, padding=1)), "aa[size=4]", ["0"])
     assert model(torch.ones(1, 3, 5, 7)).shape == (1, 16, 5, 7)

@@ -52,7 +52,7 @@ class TextData:
     """The most pairs of each part to use, at even steps; all if left out."""
 
     def __post_init__(self) -> None:
-        rules.positive(self, "longest", "limit")
+        rules.positive(self, "vocabulary", "longest", "limit")
         if self.vocabulary < FEWEST_WORDS:
             raise InputError(f"vocabulary={self.vocabulary}; give at least {FEWEST_WORDS} sub-words")
         if self.source == self.target:
