@@ -41,7 +41,7 @@ def layout_of(value: Tensor, channels: int, module: nn.Module, place: str) -> La
         norms = [child for child in module.modules() if isinstance(child, nn.LayerNorm)]
         if shape[3] == channels and norms:
             raise InputError(
-                f"{place!r} gives {tuple(shape)}: its channels may be first or last; pass an image of another "
+                f"{place!r} gives {tuple(shape)}: its channels may be first or last; pass images of another "
                 "size first, or attach to a module inside it"
             )
         return "first"
@@ -50,7 +50,7 @@ def layout_of(value: Tensor, channels: int, module: nn.Module, place: str) -> La
     if len(shape) == 3 and shape[2] == channels:
         return "tokens"
     raise InputError(
-        f"{place!r} gives {tuple(value.shape)}: no batch of maps (b, {channels}, h, w), of maps with channels "
+        f"{place!r} gives {tuple(value.shape)}: no batch of maps (b, {channels}, h, w), maps with channels "
         f"last or of tokens (b, n, {channels}), which is what attention reads"
     )
 
