@@ -146,7 +146,7 @@ def in_turns(
     ratios: dict[str, list[float]] = {name: [] for name in runs}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(-2, turns):
-        order = list(runs) if turn % 2 else list(reversed(runs))
+        order = list(runs)[:: 1 if turn % 2 else -1]
         found = dict[str, float]()
         for name in order:
             start = time.process_time()

@@ -172,7 +172,7 @@ def test_operators_without_a_composed_form_are_named() -> None:
     genotype = autola.Genotype.of(nodes, space="hoga_wide")
     model = scrambled(autola.attach(autola.build_backbone("cifar_resnet8"), genotype)).eval()
     made = autola.deploy(model)
-    assert chosen(made).left[:2] == [
+    assert list(chosen(made).left[:2]) == [
         "layer1.0.bn2_attention: x1_h1 SimAM",
         "layer1.0.bn2_attention: x4_h4 EfficientChannelAttention",
     ]
