@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from torch import nn
 
+from autola.comparing.config import Addition, CompareConfig
+from autola.comparing.presets import COMPARE_PRESETS
+from autola.comparing.settings import followed, with_found
 from autola.configs import AnyTask, RetrainConfig, SearchConfig
 from autola.found import Found
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.retraining import resume_retraining, run_retraining
-from autola.runs import is_search
-from autola.searching import resume_search, run_search
+from autola.run_search import resume_search, run_search
+from autola.runs import is_comparison, is_search
 from autola.tables import Table
 from autola.trained import open_trained
 from evaluators.tasks import TASKS, as_task
 from foundation.config import adapter, parse
 from foundation.errors import InputError
+from outputs.comparison import Comparison
 from outputs.run_directory import RunDirectory
 from search_space.attention import Attention, as_terms
 from searchers import SEARCHERS
 
-C = TypeVar("C", SearchConfig, RetrainConfig)
+C = TypeVar("C", SearchConfig, RetrainConfig, CompareConfig)
 
 
 def search(preset: str | SearchConfig = "digits", *, out: str | Path | None = None, **changes: Any) -> Found:
@@ -68,18 +73,68 @@ def retrain(
     return run_retraining(changed(config, changes), None if out is None else Path(out), jobs=jobs)
 
 
-def resume(run: str | Path, *, jobs: int = 1, root: str | Path | None = None) -> Found | Table:
-    """Goes on with a search or retraining that was stopped.
+def compare(
+    *attentions: Attention,
+    preset: str | CompareConfig = "digits",
+    found: Sequence[str | Path] = (),
+    out: str | Path | None = None,
+    jobs: int = 1,
+    minutes: float | None = None,
+    **changes: Any,
+) -> Comparison:
+    """Searches, trains and compares: found cells against random ones, and controls of equal cost.
+
+    Args:
+        *attentions: Modules that are compared besides; see `retrain`.
+        preset: Name of a preset, or a whole config.
+        found: Run folders of searches that have ended, in place of searching.
+        out: The run folder to make; None for a new one under ./outputs/runs.
+        jobs: Searches or trainings side by side, each in a process of its own; changes no result.
+        minutes: No search or training begins after so many; `resume` goes on.
+        **changes: Settings that differ from the preset: `seeds=(0, 1)`, `beside=("plain", "wider")`,
+            `search={"target": ["macs<=1.2x"]}`, `search=None`; those of the task under their own names.
+
+    Raises:
+        InputError: If something given is wrong; nothing is written then.
+    """
+    from autola.comparing.running import run_comparison
+
+    usual = COMPARE_PRESETS[preset] if isinstance(preset, str) else preset
+    if attentions:
+        changes["attentions"] = tuple(as_terms(attention) for attention in attentions)
+    config = followed(changed(usual, changes), usual)
+    if found:
+        config = with_found(config, [Path(path) for path in found])
+    return run_comparison(config, None if out is None else Path(out), jobs=jobs, minutes=minutes)
+
+
+def resume(
+    run: str | Path,
+    *,
+    jobs: int = 1,
+    root: str | Path | None = None,
+    minutes: float | None = None,
+    add: Addition | None = None,
+) -> Found | Table | Comparison:
+    """Goes on with a search, retraining or comparison that was stopped.
 
     Args:
         run: Its folder.
-        jobs: Trainings of a retraining side by side; a search is one job.
+        jobs: Trainings of a retraining or comparison side by side; a search is one job.
         root: The folder of the data, where that moved; it has to hold the same names and sizes.
+        minutes: No part of a comparison begins after so many.
+        add: Seeds, cells and modules that a comparison gets more.
 
     Raises:
         InputError: If the folder is no run, its data changed, or another process is writing to it.
     """
     directory, data_root = RunDirectory.open(run), None if root is None else str(root)
+    if is_comparison(directory):
+        from autola.comparing.running import resume_comparison
+
+        return resume_comparison(directory, jobs=jobs, minutes=minutes, root=data_root, addition=add)
+    if add is not None or minutes is not None:
+        raise InputError(f"{directory.path} is no comparison; leave out add and minutes")
     if is_search(directory):
         return resume_search(directory, data_root)
     return resume_retraining(directory, jobs=jobs, root=data_root)
@@ -108,7 +163,7 @@ def changed(config: C, changes: dict[str, Any]) -> C:
     values = adapter(type(config)).dump_python(config, mode="json")
     task = values.get("task", {})
     for name, value in changes.items():
-        if name == "task" and isinstance(value, str) and isinstance(config, RetrainConfig):
+        if name == "task" and isinstance(value, str) and isinstance(config, RetrainConfig | CompareConfig):
             values[name] = adapter(AnyTask).dump_python(as_task(TASKS[value], config.task), mode="json")
         elif name == "searcher" and isinstance(value, str):
             values[name] = {"name": SEARCHERS[value].name}
@@ -135,4 +190,4 @@ def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-__all__ = ["TASKS", "InputError", "changed", "load", "resume", "retrain", "search"]
+__all__ = ["TASKS", "InputError", "changed", "compare", "load", "resume", "retrain", "search"]

@@ -16,6 +16,7 @@ COMMANDS = {
     "search": "find an attention module on your images",
     "inspect": "show what a search found: edges, shares, drawing, cost",
     "retrain": "train networks with attention modules, and compare them",
+    "compare": "test found cells against random ones and controls of equal cost",
     "predict": "draw what a trained network finds onto images",
     "export": "write a trained network as ONNX or torch.export's program",
     "eject": "write attention as one Python file that needs torch alone",

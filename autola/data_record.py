@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from autola.comparing.config import CompareConfig
 from autola.configs import RetrainConfig, SearchConfig
 from evaluators.data.listing import PARTS, Listing, recorded
 from evaluators.tasks import Setting
@@ -23,7 +24,7 @@ from outputs.settings_record import check_settings, move_data
 
 log = logging.getLogger(__name__)
 
-C = TypeVar("C", SearchConfig, RetrainConfig)
+C = TypeVar("C", SearchConfig, RetrainConfig, CompareConfig)
 
 COSTS = "costs"
 """Key in data.json of what operators cost, for the metrics that are limited."""
@@ -122,7 +123,9 @@ def described(config: RetrainConfig, setting: Setting) -> dict[str, Any]:
 
 
 def check_data(
-    run: RunDirectory, data: Mapping[str, Any], moved: SearchConfig | RetrainConfig | None = None
+    run: RunDirectory,
+    data: Mapping[str, Any],
+    moved: SearchConfig | RetrainConfig | CompareConfig | None = None,
 ) -> None:
     """Checks that a run goes on with the data and the settings that it began with.
 

@@ -1,16 +1,55 @@
-"""Predictions of a trained network, drawn onto images."""
+"""Predictions of a trained network: drawn onto images, or translations of lines."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from autola.trained import open_trained
+from autola.trained import Trained, open_trained
 from evaluators.data.pictures import open_picture
+from evaluators.tasks import TaskConfig
+from evaluators.tasks.translation.text import decoded
 from outputs.new_folder import make_folder
 from outputs.new_folder import numbered as take_number
+
+LINES = 512
+"""Lines that are translated before they are given back."""
+
+
+def open_translator(run: Path) -> Trained:
+    """Reads a training of a network that translates.
+
+    Args:
+        run: Folder of one training.
+
+    Raises:
+        InputError: If it cannot be read, or is of images.
+    """
+    trained = open_trained(run)
+    if type(trained.task).translate is TaskConfig.translate:
+        trained.task.translate(trained.network, trained.data, ())  # says what the task reads
+    return trained
+
+
+def translations(trained: Trained, given: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    """Lines with their translations, some at a time; all lines are read before the first is translated.
+
+    Args:
+        trained: A network that translates.
+        given: Lines in UTF-8.
+
+    Raises:
+        InputError: If one is not UTF-8; none is translated then.
+    """
+    lines = [
+        decoded(line, f"standard input, line {number}", first=number == 1)
+        for number, line in enumerate(given, 1)
+    ]
+    for first in range(0, len(lines), LINES):
+        some = lines[first : first + LINES]
+        yield from zip(some, trained.task.translate(trained.network, trained.data, some))
 
 
 def run_predictions(

@@ -6,6 +6,7 @@ from autola.configs import RetrainConfig, SearchConfig
 from autola.dense_presets import DENSE
 from autola.detection_presets import DETECTION
 from autola.imagenet_presets import IMAGENET
+from autola.translation_presets import TRANSLATION
 from evaluators.data import DataConfig
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.classification import Classification
@@ -72,5 +73,5 @@ RETRAIN_PRESETS.add(
     ),
 )
 
-for name, preset in (IMAGENET | DETECTION | DENSE).items():
+for name, preset in (IMAGENET | DETECTION | DENSE | TRANSLATION).items():
     RETRAIN_PRESETS.add(name, preset)

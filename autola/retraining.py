@@ -26,7 +26,7 @@ from foundation.errors import InputError
 from outputs.records import CONFIG
 from outputs.run_directory import RunDirectory
 from outputs.trackers import check_trackers
-from search_space.grammar import label
+from search_space.term import label
 
 log = logging.getLogger(__name__)
 

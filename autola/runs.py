@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from autola.comparing.config import CompareConfig
 from autola.configs import RetrainConfig, SearchConfig
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-C = TypeVar("C", SearchConfig, RetrainConfig)
+C = TypeVar("C", SearchConfig, RetrainConfig, CompareConfig)
 
 RUNS = Path("outputs/runs")
 
 
 def new_run(
-    config: SearchConfig | RetrainConfig,
+    config: SearchConfig | RetrainConfig | CompareConfig,
     data: Mapping[str, Any],
     *,
     kind: str,
@@ -67,13 +68,35 @@ def stored_config(run: RunDirectory, kind: type[C]) -> C:
     """The config of a run.
 
     Raises:
-        InputError: If the run is of the other kind, or its config is damaged.
+        InputError: If the run is of another kind, or its config is damaged.
     """
-    if is_search(run) and kind is RetrainConfig:
-        raise InputError(f"{run.path} is a search, not a retraining (autola inspect, autola search --resume)")
-    if "train" in run.json(CONFIG) and not is_search(run) and kind is SearchConfig:
-        raise InputError(f"{run.path} is a retraining, not a search (autola retrain --resume)")
+    names: dict[type, str] = {
+        SearchConfig: "search",
+        RetrainConfig: "retraining",
+        CompareConfig: "comparison",
+    }
+    theirs = _kind(run)
+    if theirs is not None and theirs is not kind:
+        name = names[theirs]
+        look = "autola inspect, autola search" if theirs is SearchConfig else f"autola {_COMMANDS[theirs]}"
+        raise InputError(f"{run.path} is a {name}, not a {names[kind]} ({look} --resume)")
     return parse_json(kind, run.text(CONFIG), str(run.path / CONFIG))
+
+
+_COMMANDS = {RetrainConfig: "retrain", CompareConfig: "compare"}
+
+
+def _kind(run: RunDirectory) -> type | None:
+    """The kind of a run's config, by what only that has; None for none of them.
+
+    Raises:
+        InputError: If its config is damaged.
+    """
+    keys = run.json(CONFIG)
+    if not isinstance(keys, dict):
+        raise InputError(f"{run.path / CONFIG} holds no settings")
+    known = {"searcher": SearchConfig, "control_seeds": CompareConfig, "train": RetrainConfig}
+    return next((kind for key, kind in known.items() if key in keys), None)
 
 
 def is_search(run: RunDirectory) -> bool:
@@ -82,10 +105,16 @@ def is_search(run: RunDirectory) -> bool:
     Raises:
         InputError: If its config is damaged.
     """
-    keys = run.json(CONFIG)
-    if not isinstance(keys, dict):
-        raise InputError(f"{run.path / CONFIG} holds no settings")
-    return "searcher" in keys
+    return _kind(run) is SearchConfig
+
+
+def is_comparison(run: RunDirectory) -> bool:
+    """Whether a run is a comparison.
+
+    Raises:
+        InputError: If its config is damaged.
+    """
+    return _kind(run) is CompareConfig
 
 
 def go_on(job: Job, run: RunDirectory, name: str) -> None:

@@ -29,6 +29,7 @@ KINDS: dict[str, Any] = {
     "skeleton": tuple[tuple[PositiveInt, PositiveInt], ...],
     "mean": tuple[FiniteFloat, ...],
     "std": tuple[FiniteFloat, ...],
+    "vocabulary": str,
 }
 """Types of what tasks record of their data."""
 

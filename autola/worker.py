@@ -1,4 +1,4 @@
-"""A process that trains members of a retraining, those that the process that started it names."""
+"""A process that does parts of a retraining or comparison, those that the process that started it names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,7 +17,7 @@ from autola.cli import import_modules
 from autola.configs import RetrainConfig
 from autola.data_record import check_data, described
 from autola.member import members_of, train_member
-from autola.runs import stored_config
+from autola.runs import is_comparison, stored_config
 from autola.runtime import make_fabric, own_state
 from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
@@ -25,37 +26,65 @@ Say = Callable[..., None]
 
 
 def main(run: str, modules: Sequence[str]) -> None:
-    """Trains the members that standard input names, one a line, until that closes.
+    """Does the searches and trainings that standard input names, one a line, until that closes.
 
     Says in lines of JSON on standard output what it comes to: epochs, lines of the log, ends, an error.
 
     Args:
-        run: Folder of the whole retraining, which the process that started this one has locked.
+        run: Folder of the whole run, which the process that started this one has locked.
         modules: Names of the user's modules, which are imported first.
     """
     lines, say = _lines(), _speech()
     try:
         import_modules(modules)
         whole = RunDirectory.open(Path(run))
-        config = replace(stored_config(whole, RetrainConfig), devices=1, machines=1)
-        with own_state(config, resumed=whole):
-            fabric = make_fabric(config)
-            setting = config.task.read(config.train, fabric)
-            check_data(whole, described(config, setting))
+
+        def report(record: dict[str, Any]) -> None:
+            say(epoch=record["epoch"])
+
+        with _doing(whole) as do:
             _log_by(say)
-
-            def report(record: dict[str, Any]) -> None:
-                say(epoch=record["epoch"])
-
-            members = {member.name: member for member in members_of(config)}
             for line in lines:
-                train_member(config, members[line.strip()], setting, whole, fabric, after_epoch=report)
+                do(line.strip(), report)
                 say(done=True)
     except InputError as error:
         say(error=str(error))
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         say(error=f"{error.strerror or error}{where}")
+
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@contextmanager
+def _doing(whole: RunDirectory) -> Iterator[Callable[[str, Report], None]]:
+    """What does a search or training of a run, given its folder's name and what is called after epochs.
+
+    Raises:
+        InputError: If the data are not those that the run began with.
+    """
+    if is_comparison(whole):
+        from autola.comparing.items import full_config  # a retraining needs none of it
+        from autola.comparing.work import Work
+
+        comparison = full_config(whole)
+        with own_state(comparison, resumed=whole):
+            work = Work(comparison, make_fabric(comparison))
+            check_data(whole, work.describe())
+            yield lambda name, report: work.do(name, whole, report)
+        return
+    config = replace(stored_config(whole, RetrainConfig), devices=1, machines=1)
+    with own_state(config, resumed=whole):
+        fabric = make_fabric(config)
+        setting = config.task.read(config.train, fabric)
+        check_data(whole, described(config, setting))
+        members = {member.name: member for member in members_of(config)}
+
+        def train(name: str, report: Report) -> None:
+            train_member(config, members[name], setting, whole, fabric, after_epoch=report)
+
+        yield train
 
 
 def _lines() -> Iterator[str]:

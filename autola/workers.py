@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from subprocess import PIPE, Popen
 from threading import Thread
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from rich.console import Console
@@ -20,7 +22,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from autola.configs import DeviceConfig
 from autola.group import misfit
-from autola.member import Member
 from autola.runtime import started_processes
 from foundation.errors import InputError, shown
 
@@ -52,24 +53,43 @@ def check_jobs(jobs: int, config: DeviceConfig) -> None:
             )
 
 
+class Named(Protocol):
+    """A search or training that is a part of a run."""
+
+    @property
+    def name(self) -> str:
+        """Its folder."""
+        ...
+
+
 def train_in_workers(
-    run: Path, members: Sequence[Member], epochs: int, jobs: int, modules: Sequence[str], *, gpus: bool
+    run: Path,
+    members: Sequence[Named],
+    epochs: int,
+    jobs: int,
+    modules: Sequence[str],
+    *,
+    gpus: bool,
+    command: str = "retrain",
+    until: float = math.inf,
 ) -> None:
-    """Trains members of a retraining whose folders exist; results, records and weights are left there.
+    """Does parts of a run whose folders exist; results, records and weights are left there.
 
     Args:
-        run: The folder of the whole retraining, locked by this process.
-        members: What is to be trained.
+        run: The folder of the whole run, locked by this process.
+        members: What is to be done.
         epochs: Epochs of each, for the progress bar.
         jobs: Processes at a time.
         modules: Modules of the user's that they import first.
         gpus: Whether they train on GPUs, which they then take in turn.
+        command: What goes on with the run, for messages.
+        until: Nothing is begun when time.monotonic() is past that.
 
     Raises:
         InputError: If a training fails or its process ends; the others are stopped, checkpoints stay.
     """
     said = SimpleQueue[tuple[int, dict[str, Any] | None]]()
-    waiting, busy = iter(members), dict[int, Member]()
+    waiting, busy = _in_time(members, until), dict[int, Named]()
     with _started(run, jobs, modules, said, gpus=gpus) as workers, _bar(len(members) * epochs) as (bar, task):
         for number, worker in enumerate(workers):
             _hand_out(number, worker, waiting, busy)
@@ -84,7 +104,7 @@ def train_in_workers(
                     code = workers[number].wait()
                     raise InputError(
                         f"{name}: the process that trained it has ended ({_why(code)}); "
-                        f"autola retrain --resume {run} goes on"
+                        f"autola {command} --resume {run} goes on"
                     )
                 case {"error": text}:
                     raise InputError(text)
@@ -101,7 +121,14 @@ def train_in_workers(
             bar.update(task, completed=sum(reached.values()))
 
 
-def _hand_out(number: int, worker: Popen[str], waiting: Iterator[Member], busy: dict[int, Member]) -> None:
+def _in_time(members: Sequence[Named], until: float) -> Iterator[Named]:
+    for member in members:
+        if time.monotonic() > until:
+            return
+        yield member
+
+
+def _hand_out(number: int, worker: Popen[str], waiting: Iterator[Named], busy: dict[int, Named]) -> None:
     member = next(waiting, None)
     if member is None:
         return

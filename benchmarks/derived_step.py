@@ -20,9 +20,10 @@ from benchmarks.answer import answer
 from benchmarks.measure import alternate, count_calls, median, peak_memory_mb, saved_bytes, surroundings
 from search_space.cell import FoundEdges
 from search_space.genotype import PUBLISHED, Fuse
-from search_space.grammar import Term, parse_attention
+from search_space.grammar import parse_attention
 from search_space.operator import read
 from search_space.state import State
+from search_space.term import Term
 from supernet.attach import attach
 from supernet.backbones import build_backbone
 from supernet.mixed import SeparateState

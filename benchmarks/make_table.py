@@ -34,8 +34,8 @@ from foundation.config import to_json
 from foundation.errors import InputError
 from outputs.environment import environment
 from outputs.tabular import PUBLISHED, read_tabular, write_tabular
-from search_space.grammar import Term
 from search_space.space import HOGA_SMALL, SPACES, Space
+from search_space.term import Term
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,198 +1,261 @@
-"""Does an attention help on CIFAR-10, beside controls of its own cost? Many short trainings, one file each.
+"""The studies: does what a search finds help, beside controls of its cost? Each is one or more comparisons.
 
-Every training is an item: what stands in the blocks, on which network, for how long, with which seed. Its
-result is a small JSON file that is written when it ends; an item that has one is not run again, and one that
-was stopped goes on. So the study may run for an hour a day, on several machines, and be topped up:
+cells: three searches on CIFAR-10 with ResNet-8 of width 16, three trainings of each cell, six random cells
+twice, all controls five times, five epochs each (`autola compare --preset cifar10-short`). groups: the same
+with cells of 1, 2, 4 and 8 channel groups. transfer: cells searched in ResNet-20, trained in it, in ResNet-56
+and in a Wide-ResNet, beside cells searched in those. finetune: a pretrained ResNet-50 on few large images;
+every attention begins as the identity.
 
-    python -m benchmarks.study --root FOLDER --minutes 60
-    python -m benchmarks.study --table
+    python -m benchmarks.study cells --root FOLDER --minutes 60 --jobs 2
+    python -m benchmarks.study cells --table
 
-Items go round by round, a seed of everything before the next seed of anything: the table is balanced whenever
-the time is over. The controls are the plain network, and the plain network wider, deeper and trained longer;
-SE and CBAM alone and on every edge of the cell; random cells of the same space; the published cell.
+What a search or training ends with is a small file, which is copied to `--out` within seconds of its end.
+With these files alone the study goes on, here or on another machine, and does nothing again that has ended:
+it may run for an hour a day, and may be killed at any moment.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import platform
-import random
-import statistics
+import logging
+import math
+import shutil
 import time
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from threading import Event, Thread
+from typing import Annotated, Literal
 
-import torch
 import tyro
 
-import autola
-from autola.tables import Table
+from autola.commands.compare import show
+from autola.comparing.config import CompareConfig
+from autola.comparing.presets import COMPARE_PRESETS
+from autola.comparing.running import resume_comparison, run_comparison
+from autola.presets import RETRAIN_PRESETS
+from evaluators.data import DataConfig
+from evaluators.tasks.classification import Classification
+from evaluators.tasks.imagenet import ImageNet, ImageNetData
+from foundation.config import parse_json, with_value
+from foundation.errors import InputError
 from foundation.files import write_text
-from search_space.genotype import PUBLISHED, Genotype
-from search_space.space import SPACES
+from outputs.comparison import COMPARISON, Comparison
+from outputs.records import CONFIG, GENOTYPE, RESULT
+from outputs.run_directory import RunDirectory
+from search_space.grammar import parse_attention
 
-SPACE = SPACES["hoga"]
+Study = Literal["cells", "groups", "transfer", "finetune"]
+
+ROOT = "FOLDER"
+"""What stands for the folder of the images in files that are published."""
+
+OF_ALL = ("*.json", "*.csv", "*.png")
+OF_EACH = (RESULT, GENOTYPE)
+"""Files that are kept: of a comparison, and of each of its searches and trainings."""
+
+SECONDS = 10.0
+"""Time between two looks at what has ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Options of the command."""
 
+    study: Annotated[tyro.conf.Positional[Study], tyro.conf.arg(metavar="STUDY")] = "cells"
+    """cells, groups, transfer or finetune."""
     root: Path | None = None
-    """Folder of CIFAR-10 as `autola search cifar10 --data.root` takes it."""
-    out: Path = Path("outputs/published/study-cifar10")
-    """Folder of the results, a file an item."""
-    runs: Path = Path("outputs/runs/study")
-    """Folder of the runs themselves, which may be deleted when an item has ended."""
+    """Folder of the images: CIFAR-10 as folders of images; of finetune train and val, a folder a class."""
+    out: Path | None = None
+    """Folder of what is kept; outputs/published/study-STUDY if left out."""
+    runs: Path = Path("outputs/runs")
+    """Folder of the runs themselves, which may be deleted between two sittings."""
     minutes: float = 60.0
-    """No item is started after so many minutes."""
-    epochs: int = 5
-    """Epochs of a training; more tell smaller differences apart."""
-    rounds: int = 5
-    """Seeds of every item."""
-    random_cells: int = 6
-    """Random cells; they are trained with the first two seeds."""
-    only: tuple[str, ...] = ()
-    """Names of the items to run; all if left out."""
+    """No search or training begins after so many."""
+    jobs: int = 1
+    """Searches or trainings side by side."""
+    epochs: int | None = None
+    """Epochs of a training; the preset's if left out. More tell smaller differences apart."""
+    smoke: bool = False
+    """The whole way on few images."""
     table: bool = False
     """Print what is there, and run nothing."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Item:
-    """One training."""
+def comparisons(options: Options) -> dict[str, CompareConfig]:
+    """The comparisons of a study by name, in the order in which they are worth having."""
+    root = str(options.root or ROOT)
+    cells = COMPARE_PRESETS["cifar10-short"]
+    data = DataConfig(name="folder", root=root)
+    assert isinstance(cells.task, Classification)
+    assert cells.search is not None
+    cells = replace(cells, task=replace(cells.task, data=data), search=replace(cells.search, data=data))
+    if options.epochs is not None:
+        cells = replace(cells, train=replace(cells.train, epochs=options.epochs))
+    match options.study:
+        case "cells":
+            found = {"cells": cells}
+        case "groups":
+            found = {f"groups-{number}": _groups(cells, number) for number in (1, 2, 4, 8)}
+        case "transfer":
+            found = {"from-resnet20": _in(cells, "cifar_resnet20", *_LARGER)}
+            found |= {f"from-{name}": _in(cells, name, name) for name in _LARGER}
+        case "finetune":
+            found = {"finetune": _finetune(root, options.epochs)}
+    return {name: config.smoke() for name, config in found.items()} if options.smoke else found
 
-    name: str
-    attention: str
-    seed: int
-    epochs: int
-    backbone: str = "cifar_resnet8"
-    width: int = 16
 
-    @property
-    def file(self) -> str:
-        """Name of the result's file."""
-        return f"{self.name}-epochs{self.epochs}-seed{self.seed}.json"
+_LARGER = ("cifar_resnet56", "wide_resnet16_4")
 
 
-def uniform(operator: str) -> Genotype:
-    """The published cell with one operator on every edge."""
-    nodes = tuple(
-        replace(node, edges=tuple(replace(edge, operator=operator) for edge in node.edges))
-        for node in PUBLISHED.nodes
+def _groups(config: CompareConfig, number: int) -> CompareConfig:
+    assert config.search is not None
+    return replace(
+        config,
+        search=replace(config.search, num_nodes=number),
+        beside=("random", "plain", "se-wrapped"),
+        control_seeds=(0, 1, 2),
     )
-    return replace(PUBLISHED, nodes=nodes)
 
 
-def cells(options: Options) -> dict[str, Genotype]:
-    """Genotypes of the study by the name of their items."""
-    found = {"se-wrapped": uniform("SE"), "cbam-wrapped": uniform("CBAM"), "hoga": PUBLISHED}
-    for number in range(options.random_cells):
-        found[f"random{number}"] = SPACE.sample(random.Random(number))
-    return found
+def _in(config: CompareConfig, searched: str, *trained: str) -> CompareConfig:
+    """Cells searched in one network and trained in others, three seeds each."""
+    assert config.search is not None
+    return replace(
+        config,
+        search=replace(config.search, backbone=searched, width=None),
+        task=replace(config.task, backbone=trained[0], width=None),  # pyright: ignore[reportCallIssue]
+        backbones=trained if len(trained) > 1 else (),
+        beside=("random", "plain", "se"),
+        control_seeds=(0, 1, 2),
+    )
 
 
-def items(options: Options) -> Iterator[Item]:
-    """All items, a seed of everything before the next seed of anything."""
-    folder = options.runs / "cells"
-    for seed in range(options.rounds):
-        plain = Item(name="none", attention="none", seed=seed, epochs=options.epochs)
-        yield plain
-        yield replace(plain, name="se", attention="se")
-        yield replace(plain, name="cbam", attention="cbam")
-        yield replace(plain, name="none-wider", width=26)
-        yield replace(plain, name="none-deeper", backbone="cifar_resnet20")
-        yield replace(plain, name="none-longer", epochs=3 * options.epochs)
-        for name in cells(options):
-            if seed < 2 or not name.startswith("random"):
-                yield replace(plain, name=name, attention=f"hoga:{folder / f'{name}.json'}")
+def _finetune(root: str, epochs: int | None) -> CompareConfig:
+    preset = RETRAIN_PRESETS["imagenet"]
+    assert isinstance(preset.task, ImageNet)
+    task = replace(preset.task, data=ImageNetData(root=root), weights="pretrained", identity=True, workers=0)
+    changes = {"epochs": epochs or 5, "batch_size": 32, "learning_rate": 0.01}
+    train = replace(preset.train, schedule="cosine", milestones=(), **changes)
+    return CompareConfig(
+        task=task,
+        train=train,
+        attentions=tuple(map(parse_attention, ("hoga", "se", "cbam"))),
+        beside=("plain",),
+        control_seeds=(0, 1, 2),
+        threads=1,
+    )
 
 
-def train(item: Item, options: Options) -> dict[str, Any]:
-    """Trains an item, or goes on with it, and returns what is kept of it."""
-    run = options.runs / item.file.removesuffix(".json")
-    begun, cpu = time.monotonic(), time.process_time()
-    if run.exists():
-        table = autola.resume(run)
-    else:
-        table = autola.retrain(
-            item.attention,
-            preset="cifar10",
-            out=run,
-            seeds=(item.seed,),
-            threads=1,
-            data={"name": "folder", "root": str(options.root)},
-            backbone=item.backbone,
-            width=item.width,
-            train={"epochs": item.epochs, "batch_size": 128, "validation_fraction": 0.0, "select": "last"},
-        )
-    assert isinstance(table, Table)
-    (row,) = table.rows
-    genotype = cells(options).get(item.name)
-    return {
-        **asdict(item),
-        "attention": item.attention if genotype is None else "hoga",
-        "genotype": None if genotype is None else json.loads(genotype.to_json()),
-        "test_accuracy": row.scores[0],
-        "params": row.params,
-        "macs": row.macs,
-        "wall_seconds": round(time.monotonic() - begun, 1),
-        "cpu_seconds": round(time.process_time() - cpu, 1),
-        "torch": torch.__version__,
-        "processor": platform.processor() or platform.machine(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "cores": os.cpu_count(),
-    }
+def keep(run: Path, kept: Path) -> None:
+    """Copies what has ended to the folder that is published; the place of the images is left out."""
+    if not (run / CONFIG).is_file():
+        return
+    kept.mkdir(parents=True, exist_ok=True)
+    for pattern in OF_ALL:
+        for file in run.glob(pattern):
+            if not file.name.startswith("."):
+                _copy(file, kept / file.name)
+    for result in run.glob(f"*/{RESULT}"):
+        for name in OF_EACH:
+            file = result.parent / name
+            if file.is_file() and (name == RESULT or file.parent.name.startswith("search-")):
+                (kept / file.parent.name).mkdir(exist_ok=True)
+                _copy(file, kept / file.parent.name / name)
 
 
-def run(options: Options) -> None:
-    """Runs items until the time is over."""
-    if options.root is None:
-        raise SystemExit("give the folder of CIFAR-10: --root FOLDER")
-    for name, genotype in cells(options).items():
-        path = options.runs / "cells" / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, genotype.to_json())
-    options.out.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + 60 * options.minutes
-    for item in items(options):
-        path = options.out / item.file
-        if path.exists() or (options.only and item.name not in options.only):
+def bring_back(kept: Path, run: Path, root: Path) -> None:
+    """Makes a run of what was kept, where it is not there, or adds to it what ended elsewhere."""
+    for file in sorted(kept.rglob("*")):
+        there = run / file.relative_to(kept)
+        if file.is_dir() or there.exists():
             continue
-        if time.monotonic() > until:
-            break
-        result = train(item, options)
-        write_text(path, json.dumps(result, indent=2) + "\n")
-        print(
-            f"{item.file}: {100 * result['test_accuracy']:.2f} %, {result['wall_seconds']:.0f} s", flush=True
-        )
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, there)
+    config = RunDirectory(run).json(CONFIG)
+    write_text(run / CONFIG, json.dumps(with_value(config, "root", str(root.absolute())), indent=2) + "\n")
 
 
-def show(options: Options) -> None:
-    """Prints mean and standard deviation of every item that has results."""
-    scores, macs = defaultdict[tuple[str, int], list[float]](list), dict[tuple[str, int], int]()
-    for path in sorted(options.out.glob("*.json")):
-        result = json.loads(path.read_text())
-        key = "random cells" if result["name"].startswith("random") else result["name"], result["epochs"]
-        scores[key].append(100 * result["test_accuracy"])
-        macs[key] = result["macs"]
-    print(f"{'what':16}{'epochs':>8}{'MACs':>10}{'trainings':>11}   test accuracy %")
-    for (name, epochs), values in scores.items():
-        spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-        cost = f"{macs[name, epochs] / 1e6:.1f} M"
-        print(f"{name:16}{epochs:8}{cost:>10}{len(values):11}   {statistics.fmean(values):.2f}{spread}")
+def _copy(file: Path, to: Path) -> None:
+    """Copies a file whole or not at all, if it is another than the one that is there."""
+    content = file.read_bytes()
+    if file.name == CONFIG:
+        public = with_value(json.loads(content), "root", ROOT)
+        content = (json.dumps(public, indent=2) + "\n").encode()
+    if to.exists() and to.read_bytes() == content:
+        return
+    partial = to.with_name(f".{to.name}")
+    partial.write_bytes(content)
+    partial.replace(to)
+
+
+@contextlib.contextmanager
+def kept_up(run: Path, kept: Path) -> Iterator[None]:
+    """Keeps what ends in a run, as it ends, and at the end whatever happens."""
+    over = Event()
+
+    def look() -> None:
+        while not over.wait(SECONDS):
+            keep(run, kept)
+
+    thread = Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        keep(run, kept)
+
+
+def run_study(options: Options) -> None:
+    """Runs the comparisons of a study until the time is over."""
+    if options.root is None:
+        raise InputError("give the folder of the images: --root FOLDER")
+    until = time.monotonic() + 60 * options.minutes
+    for name, config in comparisons(options).items():
+        left = (until - time.monotonic()) / 60
+        if left <= 0:
+            return
+        run, kept = options.runs / f"study-{name}", folder(options) / name
+        if (kept / CONFIG).is_file():
+            bring_back(kept, run, options.root)
+        with kept_up(run, kept):
+            if run.exists():
+                told = resume_comparison(RunDirectory.open(run), jobs=options.jobs, minutes=left)
+            else:
+                told = run_comparison(config, run, jobs=options.jobs, minutes=left)
+        show(told)
+
+
+def folder(options: Options) -> Path:
+    """Where the results are kept."""
+    return options.out or Path(f"outputs/published/study-{options.study}")
+
+
+def table(options: Options) -> None:
+    """Prints what is there of a study."""
+    for name in comparisons(options):
+        path = folder(options) / name / COMPARISON
+        if path.is_file():
+            print(f"\n{name}")
+            show(parse_json(Comparison, path.read_text(encoding="utf-8"), str(path)))
 
 
 def main() -> None:
-    """Runs the study, or prints its table."""
+    """Runs a study, or prints what is there."""
     options = tyro.cli(Options, description=__doc__)
-    if not options.table:
-        run(options)
-    show(options)
+    if not math.isfinite(options.minutes) or options.minutes <= 0:
+        raise SystemExit("give minutes above 0")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        if options.table:
+            table(options)
+        else:
+            run_study(options)
+    except InputError as error:
+        raise SystemExit(f"study: {error}") from None
 
 
 if __name__ == "__main__":

@@ -35,6 +35,15 @@ given to; where not all of a command's searchers or tasks take it, they are name
 """
 
 
+OF_OTHERS = ("task", "attentions", "search", "found")
+"""Settings of a comparison that other tables describe, or that its arguments are read into."""
+
+OPTIONS_OF_OTHERS = """\
+It takes the options of `autola retrain`'s tasks, and those of `autola search` with `search.` in front:
+`--search.target`, `--search.searcher.epochs`.
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """One option of a command line."""
@@ -54,6 +63,8 @@ def main() -> None:
 def reference() -> str:
     """The text of the page."""
     from autola.cli import COMMANDS
+    from autola.comparing.config import CompareConfig
+    from autola.comparing.presets import COMPARE_PRESETS
     from autola.configs import RetrainConfig, SearchConfig
     from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
     from evaluators.tasks import TASKS
@@ -81,6 +92,11 @@ def reference() -> str:
                 parts.append(f"With `--task {name}`. {_summary(kind)}\n")
                 used = {key: preset.task for key, preset in presets.items() if type(preset.task) is kind}
                 parts.append(_preset_table(kind, used))
+        if command == "compare":
+            parts.append("Values of the presets:\n")
+            presets = dict(COMPARE_PRESETS.items())
+            parts.append(_preset_table(CompareConfig, presets, leave_out=OF_OTHERS))
+            parts.append(OPTIONS_OF_OTHERS)
     parts.append(f"## Options side by side\n\n{SIDE_BY_SIDE}\n")
     parts.append(_side_by_side(places()))
     parts.append("## Names\n\nWhat `autola list` prints; a name of your own joins them by `--import`.\n")
@@ -98,6 +114,7 @@ Places = dict[str, dict[str, dict[str, Option]]]
 def places() -> Places:
     """Where every option stands."""
     from autola.cli import COMMANDS
+    from autola.comparing.config import CompareConfig
     from autola.configs import RetrainConfig, SearchConfig
     from evaluators.tasks import TASKS
     from searchers import SEARCHERS
@@ -129,6 +146,10 @@ def places() -> Places:
     for name, kind in TASKS.items():
         for option in options(kind):
             add("retrain", name, kind, option.name, option)
+            add("compare", name, kind, option.name, option)
+    for option in options(CompareConfig):
+        if option.name not in OF_OTHERS:
+            add("compare", "", CompareConfig, option.name, option)
     return found
 
 
@@ -137,7 +158,7 @@ def _side_by_side(found: Places) -> str:
     from evaluators.tasks import TASKS
     from searchers import SEARCHERS
 
-    everyone = {"search": set(SEARCHERS), "retrain": set(TASKS)}
+    everyone = {"search": set(SEARCHERS), "retrain": set(TASKS), "compare": set(TASKS)}
 
     def cell(command: str, whose: Mapping[str, Option]) -> str:
         all_of_them = "" in whose or set(whose) == everyone.get(command)

@@ -22,7 +22,7 @@ from evaluators.latency import (
 from foundation.config import config
 from foundation.errors import InputError
 from search_space.attention import Attention, as_terms
-from search_space.grammar import Term
+from search_space.term import Term
 from supernet.attach import attach
 from supernet.backbones import build_backbone, usual_images
 from supernet.map_sizes import is_small

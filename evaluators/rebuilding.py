@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 
 import torch
@@ -35,6 +36,31 @@ def rebuilding(model: nn.Module) -> Callable[..., nn.Module]:
             "`depth` or both that builds it, their defaults the plain network's"
         )
     return build
+
+
+def resized(build: Callable[[], nn.Module], **sizes: int | None) -> nn.Module:
+    """What a function builds, or the same made wider or deeper.
+
+    Args:
+        build: Builds the network as it is.
+        sizes: Its `width` and `depth`; None for its own.
+
+    Raises:
+        InputError: If it cannot be built so, or is larger already.
+    """
+    changes = {name: size for name, size in sizes.items() if size is not None}
+    if not changes:
+        return build()
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        model = build()
+    again = rebuilding(model)
+    own = {name: parameter.default for name, parameter in inspect.signature(again).parameters.items()}
+    for name, size in changes.items():
+        if name not in own:
+            raise InputError(f"{type(model).__name__} has no {name} to choose; leave it out")
+        if name == "depth" and size < own[name]:
+            raise InputError(f"depth={size} is less than the {own[name]} blocks of {type(model).__name__}")
+    return again(**changes)
 
 
 def deepened(num_blocks: Sequence[int], total: int) -> list[int]:

@@ -21,7 +21,8 @@ class TrainConfig:
     epochs: int = 500
     """Passes over the training set; more train longer."""
     batch_size: int = 256
-    """Images in a step, over all processes together; more need more memory and make fewer steps an epoch."""
+    """Images in a step, or tokens where text is trained on, over all processes together; more need more
+    memory and make fewer steps an epoch."""
     accumulate: int = 1
     """Equal parts that a batch is computed in, one after the other: more take less memory; batch norms see
     each part alone."""
@@ -30,7 +31,11 @@ class TrainConfig:
     learning_rate: float = 0.1
     """Highest learning rate, after the warm-up and before it falls; higher trains faster and less stably."""
     momentum: float = 0.9
-    """Momentum of SGD; higher averages gradients over more steps. Adam's betas are 0.9 and 0.999."""
+    """Momentum of SGD; higher averages gradients over more steps. Adam's first beta is 0.9."""
+    beta2: float = 0.999
+    """Adam's second beta; higher averages squares of gradients over more steps."""
+    epsilon: float = 1e-8
+    """What Adam adds to the root of the averaged squares; higher moves weights of small gradients less."""
     nesterov: bool = False
     """Use Nesterov's momentum: the gradient is taken where the momentum leads; for sgd."""
     weight_decay: float = 5e-4
@@ -38,9 +43,9 @@ class TrainConfig:
     the share of the weights, times the learning rate, that each step takes off."""
     decay: Literal["all", "weights"] = "all"
     """Parameters that decay: all, or the weights alone, without biases and the parameters of norms."""
-    schedule: Literal["cosine", "step", "poly"] = "cosine"
-    """How the learning rate falls: half a cosine to `min_learning_rate`, by `gamma` at `milestones`, or as
-    (1 - the share of steps done) ** `power`."""
+    schedule: Literal["cosine", "step", "poly", "inverse_sqrt"] = "cosine"
+    """How the learning rate falls: half a cosine to `min_learning_rate`, by `gamma` at `milestones`, as
+    (1 - the share of steps done) ** `power`, or as one over the root of the steps in warm-ups."""
     min_learning_rate: float = 0.0
     """Learning rate at the end of the cosine and of poly; higher keeps changing the weights to the end."""
     milestones: tuple[int, ...] = ()
@@ -74,11 +79,16 @@ class TrainConfig:
     higher selects more surely and trains on less. 0 for none."""
     select: Literal["best", "last"] = "best"
     """Weights that are kept: those of the epoch that is best on the held-out part, or of the last epoch."""
+    average: int = 0
+    """Number of last epochs whose weights are averaged, which are kept then; more smooth more and look
+    further back. 0 or 1 for the last alone; needs select=last."""
 
     def __post_init__(self) -> None:
-        positive = ("epochs", "batch_size", "accumulate", "learning_rate", "power")
-        shares = ("momentum", "label_smoothing", "drop_path", "ema", "validation_fraction", "warmup_factor")
+        positive = ("epochs", "batch_size", "accumulate", "learning_rate", "power", "epsilon")
+        shares = ("momentum", "beta2", "label_smoothing", "drop_path", "ema")
+        shares += ("validation_fraction", "warmup_factor")
         rest = ("weight_decay", "min_learning_rate", "warmup_epochs", "warmup_steps", "clip", "gamma")
+        rest += ("average",)
         rules.positive(self, *positive, "milestones")
         rules.below_one(self, *shares)
         rules.not_negative(self, *rest)
@@ -94,6 +104,14 @@ class TrainConfig:
             )
         if self.warmup_epochs and self.warmup_steps:
             raise InputError("give the warm-up in epochs or in steps, not both")
+        if self.schedule == "inverse_sqrt" and not (self.warmup_epochs or self.warmup_steps):
+            raise InputError(
+                "the schedule inverse_sqrt falls from the end of the warm-up on; give warmup_steps"
+            )
+        if self.average and self.select == "best":
+            raise InputError("average takes the weights of the last epochs; give select=last with it")
+        if self.average > self.epochs:
+            raise InputError(f"average={self.average} is above epochs={self.epochs}")
         if self.schedule == "step" and not self.milestones:
             raise InputError("the step schedule needs milestones, for example 150 300")
         if list(self.milestones) != sorted(set(self.milestones)):
@@ -112,7 +130,8 @@ class TrainConfig:
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """The learning rate at a step.
 
-        The warm-up is linear and by the step, and so is poly; cosine and milestones go by whole epochs.
+        The warm-up is linear and by the step, poly and inverse_sqrt go by the step too; cosine and
+        milestones go by whole epochs.
         """
         warmup = self.warmup_steps or self.warmup_epochs * steps_per_epoch
         if step < warmup:
@@ -121,22 +140,26 @@ class TrainConfig:
         epoch = step // steps_per_epoch
         if self.schedule == "step":
             return self.learning_rate * self.gamma ** sum(epoch >= m for m in self.milestones)
+        if self.schedule == "inverse_sqrt":
+            return self.learning_rate * math.sqrt(warmup / step)
         if self.schedule == "poly":
             done = step / (self.epochs * steps_per_epoch)
             span = self.learning_rate - self.min_learning_rate
             return self.min_learning_rate + span * (1 - done) ** self.power
         return cosine(epoch, self.epochs, self.learning_rate, self.min_learning_rate)
 
-    def smoke(self) -> TrainConfig:
+    def smoke(self, batch_size: int = 4) -> TrainConfig:
         """A copy for two short epochs: a first look at the whole path."""
         return replace(
             self,
             epochs=2,
-            batch_size=4,
+            batch_size=batch_size,
             accumulate=1,
             warmup_epochs=0.0,
             warmup_steps=0,
             milestones=(1,) if self.schedule == "step" else (),
+            schedule="cosine" if self.schedule == "inverse_sqrt" else self.schedule,
+            average=min(self.average, 2),
             norm="train",  # frozen ones need trained weights, synchronised ones GPUs
         )
 

@@ -65,6 +65,8 @@ class Training:
         self.best_score = -math.inf
         self.best_epoch = -1
         self.best: dict[str, Tensor] | None = None
+        self.summed: dict[str, Tensor] | None = None
+        """Sum of the weights of the last epochs so far, where these are averaged."""
 
     def advance(self) -> None:
         epoch, index = divmod(self.step, self.steps_per_epoch)
@@ -88,6 +90,25 @@ class Training:
         self.step += 1
         if self.step % self.steps_per_epoch == 0 and self.task.has_validation:
             self._validate(epoch)
+        if self.step % self.steps_per_epoch == 0 and epoch >= self.config.epochs - self.config.average:
+            self._sum()
+
+    def _sum(self) -> None:
+        """Adds the weights as they stand to those of the epochs before; whole numbers stay as they are."""
+        with torch.no_grad():
+            state = {name: tensor.detach().clone() for name, tensor in self.trained().state_dict().items()}
+            for name, before in (self.summed or {}).items():
+                if before.is_floating_point():
+                    state[name] += before
+        self.summed = state
+
+    def _averaged(self) -> dict[str, Tensor]:
+        assert self.summed is not None
+        number = self.config.average
+        return {
+            name: tensor / number if tensor.is_floating_point() else tensor
+            for name, tensor in self.summed.items()
+        }
 
     def _part(self, epoch: int, index: int) -> tuple[Tensor, ...]:
         """Adds the gradient of one part of a batch; returns its loss and figures."""
@@ -130,6 +151,8 @@ class Training:
     def result(self) -> dict[str, float]:
         """Loads the weights to keep into the network and reads the test set: once, at the end."""
         kept = self.trained().state_dict() if self.best is None else self.best
+        if self.summed is not None:
+            kept = self._averaged()
         self.task.model.load_state_dict(kept)
         metrics = {
             f"test_{name}": value for name, value in self.task.evaluate(self.task.model, "test").items()
@@ -149,6 +172,7 @@ class Training:
             "best": self.best,
             "best_score": self.best_score,
             "best_epoch": self.best_epoch,
+            "summed": self.summed,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -160,15 +184,17 @@ class Training:
         self.figures.load_state_dict(state["figures"])
         self.validation = state["validation"]
         self.best, self.best_score, self.best_epoch = state["best"], state["best_score"], state["best_epoch"]
+        self.summed = state.get("summed")  # version 0.1 averaged none
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """The optimizer of a recipe."""
     groups = config.groups(model)
+    betas = (0.9, config.beta2)
     if config.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=config.learning_rate)
+        return torch.optim.Adam(groups, lr=config.learning_rate, betas=betas, eps=config.epsilon)
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=config.learning_rate)
+        return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, eps=config.epsilon)
     return torch.optim.SGD(
         groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov
     )

@@ -1,114 +1,50 @@
 """The one grammar that names attention: `none`, `se[reduction=8]`, `aw+se`, `hoga:PATH`.
 
     attention = "none" | term {"+" term}
-    term      = name [":" argument] ["[" option {"," option} "]"]
+    term      = [site "="] name [":" argument] ["[" option {"," option} "]"]
+    site      = "self" | "encoder.self" | "decoder.self" | "decoder.cross"
     option    = key "=" value | form
 
 A bare word in brackets is the operator's `form`: `cbam[spatial]` is `cbam[form=spatial]`. Every operator has
 the option `stages`, the stages of the backbone that get it: `aa[stages=34]` for layer3 and layer4.
 
+A site is one of a Transformer's attentions, `self` both of its self-attentions, and the operator there is the
+form on sequences: `decoder.self=dynamic[kernel_size=7]`. The stages are the layers then, from 1.
+
 `hoga:PATH` takes the rest of the text as the path of a run folder or genotype file, so it comes last; so does
+`places:PATH`, a placement, which says what stands at each site of a network, and
 `hoga:hf://user/name[@revision]`, a repository of the hub that `autola share` wrote.
 Quote brackets in a shell.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from foundation.config import config
 from foundation.errors import InputError, unknown
 from foundation.hub import SCHEME, Address, fetch, named
 from search_space.genotype import PUBLISHED, Genotype
+from search_space.placement import Placement, Standing, is_placement
 from search_space.space import OWN, SPACES, Space
+from search_space.term import FORM, FPN, SITES, STAGES, Term, Value, label, operators
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from search_space.operator import Operators, Place
+    from foundation.registry import Registry
+    from search_space.operator import SequenceRecipe
 
 FILE = "genotype.json"
 """The file of a run folder or repository that holds its genotype."""
 
-_TERM = re.compile(r"(?P<name>\w+)(?::(?P<argument>[^+\[\]]*))?(?:\[(?P<options>[^\]]*)\])?")
-
-Value = bool | int | float | str
-
-STAGES, SIZE, FORM = "stages", "size", "form"
-
-FPN = "fpn"
-"""What `stages` calls a feature pyramid, which stands beside a backbone's stages."""
-
-
-@config
-class Term:
-    """One attention module: an operator with its options, or a genotype."""
-
-    name: str
-    """Registered name of an operator, or `hoga`."""
-    argument: str | None = None
-    """What follows the colon."""
-    options: tuple[tuple[str, Value], ...] = ()
-    """Options in brackets."""
-    genotype: Genotype | None = None
-    """What `hoga` stands for."""
-
-    @property
-    def place(self) -> Place:
-        return "inner" if self.genotype else _operators()[self.name].place
-
-    @property
-    def stages(self) -> str | None:
-        """The stages of the backbone that get it, if the user chose them."""
-        return next((str(value) for key, value in self.options if key == STAGES), None)
-
-    @property
-    def last_stages(self) -> int | None:
-        """How many of a backbone's last stages get it if the user chose none; None for all."""
-        return None if self.genotype else _operators()[self.name].last_stages
-
-    @property
-    def wants_size(self) -> bool:
-        """Whether it is made for maps of one size, and none is given."""
-        sized = not self.genotype and getattr(_operators()[self.name].module, "sized", False)
-        return sized and SIZE not in dict(self.options)
-
-    def build(self, channels: int | nn.Conv2d, size: tuple[int, int] | None = None) -> nn.Module:
-        """A new module for a number of channels.
-
-        Args:
-            channels: Or, at the place "conv", the convolution that it stands for.
-            size: Height and width of its map, for the operators that want it.
-
-        Raises:
-            InputError: If the channels do not fit, or an option is unknown or out of range.
-        """
-        if self.genotype:
-            assert isinstance(channels, int)
-            from search_space.cell import found_cell  # PyTorch comes with the first module that is built
-
-            return found_cell(channels, self.genotype)
-        options: dict[str, Any] = {key: value for key, value in self.options if key != STAGES}
-        if size is not None and self.wants_size:
-            options[SIZE] = size
-        if self.argument is not None:
-            options["argument"] = self.argument
-        return _operators()[self.name].build(channels, **options)
-
-
-def _operators() -> Operators:
-    """The registry of operators; PyTorch comes with the first name that is looked up."""
-    from search_space.operator import OPERATORS
-
-    return OPERATORS
+_TERM = re.compile(
+    r"(?:(?P<site>[A-Za-z_.]+)=)?(?P<name>\w+)(?::(?P<argument>[^+\[\]]*))?(?:\[(?P<options>[^\]]*)\])?"
+)
 
 
 def parse_attention(text: str) -> tuple[Term, ...]:
-    """Reads an attention from text; `none` is no term at all. Files named by `hoga:` are read now.
+    """Reads an attention from text; `none` is no term at all. Files of `hoga:` and `places:` are read now.
 
     Raises:
         InputError: If the text does not fit the grammar, or names an unknown operator or file.
@@ -118,14 +54,17 @@ def parse_attention(text: str) -> tuple[Term, ...]:
     terms = list[Term]()
     rest = text.strip()
     while True:
-        if rest.startswith("hoga:"):
-            terms.append(genotype_term(rest.removeprefix("hoga:")))
+        if rest.startswith(("hoga:", "places:")):
+            name, _, path = rest.partition(":")
+            terms.append(genotype_term(path) if name == "hoga" else placement_term(path))
             break
         match = _TERM.match(rest)
         if match is None or match.end() not in (len(rest), rest.find("+", match.end())):
             hint = "the form is name[:argument][[option=value,...]], joined by +"
             if os.path.exists(text):
                 hint = f"a run folder or genotype file is named hoga:{text}"
+                if is_placement(text):
+                    hint = f"a placement is named places:{text}"
             raise InputError(f"cannot read attention {text!r} at {rest!r}; {hint}")
         terms.append(_term(match, text))
         if match.end() == len(rest):
@@ -135,9 +74,10 @@ def parse_attention(text: str) -> tuple[Term, ...]:
 
 
 def _term(match: re.Match[str], text: str) -> Term:
-    name, argument = match["name"], match["argument"]
+    name, argument, site = match["name"], match["argument"], match["site"]
     items = [] if match["options"] is None else match["options"].split(",")
-    has_form = name in _operators() and FORM in _operators()[name].known_options
+    recipes = operators() if site is None else _on_sequences(site, name)
+    has_form = name in recipes and FORM in recipes[name].known_options
     options = [_option(item, text, has_form) for item in items]
     if name == "none":
         raise InputError(f"`none` stands alone, it does not join {text!r}")
@@ -145,9 +85,11 @@ def _term(match: re.Match[str], text: str) -> Term:
         if options:
             raise InputError(f"`hoga` has no options, its genotype says all: {text!r}")
         return Term(name=name, genotype=PUBLISHED)
-    if name not in _operators():
-        raise unknown("attention", name, ["hoga", *_operators()])
-    recipe = _operators()[name]
+    if name == "places":
+        raise InputError(f"`places` needs the path of a placement, places:PATH: {text!r}")
+    if name not in recipes:
+        raise unknown("attention", name, ["hoga", "places", *recipes])
+    recipe = recipes[name]
     known = recipe.known_options.keys() | {STAGES}
     if argument is not None and "argument" not in known:
         raise InputError(f"`{name}` takes no argument, but {text!r} gives it {argument!r}")
@@ -158,8 +100,24 @@ def _term(match: re.Match[str], text: str) -> Term:
             raise InputError(f"`{name}` has no option {key!r}; it has: {allowed}")
         if key in values:
             raise InputError(f"{text!r} gives {key} twice")
-        values[key] = _stages(value, name) if key == STAGES else recipe.read_option(key, value)
-    return Term(name=name, argument=argument, options=tuple(values.items()))
+        values[key] = _stages(value, name, site) if key == STAGES else recipe.read_option(key, value)
+    return Term(name=name, argument=argument, options=tuple(values.items()), site=site)
+
+
+def _on_sequences(site: str, name: str) -> Registry[SequenceRecipe]:
+    """The operators in their forms on sequences.
+
+    Raises:
+        InputError: If there is no such site, or the operator has no such form.
+    """
+    if site not in SITES:
+        raise unknown("attention of a Transformer", site, SITES)
+    sequences = operators().sequences
+    if name == "none":
+        raise InputError(f"{site} is plain where nothing is named; leave out {site}=none")
+    if name not in sequences and (name == "hoga" or name in operators()):
+        raise InputError(f"`{name}` has no form on sequences; those that have: {', '.join(sequences)}")
+    return sequences
 
 
 def _option(item: str, text: str, has_form: bool) -> tuple[str, str]:
@@ -171,7 +129,9 @@ def _option(item: str, text: str, has_form: bool) -> tuple[str, str]:
     return key, value
 
 
-def _stages(text: str, name: str) -> str:
+def _stages(text: str, name: str, site: str | None) -> str:
+    if site is not None and (text == FPN or "0" in text):
+        raise InputError(f"{name}[stages={text}]: name layers by their digits, as 123 for the first three")
     if text != FPN and (not text.isdecimal() or not text.isascii() or sorted(set(text)) != list(text)):
         raise InputError(
             f"{name}[stages={text}]: name stages by their digits, as 234 for layer2 to layer4, or {FPN}"
@@ -190,7 +150,91 @@ def genotype_term(path: str) -> Term:
     ):  # unlike Path.exists, false for any text that is no path
         hint = "; hoga:PATH takes all that follows it, so it comes last" if "+" in path else ""
         raise InputError(f"no run folder or genotype file at {path!r}{hint}")
+    if is_placement(path):
+        raise InputError(f"{path} holds a placement, not a genotype; name it places:{path}")
     return Term(name="hoga", argument=path, genotype=genotype_at(path))
+
+
+def placement_term(path: str) -> Term:
+    """The term of a placement file, or of the run folder of a search over placements.
+
+    Raises:
+        InputError: If there is none at that path, or it names what is not known.
+    """
+    if not os.path.exists(path):
+        hint = "; places:PATH takes all that follows it, so it comes last" if "+" in path else ""
+        raise InputError(f"no run folder or placement file at {path!r}{hint}")
+    if not is_placement(path):
+        raise InputError(f"{path} holds no placement; a genotype is named hoga:{path}")
+    return Term(name="places", argument=path, placement=placement_at(path))
+
+
+def placement_at(path: str | Path) -> Placement:
+    """Reads the placement of a run folder or file, and looks up what stands in it.
+
+    Raises:
+        InputError: If there is none, it is damaged, or it names an attention that is not known.
+    """
+    placement = Placement.load(path)
+    try:
+        return check_placement(placement)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def found_at(path: str | Path) -> Genotype | Placement:
+    """What a search found, from its run folder, or the genotype or placement of a file.
+
+    Raises:
+        InputError: If there is none, or it is damaged.
+    """
+    return placement_at(path) if is_placement(path) else genotype_at(path)
+
+
+def check_placement(placement: Placement) -> Placement:
+    """Returns the placement if all that stands in it is known and can stand after a module.
+
+    Raises:
+        InputError: If an attention is unknown, or stands for a convolution.
+    """
+    for standing in placement.taken():
+        check_standing(standing_terms(standing), f"site {standing.site!r}")
+    return placement
+
+
+def check_standing(terms: tuple[Term, ...], where: str) -> None:
+    """Refuses what cannot stand after a module of the placement's choice.
+
+    Raises:
+        InputError: If a term stands for a convolution, chooses stages, or is made for one size of map.
+    """
+    for term in terms:
+        if term.placement or term.place == "conv":
+            raise InputError(f"{where}: {label((term,))} does not stand after a module; leave it out")
+        if term.stages is not None:
+            raise InputError(f"{where}: {label((term,))} chooses stages, and a placement says itself where")
+        if term.wants_size:
+            raise InputError(f"{where}: {term.name} is made for one size of map; give {term.name}[size=...]")
+
+
+def standing_terms(standing: Standing) -> tuple[Term, ...]:
+    """The terms of what stands at a site of a placement; none at all for nothing."""
+    if standing.genotype is None:
+        return parse_attention(standing.attention)
+    before, path = standing.before_genotype, standing.genotype_path
+    terms = parse_attention(before) if before else ()
+    genotype = space_of(standing.genotype).check(standing.genotype)
+    return (*terms, Term(name="hoga", argument=path, genotype=genotype))
+
+
+def flat(terms: tuple[Term, ...]) -> tuple[Term, ...]:
+    """The terms with what stands in their placements instead of the placements, each of it once."""
+    found = list[Term]()
+    for term in terms:
+        found += [term] if term.placement is None else []
+        for standing in () if term.placement is None else term.placement.standings:
+            found += [other for other in term.at(standing) if other not in found]
+    return tuple(found)
 
 
 def genotype_at(path: str | Path) -> Genotype:
@@ -217,49 +261,5 @@ def space_of(genotype: Genotype) -> Space:
     """The space that a genotype says it comes from; of a user's own list, one of all operators there are."""
     if genotype.space != OWN:
         return SPACES[genotype.space]
-    known, used = _operators(), {edge.operator for _, edge in genotype.edges()}
+    known, used = operators(), {edge.operator for _, edge in genotype.edges()}
     return Space(name=OWN, primitives=tuple({*known, *(name for name in used if name in known)}))
-
-
-def label(terms: tuple[Term, ...]) -> str:
-    """The text of an attention: `parse_attention` reads it back, given the same files.
-
-    A genotype that comes from no file is named by the first digits of its digest.
-    """
-    return "+".join(_term_label(term) for term in terms) or "none"
-
-
-def short_label(text: str) -> str:
-    """The text of an attention with the last part of a path alone, for tables."""
-    before, colon, path = text.partition("hoga:")
-    return f"{before}{colon}{Path(path).name}" if colon else text
-
-
-def slug(terms: tuple[Term, ...]) -> str:
-    """A short name of an attention that is fit for a folder."""
-    words = list[str]()
-    for term in terms:
-        words.append(term.name)
-        if term.argument:
-            words.append(Path(term.argument).stem if term.genotype else term.argument)
-        elif digest := _digest(term):
-            words.append(digest)
-        words += [f"{key}-{value}" for key, value in term.options]
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join(words) or "none").strip("-")
-
-
-def _digest(term: Term) -> str | None:
-    """What names a genotype that is neither in a file nor the published one."""
-    if term.genotype is None or term.argument is not None or term.genotype == PUBLISHED:
-        return None
-    return hashlib.sha256(term.genotype.to_json().encode()).hexdigest()[:8]
-
-
-def _term_label(term: Term) -> str:
-    argument = term.argument if term.argument is not None else _digest(term)
-    argument = f":{argument}" if argument is not None else ""
-    options = ",".join(
-        str(value) if key == FORM else f"{key}={str(value).lower() if isinstance(value, bool) else value}"
-        for key, value in term.options
-    )
-    return f"{term.name}{argument}" + (f"[{options}]" if options else "")

@@ -144,8 +144,39 @@ def _reason(error: Exception) -> str:
     return "it is larger than the memory" if "allocate memory" in text else text
 
 
+@dataclass(frozen=True, kw_only=True)
+class SequenceRecipe(Recipe):
+    """An operator in its form on sequences (search_space/sequence.py)."""
+
+    @property
+    def known_options(self) -> dict[str, inspect.Parameter]:
+        """What can be set, by name: the parameters of the class besides the channels and the role."""
+        return {name: kind for name, kind in super().known_options.items() if name != ROLE}
+
+    @property
+    def before(self) -> bool:
+        """Whether it stands before a self-attention, not in its stead."""
+        return bool(getattr(self.module, "before", False))
+
+    def build_as(self, channels: int, role: str, **options: Any) -> nn.Module:
+        """A new module for a width and a role; see `build`."""
+        return replace(self, options={**self.options, ROLE: role}).build(channels, **options)
+
+
+ROLE = "role"
+"""Parameter of operators on sequences that the place decides, not the user."""
+
+
 class Operators(Registry[Recipe]):
-    """All operators by name, an argument after a colon: "ga:0010" is `ga` given "0010"."""
+    """All operators by name, an argument after a colon: "ga:0010" is `ga` given "0010".
+
+    Attributes:
+        sequences: The forms on sequences of those that have one, by the same names.
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        super().__init__(kind, package)
+        self.sequences: Registry[SequenceRecipe] = Registry("operator on sequences", package)
 
     def __getitem__(self, name: str) -> Recipe:
         base, colon, argument = name.partition(":")
@@ -179,6 +210,19 @@ def operator(name: str, **options: Any) -> Callable[[M], M]:
                 f"operator {name!r} has an option stages, which the grammar gives to all operators"
             )
         OPERATORS.add(name, recipe)
+        return module
+
+    return decorate
+
+
+def on_sequences(name: str) -> Callable[[M], M]:
+    """Registers a module class as the form on sequences of the operator `name`.
+
+    The class takes the width first, then the role (search_space/sequence.py).
+    """
+
+    def decorate(module: M) -> M:
+        OPERATORS.sequences.add(name, SequenceRecipe(name=name, module=module))
         return module
 
     return decorate

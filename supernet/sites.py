@@ -15,8 +15,8 @@ from torch import nn
 
 from foundation.errors import InputError, unknown
 from search_space.convolution import ConvolutionOperator
-from search_space.grammar import FPN
 from search_space.operator import Place
+from search_space.term import FPN
 from supernet.attachable import check_scripted
 from supernet.channels import channels_after, child_at
 from supernet.families import BlockFamily, class_name, family_of, namesakes
@@ -73,7 +73,7 @@ def find_sites(
         if missed or not sites:
             raise _nothing_found(model, place, missed)
         _report(model, found)
-    stage_of = _stages(model, sites)
+    stage_of = stages_of(model, sites)
     known = sorted({stage for stage in stage_of.values() if stage not in ("", FPN)})
     if stages is not None:
         wanted = {stages} if stages == FPN else set(stages)
@@ -190,7 +190,7 @@ def _convolutions(module: nn.Module, name: str) -> list[str]:
     return [inner for held, _ in child.named_children() for inner in _convolutions(module, f"{name}.{held}")]
 
 
-def _stages(model: nn.Module, sites: Sequence[Site]) -> dict[Site, str]:
+def stages_of(model: nn.Module, sites: Sequence[Site]) -> dict[Site, str]:
     """The stage of every site: its digit, "fpn" in a feature pyramid, "" where no name or stride shows it."""
     by_name = {site: _stage(site.name) for site in sites}
     if any(by_name.values()):

@@ -9,10 +9,18 @@ import tyro
 
 from autola.arguments import out_of_terminal, print_json, read_arguments
 from foundation.errors import InputError
-from search_space.grammar import short_label
+from search_space.term import short_label
+from supernet.networks.translator import TRANSFORMERS
 
 USUAL = ("none", "se", "cbam", "hoga")
 """Attentions that are counted where none is named."""
+
+
+TOKENS = (30, 30)
+"""Tokens of a sentence and its translation where none are given."""
+
+WORDS = 37_000
+"""Sub-words of the vocabulary where none are given: as many as the Transformer's paper has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +33,8 @@ class Arguments:
     """Attentions whose cost is counted: none, se, cbam, hoga:RUN, se[reduction=8]+hoga ...; none se cbam hoga
     if left out."""
     backbone: str = "cifar_resnet20"
-    """Name of the network that attention is attached to; `autola list` names them."""
+    """Name of the network that attention is attached to; `autola list` names them. Or of one that translates:
+    transformer_tiny, transformer_small or transformer_base, whose cost is that of a sentence."""
     input: tuple[int, int, int] | None = None
     """Channels, height and width in pixels of the image that costs are counted for. If left out, what the
     backbone was made for: 3 32 32 for the networks of CIFAR, 3 224 224 for others."""
@@ -34,7 +43,9 @@ class Arguments:
     left out."""
     num_classes: int | None = None
     """Number of classes, which are the classifier's outputs. If left out, 10 for the networks of CIFAR and
-    1000 for others."""
+    1000 for others; of sub-words where the network translates, 37000 if left out."""
+    tokens: tuple[int, int] | None = None
+    """Tokens of a sentence and of its translation, for networks that translate; 30 30 if left out."""
     latency: bool = True
     """Measure latency and activation memory as well, on the CPU, which takes seconds; --no-latency only
     counts."""
@@ -62,6 +73,11 @@ def run(arguments: list[str]) -> None:
     given = read_arguments(Arguments, arguments, command="cost")
     if given.controls and not given.latency:
         raise InputError("--controls are networks of equal latency; leave --no-latency out")
+    if given.backbone in TRANSFORMERS:
+        _say(_of_sentences(given), given)
+        return
+    if given.tokens is not None:
+        raise InputError(f"{given.backbone} takes images; --tokens is for {', '.join(TRANSFORMERS)}")
     from evaluators.cost import measure  # slow: PyTorch
     from supernet.backbones import usual_images
 
@@ -83,10 +99,40 @@ def run(arguments: list[str]) -> None:
     ]
     if given.controls:
         costs = [row for cost in costs for row in (cost, *_controls(cost, given))]
+    _say(costs, given)
+
+
+def _say(costs: list[dict[str, Any]], given: Arguments) -> None:
     if given.json:
         print_json(costs[0] if len(costs) == 1 else {"costs": costs})
     else:
         show(costs)
+
+
+def _of_sentences(given: Arguments) -> list[dict[str, Any]]:
+    """Costs of a network that translates."""
+    for name in ("input", "width"):
+        if getattr(given, name) is not None:
+            raise InputError(f"{given.backbone} translates and has no {name}; its sentences are --tokens N M")
+    if given.controls:
+        raise InputError("--controls are for networks of images")
+    from evaluators.sentence_cost import measure_sentences  # slow: PyTorch
+
+    tokens = given.tokens or TOKENS
+    return [
+        {"attention": attention, "backbone": given.backbone, "tokens": list(tokens)}
+        | asdict(
+            measure_sentences(
+                given.backbone,
+                attention,
+                tokens=tokens,
+                num_words=given.num_classes or WORDS,
+                latency=given.latency,
+                activation=given.latency,
+            )
+        )
+        for attention in given.attentions or ("none",)
+    ]
 
 
 def _controls(cost: dict[str, Any], given: Arguments) -> list[dict[str, Any]]:
@@ -139,8 +185,9 @@ def show(costs: list[dict[str, Any]]) -> None:
             out_of_terminal(f"{cost['attention']}: {side_by_side}, timed side by side")
     if first["latency_ms"] is not None:
         threads = f", {first['threads']} thread" if first["threads"] else ""
-        out_of_terminal("memory: kept for the backward pass, an image")
-        out_of_terminal(f"latency: one image, evaluation mode, {first['device']}{threads}")
+        example = "sentence with its translation" if "tokens" in first else "image"
+        out_of_terminal(f"memory: kept for the backward pass, for one {example}")
+        out_of_terminal(f"latency: one {example}, evaluation mode, {first['device']}{threads}")
 
 
 def mega(number: float) -> str:

@@ -34,11 +34,13 @@ def run(arguments: list[str]) -> None:
 def everything() -> dict[str, dict[str, str]]:
     """Kind to name to one line."""
     # Each import is slow: PyTorch.
+    from autola.comparing.presets import COMPARE_PRESETS
     from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
     from evaluators.data import READERS
     from evaluators.tasks import TASKS
     from outputs.trackers import TRACKERS
     from search_space.operator import OPERATORS
+    from search_space.places import PLACES
     from search_space.space import SPACES
     from searchers import SEARCHERS
     from supernet.backbones import BACKBONES
@@ -52,14 +54,20 @@ def everything() -> dict[str, dict[str, str]]:
             name: f"{preset.task.summary()}, {preset.train.epochs} epochs"
             for name, preset in RETRAIN_PRESETS.items()
         },
+        "compare_presets": {
+            name: f"{preset.task.summary()}, {preset.train.epochs} epochs, with searches"
+            for name, preset in COMPARE_PRESETS.items()
+        },
         "searchers": {name: _summary(entry) for name, entry in SEARCHERS.items()},
         "search_spaces": {
             name: f"{space.num_nodes} nodes, {len(space.primitives)} primitives, {space.size:,} genotypes"
             for name, space in SPACES.items()
-        },
+        }
+        | {PLACES: "which attention stands at which site of the backbone"},
         "attention": {
             "none": "The plain network; on an edge, passes nothing.",
             "hoga": "The published genotype; hoga:PATH: that of a run folder or genotype file.",
+            "places": "The placement of a run folder or file, places:PATH: what stands at each site.",
         }
         | {name: recipe.summary for name, recipe in OPERATORS.items() if name != "none"},
         "backbones": {name: _summary(getattr(entry, "func", entry)) for name, entry in BACKBONES.items()},

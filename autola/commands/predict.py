@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,25 +20,31 @@ SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Shows images to a trained network, and draws what it finds onto copies of them."""
+    """Shows images to a trained network, and draws what it finds onto copies of them.
+
+    A network that translates gets lines of text from standard input, and writes as many to standard output.
+    """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Folder of one training, as RUN/se-seed0."""
     images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE ...")] = ()
-    """Image files to predict on, of any type, size and mode that Pillow knows."""
+    """Image files to predict on, of any type, size and mode that Pillow knows; none for a network that
+    translates."""
     out: Path | None = None
     """Path of a new folder for the drawn pictures; ./outputs/runs/predict-1, -2 ... if left out, none with
     --json."""
     json: bool = False
     """Print one JSON list and nothing else: of each image its path (image), what was found (found), and the
-    path of the drawn picture where there is one (picture)."""
+    path of the drawn picture where there is one (picture); of each line itself (source) and its translation
+    (translation)."""
 
 
 def run(arguments: list[str]) -> None:
     """Predicts on the images, and prints or draws what is found."""
     given = read_arguments(Arguments, arguments, command="predict")
     if not given.images:
-        raise InputError("name at least one image")
+        _translate(given)
+        return
     from autola.predicting import run_predictions  # slow: torch
 
     out = given.out or (None if given.json else OUT)
@@ -54,6 +61,21 @@ def run(arguments: list[str]) -> None:
         if len(entry["found"]) > SHOWN:
             out_of_terminal(f"  and {len(entry['found']) - SHOWN} more")
     out_of_terminal(f"pictures  {Path(entries[0]['picture']).parent}")
+
+
+def _translate(given: Arguments) -> None:
+    """Translates the lines of standard input."""
+    from autola.predicting import open_translator, translations  # slow: torch
+
+    trained = open_translator(given.run)
+    if given.out is not None:
+        raise InputError("--out is for drawn pictures; translations go to standard output: > FILE")
+    pairs = translations(trained, sys.stdin.buffer)
+    if given.json:
+        print_json([{"source": source, "translation": translation} for source, translation in pairs])
+        return
+    for _, translation in pairs:
+        out_of_terminal(translation)
 
 
 def _text(value: Any) -> str:

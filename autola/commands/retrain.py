@@ -16,7 +16,8 @@ from autola.presets import RETRAIN_PRESETS
 from autola.tables import Table
 from evaluators.tasks import TASKS, as_task
 from foundation.errors import InputError
-from search_space.grammar import parse_attention, short_label
+from search_space.grammar import parse_attention
+from search_space.term import short_label
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from autola.ejecting.sources import Name, is_own, take_along
 from foundation.errors import InputError
-from search_space.grammar import STAGES, Term
 from search_space.operator import OPERATORS, Recipe
+from search_space.term import STAGES, Term
 
 CELL = tuple(Name("search_space.cell", name) for name in ("Cell", "FoundEdges", "group_width"))
 

@@ -15,8 +15,8 @@ from autola.ejecting.layout import WIDTH
 from autola.ejecting.placing import Group, Network, attach_text
 from autola.ejecting.rewriting import Shared
 from autola.ejecting.sources import Import, Name, source_of
-from search_space.grammar import Term, label, short_label
 from search_space.operator import OPERATORS
+from search_space.term import Term, label, short_label
 
 CHECKING = "autola.ejecting.checking"
 

@@ -15,8 +15,9 @@ from evaluators.data.listing import PARTS
 from foundation.config import adapter
 from foundation.hub import SCHEME
 from search_space.genotype import PUBLISHED, Genotype
-from search_space.grammar import FILE, Term, label
+from search_space.grammar import FILE
 from search_space.graph import facts
+from search_space.term import Term, label
 
 README = "README.md"
 

@@ -13,7 +13,7 @@ from evaluators.data.listing import PARTS
 from foundation.config import adapter, parse
 from foundation.hub import SCHEME
 from outputs.records import DATA, ENVIRONMENT
-from search_space.grammar import Term
+from search_space.term import Term
 
 C = TypeVar("C", SearchConfig, RetrainConfig)
 

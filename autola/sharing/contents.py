@@ -18,7 +18,8 @@ from foundation.errors import InputError
 from outputs.records import CONFIG, DATA, ENVIRONMENT, RESULT, WEIGHTS, check_number
 from outputs.run_directory import RunDirectory
 from search_space.genotype import Genotype
-from search_space.grammar import Term, genotype_at, label
+from search_space.grammar import genotype_at
+from search_space.term import Term, label
 
 if TYPE_CHECKING:
     from torch import nn

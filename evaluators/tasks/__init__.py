@@ -6,7 +6,7 @@ Configs load no PyTorch: their methods import what reads, trains and draws.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -16,7 +16,7 @@ from foundation.config import config
 from foundation.errors import InputError
 from foundation.registry import Registry
 from foundation.seeds import seed_of
-from search_space.grammar import Term
+from search_space.term import Term
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -62,7 +62,8 @@ class Setting(Protocol):
     """A task with its data read: starts one `Task` for every attention and seed.
 
     Attributes:
-        input_shape: Channels, height and width of the image that costs are given for.
+        input_shape: Channels, height and width of the image that costs are given for; of sentences 1, and
+            the tokens of source and translation.
         score: The metric that tables show, a share of 1; higher is better.
     """
 
@@ -126,6 +127,8 @@ class TaskConfig:
     """The hub's name of what such networks do (pipeline_tag); "" where it has none."""
     facts: ClassVar[tuple[str, ...]] = ()
     """Keys of `Setting.describe`'s result that a trained network cannot do without."""
+    smoke_batch: ClassVar[int] = 4
+    """Batch size of a first look: images, or tokens."""
 
     weights: str | None = None
     """Weights to start from: a file (.pth, .safetensors), the folder of one of autola's trainings, or a
@@ -194,6 +197,16 @@ class TaskConfig:
             image: The image.
         """
         raise InputError(f"the task {self.name} cannot show predictions")
+
+    def translate(self, network: nn.Module, data: Mapping[str, Any], lines: Sequence[str]) -> list[str]:
+        """Translations of sentences by a trained network, in eval mode on any device.
+
+        Args:
+            network: As `network` builds it, trained.
+            data: The result of `Setting.describe`.
+            lines: The sentences; an empty one has an empty translation.
+        """
+        raise InputError(f"the task {self.name} reads images, not text; name at least one image")
 
     def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:
         """What of a trained network `autola export` writes."""

@@ -15,13 +15,14 @@ from autola.api import changed
 from autola.configs import RetrainConfig, SearchConfig
 from autola.found import Found
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
-from autola.searching import run_search
+from autola.run_search import run_search
 from autola.tables import Table
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
 from outputs.records import WEIGHTS
 from outputs.weights import load_weights
-from search_space.grammar import Term, parse_attention
+from search_space.grammar import parse_attention
+from search_space.term import Term
 from searchers import SEARCHERS
 from searchers.darts import Darts
 from searchers.random import Random

@@ -80,14 +80,14 @@ def test_a_deployed_network_agrees(own_folder):
         )
         assert told.returncode == 0, told.stderr
     assert "deploy forms of cells for onnxruntime (measured): " in told.stdout
-    assert told.stdout.count("on 4 test picture(s)") == 2
+    assert told.stdout.count("on 4 test image(s)") == 2
     assert (own_folder / "net.onnx").is_file()
 
 
 def test_what_cannot_be_deployed_writes_nothing(refused, trained, own_folder):
     words = f"export {trained}/none-seed0 --program net.pt2"
     assert "no attention in the model; autola.attach first" in refused(f"{words} --deploy")
-    assert "give --deploy as well" in refused(f"{words} --target eager")
+    assert "give --deploy as well" in refused(f"{words} --runtime eager")
     assert not list(own_folder.glob("*.pt2*"))
 
 

@@ -17,7 +17,7 @@ RECORDS = ("tensorboard", "nni", "sklearn", "matplotlib", "onnx")
 COMPILER = ("torch._dynamo", "torch._inductor", "sympy", "triton")
 READS = ("pydantic", "rich.table", "PIL")
 
-HELP_WITH_SETTINGS = ("search", "retrain")
+HELP_WITH_SETTINGS = ("search", "retrain", "compare")
 """Their options come from the configs of searchers, tasks and data."""
 
 UNUSED = {

@@ -12,7 +12,8 @@ from autola.tables import Row, Table
 from evaluators.train import Training
 from foundation.config import parse_json
 from outputs.run_directory import RunDirectory
-from search_space.grammar import Term, parse_attention
+from search_space.grammar import parse_attention
+from search_space.term import Term
 from tests.autola.runs import RETRAIN, records, stop_at
 
 COMMAND = f"retrain none hoga {RETRAIN}"

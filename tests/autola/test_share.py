@@ -32,7 +32,8 @@ from foundation.config import parse, to_json
 from foundation.errors import InputError
 from outputs.weights import load_weights
 from search_space.genotype import PUBLISHED, Genotype
-from search_space.grammar import label, parse_attention
+from search_space.grammar import parse_attention
+from search_space.term import label
 from searchers import SEARCHERS
 from tests.hub import Hub, serving
 
@@ -265,7 +266,7 @@ def test_the_line_repeats_a_search(searcher: str, monkeypatch: pytest.MonkeyPatc
         SEARCH_PRESETS["digits"],
         changed(SEARCH_PRESETS["digits"], {"searcher": searcher, **changes}),
     ):
-        monkeypatch.setattr("autola.searching.run_search", Stopped.at)
+        monkeypatch.setattr("autola.run_search.run_search", Stopped.at)
         with pytest.raises(Stopped) as stopped:
             search.run(shlex.split(search_line(wanted))[2:])
         assert stopped.value.args == (wanted,)

@@ -8,8 +8,9 @@ from autola import problem
 from evaluators.cost import measure
 from evaluators.cost_table import CostTable
 from outputs.front import Front, Point, dominated
-from search_space.grammar import Term, genotype_at
+from search_space.grammar import genotype_at
 from search_space.space import SPACES
+from search_space.term import Term
 from searchers.searches.trained import TrainedSearch
 from tests.autola.runs import SEARCH, SMALL, records, stop_at
 

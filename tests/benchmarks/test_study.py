@@ -1,57 +1,111 @@
-"""The study: which trainings it makes, in which order, and that none is made twice."""
+"""The studies: what they compare, and that what was kept is enough to go on, doing nothing again."""
+
+from __future__ import annotations
 
 import json
-from collections import Counter
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from autola.comparing.config import CompareConfig
+from autola.comparing.items import items_of, planned_rows
+from autola.comparing.presets import COMPARE_PRESETS
 from benchmarks import study
-from search_space.genotype import Genotype
+from foundation.errors import InputError
+from outputs.comparison import Comparison
+from tests.autola.runs import records
 
 
-def test_every_seed_comes_to_everything_before_the_next():
-    options = study.Options(rounds=3, random_cells=2)
-    listed = list(study.items(options))
-    assert len({item.file for item in listed}) == len(listed)
-    assert [item.seed for item in listed] == sorted(item.seed for item in listed)
-    counts = Counter(item.name for item in listed)
-    assert counts.pop("random0") == counts.pop("random1") == 2
-    assert set(counts.values()) == {3}
-
-
-def test_random_cells_are_the_same_on_every_machine_and_differ():
-    cells = study.cells(study.Options())
-    assert cells == study.cells(study.Options())
-    assert len({cell.to_json() for cell in cells.values()}) == len(cells)
-    assert {edge.operator for node in cells["se-wrapped"].nodes for edge in node.edges} == {"SE"}
-
-
-def test_an_item_that_has_a_result_is_not_run_again(tmp_path, monkeypatch, capsys):
-    options = study.Options(
-        root=tmp_path, out=tmp_path / "out", runs=tmp_path / "runs", rounds=2, random_cells=1
+def small() -> CompareConfig:
+    """A comparison of three trainings and no search."""
+    preset = COMPARE_PRESETS["digits"]
+    task = replace(preset.task, width=8, data=replace(preset.task.data, limit=60))  # pyright: ignore
+    train = replace(preset.train, epochs=1, batch_size=20, warmup_epochs=0)
+    attentions = study.parse_attention("se"), study.parse_attention("se[reduction=8]")
+    return replace(
+        preset,
+        task=task,
+        train=train,
+        search=None,
+        attentions=attentions,
+        beside=("plain",),
+        control_seeds=(0,),
+        measure=False,
     )
+
+
+@pytest.mark.parametrize("name", ["cells", "groups", "transfer", "finetune"])
+def test_studies_are_comparisons(name):
+    for config in study.comparisons(study.Options(study=name)).values():
+        search = None if config.search is None else replace(config.search, target=())
+        items = items_of(config, planned_rows(replace(config, search=search), None, {}))
+        assert len({item.name for item in items}) == len(items) >= 9
+        assert min(len(config.seeds), len(config.control_seeds)) >= 3
+
+
+def test_the_study_of_cells_is_what_was_asked_for():
+    (config,) = study.comparisons(study.Options(epochs=7)).values()
+    assert config.search is not None
+    assert (len(config.search_seeds), len(config.seeds)) == (3, 3)
+    assert (config.random_cells, len(config.random_seeds), len(config.control_seeds)) == (6, 2, 5)
+    assert (config.task.backbone, config.task.width, config.train.epochs) == ("cifar_resnet8", 16, 7)  # pyright: ignore
+    assert config.search.data == config.task.data  # pyright: ignore
+    assert config.search.target == ("latency<=3x",)
+
+
+def test_what_was_kept_is_enough_to_go_on(tmp_path, monkeypatch, capsys):
+    options = study.Options(root=tmp_path / "images", out=tmp_path / "kept", runs=tmp_path / "runs")
+    monkeypatch.setattr(study, "comparisons", lambda options: {"small": small()})
+    study.run_study(options)
+    whole = records(options.runs / "study-small")
+    kept = tmp_path / "kept/small"
+    assert {path.name for path in kept.iterdir() if path.is_dir()} == {
+        "plain-seed0",
+        "se-seed0",
+        "se-reduction-8-seed0",
+    }
+    assert not list(kept.rglob("*.safetensors"))
+    assert "FOLDER" not in (kept / "config.json").read_text(), "digits lie in no folder"
+
+    shutil.rmtree(options.runs)
+    shutil.rmtree(kept / "se-seed0")  # as if it had not been reached
+    (kept / "comparison.json").unlink()
     trained = []
+    real = study.resume_comparison
 
-    def train(item, _):
-        if len(trained) == 5:
-            raise KeyboardInterrupt
-        trained.append(item)
-        accuracy = 0.5 + item.seed / 10
-        figures = {"macs": 10, "test_accuracy": accuracy, "wall_seconds": 1.0}
-        return {"name": item.name, "epochs": item.epochs, **figures}
+    def resume(run, **more):
+        before = {path.parent.name for path in run.path.glob("*/result.json")}
+        told: Comparison = real(run, **more)
+        trained.extend({path.parent.name for path in run.path.glob("*/result.json")} - before)
+        return told
 
-    monkeypatch.setattr(study, "train", train)
-    with pytest.raises(KeyboardInterrupt):
-        study.run(options)
-    trained_before, trained[:] = list(trained), []
-    study.run(replace(options, only=("none", "hoga")))
-    assert [item.name for item in trained] == ["hoga", "none", "hoga"], "the first training of none is there"
-    assert len(trained_before) + len(trained) == len(list(options.out.glob("*.json")))
-    stored = Genotype.from_json((options.runs / "cells" / "random0.json").read_text())
-    assert stored == study.cells(options)["random0"]
+    monkeypatch.setattr(study, "resume_comparison", resume)
+    study.run_study(options)
+    assert trained == ["se-seed0"]
+    again = records(options.runs / "study-small")
+    for name in ("comparison.json", "scores.csv", "comparison.csv", "se-seed0/result.json"):
+        assert again[name] == whole[name]
     capsys.readouterr()
-    study.show(options)
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["none", "5", "0.0", "M", "2", "55.00", "±", "7.07"] in rows
-    assert json.loads((options.out / trained[0].file).read_text())["name"] == "hoga"
+    study.table(options)
+    assert "without an interval" in capsys.readouterr().out
+
+
+def test_the_place_of_the_images_is_left_out_and_put_back(tmp_path):
+    run, kept = tmp_path / "run", tmp_path / "kept"
+    run.mkdir()
+    keys = {"task": {"data": {"root": "/somewhere/images"}}, "search": {"data": {"root": None}}}
+    (run / "config.json").write_text(json.dumps(keys))
+    study.keep(run, kept)
+    assert json.loads((kept / "config.json").read_text())["task"]["data"]["root"] == "FOLDER"
+    shutil.rmtree(run)
+    study.bring_back(kept, run, tmp_path / "elsewhere")
+    back = json.loads((run / "config.json").read_text())
+    assert Path(back["task"]["data"]["root"]) == tmp_path / "elsewhere"
+    assert back["search"]["data"]["root"] is None
+
+
+def test_a_study_needs_its_images():
+    with pytest.raises(InputError, match="--root FOLDER"):
+        study.run_study(study.Options())

@@ -17,8 +17,9 @@ from foundation.errors import InputError
 from search_space.attention import as_terms
 from search_space.cell import Cell
 from search_space.genotype import PUBLISHED, Genotype
-from search_space.grammar import Term, label, parse_attention, slug
+from search_space.grammar import parse_attention
 from search_space.operator import OPERATORS, Operator, Recipe, operator
+from search_space.term import Term, label, slug
 from tests.strategies import genotypes
 
 NAMES = [name for name in OPERATORS if name != "none"]

@@ -42,7 +42,7 @@ def evaluate(model):
 found = search(Random(seed=0), FunctionalEvaluator(evaluate))
 assert len(set(found)) == 8
 # The best one has the fewest weights, and those weigh what our own network of the same genotype weighs.
-from search_space.grammar import Term
+from search_space.term import Term
 from supernet.attach import attach
 def size(genotype):
     network = attach(backbone(), (Term(name="hoga", genotype=genotype),))

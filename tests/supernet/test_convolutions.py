@@ -14,8 +14,9 @@ from torchvision.ops import FeaturePyramidNetwork
 from evaluators.cost import macs
 from foundation.errors import InputError
 from search_space.convolution import ConvolutionOperator, FromConvolution
-from search_space.grammar import label, parse_attention
+from search_space.grammar import parse_attention
 from search_space.operator import OPERATORS, Place
+from search_space.term import label
 from supernet.attach import CHILD, attach
 from supernet.backbones import build_backbone
 from supernet.backbones.cifar_resnet import CifarResNet

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from evaluators.cost import measure
 from outputs.draw import save
 from search_space.genotype import Genotype
-from search_space.grammar import Term
 from search_space.space import HOGA, NONE, Space
+from search_space.term import Term
 from supernet.attach import attach
 from supernet.backbones import build_backbone
 from supernet.derive import RULES, Rule, argmax, strongest, top2

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from benchmarks.measure import count_calls, saved_bytes
 from search_space import norm
 from search_space.genotype import PUBLISHED
-from search_space.grammar import Term
 from search_space.operator import OPERATORS, Operator, operator
 from search_space.space import HOGA, NONE, Space
 from search_space.state import State
+from search_space.term import Term
 from supernet.attach import attach
 from supernet.backbones import build_backbone
 from supernet.grouped import to_plain, to_stacked

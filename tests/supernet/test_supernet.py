@@ -15,8 +15,8 @@ from torch import nn
 from foundation.errors import InputError
 from search_space.cell import Cell
 from search_space.genotype import PUBLISHED, Fuse, Genotype
-from search_space.grammar import Term
 from search_space.space import HOGA, Space
+from search_space.term import Term
 from supernet.attach import attach
 from supernet.backbones import build_backbone
 from supernet.backbones.cifar_resnet import CifarResNet

@@ -11,7 +11,7 @@ from evaluators.recipe import TrainConfig
 from evaluators.tasks import Exportable, Prediction, TaskConfig, task
 from foundation import rules
 from foundation.config import config
-from search_space.grammar import Term
+from search_space.term import Term
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -39,9 +39,12 @@ class Classification(TaskConfig):
     width: int | None = None
     """Channels of the backbone's first stage, which scale those of the others: more cost more. Its own if
     left out."""
+    depth: int | None = None
+    """Blocks of the backbone in all (of a Wide-ResNet, of each stage): more cost more; if left out, its
+    own."""
 
     def __post_init__(self) -> None:
-        rules.positive(self, "width")
+        rules.positive(self, "width", "depth")
 
     def read(self, train: TrainConfig, fabric: Fabric) -> ClassificationSetting:
         from evaluators.tasks.classification.setting import ClassificationSetting
@@ -49,15 +52,19 @@ class Classification(TaskConfig):
         return ClassificationSetting(self, train, fabric)
 
     def network(self, data: Mapping[str, Any], attention: tuple[Term, ...]) -> nn.Module:
+        from evaluators.rebuilding import resized
         from supernet.attach import attach
         from supernet.backbones import build_backbone
 
-        backbone = build_backbone(
-            self.backbone,
-            num_classes=data["num_classes"],
-            in_channels=data["input_shape"][0],
-            width=self.width,
-        )
+        def build() -> nn.Module:
+            return build_backbone(
+                self.backbone,
+                num_classes=data["num_classes"],
+                in_channels=data["input_shape"][0],
+                width=self.width,
+            )
+
+        backbone = resized(build, depth=self.depth)
         return attach(backbone, attention, input_shape=data["input_shape"], identity=self.identity)
 
     def published(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from evaluators.tasks import Exportable, Prediction, TaskConfig, task
 from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
-from search_space.grammar import Term
+from search_space.term import Term
 from supernet.networks.config import DetectorConfig
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from evaluators.tasks import Exportable, Prediction, TaskConfig, task
 from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
-from search_space.grammar import Term, label
+from search_space.term import Term, label
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -59,6 +59,11 @@ class ImageNet(TaskConfig):
     """The images."""
     backbone: str = "resnet50"
     """The network that attention is attached to; `autola list` names them."""
+    width: int | None = None
+    """Width of the backbone, built anew: channels of the first bottlenecks' 3x3 convolutions, 64 in a
+    ResNet-50, or of the first stage; its own if left out."""
+    depth: int | None = None
+    """Blocks of the backbone in all (of a Wide-ResNet of autola, of each stage); its own if left out."""
     image_size: int = 224
     """Side in pixels of the centre crop that is evaluated; larger shows more and costs more time and
     memory."""
@@ -87,7 +92,7 @@ class ImageNet(TaskConfig):
     the training process."""
 
     def __post_init__(self) -> None:
-        rules.positive(self, "image_size", "resize", "train_size")
+        rules.positive(self, "image_size", "resize", "train_size", "width", "depth")
         rules.pixels(self, "image_size", "resize", "train_size")
         rules.not_negative(self, "mixup", "cutmix", "workers")
         rules.share(self, "erase")
@@ -103,6 +108,7 @@ class ImageNet(TaskConfig):
         return ImageNetSetting(self, train, fabric)
 
     def network(self, data: Mapping[str, Any], attention: tuple[Term, ...]) -> nn.Module:
+        from evaluators.rebuilding import resized
         from supernet.attach import attach
         from supernet.backbones import build_backbone
 
@@ -113,7 +119,11 @@ class ImageNet(TaskConfig):
                         f"{label((term,))} is made for one size of map: it cannot train on crops of "
                         f"{self.train_size} pixels and be evaluated on {self.image_size}; give one size"
                     )
-        backbone = build_backbone(self.backbone, num_classes=data["num_classes"])
+
+        def build() -> nn.Module:
+            return build_backbone(self.backbone, num_classes=data["num_classes"])
+
+        backbone = resized(build, width=self.width, depth=self.depth)
         return attach(backbone, attention, input_shape=data["input_shape"], identity=self.identity)
 
     def published(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from evaluators.tasks.keypoints.decode import Decode
 from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
-from search_space.grammar import Term
+from search_space.term import Term
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

@@ -1,0 +1,253 @@
+"""`autola compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from autola.arguments import option, out_of_terminal, read_arguments, without
+from autola.comparing.config import Addition, CompareConfig
+from autola.comparing.presets import COMPARE_PRESETS
+from autola.presets import RETRAIN_PRESETS
+from evaluators.tasks import TASKS
+from foundation.errors import InputError
+from search_space.grammar import parse_attention
+from search_space.term import Term
+from searchers import SEARCHERS
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from outputs.comparison import Claim, ComparedRow, Comparison
+
+DEFAULT = "digits"
+
+Attentions = tuple[tuple[Term, ...], ...]
+
+ADDED = ("search-seeds", "seeds", "random-seeds", "control-seeds")
+"""Options that add to a comparison, with --resume."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Searches, trains and compares: do cells that are found beat random ones, and controls of equal cost?
+
+    Every option below shows its value in the preset that is named.
+    """
+
+    attentions: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[ATTENTION ...]")
+    ] = ()
+    """Modules compared besides: se, cbam, hoga (the published genotype), hoga:RUN, aa, se+hoga ..."""
+    preset: str = DEFAULT
+    """Settings to start from; `autola list` names them."""
+    task: str = "classification"
+    """What is trained. Of another task than the preset's, task and recipe are those of the task's own retrain
+    preset, and searches stay on small images: --search.data.* names them, or --found searches made before."""
+    searcher: str = "darts"
+    """How cells are searched; its own options are --search.searcher.*"""
+    found: tuple[Path, ...] = ()
+    """Run folders of searches that have ended, in place of searching; they may differ in seeds alone."""
+    mixed: bool = False
+    """Whether searches of other data or settings may be taken together after all."""
+    search_nothing: bool = False
+    """Whether to search nothing and draw no random cells: compare the modules that are given."""
+    smoke: bool = False
+    """Two short epochs on few small images: the whole path in minutes on a CPU."""
+    out: Path | None = None
+    """Run folder to make; a new one under ./outputs/runs if left out."""
+    jobs: int = 1
+    """Searches or trainings side by side, each in a process of its own on this machine; changes no result."""
+    minutes: float | None = None
+    """No search or training begins after so many minutes; --resume goes on. No limit if left out."""
+    resume: Path | None = None
+    """Run folder of a comparison, to go on with or to add to: attentions, --seeds, --search-seeds,
+    --random-seeds, --control-seeds and --random-cells then add what is not there. With --jobs, --minutes and
+    --data.root, the folder of its data where that moved, no other option goes with it."""
+    config: Annotated[CompareConfig, tyro.conf.arg(name="")]
+    """Settings."""
+
+
+def run(arguments: list[str]) -> None:
+    """Compares, and prints the table."""
+    preset = option(arguments, "preset") or DEFAULT
+    root = None
+    if option(arguments, "resume"):  # the option of the run's task, which is not known yet
+        root, arguments = option(arguments, "data.root"), without(arguments, "data.root")
+    usual = _with_task(COMPARE_PRESETS[preset], option(arguments, "task"))
+    usual = _with_searcher(usual, option(arguments, "searcher"))
+    assert usual.search is not None, "presets search"
+    searcher, task = usual.search.searcher.name, usual.task.name
+    default = Arguments(preset=preset, task=task, searcher=searcher, config=usual)
+    given = read_arguments(Arguments, arguments, command="compare", default=default)
+    if given.preset != preset:
+        raise InputError(f"two presets are given: {preset} and {given.preset}")
+    if given.task != task:
+        raise InputError(f"two tasks are given: {task} and {given.task}")
+    if given.searcher != searcher:
+        raise InputError(f"two searchers are given: {searcher} and {given.searcher}")
+    if given.resume is None and "--resume" in arguments:
+        raise InputError("--resume needs the folder of the comparison to go on with")
+    attentions = tuple(parse_attention(text) for text in given.attentions)
+    addition = None if given.resume is None else _addition(given, arguments, attentions)
+    # Each import is slow: Fabric.
+    from autola.comparing.running import resume_comparison, run_comparison
+    from outputs.run_directory import RunDirectory
+
+    if given.resume is not None:
+        run_folder = RunDirectory.open(given.resume)
+        show(
+            resume_comparison(
+                run_folder, jobs=given.jobs, minutes=given.minutes, root=root, addition=addition
+            )
+        )
+        return
+    config = _whole(given, usual, attentions)
+    show(run_comparison(config, given.out, jobs=given.jobs, minutes=given.minutes))
+
+
+def _with_task(config: CompareConfig, name: str | None) -> CompareConfig:
+    """A preset that trains something else, as the task's own retrain preset does."""
+    if name is None or name == config.task.name:
+        return config
+    preset = RETRAIN_PRESETS[TASKS[name].preset]
+    return replace(config, task=preset.task, train=preset.train, spread=None)
+
+
+def _with_searcher(config: CompareConfig, name: str | None) -> CompareConfig:
+    """A preset whose searches use another searcher."""
+    if name is None or config.search is None or name == config.search.searcher.name:
+        return config
+    return replace(config, search=replace(config.search, searcher=SEARCHERS[name]()))
+
+
+def _whole(given: Arguments, usual: CompareConfig, attentions: Attentions) -> CompareConfig:
+    from autola.comparing.settings import followed, with_found  # slow: run folders
+
+    config = followed(given.config, usual)
+    if given.search_nothing:
+        if given.found:
+            raise InputError("--found names searches, and --search-nothing says that there are none")
+        config = replace(config, search=None, attentions=attentions)
+    else:
+        config = replace(config, attentions=attentions)
+    if given.found:
+        config = with_found(config, given.found, mixed=given.mixed)
+    return config.smoke() if given.smoke else config
+
+
+def _addition(given: Arguments, arguments: Sequence[str], attentions: Attentions) -> Addition | None:
+    """What is added with --resume; None for nothing.
+
+    Raises:
+        InputError: If another option goes with it.
+    """
+    flags = [word[2:].partition("=")[0] for word in arguments if word.startswith("--")]
+    allowed = ("resume", "jobs", "minutes", "random-cells", *ADDED)
+    wrong = [flag for flag in flags if flag.replace("_", "-") not in allowed]
+    if wrong:
+        raise InputError(
+            f"--resume takes everything from the run, and --{wrong[0]} is neither --jobs, --minutes, "
+            "--data.root nor adds to it; leave it out"
+        )
+    names = [flag.replace("-", "_") for flag in flags if flag.replace("_", "-") in ADDED]
+    more = {name: getattr(given.config, name) for name in names}
+    cells = given.config.random_cells if "random-cells" in flags or "random_cells" in flags else 0
+    addition = Addition(attentions=attentions, random_cells=cells, **more)
+    return None if addition == Addition() else addition
+
+
+SHOWN = {"no difference shown": "not shown"}
+"""Verdicts in fewer words, for the table."""
+
+
+def show(comparison: Comparison) -> None:
+    """Prints the rows, what may be said of each, what they cost, and the sentence."""
+    from rich.console import Console
+
+    first = comparison.claims[0].first if comparison.claims else "first"
+    claims = {(claim.block, claim.second): claim for claim in reversed(comparison.claims)}
+    score = f"{comparison.score} %".replace("accuracy", "acc.")
+    scores = _table(comparison, ("runs", score, f"{first} - row"), ("p", "verdict"))
+    costs = _table(comparison, ("params", "MACs", "train step ms", "image ms", "to plain"))
+    for row in comparison.rows:
+        name = [row.block, row.name] if len({row.block for row in comparison.rows}) > 1 else [row.name]
+        scores.add_row(*name, *_scores(row, claims.get((row.block, row.name))))
+        costs.add_row(*name, *_costs(row))
+    Console().print(scores)
+    _show_spread(comparison)
+    out_of_terminal("")
+    Console().print(costs)
+    out_of_terminal(f"\n{comparison.sentence}\n")
+    out_of_terminal(f"run    {comparison.run}")
+
+
+def _table(comparison: Comparison, right: Sequence[str], left: Sequence[str] = ()) -> Table:
+    from rich.table import Table
+
+    view = Table(box=None, header_style="bold", pad_edge=False)
+    if len({row.block for row in comparison.rows}) > 1:
+        view.add_column("in")
+    view.add_column("row", overflow="fold")
+    for column in right:
+        view.add_column(column, justify="right")
+    for column in left:
+        view.add_column(column)
+    return view
+
+
+def _scores(row: ComparedRow, claim: Claim | None) -> list[str]:
+    trainings = sorted({len(cell.scores) for cell in row.cells})
+    runs = "-".join(map(str, trainings)) if len(trainings) < 2 else f"{trainings[0]}-{trainings[-1]}"
+    spread = f" ± {100 * row.deviation:.2f}" if row.deviation is not None else ""
+    shift = p_value = verdict = ""
+    if claim is not None:
+        shift = f"{100 * claim.estimate:+.2f}"
+        if claim.low is not None and claim.high is not None:
+            shift += rf" \[{100 * claim.low:+.2f}, {100 * claim.high:+.2f}]"
+        p_value = "" if claim.adjusted is None else f"{claim.adjusted:.3f}"
+        verdict = SHOWN.get(claim.verdict, claim.verdict) + (" *" if claim.primary else "")
+    cells = f"{len(row.cells)} x {runs}" if len(row.cells) > 1 else runs
+    return [cells, f"{100 * row.mean:.2f}{spread}", shift, p_value, verdict]
+
+
+def _costs(row: ComparedRow) -> list[str]:
+    from autola.commands.cost import mega
+
+    step, image, ratio = (row.cost(name) for name in ("step_ms", "latency_ms", "latency_ratio"))
+    return [
+        f"{row.cost('params') or 0:,.0f}",
+        mega(round(row.cost("macs") or 0)),
+        "" if step is None else f"{step:.1f}",
+        "" if image is None else f"{image:.2f}",
+        "" if ratio is None else f"{ratio:.2f}x",
+    ]
+
+
+def _show_spread(comparison: Comparison) -> None:
+    """Says where the scores of rows of cells differ, and what the search's own scores are worth."""
+    out_of_terminal(
+        "± one standard deviation; in brackets 95 % intervals; p of all contrasts together; * the primary one"
+    )
+    for row in comparison.rows:
+        if row.setting:
+            out_of_terminal(f"{row.block} {row.name}: {row.setting}".strip())
+    for row in comparison.rows:
+        if row.between is not None and row.within is not None:
+            out_of_terminal(
+                f"{row.name}: cells differ by {100 * row.between:.2f} points, trainings of one by "
+                f"{100 * row.within:.2f} (standard deviations)"
+            )
+    if comparison.improvement is not None:
+        out_of_terminal(f"found is {100 * comparison.improvement:+.2f} % relative to random")
+    if comparison.ranks:
+        from statistics import fmean
+
+        each = " ".join(f"{tau:+.2f}" for tau in comparison.ranks)
+        out_of_terminal(
+            f"search-time and retrained scores: Kendall's tau {fmean(comparison.ranks):+.2f} ({each})"
+        )

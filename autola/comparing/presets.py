@@ -1,0 +1,62 @@
+"""Comparisons by name: those of the studies, and a first try on digits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from autola.comparing.config import CompareConfig
+from autola.presets import CIFAR10, RETRAIN_PRESETS, SEARCH_PRESETS
+from evaluators.recipe import TrainConfig
+from evaluators.tasks.classification import Classification
+from foundation.registry import Registry
+from searchers.darts import Darts
+from searchers.guards import Guards
+
+COMPARE_PRESETS: Registry[CompareConfig] = Registry("compare preset")
+
+_digits = RETRAIN_PRESETS["digits"]
+
+COMPARE_PRESETS.add(
+    "digits",
+    CompareConfig(
+        task=_digits.task,
+        train=replace(_digits.train, epochs=15),
+        # Multiply-accumulates, not time: the same comparison on every machine.
+        search=replace(SEARCH_PRESETS["digits"], target=("macs<=1.2x",), threads=None),
+        match="macs",
+        # Of 20 cells with 4 seeds each: outputs/published/benchmark-digits.json.
+        spread=(0.0, 0.005),
+        margin=0.01,
+        threads=1,
+    ),
+)
+
+COMPARE_PRESETS.add(
+    "cifar10",
+    CompareConfig(
+        task=RETRAIN_PRESETS["cifar10"].task,
+        train=RETRAIN_PRESETS["cifar10"].train,
+        search=replace(SEARCH_PRESETS["cifar10"], target=("latency<=3x",)),
+    ),
+)
+
+# Short trainings on all of CIFAR-10: minutes each on one CPU core. In a pilot, two seeds of a module differed
+# by 0.2 to 0.5 points; how much cells differ was not known.
+COMPARE_PRESETS.add(
+    "cifar10-short",
+    CompareConfig(
+        task=Classification(data=CIFAR10, backbone="cifar_resnet8", width=16),
+        train=TrainConfig(
+            epochs=5, batch_size=128, learning_rate=0.1, validation_fraction=0.0, select="last"
+        ),
+        search=replace(
+            SEARCH_PRESETS["cifar10"],
+            backbone="cifar_resnet8",
+            width=16,
+            target=("latency<=3x",),
+            searcher=Darts(epochs=5, guards=Guards(most_skips=2)),
+        ),
+        spread=(0.005, 0.003),
+        threads=1,
+    ),
+)

@@ -1,0 +1,334 @@
+"""A comparison from its settings to its end: searches, controls, trainings, costs, what they say."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric import Fabric
+
+from autola.cli import IMPORTED
+from autola.comparing.conclude import concluded, cost_key
+from autola.comparing.config import Addition, Additions, CompareConfig
+from autola.comparing.costs import Plain, cost_of, plain_of
+from autola.comparing.items import (
+    ADDED,
+    MATCHED,
+    Item,
+    additions_of,
+    full_config,
+    items_of,
+    left_of,
+    planned_rows,
+    recorded_items,
+    searches_of,
+)
+from autola.comparing.matching import matched_controls
+from autola.comparing.plan import PLAN, announce, plan_of
+from autola.comparing.work import Work
+from autola.data_record import COSTS, absolute, check_data, found_data, recorded_costs
+from autola.extensions import modules_of
+from autola.member import first_step
+from autola.problem import search_problem
+from autola.runs import new_run, stored_config
+from autola.runtime import device_line, make_fabric, own_state
+from autola.workers import check_jobs, train_in_workers
+from foundation.config import parse_json, to_json
+from foundation.errors import InputError
+from outputs.comparison import COMPARISON, PICTURE, Comparison, draw_comparison, write_tables
+from outputs.records import DATA, RESULT
+from outputs.run_directory import RunDirectory
+from outputs.trackers import check_trackers
+
+log = logging.getLogger(__name__)
+
+NETWORKS = "costs.json"
+"""Record: what the network of each cell costs."""
+
+
+@dataclass(frozen=True)
+class _Search:
+    name: str
+
+
+def run_comparison(
+    config: CompareConfig, out: Path | None = None, *, jobs: int = 1, minutes: float | None = None
+) -> Comparison:
+    """Searches, trains and compares, and keeps all records in a new run folder.
+
+    Args:
+        config: What to compare, how often.
+        out: The run folder; None for a new one under ./outputs/runs.
+        jobs: Searches or trainings side by side, each in a process of its own; changes no result.
+        minutes: No search or training begins after so many; None for no limit.
+
+    Raises:
+        InputError: If the config or the data is wrong; nothing is written then.
+    """
+    modules, until = _modules(config, jobs), _until(minutes)
+    check_trackers(config.tracker)
+    _check_names(config)
+    with own_state(config):
+        fabric = _fabric(config)
+        work, costs = Work(config, fabric), _search_costs(config, fabric)
+        data = {**work.describe(), COSTS: costs}
+        planned = planned_rows(config, None, costs)
+        items = items_of(config, planned)
+        for item in {cost_key(item): item for item in items if item.config is not None}.values():
+            single = item.config
+            assert single is not None
+            first_step(single, work.setting(single.train), single.attentions[0], item.seed, fabric)
+        plan = plan_of(config, planned, len(items), len(searches_of(config)))
+        config, kind = absolute(config), f"compare-{config.task.subject()}"
+        with new_run(config, data, kind=kind, seed=config.search_seeds[0], out=out, fabric=fabric) as run:
+            run.write_text(PLAN, to_json(plan))
+            log.info("%s  %s", run.path, device_line(fabric))
+            announce(plan)
+            return _finish(Work(config, fabric, work), run, jobs, modules, until)
+
+
+def resume_comparison(
+    run: RunDirectory,
+    *,
+    jobs: int = 1,
+    minutes: float | None = None,
+    root: str | None = None,
+    addition: Addition | None = None,
+) -> Comparison:
+    """Goes on with a comparison, and adds to it: nothing that has ended is done again.
+
+    Args:
+        run: Its folder.
+        jobs: See `run_comparison`.
+        minutes: Likewise.
+        root: The folder of its data, where that moved; it has to hold the same.
+        addition: Seeds, cells or modules more.
+
+    Raises:
+        InputError: If the run is no comparison, its records or data do not fit, what is added does not, or
+            another process is writing to it.
+    """
+    began = stored_config(run, CompareConfig)
+    config = full_config(run)
+    modules, until = _modules(config, jobs), _until(minutes)
+    with own_state(config, resumed=run), run:
+        if addition is None and run.has(COMPARISON):
+            known = parse_json(Comparison, run.text(COMPARISON), str(run.path / COMPARISON))
+            if known.done == known.planned == len(recorded_items(config, run)):
+                log.info("%s is complete", run.path)
+                return replace(known, run=str(run.path))
+        run.lock()
+        fabric = _fabric(config)
+        check_trackers(config.tracker)
+        config, moved = _moved(config, run, root), _moved(began, run, root)
+        work = Work(config, fabric)
+        check_data(run, work.describe(), moved if root else None)
+        if addition is not None:
+            work = _add(addition, work, run)
+        return _finish(work, run, jobs, modules, until)
+
+
+def _search_costs(config: CompareConfig, fabric: Fabric) -> dict[str, Any]:
+    """What operators cost, by metric that is limited; refuses searches that would fail.
+
+    Of searches made before, what they recorded: random cells have to keep the very same limit.
+    """
+    if config.search is None:
+        return {}
+    if config.found:
+        run = RunDirectory.open(config.found[0].argument or "")
+        return dict(recorded_costs(config.search, run) or {})
+    config.search.searcher.check_budget(config.search.resolved_space())
+    problem, known = search_problem(config.search_with(config.search_seeds[0]), fabric)
+    config.search.searcher.start(problem)
+    return known.get(COSTS, {})
+
+
+def _check_names(config: CompareConfig) -> None:
+    """Refuses rows, backbones and recipes that are none before anything is read; limits come later."""
+    search = None if config.search is None else replace(config.search, target=())
+    plan_of(config, planned_rows(replace(config, search=search), None, {}), 0, 0)
+
+
+def _add(addition: Addition, before: Work, run: RunDirectory) -> Work:
+    """Records an addition that changes something, once it is known to fit."""
+    config, fabric = before.config, before.fabric
+    if addition.search_seeds and not config.searches:
+        raise InputError("this comparison searches nothing, so no searches are added")
+    larger = addition.to(config)
+    if larger == config:
+        raise InputError(f"{run.path} has all that already; leave it out to go on")
+    work, known = Work(larger, fabric, before), set(config.attentions)
+    planned = planned_rows(larger, run, run.keys(DATA).get(COSTS, {}))
+    for attention in larger.attentions:
+        if attention not in known:
+            for block, _ in planned:
+                single = larger.training(block.task, block.train, attention, 0)
+                first_step(single, work.setting(block.train), attention, 0, fabric)
+    items = recorded_items(config, run)
+    addition = replace(addition, after=len(items) - len(left_of(items, run)))
+    additions = Additions(additions=(*additions_of(run).additions, addition))
+    run.write_text(ADDED, to_json(additions))
+    log.info("%s: %d trainings more", run.path, len(items_of(larger, planned)) - len(items))
+    return work
+
+
+def _moved(config: CompareConfig, run: RunDirectory, root: str | None) -> CompareConfig:
+    """The comparison with the folder that its data are in now; searches read the same one, or their own."""
+    there: Any = found_data(config, run, root)
+    if root is None or config.search is None:
+        return there
+    before, now = config.task.data, there.task.data  # pyright: ignore[reportAttributeAccessIssue]
+    search_root = getattr(config.search.data, "root", None)
+    if search_root not in (None, before.root):
+        raise InputError(
+            f"{run.path} trains on the data at {before.root} and searches on those at {search_root}; "
+            "a comparison of two folders cannot be moved"
+        )
+    if search_root is None:
+        return there
+    search = replace(config.search, data=replace(config.search.data, root=now.root))
+    return replace(there, search=search)
+
+
+def _finish(work: Work, run: RunDirectory, jobs: int, modules: list[str], until: float) -> Comparison:
+    config = work.config
+    searching = [_Search(name) for name in searches_of(config) if not _complete(run.path / name)]
+    _do(
+        work,
+        run,
+        searching,
+        getattr(config.search and config.search.searcher, "epochs", 1),
+        jobs,
+        modules,
+        until,
+    )
+    if all(_complete(run.path / name) for name in searches_of(config)):
+        _match(work, run)
+        left = left_of(recorded_items(config, run), run)
+        _do(work, run, left, config.train.epochs, jobs, modules, until)
+    return _conclude(work, run)
+
+
+def _do(
+    work: Work,
+    run: RunDirectory,
+    left: Sequence[Item | _Search],
+    epochs: int,
+    jobs: int,
+    modules: list[str],
+    until: float,
+) -> None:
+    """Does what is left, here or side by side, as long as there is time."""
+    if min(jobs, len(left)) > 1 and time.monotonic() < until:
+        for each in left:  # here: they must not take each other's half-made folders for what was left
+            work.make(each.name, run)
+        log.info("%d to do, %d side by side", len(left), min(jobs, len(left)))
+        train_in_workers(
+            run.path.resolve(),
+            left,
+            epochs,
+            min(jobs, len(left)),
+            modules,
+            gpus=work.fabric.device.type == "cuda",
+            command="compare",
+            until=until,
+        )
+        return
+    for each in left:
+        if time.monotonic() > until:
+            return
+        work.do(each.name, run)
+
+
+def _match(work: Work, run: RunDirectory) -> None:
+    """Finds the plain networks of equal cost, once: measured anew they might be others."""
+    if run.has(MATCHED):
+        return
+    planned = planned_rows(work.config, run, run.keys(DATA).get(COSTS, {}))
+    found = {block.name: matched_controls(work.config, block, rows, work) for block, rows in planned}
+    run.write_json(MATCHED, found)
+
+
+def _conclude(work: Work, run: RunDirectory) -> Comparison:
+    """Measures what costs are not known yet, and writes what the comparison says so far."""
+    config, known = work.config, run.keys(DATA).get(COSTS, {})
+    planned = planned_rows(config, run, known)
+    items = items_of(config, planned)
+    left = {item.name for item in left_of(items, run)}
+    ended = [item for item in items if item.name not in left]
+    costs = _measured(work, run, planned, ended)
+    comparison = concluded(
+        config,
+        plan_of(config, planned, len(items), len(searches_of(config))),
+        planned,
+        items,
+        run,
+        scores={item.name: _score(run.path / item.name) for item in ended},
+        costs=costs,
+        score=f"test {work.setting(config.train).score}",
+        added_after=max((each.after for each in additions_of(run).additions), default=0),
+    )
+    write_tables(comparison, run.path)
+    if comparison.rows:
+        draw_comparison(comparison, run.path / PICTURE)
+    run.write_text(COMPARISON, to_json(comparison))
+    return comparison
+
+
+def _measured(work: Work, run: RunDirectory, planned: Any, ended: Sequence[Item]) -> dict[str, Any]:
+    """Costs of the networks of all that has ended; each is measured once, and kept as it comes."""
+    costs: dict[str, Any] = run.keys(NETWORKS) if run.has(NETWORKS) else {}
+    lacking = {cost_key(item): item for item in reversed(ended) if cost_key(item) not in costs}
+    for block, rows in planned:
+        plain: Plain | None = None
+        for key, item in reversed(lacking.items()):
+            if not any(item.row is row for row in rows):
+                continue
+            assert item.config is not None
+            setting = work.setting(item.config.train)
+            if plain is None and work.config.measure:
+                plain = plain_of(block.task, setting, work.fabric)
+            costs[key] = cost_of(item.config, setting, work.fabric, plain)
+            run.write_json(NETWORKS, costs)
+    return costs
+
+
+def _score(path: Path) -> float:
+    return float(RunDirectory(path).numbers(RESULT, "score")["score"])
+
+
+def _complete(path: Path) -> bool:
+    return path.exists() and RunDirectory(path).complete()
+
+
+def _until(minutes: float | None) -> float:
+    if minutes is None:
+        return math.inf
+    if not minutes > 0:
+        raise InputError(f"minutes={minutes} is not positive")
+    return time.monotonic() + 60 * minutes
+
+
+def _fabric(config: CompareConfig) -> Fabric:
+    fabric = make_fabric(config, resumed=True)
+    if fabric.world_size > 1:
+        raise InputError("a comparison runs in one process; train side by side with --jobs")
+    return fabric
+
+
+def _modules(config: CompareConfig, jobs: int) -> list[str]:
+    """Modules of the user's for processes that work side by side; refuses jobs that are impossible."""
+    check_jobs(jobs, config)
+    if jobs < 2:
+        return []
+    given = replace(config.training(config.task, config.train, (), 0), attentions=config.attentions)
+    modules = modules_of(given, IMPORTED, "--jobs")
+    if config.search is not None:
+        modules = modules_of(config.search_with(0), modules, "--jobs")
+    return modules

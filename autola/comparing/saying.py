@@ -1,0 +1,127 @@
+"""The sentence that a comparison ends with."""
+
+from __future__ import annotations
+
+from autola.comparing.config import CompareConfig
+from autola.comparing.rows import FOUND, LONGER, RANDOM, SIZED
+from outputs.comparison import Claim, ComparedRow, Comparison, Verdict
+
+
+def sentence_of(comparison: Comparison, config: CompareConfig, added_after: int) -> str:
+    """What the numbers allow one to say, and no more.
+
+    Args:
+        comparison: Rows and claims.
+        config: What was compared.
+        added_after: Most trainings that had ended when something was added; 0 for nothing.
+    """
+    parts = list[str]()
+    if comparison.done < comparison.planned:
+        left = comparison.planned - comparison.done
+        parts.append(
+            f"{left} of {comparison.planned} trainings are left: nothing is tested, and nothing may be said."
+        )
+    elif not comparison.claims:
+        parts.append("Nothing is compared.")
+    else:
+        primary, *others = comparison.claims
+        parts.append(_of_primary(primary, comparison, config))
+        parts += _of_others(primary, others, comparison.margin)
+        if added_after:
+            parts.append(
+                f"Seeds or rows were added after {added_after} results could be seen: at most 5 % false "
+                "alarms are no longer promised."
+            )
+    return " ".join(parts)
+
+
+def row_in_words(name: str, config: CompareConfig) -> str:
+    """A row as the sentence names it."""
+    limit = ""
+    if config.search is not None and config.search.target:
+        limit = f" under {config.search.target[0]}"
+    match name:
+        case "found":
+            assert config.search is not None
+            return f"cells found by {config.search.searcher.name}{limit}"
+        case "random":
+            return f"random cells of the same space{limit}"
+        case "plain":
+            return "the plain network"
+        case _ if name == LONGER:
+            return "the plain network trained as long"
+        case _ if name in SIZED:
+            cost = "measured latency" if config.match == "latency" else "multiply-accumulates"
+            return f"the plain network made {name} to the same {cost}"
+        case _:
+            return name
+
+
+def _of_primary(claim: Claim, comparison: Comparison, config: CompareConfig) -> str:
+    rows = {row.name: row for row in comparison.rows if row.block == claim.block}
+    network = str(getattr(config.task, "backbone", config.task.name))
+    where = f"{config.task.subject()} with {claim.block or network}"
+    first, second = (row_in_words(name, config) for name in (claim.first, claim.second))
+    shift = f"{abs(100 * claim.estimate):.2f} points {'more' if claim.estimate >= 0 else 'less'}"
+    sizes = f"{_size(rows[claim.first])} and {_size(rows[claim.second])}"
+    if claim.low is None or claim.high is None:
+        return (
+            f"On {where}, {first} score {shift} than {second} ({sizes}), without an interval: a row with one "
+            "seed, or without spread, says nothing of chance."
+        )
+    told = (
+        f"On {where}, {first} score {shift} than {second} (95 % interval {100 * claim.low:+.2f} to "
+        f"{100 * claim.high:+.2f}; {sizes}): "
+    )
+    match claim.verdict:
+        case "higher" | "lower":
+            return f"{told}the difference is shown."
+        case "equivalent":
+            return f"{told}they are equivalent within {_points(comparison.margin)}."
+        case _ if claim.detectable is None:
+            return f"{told}no difference shown."
+        case _:
+            return (
+                f"{told}no difference shown; one of {100 * claim.detectable:.2f} points would be found in "
+                "four of five such comparisons."
+            )
+
+
+def _of_others(primary: Claim, others: list[Claim], margin: float) -> list[str]:
+    words: dict[Verdict, str] = {
+        "higher": "more than",
+        "lower": "less than",
+        "equivalent": f"the same within {_points(margin)} as",
+    }
+    told = list[str]()
+    for verdict, text in words.items():
+        names = [
+            _name(claim) for claim in others if claim.verdict == verdict and claim.first == primary.first
+        ]
+        if names:
+            told.append(f"{text} {', '.join(names)}")
+    said = [f"It also scores {'; '.join(told)}."] if told else []
+    waiting = [_name(claim) for claim in others if claim.verdict == "not claimed"]
+    if waiting:
+        said.append(
+            f"Differences to {', '.join(waiting)} would be claimed alone, and are not, as the primary "
+            "contrast is not."
+        )
+    return said
+
+
+def _points(margin: float) -> str:
+    points = round(100 * margin, 6)
+    return f"{points:g} point{'' if points == 1 else 's'}"
+
+
+def _name(claim: Claim) -> str:
+    return f"{claim.second} ({claim.block})" if claim.block else claim.second
+
+
+def _size(row: ComparedRow) -> str:
+    trainings = [len(cell.scores) for cell in row.cells]
+    if row.name in (FOUND, RANDOM) or len(row.cells) > 1:
+        each = f"{min(trainings)}" if len(set(trainings)) == 1 else f"{min(trainings)} to {max(trainings)}"
+        return f"{len(row.cells)} cells x {each} trainings" if each != "1" else f"{len(row.cells)} cells"
+    return f"{trainings[0]} trainings" if trainings[0] > 1 else "1 training"

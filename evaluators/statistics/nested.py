@@ -1,0 +1,77 @@
+"""Scores that are nested: several cells found or drawn, each trained with several seeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import fmean, variance
+
+from foundation.errors import InputError
+
+
+@dataclass(frozen=True)
+class Components:
+    """Where the scores of a row differ, as standard deviations.
+
+    Attributes:
+        between: Among cells, each trained for ever: of the searches or draws. None where there is one cell.
+        within: Among trainings of one cell: of the retraining seeds. None where no cell is trained twice.
+    """
+
+    between: float | None
+    within: float | None
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Scores of a row of a comparison, one group a cell.
+
+    A module that is given, such as SE, is one group: what is drawn anew are its trainings. Cells that were
+    searched or drawn are a group each: what is drawn anew are cells, and their trainings are no more than
+    repeated looks at them. `units` are what was drawn anew.
+
+    Args:
+        groups: Scores of each cell's trainings.
+
+    Raises:
+        InputError: If there are no scores.
+    """
+
+    groups: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        if not self.groups or not all(self.groups):
+            raise InputError("a row of a comparison has no scores yet")
+
+    @property
+    def units(self) -> tuple[float, ...]:
+        """The means of the cells; of a single cell, its scores."""
+        return self.groups[0] if len(self.groups) == 1 else tuple(fmean(group) for group in self.groups)
+
+    @property
+    def mean(self) -> float:
+        """Mean of the units: every cell counts once, however often it was trained."""
+        return fmean(self.units)
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of the units; None for a single one."""
+        return variance(self.units) ** 0.5 if len(self.units) > 1 else None
+
+    def components(self) -> Components:
+        """Both standard deviations, by the analysis of variance (method of moments; a negative one is 0).
+
+        Source: Searle, Casella and McCulloch, "Variance Components", 1992, section 3.6 (unbalanced data).
+        """
+        num_groups, total = len(self.groups), sum(map(len, self.groups))
+        within = None
+        if total > num_groups:
+            squares = sum(sum((score - fmean(group)) ** 2 for score in group) for group in self.groups)
+            within = squares / (total - num_groups)
+        if num_groups < 2:
+            return Components(between=None, within=None if within is None else within**0.5)
+        if within is None:  # a training each: what is between holds both
+            return Components(between=variance(self.units) ** 0.5, within=None)
+        overall = sum(map(sum, self.groups)) / total
+        among = sum(len(group) * (fmean(group) - overall) ** 2 for group in self.groups) / (num_groups - 1)
+        usual = (total - sum(len(group) ** 2 for group in self.groups) / total) / (num_groups - 1)
+        return Components(between=max(0.0, (among - within) / usual) ** 0.5, within=within**0.5)

@@ -1,0 +1,204 @@
+"""What a comparison ends with: rows, contrasts, a sentence, tables as CSV and a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Literal
+
+from foundation.config import config
+from foundation.files import write_atomically
+
+COMPARISON, ROWS, SCORES, PICTURE = "comparison.json", "comparison.csv", "scores.csv", "comparison.png"
+"""Names of the records."""
+
+Verdict = Literal["higher", "lower", "equivalent", "no difference shown", "not claimed", "no test"]
+"""What may be said of a contrast. "not claimed": it would differ alone, but the primary contrast does not."""
+
+
+@config
+class ComparedCell:
+    """One module of a row, or one network where a row has no cells."""
+
+    attention: str
+    """In the grammar."""
+    seeds: tuple[int, ...]
+    """One training each, of those that have ended."""
+    scores: tuple[float, ...]
+    """Test score of each."""
+    search_score: float | None = None
+    """Score that the search that found it gave it."""
+    params: int
+    """Parameters of the network."""
+    macs: int
+    """Multiply-accumulates of one image."""
+    step_ms: float | None = None
+    """Median time of a train step; None where it was not measured."""
+    latency_ms: float | None = None
+    """Median time of one image in evaluation, as the ratio to the plain network times the plain network's."""
+    latency_ratio: float | None = None
+    """That ratio."""
+
+
+@config
+class ComparedRow:
+    """What is compared: cells that were found, random ones, a module, a control."""
+
+    name: str
+    """As the contrasts name it."""
+    block: str
+    """Backbone and recipe, where there are several."""
+    setting: str
+    """How the network differs from the task's own: width=22; empty where it does not."""
+    cells: tuple[ComparedCell, ...]
+    """One a search or draw; one alone for a module that is given."""
+    mean: float
+    """Mean of the cells' means."""
+    deviation: float | None
+    """Standard deviation of these; of a single cell, of its scores."""
+    between: float | None
+    """Standard deviation among cells."""
+    within: float | None
+    """Standard deviation among trainings of a cell."""
+
+    def cost(self, name: Literal["params", "macs", "step_ms", "latency_ms", "latency_ratio"]) -> float | None:
+        """Mean of a cost over the cells; None where it was not measured."""
+        values = [getattr(cell, name) for cell in self.cells]
+        return None if None in values else fmean(values)
+
+
+@config
+class Claim:
+    """A contrast of two rows: the first minus the second."""
+
+    block: str
+    """Backbone and recipe, where there are several."""
+    first: str
+    """A row."""
+    second: str
+    """Another of the same block."""
+    primary: bool
+    """Whether it was named as the one that is tested first."""
+    estimate: float
+    """The difference in score."""
+    low: float | None
+    """Lower end of its 95 % interval, of this contrast alone; None where the spread is unknown."""
+    high: float | None
+    """Upper end."""
+    bootstrap: tuple[float, float] | None
+    """Percentile interval by the hierarchical bootstrap, which is too short at few cells."""
+    p_value: float | None
+    """Of this contrast alone."""
+    adjusted: float | None
+    """Of all contrasts together: below 0.05 it is claimed."""
+    equivalence: float | None
+    """Adjusted chance of so small a difference if the truth is the margin or more."""
+    detectable: float | None
+    """Smallest difference that would be found in four of five such comparisons, given the spread seen."""
+    verdict: Verdict
+    """What may be said."""
+
+
+@config
+class Comparison:
+    """What a comparison ends with."""
+
+    run: str
+    """Its folder."""
+    score: str
+    """What the scores are."""
+    done: int
+    """Trainings that have ended."""
+    planned: int
+    """Trainings in all."""
+    rows: tuple[ComparedRow, ...]
+    """In the order of the plan; those without a score yet are left out."""
+    claims: tuple[Claim, ...]
+    """The primary contrast first."""
+    margin: float
+    """Difference in score below which rows count as equivalent."""
+    improvement: float | None
+    """Score of the found cells over that of the random ones, minus 1."""
+    ranks: tuple[float, ...]
+    """Kendall's tau of search-time and retrained scores over the cells that each search judged."""
+    sentence: str
+    """What these numbers allow one to say."""
+
+
+def write_tables(comparison: Comparison, folder: Path) -> None:
+    """Writes rows and single scores as CSV, for other programs."""
+    names = ["block", "row", "setting", "cells", "trainings", "mean", "deviation", "between", "within"]
+    costs = ("params", "macs", "step_ms", "latency_ms", "latency_ratio")
+    rows = [
+        [
+            *(row.block, row.name, row.setting, len(row.cells), sum(len(cell.scores) for cell in row.cells)),
+            *(row.mean, row.deviation, row.between, row.within),
+            *(row.cost(cost) for cost in costs),
+        ]
+        for row in comparison.rows
+    ]
+    _write_csv(folder / ROWS, [*names, *costs], rows)
+    scores = [
+        [row.block, row.name, number, cell.attention, cell.search_score, seed, score]
+        for row in comparison.rows
+        for number, cell in enumerate(row.cells)
+        for seed, score in zip(cell.seeds, cell.scores)
+    ]
+    _write_csv(
+        folder / SCORES, ["block", "row", "cell", "attention", "search_score", "seed", "score"], scores
+    )
+
+
+def _write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([["" if value is None else value for value in row] for row in rows])
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+
+    write_atomically(path, write)
+
+
+def front(rows: Sequence[ComparedRow], metric: Literal["macs", "latency_ms"]) -> list[ComparedRow]:
+    """Rows that no other one is as good as in score and cost, and better in one, cheapest first."""
+
+    def price(row: ComparedRow) -> tuple[float, float]:
+        return row.cost(metric) or 0.0, -row.mean
+
+    def beaten(row: ComparedRow) -> bool:
+        own = price(row)
+        return any(price(other) != own and all(a <= b for a, b in zip(price(other), own)) for other in rows)
+
+    return sorted((row for row in rows if not beaten(row)), key=price)
+
+
+def draw_comparison(comparison: Comparison, path: Path) -> None:
+    """Draws score over latency (or multiply-accumulates, unmeasured) into a PNG file, a panel a block."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    blocks = list(dict.fromkeys(row.block for row in comparison.rows))
+    timed = all(row.cost("latency_ms") is not None for row in comparison.rows)
+    metric, unit = ("latency_ms", 1.0) if timed else ("macs", 1e6)
+    figure = Figure(figsize=(6.0 * len(blocks), 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    for panel, block in zip(figure.subplots(1, len(blocks), squeeze=False)[0], blocks):
+        rows = [row for row in comparison.rows if row.block == block]
+        best = front(rows, metric)
+        edge = [((row.cost(metric) or 0) / unit, 100 * row.mean) for row in best]
+        panel.step(*zip(*edge), where="post", color="#C7D2E8", zorder=0, label="front")
+        for row in rows:
+            x, y = (row.cost(metric) or 0) / unit, 100 * row.mean
+            color = "#1D4ED8" if row in best else "#8A93A0"
+            panel.errorbar(x, y, 100 * (row.deviation or 0), fmt="o", color=color, capsize=2, markersize=4)
+            panel.annotate(row.name, (x, y), (5, 4), textcoords="offset points", fontsize=7)
+        panel.set_xlabel("latency of one image (ms)" if timed else "multiply-accumulates (M)")
+        panel.set_ylabel(f"{comparison.score} (%), bars one standard deviation")
+        panel.set_title(block, fontsize=9)
+        panel.margins(0.15)
+    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150, format="png"))

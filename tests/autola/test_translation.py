@@ -1,0 +1,194 @@
+"""Translation from the command line: trained, resumed, translating lines, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from autola.cli import main
+from tests.autola.test_many_processes import TORCHRUN, results, start, weights
+from tests.equality import assert_equal
+from tests.evaluators.sentences import pairs, write
+from tests.real_data import real_data
+
+SMALL = (
+    "--preset multi30k --data.vocabulary 40 --data.test test --train.epochs 2 --train.average 2 "
+    "--train.batch-size 120 --train.warmup-steps 3 --transformer.encoder-layers 1 "
+    "--transformer.decoder-layers 1 --transformer.width 8 --transformer.heads 2 --transformer.hidden 12"
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A retraining of two attentions."""
+    pytest.importorskip("sentencepiece")
+    pytest.importorskip("sacrebleu")
+    folder = tmp_path_factory.mktemp("translation")
+    write(folder, train=pairs(30), val=pairs(5), test=pairs(6))
+    words = f"retrain none self=ga:0110[stages=1] {SMALL} --data.root {folder} --out {folder}/run"
+    assert main(words.split()) == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def says(call, monkeypatch):
+    """Runs a command with lines on its standard input."""
+
+    def run(words, given):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(given)))
+        return call(words)
+
+    return run
+
+
+def test_the_record_says_what_was_scored(whole):
+    result = json.loads((whole / "self-ga-0110-stages-1-seed0/result.json").read_text())
+    assert result["score"] == result["metrics"]["test_BLEU"]
+    assert set(result["metrics"]) == {"test_BLEU", "test_chrF"}
+    known = json.loads((whole / "none-seed0/data.json").read_text())
+    assert known["languages"] == ["de", "en"]
+    assert "nrefs:1" in known["metrics"]["BLEU"]
+    table = json.loads((whole / "table.json").read_text())
+    assert table["score"] == "test BLEU"
+    assert table["rows"][0]["macs"] > 0
+
+
+def test_a_whole_run_is_left_as_it_is(call, whole):
+    told = call(f"retrain --resume {whole}")
+    assert told.code == 0
+    assert "self=ga:0110[stages=1]" in told.out
+
+
+def test_other_text_is_refused_on_the_way(refused, whole, tmp_path):
+    there = tmp_path / "moved"
+    shutil.copytree(whole.parent, there)
+    (there / "run/table.json").unlink()
+    shutil.rmtree(there / "run/none-seed0")
+    write(there, train=pairs(29), val=pairs(5), test=pairs(6))
+    said = refused(f"retrain --resume {there}/run --data.root {there}")
+    assert "pairs of sentences in train: 29 now, 30 when this run began" in said
+
+
+def test_lines_are_translated(says, whole):
+    lines = b"\xef\xbb\xbfhund sieht mann\r\n\nfrau mag baum"
+    told = says(f"predict {whole}/none-seed0", lines)
+    assert told.code == 0
+    assert len(told.out.splitlines()) == 3
+    assert told.out.splitlines()[1] == ""
+    (first, empty, last) = json.loads(says(f"predict {whole}/none-seed0 --json", lines).out)
+    assert first == {"source": "hund sieht mann", "translation": told.out.splitlines()[0]}
+    assert empty == {"source": "", "translation": ""}
+    assert last["source"] == "frau mag baum"
+    assert says(f"predict {whole}/none-seed0", b"").out == ""
+
+
+def test_long_lines_are_counted(says, whole):
+    told = says(f"predict {whole}/none-seed0", b"hund " * 300 + b"\nhund\n")
+    assert "1 lines are longer than the 250 sub-words that were trained on" in told.err
+    assert len(told.out.splitlines()) == 2
+
+
+def test_what_is_no_text_is_refused(says, whole):
+    told = says(f"predict {whole}/none-seed0", b"hund\nb\xe4um\n")
+    assert (told.code, told.out) == (2, "")
+    assert told.err.strip() == (
+        "autola: standard input, line 2: not UTF-8 text; convert it, as by iconv -t UTF-8"
+    )
+    assert "--out is for drawn pictures" in says(f"predict {whole}/none-seed0 --out x", b"").err
+
+
+def test_images_are_refused(refused, whole, own_folder):
+    from PIL import Image
+
+    Image.new("RGB", (8, 8)).save(own_folder / "image.png")
+    assert "reads lines from standard input" in refused(f"predict {whole}/none-seed0 image.png")
+
+
+def test_another_vocabulary_in_the_record_is_refused(call, refused, whole, tmp_path):
+    folder = tmp_path / "none-seed0"
+    shutil.copytree(whole / "none-seed0", folder)
+    write(tmp_path, train=pairs(41), val=pairs(5), test=pairs(6))
+    assert call(f"retrain none {SMALL} --data.root {tmp_path} --out {tmp_path}/other").code == 0
+    shutil.copy(tmp_path / "other/none-seed0/data.json", folder)
+    assert "trained with another vocabulary" in refused(f"predict {folder}")
+    edited = json.loads((folder / "data.json").read_text()) | {"vocabulary": "no base64!"}
+    (folder / "data.json").write_text(json.dumps(edited))
+    assert "the vocabulary in data.json is no sentencepiece model" in refused(f"predict {folder}")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("ga:0110", "ga:0110 does not say which attention of the Transformer it stands for"),
+        ("self=se", "`se` has no form on sequences; those that have: dcn, dynamic, ga"),
+        ("self=none", "self is plain where nothing is named"),
+        ("head=ga", "unknown attention of a Transformer 'head'"),
+        ("self=ga:2", "ga:2 has no such terms"),
+        ("self=ga[kv_stride=2]", "`ga` has no option 'kv_stride'"),
+        ("self=ga[role=self]", "`ga` has no option 'role'"),
+        ("self=dynamic[stages=0]", "name layers by their digits"),
+        ("decoder.cross=dynamic", "dynamic cannot stand between decoder and encoder"),
+        ("none --transformer.positions relative", "plain attention, which knows none"),
+        ("none --train.accumulate 24", "does not fit a batch of 5"),
+        ("none --data.root nowhere", "no folder of text at nowhere"),
+        ("none --data.files {part}-{language}.txt", "no text train-de.txt"),
+        ("none --train.drop-path 0.1", "drop_path leaves out branches"),
+        ("none --identity", "identity is for attention that is added"),
+    ],
+)
+def test_what_does_not_fit_leaves_nothing(refused, whole, own_folder, words, said):
+    root = "" if "--data.root" in words else f"--data.root {whole.parent}"
+    assert said in refused(f"retrain {words} {SMALL} {root} --out new")
+    assert not (own_folder / "new").exists()
+
+
+def test_sites_are_refused_where_there_are_maps(refused):
+    assert "for a network that translates; this one has maps" in refused("cost self=ga:1111 --no-latency")
+    assert "takes images; --tokens is for" in refused("cost se --tokens 3 3 --no-latency")
+    assert "translates and has no input" in refused("cost --backbone transformer_tiny --input 3 8 8")
+
+
+def test_costs_are_counted_in_tokens(call):
+    words = "cost none self=dynamic --backbone transformer_tiny --tokens 7 5 --num-classes 100 --json"
+    plain, dynamic = json.loads(call(f"{words} --no-latency").out)["costs"]
+    assert plain["tokens"] == [7, 5]
+    assert plain["params"] != dynamic["params"]
+    twice = json.loads(call(words.replace("7 5", "14 10").replace(" self=dynamic", "")).out)
+    assert twice["latency_ms"] > 0
+    assert twice["activation_bytes"] > 0
+    assert twice["params"] == plain["params"]
+    assert 2 * plain["macs"] < twice["macs"] < 2.1 * plain["macs"]
+
+
+@pytest.mark.slow
+def test_two_processes_train_on_each_sentence_once_and_translate_each(whole, own_folder):
+    exact = "--device cpu --precision 64-true --transformer.dropout 0 --threads 1 --train.epsilon 1e-4"
+    command = f"retrain none {SMALL} {exact} --data.root {whole.parent}"
+    for name, program in (("one", ("-m", "autola")), ("two", TORCHRUN)):
+        told = start(f"{command} --out {name}", own_folder, program)
+        assert told.returncode == 0, told.stderr
+    assert_equal(weights(own_folder / "one")["none-seed0"], weights(own_folder / "two")["none-seed0"])
+    assert results(own_folder / "one") == results(own_folder / "two")
+
+
+BY_HEART = (
+    "--preset multi30k --data.limit 64 --data.test train --data.vocabulary 600 --train.validation-fraction 0 "
+    "--train.epochs 150 --transformer.dropout 0 --train.warmup-steps 30 --train.average 0 "
+    "--train.batch-size 1200 --train.learning-rate 0.003"
+)
+
+
+@pytest.mark.slow
+def test_sentences_of_multi30k_are_learned_by_heart(call):
+    """64 sentences: BLEU above 95 in a minute of a processor."""
+    pytest.importorskip("sentencepiece")
+    pytest.importorskip("sacrebleu")
+    told = call(f"retrain none {BY_HEART} --data.root {real_data('multi30k')} --out run")
+    assert told.code == 0
+    assert json.loads(Path("run/none-seed0/result.json").read_text())["score"] > 0.95
