@@ -80,7 +80,7 @@ def test_a_deployed_network_agrees(own_folder):
         )
         assert told.returncode == 0, told.stderr
     assert "deploy forms of cells for onnxruntime (measured): " in told.stdout
-    assert told.stdout.count("on 4 test picture(s)") == 2
+    assert told.stdout.count("on 4 test image(s)") == 2
     assert (own_folder / "net.onnx").is_file()
 
 
