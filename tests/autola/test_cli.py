@@ -86,7 +86,7 @@ def test_the_module_ends_with_the_code_of_the_command():
         ("search digits --seed -1", "seed=-1 is no seed; give a whole number in 0 ... 2^63 - 1"),
         (
             "search digits --primitives SE none",
-            "one operator in all 10 rows of 'own' leaves nothing to search",
+            "one operator in all 10 rows of 'own' leaves nothing",
         ),
         ("search digits --searcher random --primitives SE", "leaves nothing to search"),
         ("search digits --width 1.5", "--width: give INT, not ['1.5']"),
