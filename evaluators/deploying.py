@@ -77,7 +77,7 @@ class Deployment:
         parts = [f"forms of cells for {self.target} ({how}): {forms}"] if forms else []
         parts += [f"{self.norms} norms folded"] if self.norms else []
         operators = sorted({left.rpartition(" ")[2] for left in self.left})
-        parts += [f"as before: {', '.join(operators)} ({len(self.left)} places)"] if operators else []
+        parts += [f"as before: {', '.join(operators)} ({len(self.left)} in number)"] if operators else []
         return "; ".join(parts)
 
 

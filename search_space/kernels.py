@@ -38,10 +38,15 @@ def steps_aside(*values: Tensor | None) -> bool:
     return (
         torch._C._is_tracing()
         or torch.compiler.is_exporting()
-        or (not torch.compiler.is_compiling() and _functorch.peek_interpreter_stack() is not None)
+        or is_transformed()
         or not torch.is_grad_enabled()
         or not any(value is not None and value.requires_grad for value in values)
     )
+
+
+def is_transformed() -> bool:
+    """Whether a transform of `torch.func` works."""
+    return not torch.compiler.is_compiling() and _functorch.peek_interpreter_stack() is not None
 
 
 def _pooled(scaled: Float[Tensor, "b e c n"]) -> tuple[Float[Tensor, "b e 2 n"], Tensor]:

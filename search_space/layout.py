@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from search_space.kernels import steps_aside
+from search_space.kernels import is_transformed, steps_aside
 
 
 def is_channels_last(x: Float[Tensor, "b c h w"]) -> bool:
@@ -25,9 +25,14 @@ def to_planes(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 def to_channels_last(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """The map with its channels side by side; its gradient comes back as planes."""
     if steps_aside(x):
-        return x.contiguous(memory_format=torch.channels_last)
+        return in_channels_last(x)
     last: Tensor = _ToChannelsLast.apply(x)
     return last
+
+
+def in_channels_last(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """The map with its channels side by side; as it is in `torch.func`, whose vmap knows no layouts."""
+    return x if is_transformed() else x.contiguous(memory_format=torch.channels_last)
 
 
 class _ToPlanes(torch.autograd.Function):

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from search_space.kernels import pool_channels
-from search_space.layout import is_channels_last, to_planes
+from search_space.layout import in_channels_last, is_channels_last, to_planes
 
 
 class State:
@@ -61,7 +61,7 @@ class State:
         if self._channel_pool is None:
             pool = pool_channels(self.planes).unflatten(-1, self.x.shape[2:]).flatten(1, 2)
             if is_channels_last(self.x):
-                pool = pool.contiguous(memory_format=torch.channels_last)
+                pool = in_channels_last(pool)
             self._channel_pool = pool
         return self._channel_pool
 

@@ -25,8 +25,8 @@ class Arguments:
     """Image files that what is written is tried on beside the network; test images of the run if left out."""
     deploy: bool = False
     """Write the same function in fewer and larger operators: norms folded, convolutions composed. What is
-    made of each HOGA cell is chosen by measuring a few forms on the target, which takes up to a minute."""
-    target: Literal["eager", "onnxruntime", "openvino", "inductor"] | None = None
+    made of each HOGA cell is chosen by measuring a few forms on the runtime, which takes up to a minute."""
+    runtime: Literal["eager", "onnxruntime", "openvino", "inductor"] | None = None
     """What a deployed network is for; ONNX Runtime if left out, or PyTorch with --program alone."""
 
 
@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> None:
         program=given.program,
         images=given.images,
         deployed=given.deploy,
-        target=given.target,
+        target=given.runtime,
     )
     batch, *sides = report.input_shape
     out_of_terminal(f"input  {batch or 'any'} x {' x '.join(map(str, sides))}, normalised")

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from search_space import kernels
 from search_space.composed import ChannelFactors, ScaledFactors, SpatialFactors, composed, fold, folds
 from search_space.grouped import Grouped, Mixture, grouped, norm
+from search_space.layout import in_channels_last
 from search_space.norm import OperatorNorm
 from search_space.operator import Gate, operator
 from search_space.operators.squeeze_excite import AverageMaxExcite, SqueezeExcite, composed_excite
@@ -100,7 +101,7 @@ class GroupedCBAM(Grouped[CBAM]):
         channel = channel_gates[0]
         pool = kernels.pool_channels(state.planes, channel)
         pool = pool.unflatten(-1, state.x.shape[2:]).flatten(1, 2)
-        pool = pool.contiguous(memory_format=torch.channels_last)
+        pool = in_channels_last(pool)
         spatial = self.stack.spatial
         assert isinstance(spatial, SpatialGate), "the grouped form is that of the whole module"
         # Depthwise 7x7, then maximum + mean: seven times as fast on the CPU as 7x7 from two channels to one.

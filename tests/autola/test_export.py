@@ -87,7 +87,7 @@ def test_a_deployed_network_agrees(own_folder):
 def test_what_cannot_be_deployed_writes_nothing(refused, trained, own_folder):
     words = f"export {trained}/none-seed0 --program net.pt2"
     assert "no attention in the model; autola.attach first" in refused(f"{words} --deploy")
-    assert "give --deploy as well" in refused(f"{words} --target eager")
+    assert "give --deploy as well" in refused(f"{words} --runtime eager")
     assert not list(own_folder.glob("*.pt2*"))
 
 

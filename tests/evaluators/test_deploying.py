@@ -93,9 +93,9 @@ def test_copies_and_pickles(made: nn.Module, twin) -> None:
 
 
 def test_attached_lists_it_and_detach_takes_it_out(made: nn.Module) -> None:
-    places = autola.attached(made)
-    assert [place.place for place in places] == [f"layer{n}.0.bn2" for n in (1, 2, 3)]
-    assert all(place.attention == "hoga" and isinstance(place.module, DeployedCell) for place in places)
+    sites = autola.attached(made)
+    assert [place.place for place in sites] == [f"layer{n}.0.bn2" for n in (1, 2, 3)]
+    assert all(place.attention == "hoga" and isinstance(place.module, DeployedCell) for place in sites)
     assert not autola.attached(autola.detach(copy.deepcopy(made)))
 
 
@@ -177,7 +177,7 @@ def test_operators_without_a_composed_form_are_named() -> None:
         "layer1.0.bn2_attention: x4_h4 EfficientChannelAttention",
     ]
     names = "EfficientChannelAttention, GeneralizedAttention, SimAM"
-    assert str(chosen(made)).endswith(f"as before: {names} (9 places)")
+    assert str(chosen(made)).endswith(f"as before: {names} (9 in number)")
     assert_same(model, made)
 
 
