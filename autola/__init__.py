@@ -29,15 +29,20 @@ if TYPE_CHECKING:
     from search_space.attention import Attention
     from search_space.genotype import PUBLISHED, Genotype
     from search_space.operator import OPERATORS, Gate, Operator, operator
+    from search_space.placement import Placement
     from search_space.space import SPACES, Space
+    from searchers.searches.own_loop import Searching, searching
     from supernet.attach import attach, attached, convert_norms, detach
     from supernet.backbones import build_backbone
+    from supernet.carrying import placement_of
     from supernet.families import register_blocks
     from supernet.groups import parameter_groups
     from supernet.supernet import Supernet
 
 HOMES = {
     "search": "autola.api",
+    "searching": "searchers.searches.own_loop",
+    "Searching": "searchers.searches.own_loop",
     "retrain": "autola.api",
     "compare": "autola.api",
     "resume": "autola.api",
@@ -58,12 +63,14 @@ HOMES = {
     "Operator": "search_space.operator",
     "OPERATORS": "search_space.operator",
     "operator": "search_space.operator",
+    "Placement": "search_space.placement",
     "SPACES": "search_space.space",
     "Space": "search_space.space",
     "attach": "supernet.attach",
     "attached": "supernet.attach",
     "convert_norms": "supernet.attach",
     "detach": "supernet.attach",
+    "placement_of": "supernet.carrying",
     "register_blocks": "supernet.families",
     "parameter_groups": "supernet.groups",
     "build_backbone": "supernet.backbones",
@@ -79,6 +86,8 @@ __all__ = [
     "Genotype",
     "InputError",
     "Operator",
+    "Placement",
+    "Searching",
     "Space",
     "Supernet",
     "attach",
@@ -96,12 +105,14 @@ __all__ = [
     "load",
     "operator",
     "parameter_groups",
+    "placement_of",
     "push_to_hub",
     "register_blocks",
     "resume",
     "retrain",
     "save_pretrained",
     "search",
+    "searching",
 ]
 
 ROOMS = ("foundation", "search_space", "supernet", "evaluators", "searchers", "outputs")

@@ -15,8 +15,8 @@ from autola.configs import AnyTask, RetrainConfig, SearchConfig
 from autola.found import Found
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.retraining import resume_retraining, run_retraining
+from autola.run_search import resume_search, run_search
 from autola.runs import is_comparison, is_search
-from autola.searching import resume_search, run_search
 from autola.tables import Table
 from autola.trained import open_trained
 from evaluators.tasks import TASKS, as_task

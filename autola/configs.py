@@ -19,6 +19,7 @@ from foundation.registry import Registry
 from outputs.trackers import NONE, TRACKERS
 from search_space.genotype import Fuse
 from search_space.grammar import Term
+from search_space.places import CANDIDATES, PLACES
 from search_space.space import OWN, SPACES, Space
 from searchers import SEARCHERS, SearcherConfig
 from supernet.forms import Form
@@ -144,12 +145,18 @@ class SearchConfig(DeviceConfig):
     """Channels of the backbone's first stage, which scale those of the others: more cost more. Its own if
     left out."""
     space: str = "hoga"
-    """Name of the search space: the operators that compete and the cell that they fill; `autola list` names
-    the spaces."""
+    """Name of the search space: the operators that compete and the cell that they fill, which `autola list`
+    names; or places, which attention stands at which site of the backbone."""
     primitives: tuple[str, ...] | None = None
     """Your own list of operators that compete on every edge, with the argument where one takes it (ga:0010)
-    and with "none" if an edge may stay empty; the space's own if left out. Genotypes then name the space
-    "own"."""
+    and with "none" if an edge may stay empty; in the space places, of attentions in the grammar. The space's
+    own if left out. Genotypes then name the space "own"."""
+    sites: tuple[str, ...] | None = None
+    """Names of the modules that attention may follow, in the space places; those after the last norm of each
+    block if left out."""
+    weights: str | None = None
+    """Weights that the backbone starts from: a file, the folder of a training, or a name that torchvision or
+    timm publish; random ones if left out."""
     num_nodes: int | None = None
     """Nodes of the cell, each a group of the channels; more make a larger cell and more genotypes. The
     space's own number if left out."""
@@ -192,6 +199,7 @@ class SearchConfig(DeviceConfig):
         rules.positive(self, "width", "num_nodes")
         rules.seed(self, "seed")
         rules.not_negative(self, "target_weight")
+        self._check_places()
         if self.engine == "process" and self.experiment != ExperimentConfig():
             usual = ExperimentConfig()
             names = [name for name in vars(usual) if getattr(self.experiment, name) != getattr(usual, name)]
@@ -205,6 +213,28 @@ class SearchConfig(DeviceConfig):
                 f"steps of {self.searcher.name!r}, as it is set, differ and cannot be recorded; "
                 "leave out cuda_graph, or choose darts of first order"
             )
+
+    @property
+    def of_places(self) -> bool:
+        """Whether placements are searched, not cells."""
+        return self.space == PLACES
+
+    def _check_places(self) -> None:
+        """Refuses settings of cells beside placements, and of placements beside cells."""
+        if not self.of_places:
+            if self.sites is not None:
+                raise InputError("sites are of the space places; give --space places")
+            return
+        if self.num_nodes is not None or self.fuse is not None:
+            raise InputError("num_nodes and fuse are of cells; the space places has none")
+        if self.cuda_graph:
+            raise InputError("steps of the space places are not recorded; leave out cuda_graph")
+        if self.sites == ():
+            raise InputError("there are no sites; name some, or leave --sites out to find them")
+
+    def candidates(self) -> tuple[str, ...]:
+        """What may stand at a site, in the space places."""
+        return CANDIDATES if self.primitives is None else self.primitives
 
     def resolved_space(self) -> Space:
         """The space with this config's changes.

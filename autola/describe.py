@@ -12,6 +12,7 @@ from autola.presets import RETRAIN_PRESETS
 from autola.runs import stored_config
 from evaluators.tasks.classification import Classification
 from outputs.run_directory import RunDirectory
+from search_space.placement import is_placement
 
 
 def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
@@ -28,10 +29,13 @@ def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
     usual = RETRAIN_PRESETS[preset].task
     assert isinstance(usual, Classification)
     words = ["autola", "retrain", "none", "se", "cbam"]
-    words += [f"hoga:{path}" for path in (run.path / name for name in members)] or [f"hoga:{run.path}"]
+    found = [run.path / name for name in members] or [run.path]
+    words += [f"{'places' if is_placement(path) else 'hoga'}:{path}" for path in found]
     words += ["--preset", preset]
     for name in ("backbone", "width"):
         words += _option(name, getattr(config, name), getattr(usual, name))
+    if config.weights is not None:
+        words += ["--weights", config.weights, "--identity"]
     for field in fields(config.data):
         words += _option(
             f"data.{field.name}", getattr(config.data, field.name), getattr(usual.data, field.name)

@@ -13,6 +13,7 @@ from evaluators.tasks import TASKS
 from foundation.errors import InputError
 from foundation.registry import Registry
 from outputs.trackers import TRACKERS, wanted
+from search_space.grammar import flat, parse_attention
 from search_space.operator import OPERATORS
 from search_space.space import SPACES
 from searchers import SEARCHERS
@@ -57,8 +58,12 @@ def _of_search(config: SearchConfig) -> Iterator[tuple[Registry, str]]:
     yield SEARCHERS, config.searcher.name
     yield READERS, config.data.name
     yield BACKBONES, family + colon
-    yield SPACES, config.space
-    primitives = (name.partition(":")[0] for name in config.resolved_space().candidates)
+    if config.of_places:
+        terms = (term for name in config.candidates() for term in parse_attention(name))
+        primitives = (term.name for term in terms)
+    else:
+        yield SPACES, config.space
+        primitives = (name.partition(":")[0] for name in config.resolved_space().candidates)
     yield from ((OPERATORS, name) for name in primitives if name in OPERATORS)
 
 
@@ -71,7 +76,7 @@ def _of_retraining(config: RetrainConfig) -> Iterator[tuple[Registry, str]]:
     family, colon, _ = str(getattr(config.task, "backbone", "")).partition(":")
     if family + colon in BACKBONES:
         yield BACKBONES, family + colon
-    for term in (term for attention in config.attentions for term in attention):
+    for term in (term for attention in config.attentions for term in flat(attention)):
         names = [term.name]
         if term.genotype:
             edges = (edge for node in term.genotype.nodes for edge in node.edges)

@@ -12,7 +12,8 @@ from foundation.config import parse_json
 from outputs.front import FRONT, Front, Point
 from outputs.run_directory import RunDirectory
 from search_space.genotype import Genotype
-from search_space.grammar import genotype_at
+from search_space.grammar import found_at
+from search_space.placement import Placement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,23 +22,28 @@ class Found:
 
     Attributes:
         run: The run folder.
-        genotype: The genotype.
+        genotype: The genotype; of a search over placements, the placement.
         metrics: Figures of the last epoch; of a front, the score of the best point.
         front: Where there were several targets: what was found for each, in their order.
     """
 
     run: Path
-    genotype: Genotype
+    genotype: Genotype | Placement
     metrics: Mapping[str, Any]
     front: tuple[Point, ...] = ()
 
     def _repr_svg_(self) -> str:
-        """The drawing of the cell, as a notebook shows it, with the shares that the run recorded."""
-        from outputs.draw import save  # slow: matplotlib
+        """The drawing of what was found, as a notebook shows it, with the shares that the run recorded."""
+        from outputs import draw, placement_diagram  # slow: matplotlib
 
+        run = RunDirectory(self.run)
         with TemporaryDirectory() as folder:
-            drawn = save(self.genotype, Path(folder) / "cell.svg", RunDirectory(self.run).shares())
-            return drawn.read_text(encoding="utf-8")
+            path = Path(folder) / "found.svg"
+            if isinstance(self.genotype, Placement):
+                placement_diagram.save(self.genotype, path, run.site_shares())
+            else:
+                draw.save(self.genotype, path, run.shares())
+            return path.read_text(encoding="utf-8")
 
 
 def found_in(run: RunDirectory) -> Found:
@@ -46,7 +52,7 @@ def found_in(run: RunDirectory) -> Found:
     Raises:
         InputError: If a record is missing or damaged.
     """
-    genotype = genotype_at(run.path)
+    genotype = found_at(run.path)
     if run.has(FRONT):
         points = parse_json(Front, run.text(FRONT), str(run.path / FRONT)).points
         best = max(point.score for point in points)

@@ -24,6 +24,7 @@ from outputs.run_directory import RunDirectory
 from outputs.tracking import Tracking
 from outputs.weights import save_weights
 from search_space.grammar import Term, slug
+from search_space.placement import PLACEMENT
 from supernet.blocks import speed_up
 
 log = logging.getLogger(__name__)
@@ -155,6 +156,9 @@ def _conclude(
         genotypes = [term.genotype for term in attention if term.genotype]
         if genotypes:
             run.write_text(GENOTYPE, genotypes[0].to_json())
+        placements = [term.placement for term in attention if term.placement]
+        if placements:
+            run.write_text(PLACEMENT, placements[0].to_json())
         save_weights(run.path / WEIGHTS, job.task.model.state_dict())
         tracking.conclude(result)  # before the result: a run that is complete is not looked at again
         run.write_json(RESULT, result)

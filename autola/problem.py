@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from hashlib import sha256
 from typing import Any
 
+import torch
 from lightning.fabric import Fabric
 from torch import nn
 
 from autola.configs import SearchConfig
 from autola.data_record import COSTS
-from evaluators.cost_table import CostTable, Metric, cost_table
+from evaluators.cost_table import AnyTable, Metric, cost_table, read_table
 from evaluators.data import Augment, halves, normalization, read
+from evaluators.place_costs import place_table
+from evaluators.starting_weights import start_from
 from evaluators.tasks.classification.setting import describe
-from foundation.config import parse
+from evaluators.weight_sources import read_weights
 from foundation.errors import InputError
 from outputs.records import DATA
+from search_space.places import Places
 from searchers.limits import Limits, parse_target
 from searchers.searches.problem import Problem
 from supernet.backbones import build_backbone
+from supernet.placing import places_of
+
+log = logging.getLogger(__name__)
 
 
 def search_problem(
@@ -42,7 +51,7 @@ def search_problem(
     mean, std = normalization(config.data, splits.train)
     known = describe(splits.train, mean, std, splits.listings)
 
-    def backbone() -> nn.Module:
+    def random_backbone() -> nn.Module:
         return build_backbone(
             config.backbone,
             num_classes=splits.num_classes,
@@ -50,16 +59,22 @@ def search_problem(
             width=config.width,
         )
 
-    space = config.resolved_space()
+    backbone = random_backbone
+    if config.weights is not None:
+        backbone = starting_from(config.weights, config.backbone, random_backbone, known)
+    space = config.resolved_space() if not config.of_places else _places(config, backbone)
+    config.searcher.check_budget(space)
     limits = None
     if config.target:
         (target,) = config.target
         wanted = parse_target(target)
-        tables = dict[Metric, CostTable]()
+        tables = dict[Metric, AnyTable]()
         limited: list[Metric] = [limit.metric for limit in wanted]
         for metric in dict.fromkeys(limited):
             if costs is not None and metric in costs:
-                tables[metric] = parse(CostTable, costs[metric], f"costs of {DATA}")
+                tables[metric] = read_table(costs[metric], f"costs of {DATA}")
+            elif isinstance(space, Places):
+                tables[metric] = place_table(metric, space, backbone(), known["input_shape"], fabric.device)
             else:
                 tables[metric] = cost_table(metric, space, backbone, known["input_shape"], fabric.device)
         tables = fabric.broadcast(tables)  # latencies differ between processes
@@ -83,3 +98,40 @@ def search_problem(
     )
     config.searcher.check(problem)
     return problem, known
+
+
+def starting_from(
+    source: str, backbone: str, build: Callable[[], nn.Module], known: dict[str, Any]
+) -> Callable[[], nn.Module]:
+    """What builds a network with the weights of a file, a training or a publication.
+
+    Args:
+        source: The weights.
+        backbone: Registered name of the network.
+        build: Builds it with random weights.
+        known: What is kept of the data; a digest of the weights comes to it.
+
+    Raises:
+        InputError: If there are no such weights, or they do not fit.
+    """
+    given = read_weights(source, (backbone,))
+    digest = sha256()
+    for name in sorted(given):
+        digest.update(name.encode() + given[name].detach().cpu().contiguous().numpy().tobytes())
+    known["weights"] = digest.hexdigest()[:16]
+
+    def started() -> nn.Module:
+        network = build()
+        start_from(network, network.state_dict(), given, source)
+        return network
+
+    with torch.random.fork_rng(devices=[]):
+        network = build()
+    log.info(start_from(network, network.state_dict(), given, source))
+    return started
+
+
+def _places(config: SearchConfig, backbone: Callable[[], nn.Module]) -> Places:
+    """The space of placements in the backbone."""
+    with torch.random.fork_rng(devices=[]):
+        return places_of(backbone(), config.candidates(), config.sites, network=config.backbone)

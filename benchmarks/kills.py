@@ -71,7 +71,7 @@ LOADED = [
         "autola.commands.search",
         "autola.commands.retrain",
         "autola.plans.front",
-        "autola.searching",
+        "autola.run_search",
     ),
     *("autola.retraining", "outputs.tensorboard", "torchvision", "matplotlib.pyplot", "pycocotools.cocoeval"),
     *("torch.utils.flop_counter", "tensorboard.summary.writer.record_writer", "sklearn.datasets"),

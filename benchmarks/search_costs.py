@@ -83,8 +83,8 @@ def measure(options: Options) -> dict[str, Any]:
     figures = dict[str, dict[str, float]]()
     for name, search in searches.items():
         calls = [count_calls(search.advance).total() for _ in range(options.repeats)]
-        images, labels = search.alpha_batches.batch(0, 0)
-        kept = saved_bytes(lambda s=search: s.updates.loss(images, labels, s.mixture.draw()))  # noqa: B023, called at once
+        batch = search.alpha_batches.batch(0, 0)
+        kept = saved_bytes(lambda s=search: s.updates.loss(batch, s.mixture.draw()))  # noqa: B023, called at once
         figures[name] = {
             "cpu_s": sum(seconds[name]) / options.repeats,
             "calls": sum(calls) / options.repeats,

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from foundation.config import config
+from evaluators.place_costs import PlaceTable
+from foundation.config import config, parse
 from search_space.genotype import Genotype
 from search_space.space import Space
 
@@ -36,10 +37,28 @@ class CostTable:
     operators: dict[str, float]
     """Cost of each operator on one edge, in all blocks together; every edge reads as many channels."""
 
+    def at(self, row: tuple[int, int], operator: str) -> float:
+        """Cost of an operator in a row of the space: the same on all edges."""
+        return self.operators[operator]
+
     def of(self, genotype: Genotype) -> float:
         """Cost of the network with a genotype."""
         # Whatever the order of the edges, the same sum.
         return math.fsum((self.fixed, *(self.operators[edge.operator] for _, edge in genotype.edges())))
+
+
+AnyTable = CostTable | PlaceTable
+"""A table of a space of cells, or of placements."""
+
+
+def read_table(values: object, where: str) -> AnyTable:
+    """A table from its JSON values.
+
+    Raises:
+        InputError: If they are of neither kind; starts with `where`.
+    """
+    is_of_sites = isinstance(values, dict) and "sites" in values
+    return parse(PlaceTable, values, where) if is_of_sites else parse(CostTable, values, where)
 
 
 def cost_table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,15 @@ def save(genotype: Genotype, path: str | Path, shares: Shares | None = None) -> 
     Raises:
         InputError: If the suffix is none of `SUFFIXES`, or the folder does not exist.
     """
+    return write_figure(path, lambda: figure(genotype, shares))
+
+
+def write_figure(path: str | Path, draw: Callable[[], Figure]) -> Path:
+    """Draws into a file, of the format that the suffix names; the same drawing gives the same bytes.
+
+    Raises:
+        InputError: If the suffix is none of `SUFFIXES`, or the folder does not exist.
+    """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"cannot draw into {path.name!r}; end the name in {', '.join(SUFFIXES)}")
@@ -88,7 +97,7 @@ def save(genotype: Genotype, path: str | Path, shares: Shares | None = None) -> 
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[form]
     settings: Any = {"svg.hashsalt": "autola", "svg.fonttype": "none", "pdf.fonttype": 42}
     with matplotlib.rc_context(settings):
-        drawn = figure(genotype, shares)
+        drawn = draw()
         write_atomically(path, lambda file: drawn.savefig(file, format=form, dpi=250, metadata=undated))
     return path
 

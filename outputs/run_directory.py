@@ -19,6 +19,7 @@ from outputs.new_folder import clear_unborn, make_folder
 from outputs.records import CHECKPOINTS, CONFIG, DATA, ENVIRONMENT, GENOTYPE, METRICS, RESULT, SHARES, Records
 from outputs.settings_record import ROOT, SETTINGS
 from search_space.genotype import Genotype
+from search_space.placement import PLACEMENT, Placement
 
 _PARTIAL = re.compile(r"\..+?(?P<suffix>\.\w+)\.[a-z0-9_]{8}(?P=suffix)|\.tmp[A-Za-z0-9]{6}")
 """Names of files that were being written, by `write_atomically` or within it by safetensors."""
@@ -38,6 +39,21 @@ class _Shares:
     """What shares.json holds."""
 
     rows: tuple[_Row, ...]
+
+
+@config
+class _SiteRow:
+    """A row of the shares.json of a search over placements."""
+
+    site: str
+    shares: dict[str, float]
+
+
+@config
+class _SiteShares:
+    """What that shares.json holds."""
+
+    rows: tuple[_SiteRow, ...]
 
 
 class RunDirectory(Records):
@@ -143,12 +159,13 @@ class RunDirectory(Records):
             raise InputError(f"{error}; delete it to go on from the newest checkpoint") from None
         return True
 
-    def write_genotype(self, genotype: Genotype, shares: Mapping[Any, Mapping[str, float]] | None) -> None:
-        """Writes the genotype, and how its edges were contested."""
-        self.write_text(GENOTYPE, genotype.to_json())
+    def write_genotype(
+        self, genotype: Genotype | Placement, shares: Mapping[Any, Mapping[str, float]] | None
+    ) -> None:
+        """Writes the genotype or placement, and how its edges or sites were contested."""
+        self.write_text(PLACEMENT if isinstance(genotype, Placement) else GENOTYPE, genotype.to_json())
         if shares is not None:
-            rows = [{"node": i, "state": j, "shares": dict(row)} for (i, j), row in shares.items()]
-            self.write_json(SHARES, rows)
+            self.write_json(SHARES, [{**_row_key(key), "shares": dict(row)} for key, row in shares.items()])
 
     def shares(self) -> dict[tuple[int, int], dict[str, float]] | None:
         """Share of each primitive on every edge (node, state); None where the searcher has none."""
@@ -159,6 +176,16 @@ class RunDirectory(Records):
         except InputError:
             raise InputError(f"{self.path / SHARES} is not a list of shares") from None
         return {(row.node, row.state): dict(row.shares) for row in rows}
+
+    def site_shares(self) -> dict[str, dict[str, float]] | None:
+        """Share of each candidate at every site of a placement; None where the searcher has none."""
+        if not self.has(SHARES):
+            return None
+        try:
+            rows = parse(_SiteShares, {"rows": self.json(SHARES)}, SHARES).rows
+        except InputError:
+            raise InputError(f"{self.path / SHARES} is not a list of the shares of sites") from None
+        return {row.site: dict(row.shares) for row in rows}
 
     def save_checkpoint(self, state: dict[str, Any], step: int) -> None:
         """Writes the state of the job, with how much was logged by then."""
@@ -182,3 +209,8 @@ class RunDirectory(Records):
     def drop_checkpoints(self) -> None:
         """Removes the checkpoints of a job that is complete."""
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+
+
+def _row_key(key: str | tuple[int, int]) -> dict[str, Any]:
+    """What a row of shares.json is of: a site, or an edge."""
+    return {"site": key} if isinstance(key, str) else {"node": key[0], "state": key[1]}

@@ -65,7 +65,7 @@ class TensorBoardLog:
         """
         values = {name: value for name, value in metrics.items() if value is not None}
         for edge, row in (shares or {}).items():
-            values |= {f"shares/{edge_name(*edge)}/{operator}": share for operator, share in row.items()}
+            values |= {f"shares/{row_name(edge)}/{operator}": share for operator, share in row.items()}
         one = self._summary.Value
         points = [one(tag=re.sub(r"[^-/\w.]", "_", tag), simple_value=value) for tag, value in values.items()]
         try:
@@ -94,3 +94,8 @@ def _stamp(folder: Path) -> int:
 
 def _failure(error: OSError, path: Path) -> Exception:
     return no_space(path) if out_of_space(error) else error
+
+
+def row_name(row: tuple[int, int] | str) -> str:
+    """What the shares of an edge, or of a site, are called."""
+    return row if isinstance(row, str) else edge_name(*row)

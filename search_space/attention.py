@@ -8,7 +8,15 @@ from typing import Protocol, runtime_checkable
 
 from foundation.errors import InputError, shown
 from search_space.genotype import Genotype
-from search_space.grammar import Term, genotype_term, parse_attention, space_of
+from search_space.grammar import (
+    Term,
+    check_placement,
+    genotype_term,
+    parse_attention,
+    placement_term,
+    space_of,
+)
+from search_space.placement import Placement, is_placement
 
 
 @runtime_checkable
@@ -19,12 +27,13 @@ class Finding(Protocol):
     def run(self) -> Path: ...
 
     @property
-    def genotype(self) -> Genotype: ...
+    def genotype(self) -> Genotype | Placement: ...
 
 
-Attention = str | Path | Genotype | Finding | Term | Sequence["Attention"]
+Attention = str | Path | Genotype | Placement | Finding | Term | Sequence["Attention"]
 """What names attention, wherever it is taken: text in the grammar, the path of a search's run folder or of a
-genotype file, a genotype, what a search gave back, a term, or several that act one after another."""
+genotype or placement file, a genotype, a placement, what a search gave back, a term, or several that act one
+after another."""
 
 
 def as_terms(attention: Attention) -> tuple[Term, ...]:
@@ -39,12 +48,12 @@ def as_terms(attention: Attention) -> tuple[Term, ...]:
         case Term():
             return (attention,)
         case Path():
-            return (genotype_term(str(attention)),)
-        case Genotype():
-            return (Term(name="hoga", genotype=space_of(attention).check(attention)),)
+            term_at = placement_term if is_placement(attention) else genotype_term
+            return (term_at(str(attention)),)
+        case Genotype() | Placement():
+            return (_found_term(attention),)
         case Finding():
-            genotype = space_of(attention.genotype).check(attention.genotype)
-            return (Term(name="hoga", argument=str(attention.run), genotype=genotype),)
+            return (_found_term(attention.genotype, str(attention.run)),)
         case tuple() | list():
             return tuple(term for part in attention for term in as_terms(part))
         case _:
@@ -52,3 +61,9 @@ def as_terms(attention: Attention) -> tuple[Term, ...]:
                 "an attention is a text such as se+hoga, a genotype, what a search gave back, or the path of "
                 f"one; not {shown(attention)}"
             )
+
+
+def _found_term(found: Genotype | Placement, path: str | None = None) -> Term:
+    if isinstance(found, Placement):
+        return Term(name="places", argument=path, placement=check_placement(found))
+    return Term(name="hoga", argument=path, genotype=space_of(found).check(found))

@@ -8,6 +8,7 @@ A bare word in brackets is the operator's `form`: `cbam[spatial]` is `cbam[form=
 the option `stages`, the stages of the backbone that get it: `aa[stages=34]` for layer3 and layer4.
 
 `hoga:PATH` takes the rest of the text as the path of a run folder or genotype file, so it comes last; so does
+`places:PATH`, a placement, which says what stands at each site of a network, and
 `hoga:hf://user/name[@revision]`, a repository of the hub that `autola share` wrote.
 Quote brackets in a shell.
 """
@@ -24,6 +25,7 @@ from foundation.config import config
 from foundation.errors import InputError, unknown
 from foundation.hub import SCHEME, Address, fetch, named
 from search_space.genotype import PUBLISHED, Genotype
+from search_space.placement import Placement, Standing, is_placement
 from search_space.space import OWN, SPACES, Space
 
 if TYPE_CHECKING:
@@ -46,20 +48,27 @@ FPN = "fpn"
 
 @config
 class Term:
-    """One attention module: an operator with its options, or a genotype."""
+    """One attention module: an operator with its options, a genotype, or a placement of several modules."""
 
     name: str
-    """Registered name of an operator, or `hoga`."""
+    """Registered name of an operator, `hoga`, or `places`."""
     argument: str | None = None
     """What follows the colon."""
     options: tuple[tuple[str, Value], ...] = ()
     """Options in brackets."""
     genotype: Genotype | None = None
     """What `hoga` stands for."""
+    placement: Placement | None = None
+    """What `places` stands for."""
 
     @property
     def place(self) -> Place:
+        assert self.placement is None, "a placement says itself where its modules stand"
         return "inner" if self.genotype else _operators()[self.name].place
+
+    def at(self, standing: Standing) -> tuple[Term, ...]:
+        """What a placement has at one of its sites; none at all for nothing."""
+        return standing_terms(standing)
 
     @property
     def stages(self) -> str | None:
@@ -69,16 +78,18 @@ class Term:
     @property
     def last_stages(self) -> int | None:
         """How many of a backbone's last stages get it if the user chose none; None for all."""
-        return None if self.genotype else _operators()[self.name].last_stages
+        return None if self.genotype or self.placement else _operators()[self.name].last_stages
 
     @property
     def wants_size(self) -> bool:
         """Whether it is made for maps of one size, and none is given."""
-        sized = not self.genotype and getattr(_operators()[self.name].module, "sized", False)
+        if self.genotype or self.placement:
+            return False
+        sized = getattr(_operators()[self.name].module, "sized", False)
         return sized and SIZE not in dict(self.options)
 
     def build(self, channels: int | nn.Conv2d, size: tuple[int, int] | None = None) -> nn.Module:
-        """A new module for a number of channels.
+        """A new module for a number of channels; not of a placement, which is several.
 
         Args:
             channels: Or, at the place "conv", the convolution that it stands for.
@@ -87,6 +98,10 @@ class Term:
         Raises:
             InputError: If the channels do not fit, or an option is unknown or out of range.
         """
+        if self.placement:
+            raise InputError(
+                f"{label((self,))} is made for a network, not for one module; name what stands in it"
+            )
         if self.genotype:
             assert isinstance(channels, int)
             from search_space.cell import found_cell  # PyTorch comes with the first module that is built
@@ -108,7 +123,7 @@ def _operators() -> Operators:
 
 
 def parse_attention(text: str) -> tuple[Term, ...]:
-    """Reads an attention from text; `none` is no term at all. Files named by `hoga:` are read now.
+    """Reads an attention from text; `none` is no term at all. Files of `hoga:` and `places:` are read now.
 
     Raises:
         InputError: If the text does not fit the grammar, or names an unknown operator or file.
@@ -118,14 +133,17 @@ def parse_attention(text: str) -> tuple[Term, ...]:
     terms = list[Term]()
     rest = text.strip()
     while True:
-        if rest.startswith("hoga:"):
-            terms.append(genotype_term(rest.removeprefix("hoga:")))
+        if rest.startswith(("hoga:", "places:")):
+            name, _, path = rest.partition(":")
+            terms.append(genotype_term(path) if name == "hoga" else placement_term(path))
             break
         match = _TERM.match(rest)
         if match is None or match.end() not in (len(rest), rest.find("+", match.end())):
             hint = "the form is name[:argument][[option=value,...]], joined by +"
             if os.path.exists(text):
                 hint = f"a run folder or genotype file is named hoga:{text}"
+                if is_placement(text):
+                    hint = f"a placement is named places:{text}"
             raise InputError(f"cannot read attention {text!r} at {rest!r}; {hint}")
         terms.append(_term(match, text))
         if match.end() == len(rest):
@@ -145,8 +163,10 @@ def _term(match: re.Match[str], text: str) -> Term:
         if options:
             raise InputError(f"`hoga` has no options, its genotype says all: {text!r}")
         return Term(name=name, genotype=PUBLISHED)
+    if name == "places":
+        raise InputError(f"`places` needs the path of a placement, places:PATH: {text!r}")
     if name not in _operators():
-        raise unknown("attention", name, ["hoga", *_operators()])
+        raise unknown("attention", name, ["hoga", "places", *_operators()])
     recipe = _operators()[name]
     known = recipe.known_options.keys() | {STAGES}
     if argument is not None and "argument" not in known:
@@ -190,7 +210,91 @@ def genotype_term(path: str) -> Term:
     ):  # unlike Path.exists, false for any text that is no path
         hint = "; hoga:PATH takes all that follows it, so it comes last" if "+" in path else ""
         raise InputError(f"no run folder or genotype file at {path!r}{hint}")
+    if is_placement(path):
+        raise InputError(f"{path} holds a placement, not a genotype; name it places:{path}")
     return Term(name="hoga", argument=path, genotype=genotype_at(path))
+
+
+def placement_term(path: str) -> Term:
+    """The term of a placement file, or of the run folder of a search over placements.
+
+    Raises:
+        InputError: If there is none at that path, or it names what is not known.
+    """
+    if not os.path.exists(path):
+        hint = "; places:PATH takes all that follows it, so it comes last" if "+" in path else ""
+        raise InputError(f"no run folder or placement file at {path!r}{hint}")
+    if not is_placement(path):
+        raise InputError(f"{path} holds no placement; a genotype is named hoga:{path}")
+    return Term(name="places", argument=path, placement=placement_at(path))
+
+
+def placement_at(path: str | Path) -> Placement:
+    """Reads the placement of a run folder or file, and looks up what stands in it.
+
+    Raises:
+        InputError: If there is none, it is damaged, or it names an attention that is not known.
+    """
+    placement = Placement.load(path)
+    try:
+        return check_placement(placement)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def found_at(path: str | Path) -> Genotype | Placement:
+    """What a search found, from its run folder, or the genotype or placement of a file.
+
+    Raises:
+        InputError: If there is none, or it is damaged.
+    """
+    return placement_at(path) if is_placement(path) else genotype_at(path)
+
+
+def check_placement(placement: Placement) -> Placement:
+    """Returns the placement if all that stands in it is known and can stand after a module.
+
+    Raises:
+        InputError: If an attention is unknown, or stands for a convolution.
+    """
+    for standing in placement.taken():
+        check_standing(standing_terms(standing), f"site {standing.site!r}")
+    return placement
+
+
+def check_standing(terms: tuple[Term, ...], where: str) -> None:
+    """Refuses what cannot stand after a module of the placement's choice.
+
+    Raises:
+        InputError: If a term stands for a convolution, chooses stages, or is made for one size of map.
+    """
+    for term in terms:
+        if term.placement or term.place == "conv":
+            raise InputError(f"{where}: {label((term,))} does not stand after a module; leave it out")
+        if term.stages is not None:
+            raise InputError(f"{where}: {label((term,))} chooses stages, and a placement says itself where")
+        if term.wants_size:
+            raise InputError(f"{where}: {term.name} is made for one size of map; give {term.name}[size=...]")
+
+
+def standing_terms(standing: Standing) -> tuple[Term, ...]:
+    """The terms of what stands at a site of a placement; none at all for nothing."""
+    if standing.genotype is None:
+        return parse_attention(standing.attention)
+    before, path = standing.before_genotype, standing.genotype_path
+    terms = parse_attention(before) if before else ()
+    genotype = space_of(standing.genotype).check(standing.genotype)
+    return (*terms, Term(name="hoga", argument=path, genotype=genotype))
+
+
+def flat(terms: tuple[Term, ...]) -> tuple[Term, ...]:
+    """The terms with what stands in their placements instead of the placements, each of it once."""
+    found = list[Term]()
+    for term in terms:
+        found += [term] if term.placement is None else []
+        for standing in () if term.placement is None else term.placement.standings:
+            found += [other for other in term.at(standing) if other not in found]
+    return tuple(found)
 
 
 def genotype_at(path: str | Path) -> Genotype:
@@ -231,7 +335,8 @@ def label(terms: tuple[Term, ...]) -> str:
 
 def short_label(text: str) -> str:
     """The text of an attention with the last part of a path alone, for tables."""
-    before, colon, path = text.partition("hoga:")
+    name = "places:" if "places:" in text else "hoga:"
+    before, colon, path = text.partition(name)
     return f"{before}{colon}{Path(path).name}" if colon else text
 
 
@@ -241,7 +346,8 @@ def slug(terms: tuple[Term, ...]) -> str:
     for term in terms:
         words.append(term.name)
         if term.argument:
-            words.append(Path(term.argument).stem if term.genotype else term.argument)
+            found = term.genotype or term.placement
+            words.append(Path(term.argument).stem if found else term.argument)
         elif digest := _digest(term):
             words.append(digest)
         words += [f"{key}-{value}" for key, value in term.options]
@@ -249,10 +355,11 @@ def slug(terms: tuple[Term, ...]) -> str:
 
 
 def _digest(term: Term) -> str | None:
-    """What names a genotype that is neither in a file nor the published one."""
-    if term.genotype is None or term.argument is not None or term.genotype == PUBLISHED:
+    """What names a genotype or placement that is neither in a file nor the published one."""
+    found = term.genotype or term.placement
+    if found is None or term.argument is not None or found == PUBLISHED:
         return None
-    return hashlib.sha256(term.genotype.to_json().encode()).hexdigest()[:8]
+    return hashlib.sha256(found.to_json().encode()).hexdigest()[:8]
 
 
 def _term_label(term: Term) -> str:

@@ -66,6 +66,15 @@ class Space:
         return tuple((i, j) for i in range(1, self.num_nodes + 1) for j in range(i))
 
     @property
+    def rows(self) -> tuple[tuple[int, int], ...]:
+        """What is decided, one after another: the edges."""
+        return self.edges
+
+    def columns_at(self, row: tuple[int, int]) -> list[int]:
+        """The columns of the alphas that can be derived in a row: the same on all edges."""
+        return self.candidate_columns
+
+    @property
     def size(self) -> int:
         """Number of genotypes that the derivation rule can give: one candidate an edge."""
         return len(self.candidates) ** len(self.edges)
@@ -84,8 +93,51 @@ class Space:
 
     def operators(self, genotype: Genotype) -> tuple[str, ...]:
         """The operators of a genotype that keeps every edge, in the order of `edges`."""
-        found = {(i, edge.index): edge.operator for i, edge in genotype.edges()}
+        found = self.decided(genotype)
         return tuple(found[edge] for edge in self.edges)
+
+    def decided(self, genotype: Genotype) -> dict[tuple[int, int], str]:
+        """The operator of every edge that a genotype keeps, in the order of `edges`."""
+        found = {(i, edge.index): edge.operator for i, edge in genotype.edges()}
+        return {edge: found[edge] for edge in self.edges if edge in found}
+
+    def arranged(
+        self, rows: Sequence[tuple[int, int]], operators: Sequence[str], scores: Sequence[float]
+    ) -> Genotype:
+        """The genotype with these operators on these edges; those of a node by decreasing score."""
+        nodes = list[list[tuple[str, int]]]()
+        for i in range(1, self.num_nodes + 1):
+            of_node = [
+                (score, name, j) for (node, j), name, score in zip(rows, operators, scores) if node == i
+            ]
+            of_node.sort(key=lambda found: -found[0])
+            nodes.append([(name, j) for _, name, j in of_node])
+        return Genotype.of(nodes, space=self.name, fuse=self.fuse)
+
+    def strongest(self, weights: Sequence[Sequence[float]], most: int | None = None) -> Genotype:
+        """Every edge with its strongest operator that is not `none`; of every node the strongest edges.
+
+        Edges of a node are listed by decreasing strength; equal strengths keep the order of the states.
+
+        Args:
+            weights: Strengths (edges, primitives), rows in the order of `edges`.
+            most: Edges that a node keeps; None for all.
+        """
+        best = {
+            edge: max(
+                ((weight, -column) for column, weight in enumerate(row) if self.primitives[column] != NONE)
+            )
+            for edge, row in zip(self.edges, weights, strict=True)
+        }
+        nodes = list[list[tuple[str, int]]]()
+        for i in range(1, self.num_nodes + 1):
+            order = sorted(range(i), key=lambda j: -best[i, j][0])[:most]
+            nodes.append([(self.primitives[-best[i, j][1]], j) for j in order])
+        return Genotype.of(nodes, space=self.name, fuse=self.fuse)
+
+    def read(self, text: str) -> Genotype:
+        """A genotype from its JSON text."""
+        return Genotype.from_json(text)
 
     def sample(self, rng: random.Random) -> Genotype:
         """A genotype drawn uniformly: every edge kept, in the order of the states."""

@@ -10,21 +10,20 @@ from evaluators.job import Job
 from foundation.config import config
 from foundation.errors import InputError
 from foundation.registry import Registry
-from search_space.genotype import Genotype
 
 if TYPE_CHECKING:
-    from search_space.space import Space
+    from search_space.searchable import Searchable
     from searchers.searches.problem import Problem
 
-Shares = Mapping[tuple[int, int], Mapping[str, float]]
-"""Share of each primitive on every edge (node, state)."""
+Shares = Mapping[Any, Mapping[str, float]]
+"""Share of each primitive on every edge (node, state), or of each candidate at every site."""
 
 
 class Search(Job, Protocol):
     """A search under way. Stop it at any step: there is an answer."""
 
-    def genotype(self) -> Genotype:
-        """The best genotype so far."""
+    def genotype(self) -> Any:
+        """The best genotype, or placement, so far."""
         ...
 
     def shares(self) -> Shares | None:
@@ -62,11 +61,11 @@ class SearcherConfig:
     def check(self, problem: Problem) -> None:
         """Raises an InputError where this searcher, as it is set, cannot search a problem."""
 
-    def check_budget(self, space: Space) -> None:
+    def check_budget(self, space: Searchable) -> None:
         """Raises an InputError where a new search would not be the search that it is named after."""
         if space.size == 1:
             raise InputError(
-                f"one operator in a cell of {space.num_nodes} nodes leaves nothing to search; "
+                f"one operator in all {len(space.rows)} rows of {space.name!r} leaves nothing to search; "
                 "name two primitives or more besides none"
             )
 

@@ -9,14 +9,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from evaluators.recipe import TrainConfig
 from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
-from search_space.genotype import Genotype
-from search_space.space import Space
+from search_space.searchable import Searchable
 from searchers import Search, SearcherConfig
 from searchers.candidates import Candidates, History
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Proposer = Callable[[History], Genotype]
+Proposer = Callable[[History], Any]
 """A function from the trials so far to the genotype to try next."""
 
 
@@ -80,7 +79,7 @@ class BlackBox(SearcherConfig):
         """The number of first draws: as given, or the usual one, but no more than half of the trials."""
         return max(1, min(usual, self.trials // 2)) if given is None else given
 
-    def check_budget(self, space: Space) -> None:
+    def check_budget(self, space: Searchable) -> None:
         super().check_budget(space)
         if self.trials > 2 and self.first_draws() >= self.trials:
             raise InputError(
@@ -106,7 +105,7 @@ class BlackBox(SearcherConfig):
             select="last",
         )
 
-    def propose(self, candidates: Candidates, history: History) -> Genotype:
+    def propose(self, candidates: Candidates, history: History) -> Any:
         """The genotype to try next, a function of the arguments alone."""
         raise NotImplementedError(f"{type(self).__name__} has to define propose")
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from foundation.seeds import seed_of
-from search_space.genotype import Genotype
-from search_space.space import Space
+from search_space.searchable import Searchable
 from searchers.limits import Limits
 
 TRIES = 100
@@ -27,7 +26,7 @@ class Trial:
         failed: Whether the trial ended without a score and will not be repeated.
     """
 
-    genotype: Genotype
+    genotype: Any
     score: float | None
     failed: bool = False
 
@@ -46,7 +45,7 @@ class Candidates:
         seed: Seed of the search; the same seed gives the same draws.
     """
 
-    space: Space
+    space: Searchable
     limits: Limits | None
     seed: int
 
@@ -54,11 +53,14 @@ class Candidates:
         """Random numbers that depend on the seed, the purpose and the number of the proposal alone."""
         return random.Random(seed_of(self.seed, purpose, len(history)))
 
-    def allows(self, genotype: Genotype) -> bool:
-        """Whether a genotype keeps the limits."""
+    def allows(self, genotype: Any) -> bool:
+        """Whether a genotype keeps the limits, and has in each row what fits there."""
+        decided, primitives = self.space.decided(genotype), self.space.primitives
+        if not all(primitives.index(name) in self.space.columns_at(row) for row, name in decided.items()):
+            return False
         return self.limits is None or self.limits.allows(genotype)
 
-    def sample(self, rng: random.Random) -> Genotype:
+    def sample(self, rng: random.Random) -> Any:
         """A genotype drawn uniformly among those that keep the limits.
 
         Draws that do not keep them are rejected; after `TRIES` of them, the best genotype within the limits
@@ -69,11 +71,11 @@ class Candidates:
             if self.allows(genotype):
                 return genotype
         assert self.limits is not None
-        return self.limits.best([[rng.random() for _ in self.space.primitives] for _ in self.space.edges])
+        return self.limits.best([[rng.random() for _ in self.space.primitives] for _ in self.space.rows])
 
-    def mutate(self, genotype: Genotype, rng: random.Random) -> Genotype:
+    def mutate(self, genotype: Any, rng: random.Random) -> Any:
         """A genotype with another operator on one edge, drawn uniformly; a fresh draw where there is none."""
-        if self.limits is None and len(self.space.candidates) > 1:
+        if self.limits is None and self.space.size > 1:
             return self.space.mutate(genotype, rng)
         neighbours = [other for other in self.space.neighbours(genotype) if self.allows(other)]
         return rng.choice(neighbours) if neighbours else self.sample(rng)
@@ -84,7 +86,7 @@ def scores(history: History) -> list[float]:
     return [trial.score for trial in history if trial.score is not None]
 
 
-def best_of(history: History) -> Genotype | None:
+def best_of(history: History) -> Any:
     """The genotype judged best, the first one of equals; None before any was judged."""
     known = [(trial.score, -number) for number, trial in enumerate(history) if trial.score is not None]
     return history[-max(known)[1]].genotype if known else None
@@ -98,9 +100,9 @@ def stored(history: History) -> list[dict[str, Any]]:
     ]
 
 
-def restored(values: Sequence[dict[str, Any]]) -> list[Trial]:
-    """A history from plain values."""
+def restored(values: Sequence[dict[str, Any]], space: Searchable) -> list[Trial]:
+    """A history of trials of a space from plain values."""
     return [
-        Trial(genotype=Genotype.from_json(value["genotype"]), score=value["score"], failed=value["failed"])
+        Trial(genotype=space.read(value["genotype"]), score=value["score"], failed=value["failed"])
         for value in values
     ]

@@ -7,9 +7,10 @@ all their edges; and the supernet may judge instead of a training.
 
 from __future__ import annotations
 
+from typing import Any
+
 from foundation import rules
 from foundation.config import config
-from search_space.genotype import Genotype
 from searchers import searcher
 from searchers.blackbox import BlackBox
 from searchers.candidates import Candidates, History
@@ -50,7 +51,7 @@ class Evolution(BlackBox):
     def first_draws(self) -> int:
         return self.at_most_half(self.population, POPULATION)
 
-    def propose(self, candidates: Candidates, history: History) -> Genotype:
+    def propose(self, candidates: Candidates, history: History) -> Any:
         population = self.first_draws()
         sample = self.sample or max(1, population // 4)
         rng = candidates.rng("proposal", history)

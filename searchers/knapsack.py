@@ -17,6 +17,9 @@ WIDTH = 32
 STEPS = 150
 """Steps of the search for the multipliers; the answer does not depend on how good they are."""
 
+SLACK = 1e-12
+"""Share of a budget by which a sum may be beyond it before `allowed` judges it: sums round."""
+
 Part = tuple[float, tuple[float, ...], tuple[int, ...]]
 """Score, costs and items of the rows so far."""
 
@@ -27,13 +30,13 @@ class Knapsack:
 
     Args:
         scores: Score of every item (rows, items); higher is better.
-        costs: Cost of every item by budget (items, budgets), the same in all rows.
+        costs: Cost of every item by budget (rows, items, budgets).
         fixed: Cost that is spent before anything is chosen (budgets).
         bounds: The most cost that may be spent (budgets).
     """
 
     scores: Sequence[Sequence[float]]
-    costs: Sequence[tuple[float, ...]]
+    costs: Sequence[Sequence[tuple[float, ...]]]
     fixed: tuple[float, ...]
     bounds: tuple[float, ...]
 
@@ -55,8 +58,11 @@ class Knapsack:
     def within(self, allowed: Callable[[tuple[int, ...]], bool]) -> bool:
         """Whether there is any choice within the budgets; see `best`."""
         # Where all that counts is to spend little, the narrow search looks where the choices are.
-        cheap = [-sum(cost / scale for cost, scale in zip(item, self._scales)) for item in self.costs]
-        thrifty = Knapsack([cheap] * len(self.scores), self.costs, self.fixed, self.bounds)
+        cheap = [
+            [-sum(cost / scale for cost, scale in zip(item, self._scales)) for item in row]
+            for row in self.costs
+        ]
+        thrifty = Knapsack(cheap, self.costs, self.fixed, self.bounds)
         floor = sum(map(min, thrifty.scores))
         narrow = thrifty._search(thrifty._prices(floor), floor, WIDTH)
         return _first(narrow, allowed) is not None or thrifty.best(allowed) is not None
@@ -64,7 +70,7 @@ class Knapsack:
     @cached_property
     def _scales(self) -> list[float]:
         """What a price is per: what may be spent of a budget, or its dearest item."""
-        dearest = [max(costs) for costs in zip(*self.costs)]
+        dearest = [max(costs) for costs in zip(*(item for row in self.costs for item in row))]
         left = (bound - spent for bound, spent in zip(self.bounds, self.fixed))
         return [room if room > 0 else most or 1.0 for room, most in zip(left, dearest)]
 
@@ -77,20 +83,22 @@ class Knapsack:
             width: Partial choices that are kept of every length; None for all that can reach the floor.
         """
         slack = 1e-9 * (1 + sum(max(map(abs, row)) for row in self.scores))
-        least = [min(costs) for costs in zip(*self.costs)]
         rests = [0.0]  # what the rows from each one on can add, at these prices
-        for row in reversed(self.scores):
-            rests.append(rests[-1] + max(self._priced(row, prices)))
+        least = [(0.0,) * len(self.fixed)]  # and what they cost at least
+        for row, items_of_row in zip(reversed(self.scores), reversed(self.costs)):
+            rests.append(rests[-1] + max(self._priced(row, items_of_row, prices)))
+            least.append(tuple(map(float.__add__, least[-1], map(min, zip(*items_of_row)))))
         rests.reverse()
+        least.reverse()
         partial: list[Part] = [(0.0, self.fixed, ())]
-        for number, row in enumerate(self.scores, 1):
-            left = len(self.scores) - number
+        for number, (row, items_of_row) in enumerate(zip(self.scores, self.costs), 1):
             longer = dict[tuple[float, ...], Part]()
             reach = dict[tuple[float, ...], float]()
             for score, spent, items in partial:
-                for item, costs in enumerate(self.costs):
+                for item, costs in enumerate(items_of_row):
                     sums = tuple(map(float.__add__, spent, costs))
-                    if any(cost + left * low > most for cost, low, most in zip(sums, least, self.bounds)):
+                    rest = zip(sums, least[number], self.bounds)
+                    if any(cost + low > most + SLACK * abs(most) for cost, low, most in rest):
                         continue
                     total = score + row[item]
                     rooms = zip(prices, self.bounds, sums)
@@ -107,11 +115,13 @@ class Knapsack:
                 partial = sorted(partial, key=lambda part: -reach[part[1]])[:width]
         return sorted(partial, key=lambda part: -part[0])
 
-    def _priced(self, row: Sequence[float], prices: Sequence[float]) -> list[float]:
+    def _priced(
+        self, row: Sequence[float], costs_of_row: Sequence[tuple[float, ...]], prices: Sequence[float]
+    ) -> list[float]:
         """Scores of a row's items less what they cost."""
         return [
             score - sum(price * cost for price, cost in zip(prices, costs))
-            for score, costs in zip(row, self.costs)
+            for score, costs in zip(row, costs_of_row)
         ]
 
     def _prices(self, floor: float) -> list[float]:
@@ -121,11 +131,11 @@ class Knapsack:
         pace = 1.0
         for step in range(STEPS):
             reach, spent = 0.0, list(self.fixed)
-            for row in self.scores:
-                priced = self._priced(row, prices)
+            for row, items_of_row in zip(self.scores, self.costs):
+                priced = self._priced(row, items_of_row, prices)
                 item = priced.index(max(priced))
                 reach += priced[item]
-                spent = [sum(pair) for pair in zip(spent, self.costs[item])]
+                spent = [sum(pair) for pair in zip(spent, items_of_row[item])]
             rooms = [bound - cost for bound, cost in zip(self.bounds, spent)]
             reach += sum(
                 price * (bound - cost) for price, bound, cost in zip(prices, self.bounds, self.fixed)

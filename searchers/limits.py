@@ -6,13 +6,14 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from evaluators.cost_table import METRICS, CostTable, Metric
+from evaluators.cost_table import METRICS, AnyTable, Metric, read_table
 from foundation.config import config, parse
 from foundation.errors import InputError, shown, unknown
-from search_space.genotype import Genotype
-from search_space.space import Space
+from search_space.places import Places
+from search_space.searchable import Searchable
 from searchers.knapsack import Knapsack
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ COUNTS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 UNITS: dict[Metric, dict[str, float]] = {"macs": COUNTS, "params": COUNTS, "latency": {"ms": 1.0}}
 """Units of each metric; `x`, times the plain network, goes with all of them."""
 TIMES = "x"
+
+PRICE = 0.1
+"""What all that a limit allows beyond the plain network costs in the loss of the choice, in placements."""
 
 _LIMIT = re.compile(r"\s*(?P<metric>\w+)\s*<=\s*(?P<number>[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(?P<unit>\w*)\s*")
 
@@ -84,26 +88,32 @@ class Limits:
         InputError: If no genotype keeps them; names the smallest cost there is.
     """
 
-    space: Space
+    space: Searchable
     limits: tuple[Limit, ...]
-    tables: Mapping[Metric, CostTable]
+    tables: Mapping[Metric, AnyTable]
 
     def __post_init__(self) -> None:
         for limit in self.limits:
             table = self.tables[limit.metric]
-            cheapest = min(self.space.candidates, key=table.operators.__getitem__)
-            least = table.of(self.space.genotype([cheapest] * len(self.space.edges)))
+            cheapest = [min(self._names(row), key=partial(table.at, row)) for row in self.space.rows]
+            least = table.of(self.space.genotype(cheapest))
             if least > self.most(limit):
                 raise InputError(
-                    f"no genotype has {self.written(limit)}; the smallest has {amount(limit.metric, least)}, "
+                    f"no {self._what} has {self.written(limit)}; "
+                    f"the smallest has {amount(limit.metric, least)}, "
                     f"{math.ceil(1e3 * least / table.plain) / 1e3}x the plain network's "
                     f"{amount(limit.metric, table.plain)}"
                 )
-        nothing = [[0.0] * len(self.space.primitives) for _ in self.space.edges]
-        knapsack, genotype = self._knapsack(nothing, self.space.edges)
+        nothing = [[0.0] * len(self.space.primitives) for _ in self.space.rows]
+        knapsack, genotype = self._knapsack(nothing, self.space.rows)
         if not knapsack.within(lambda items: self.allows(genotype(items))):
             both = " and ".join(self.written(limit) for limit in self.limits)
-            raise InputError(f"no genotype has {both} at once, though each alone can be kept; loosen one")
+            raise InputError(f"no {self._what} has {both} at once, though each alone can be kept; loosen one")
+
+    @property
+    def _what(self) -> str:
+        """What is limited, for messages."""
+        return "placement" if isinstance(self.space, Places) else "genotype"
 
     def most(self, limit: Limit) -> float:
         """The most of a limit, in the units of its table."""
@@ -113,16 +123,16 @@ class Limits:
         """A limit as a message shows it."""
         return f"{limit.metric} <= {amount(limit.metric, self.most(limit))}"
 
-    def costs(self, genotype: Genotype) -> dict[Metric, float]:
+    def costs(self, genotype: Any) -> dict[Metric, float]:
         """What a genotype costs, by metric."""
         return {metric: table.of(genotype) for metric, table in self.tables.items()}
 
-    def allows(self, genotype: Genotype) -> bool:
+    def allows(self, genotype: Any) -> bool:
         """Whether a genotype keeps all limits."""
         costs = self.costs(genotype)
         return all(costs[limit.metric] <= self.most(limit) for limit in self.limits)
 
-    def keep(self, genotype: Genotype, weights: Sequence[Sequence[float]]) -> Genotype:
+    def keep(self, genotype: Any, weights: Sequence[Sequence[float]]) -> Any:
         """A derived genotype where it keeps the limits, else the likeliest one that does.
 
         Args:
@@ -131,41 +141,46 @@ class Limits:
         """
         if self.allows(genotype):
             return genotype
-        kept = {(i, edge.index) for i, edge in genotype.edges()}
         scores = [[math.log(max(weight, 1e-300)) for weight in row] for row in weights]
-        found = self._best(scores, tuple(edge for edge in self.space.edges if edge in kept))
+        found = self._best(scores, tuple(self.space.decided(genotype)))
         assert found is not None, "a genotype of fewer edges costs less"
         return found
 
-    def best(self, scores: Sequence[Sequence[float]]) -> Genotype:
+    def best(self, scores: Sequence[Sequence[float]]) -> Any:
         """The genotype of the highest sum of scores (edges, primitives) among those that keep the limits."""
         found = self._best(scores)
         assert found is not None, "limits that nothing keeps are refused at the start"
         return found
 
-    def _best(
-        self, scores: Sequence[Sequence[float]], edges: Sequence[tuple[int, int]] | None = None
-    ) -> Genotype | None:
-        edges = self.space.edges if edges is None else edges
-        knapsack, genotype = self._knapsack(scores, edges)
+    def _names(self, row: Any) -> list[str]:
+        """The candidates that can be derived in a row."""
+        return [self.space.primitives[column] for column in self.space.columns_at(row)]
+
+    def _best(self, scores: Sequence[Sequence[float]], rows: Sequence[Any] | None = None) -> Any:
+        knapsack, genotype = self._knapsack(scores, self.space.rows if rows is None else rows)
         chosen = knapsack.best(lambda items: self.allows(genotype(items)))
         return None if chosen is None else genotype(chosen)
 
     def _knapsack(
-        self, scores: Sequence[Sequence[float]], edges: Sequence[tuple[int, int]]
-    ) -> tuple[Knapsack, Callable[[tuple[int, ...]], Genotype]]:
-        """The choice of an operator for each of these edges, and the genotype of one."""
-        rows = dict(zip(self.space.edges, scores, strict=True))
+        self, scores: Sequence[Sequence[float]], rows: Sequence[Any]
+    ) -> tuple[Knapsack, Callable[[tuple[int, ...]], Any]]:
+        """The choice of a candidate for each of these rows, and what has that choice."""
+        of_row, names = dict(zip(self.space.rows, scores, strict=True)), [self._names(row) for row in rows]
         tables = [self.tables[limit.metric] for limit in self.limits]
         knapsack = Knapsack(
-            scores=[[rows[edge][column] for column in self.space.candidate_columns] for edge in edges],
-            costs=[tuple(float(table.operators[name]) for table in tables) for name in self.space.candidates],
+            scores=[[of_row[row][column] for column in self.space.columns_at(row)] for row in rows],
+            costs=[
+                [tuple(float(table.at(row, name)) for table in tables) for name in known]
+                for row, known in zip(rows, names)
+            ],
             fixed=tuple(float(table.fixed) for table in tables),
             bounds=tuple(self.most(limit) for limit in self.limits),
         )
 
-        def genotype(items: tuple[int, ...]) -> Genotype:
-            return _genotype(self.space, edges, [self.space.candidates[item] for item in items], rows)
+        def genotype(items: tuple[int, ...]) -> Any:
+            operators = [known[item] for known, item in zip(names, items)]
+            got = [of_row[row][self.space.primitives.index(name)] for row, name in zip(rows, operators)]
+            return self.space.arranged(rows, operators, got)
 
         return knapsack, genotype
 
@@ -174,30 +189,35 @@ class Limits:
 
         How far each expected cost is above its limit, as a share of that, summed, times `weight`. The
         expectation is over genotypes whose operators are drawn edge by edge with the mixing weights, `none`
-        left out, as it is never derived. Exact, as costs are sums over the edges.
+        left out, as it is never derived. Exact, as costs are sums over the edges. For placements, `PRICE`
+        times the share that is spent of what a limit allows beyond the plain network is added, so that `none`
+        stands where nothing helps.
         """
         import torch
 
         constants: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
-        columns = self.space.candidate_columns
-        costs = [
-            [self.tables[limit.metric].operators[name] / self.most(limit) for name in self.space.candidates]
-            for limit in self.limits
-        ]
+        space, shape = self.space, (len(self.space.rows), len(self.space.primitives))
+        costs = torch.zeros(len(self.limits), *shape, dtype=torch.float64)
+        derived = torch.zeros(shape, dtype=torch.float64)
+        for number, row in enumerate(space.rows):
+            for column, name in zip(space.columns_at(row), self._names(row)):
+                derived[number, column] = 1.0
+                for index, limit in enumerate(self.limits):
+                    cost = self.tables[limit.metric].at(row, name)
+                    costs[index, number, column] = cost / self.most(limit)
         fixed = [self.tables[limit.metric].fixed / self.most(limit) for limit in self.limits]
 
         def excess(mixing: Float[Tensor, "edges primitives"]) -> Float[Tensor, ""]:
             key = mixing.device, mixing.dtype
             if key not in constants:  # once: nothing comes from the host while a CUDA graph is recorded
-                rows = torch.zeros(len(costs), mixing.shape[1], dtype=torch.float64)
-                rows[:, columns] = torch.tensor(costs, dtype=torch.float64)
-                derived = torch.zeros(mixing.shape[1], dtype=torch.float64)
-                derived[columns] = 1.0
-                constants[key] = rows.to(mixing), derived.to(mixing)
-            rows, derived = constants[key]
-            chances = mixing * derived
-            expected = (chances / chances.sum(1, keepdim=True)).sum(0) @ rows.T
+                constants[key] = costs.to(mixing), derived.to(mixing)
+            of_row, possible = constants[key]
+            chances = mixing * possible
+            expected = (chances / chances.sum(1, keepdim=True) * of_row).sum((1, 2))
             over = [torch.relu(cost + least - 1) for cost, least in zip(expected.unbind(), fixed)]
+            if isinstance(space, Places):  # what stands at a site has to pay for itself within the limit, too
+                rooms = (max(1 - least, 1e-9) for least in fixed)
+                over += [PRICE * cost / room for cost, room in zip(expected.unbind(), rooms)]
             return weight * torch.stack(over).sum()
 
         return excess
@@ -210,25 +230,11 @@ class Limits:
         }
 
     @classmethod
-    def from_values(cls, space: Space, values: Mapping[str, Any]) -> Limits:
+    def from_values(cls, space: Searchable, values: Mapping[str, Any]) -> Limits:
         """Limits from `to_values`."""
         limits = tuple(parse(Limit, limit, "limit") for limit in values["limits"])
-        tables = {metric: parse(CostTable, values["tables"][metric], metric) for metric in values["tables"]}
-        return cls(space, limits, cast("dict[Metric, CostTable]", tables))
-
-
-def _genotype(
-    space: Space,
-    edges: Sequence[tuple[int, int]],
-    operators: Sequence[str],
-    scores: Mapping[tuple[int, int], Sequence[float]],
-) -> Genotype:
-    """The genotype with these operators on these edges; those of a node by decreasing score."""
-    nodes = list[list[tuple[str, int]]]()
-    for i in range(1, space.num_nodes + 1):
-        of_node = [(name, j) for (node, j), name in zip(edges, operators) if node == i]
-        nodes.append(sorted(of_node, key=lambda pair: -scores[i, pair[1]][space.primitives.index(pair[0])]))
-    return Genotype.of(nodes, space=space.name, fuse=space.fuse)
+        tables = {metric: read_table(values["tables"][metric], metric) for metric in values["tables"]}
+        return cls(space, limits, cast("dict[Metric, AnyTable]", tables))
 
 
 def amount(metric: str, value: float) -> str:

@@ -6,8 +6,9 @@ Source: Li and Talwalkar, "Random Search and Reproducibility for Neural Architec
 
 from __future__ import annotations
 
+from typing import Any
+
 from foundation.config import config
-from search_space.genotype import Genotype
 from searchers import searcher
 from searchers.blackbox import BlackBox
 from searchers.candidates import Candidates, History
@@ -18,5 +19,5 @@ from searchers.candidates import Candidates, History
 class Random(BlackBox):
     """Random search: candidates drawn uniformly, each trained shortly on one half, judged on the other."""
 
-    def propose(self, candidates: Candidates, history: History) -> Genotype:
+    def propose(self, candidates: Candidates, history: History) -> Any:
         return candidates.sample(candidates.rng("proposal", history))

@@ -16,6 +16,7 @@ from search_space.attention import Attention, as_terms
 from search_space.convolution import ConvolutionOperator, FromConvolution, move_hooks, plain_convolution
 from search_space.grammar import Term, label
 from supernet.attachable import check_attachable, check_compiled, say_shared
+from supernet.carrying import carried
 from supernet.hooks import CHILD, INPUT_CHILD, hang, hooks_on, quoted, stand, take_off
 from supernet.map_sizes import map_sizes
 from supernet.modules import last_child, named
@@ -46,8 +47,8 @@ def attach(
 
     Args:
         model: A ResNet of autola, torchvision or timm; or any module, with `sites`.
-        attention: In the grammar ("se", "cbam", "hoga:PATH", "se[reduction=8]+hoga" ...), a genotype, or what
-            a search gave back.
+        attention: In the grammar ("se", "cbam", "hoga:PATH", "se[reduction=8]+hoga" ...), a genotype, a
+            placement, or what a search gave back.
         sites: Dotted names of the modules to follow, or of the convolutions to stand for; a mapping to
             channels where the modules do not show them. None finds the sites of the known families.
         identity: Whether to start as the identity: x + scale (attention(x) - x), the scale 0 at first; or,
@@ -61,7 +62,7 @@ def attach(
     """
     check_attachable(model)
     terms = as_terms(attention)
-    chosen = [(term, _sites(model, term, sites)) for term in terms]
+    chosen = [pair for term in terms for pair in _chosen(model, term, sites)]
     sizes = _sizes(model, chosen, input_shape)
     by_site = dict[Site, list[tuple[Term, nn.Module]]]()
     standing = dict[str, tuple[Term, ConvolutionOperator]]()
@@ -155,6 +156,20 @@ def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
     names = [name for name, module in named(model, every_name=True) if module is old]
     for name in names:
         model.set_submodule(name, new)
+
+
+def _chosen(
+    model: nn.Module, term: Term, names: Sequence[str] | Mapping[str, int] | None
+) -> list[tuple[Term, list[Site]]]:
+    """A term with its sites; of a placement each of its terms with the one it stands at."""
+    if term.placement is None:
+        return [(term, _sites(model, term, names))]
+    if names is not None:
+        raise InputError(f"{label((term,))} says itself where it stands; leave out sites=[...]")
+    standings = carried(term.placement, model).standings
+    channels = {standing.site: standing.channels for standing in standings}
+    of_name = {site.name: site for site in named_sites(model, channels)}
+    return [(other, [of_name[standing.site]]) for standing in standings for other in term.at(standing)]
 
 
 def _sites(model: nn.Module, term: Term, names: Sequence[str] | Mapping[str, int] | None) -> list[Site]:

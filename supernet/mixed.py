@@ -39,6 +39,11 @@ class Mixing:
         for rows in self._columns:
             self._columns[rows] = () if whole is None else whole[list(rows)].unbind(1)
 
+    @property
+    def is_set(self) -> bool:
+        """Whether a forward pass has begun."""
+        return self._weights is not None
+
     def snapshot(self) -> tuple[Any, ...]:
         """The weights of now, for `restore`."""
         return self._weights, dict(self._columns), self.chosen

@@ -73,7 +73,7 @@ def find_sites(
         if missed or not sites:
             raise _nothing_found(model, place, missed)
         _report(model, found)
-    stage_of = _stages(model, sites)
+    stage_of = stages_of(model, sites)
     known = sorted({stage for stage in stage_of.values() if stage not in ("", FPN)})
     if stages is not None:
         wanted = {stages} if stages == FPN else set(stages)
@@ -190,7 +190,7 @@ def _convolutions(module: nn.Module, name: str) -> list[str]:
     return [inner for held, _ in child.named_children() for inner in _convolutions(module, f"{name}.{held}")]
 
 
-def _stages(model: nn.Module, sites: Sequence[Site]) -> dict[Site, str]:
+def stages_of(model: nn.Module, sites: Sequence[Site]) -> dict[Site, str]:
     """The stage of every site: its digit, "fpn" in a feature pyramid, "" where no name or stride shows it."""
     by_name = {site: _stage(site.name) for site in sites}
     if any(by_name.values()):

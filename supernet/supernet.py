@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from search_space.cell import Cell, FoundEdges, edge_name, group_width
 from search_space.genotype import Genotype
 from search_space.norm import OperatorNorm
+from search_space.searchable import Searchable
 from search_space.space import Space
 from supernet.attach import CHILD, attach_cells
 from supernet.derive import argmax
@@ -47,6 +49,7 @@ class Supernet(nn.Module):
 
     def __init__(self, backbone: nn.Module, space: Space, form: Form = "grouped", *, parts: int = 1) -> None:
         super().__init__()
+        self.warming = False
         self.space = space
         self.form: Form = form
         self.mixing = Mixing()
@@ -73,16 +76,29 @@ class Supernet(nn.Module):
 
         Args:
             x: Normalised images.
-            weights: Mixing weights; None for softmax(alphas).
+            weights: Mixing weights; None for those that are set, or softmax(alphas).
             chosen: For every edge, the one primitive that is computed; None computes all of them.
         """
         if self.form == "grouped":
             x = x.contiguous(memory_format=torch.channels_last)
-        self.mixing.set(self.mixing_weights() if weights is None else weights, chosen)
-        try:
+        if weights is None and self.mixing.is_set:
             return self.network(x)
+        with self.mixed_by(self.mixing_weights() if weights is None else weights, chosen):
+            return self.network(x)
+
+    @contextmanager
+    def mixed_by(
+        self, weights: Float[Tensor, "edges primitives"], chosen: Sequence[int] | None = None
+    ) -> Iterator[None]:
+        """Passes inside mix with these weights, as `forward` does with those that it is given."""
+        self.mixing.set(weights, chosen)
+        try:
+            yield
         finally:
             self.mixing.set(None)
+
+    def begin_step(self, share: float) -> None:
+        """Called before every step of a search with the share of it that is over: nothing changes here."""
 
     def mixing_weights(self) -> Float[Tensor, "edges primitives"]:
         """softmax(alphas), a distribution over the primitives for every edge."""
@@ -112,12 +128,13 @@ class Supernet(nn.Module):
         return argmax(self.space, self.mixing_weights().detach().tolist())
 
 
-def one_hot(space: Space, genotype: Genotype) -> Float[Tensor, "edges primitives"]:
-    """Mixing weights that select the operators of a genotype: 1 there, 0 elsewhere."""
-    weights = torch.zeros(len(space.edges), len(space.primitives))
-    rows = {edge: row for row, edge in enumerate(space.edges)}
-    for node, edge in genotype.edges():
-        weights[rows[node, edge.index], space.primitives.index(edge.operator)] = 1.0
+def one_hot(space: Searchable, genotype: Any) -> Float[Tensor, "rows columns"]:
+    """Mixing weights that select what a genotype or placement has: 1 there, 0 elsewhere."""
+    weights = torch.zeros(len(space.rows), len(space.primitives))
+    decided = space.decided(genotype)
+    for number, row in enumerate(space.rows):
+        if row in decided:
+            weights[number, space.primitives.index(decided[row])] = 1.0
     return weights
 
 

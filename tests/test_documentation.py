@@ -110,7 +110,7 @@ def test_command_lines_parse(line: list[str], monkeypatch: pytest.MonkeyPatch) -
     (given,) = parsed.value.args
     named = getattr(given, "attentions", ()) or getattr(given, "attention", ())
     for attention in (named,) if isinstance(named, str) else named:
-        parse_attention(re.sub(r"hoga:.*", "hoga", attention))
+        parse_attention(re.sub(r"(hoga|places):.*", "hoga", attention))
 
 
 DRIVER = """

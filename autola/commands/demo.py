@@ -27,7 +27,7 @@ def run(arguments: list[str]) -> None:
     from autola.commands.retrain import show
     from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
     from autola.retraining import run_retraining
-    from autola.searching import run_search
+    from autola.run_search import run_search
 
     out_of_terminal("$ autola search digits")
     found = run_search(replace(SEARCH_PRESETS["digits"], seed=given.seed))

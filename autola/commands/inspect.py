@@ -16,6 +16,7 @@ from foundation.config import config, parse
 from foundation.errors import InputError
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.grammar import Term, genotype_at
+from search_space.placement import is_placement
 
 if TYPE_CHECKING:
     from outputs.run_directory import RunDirectory
@@ -31,10 +32,10 @@ class _Images:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Shows a genotype: its edges with share and margin, the cell drawn, its cost, and what to do next."""
+    """Shows a genotype or a placement: edges or sites with share and margin, a drawing, its cost."""
 
     target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TARGET")]
-    """Run folder of a search, genotype file, or "hoga" for the published genotype."""
+    """Run folder of a search, genotype or placement file, or "hoga" for the published genotype."""
     svg: Path | None = None
     """Path of an SVG file to draw the cell into."""
     png: Path | None = None
@@ -55,6 +56,7 @@ def run(arguments: list[str]) -> None:
         if target is not None and target.is_dir():
             raise InputError(f"{target} is a folder; name a file to draw into")
     # Each import is slow: PyTorch.
+    from autola.commands.inspect_placement import show_placement
     from autola.describe import next_retraining
     from evaluators.cost import measure
     from outputs.draw import save, terminal
@@ -63,9 +65,12 @@ def run(arguments: list[str]) -> None:
     from search_space.graph import facts
 
     path = Path(given.target)
+    if is_placement(path):
+        show_placement(given)
+        return
     is_run = (path / CONFIG).is_file()
     run = RunDirectory.open(path) if is_run else None
-    setting = _setting(run)
+    setting = setting_of(run)
     genotype = PUBLISHED if given.target == "hoga" else genotype_at(given.target)
     shares = _shares(run, genotype) if run else None
     costs = [
@@ -109,7 +114,7 @@ def _beside(target: str, genotype: Genotype) -> list[tuple[str, Any]]:
     return [("none", "none"), ("se", "se"), ("cbam", "cbam"), (_name(target), found)]
 
 
-def _setting(run: RunDirectory | None) -> dict[str, Any]:
+def setting_of(run: RunDirectory | None) -> dict[str, Any]:
     """The network that costs are counted in: the run's, or ResNet-20 on CIFAR-10."""
     if run is None:
         return {"backbone": "cifar_resnet20", "input_shape": (3, 32, 32), "width": None, "num_classes": 10}

@@ -40,6 +40,7 @@ def everything() -> dict[str, dict[str, str]]:
     from evaluators.tasks import TASKS
     from outputs.trackers import TRACKERS
     from search_space.operator import OPERATORS
+    from search_space.places import PLACES
     from search_space.space import SPACES
     from searchers import SEARCHERS
     from supernet.backbones import BACKBONES
@@ -61,10 +62,12 @@ def everything() -> dict[str, dict[str, str]]:
         "search_spaces": {
             name: f"{space.num_nodes} nodes, {len(space.primitives)} primitives, {space.size:,} genotypes"
             for name, space in SPACES.items()
-        },
+        }
+        | {PLACES: "which attention stands at which site of the backbone"},
         "attention": {
             "none": "The plain network; on an edge, passes nothing.",
             "hoga": "The published genotype; hoga:PATH: that of a run folder or genotype file.",
+            "places": "The placement of a run folder or file, places:PATH: what stands at each site.",
         }
         | {name: recipe.summary for name, recipe in OPERATORS.items() if name != "none"},
         "backbones": {name: _summary(getattr(entry, "func", entry)) for name, entry in BACKBONES.items()},

@@ -62,7 +62,7 @@ def run(arguments: list[str]) -> None:
     config = given.config if given.trials is None else _with_trials(given.config, given.trials)
     # Each import is slow: PyTorch, Fabric.
     from autola.describe import next_retraining
-    from autola.searching import resume_search, run_search
+    from autola.run_search import resume_search, run_search
     from outputs.run_directory import RunDirectory
 
     if given.resume is not None:

@@ -20,7 +20,7 @@ from evaluators.counting import check_shape, macs, params
 from foundation.errors import InputError
 from foundation.files import write_text
 from search_space.attention import Attention, as_terms
-from search_space.grammar import Term, label
+from search_space.grammar import Term, flat, label
 from supernet.backbones import LARGEST_WIDTH, build_backbone, usual_images
 
 MAP = (32, 32)
@@ -67,8 +67,12 @@ def eject(
     path = None if out is None else checked_path(Path(out))
     if not terms:
         raise InputError("none is the plain network: there is nothing to eject; name an attention, as se")
-    roots(terms)  # refuses what no source can be taken from
+    if not flat(terms):
+        raise InputError(f"nothing stands in {label(terms)}: there is nothing to eject")
+    roots(flat(terms))  # refuses what no source can be taken from
     if backbone is None:
+        if any(term.placement for term in terms):
+            raise InputError(f"{label(terms)} says what stands at the sites of a network; give --backbone")
         if channels is None:
             raise InputError(
                 "for how many channels? give --channels, or --backbone for all sites of a network"
@@ -147,7 +151,7 @@ def _attached(
             f", {macs(plain, shape):,} multiply-accumulates to {macs(model, shape):,} on an image of {sides}"
         )
     file = File(
-        terms=terms,
+        terms=flat(terms),
         builders=[group.builder for group in groups],
         cost=cost,
         groups=groups,

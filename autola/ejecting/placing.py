@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import permutations
 from typing import Any
 from unittest import mock
 
@@ -13,7 +13,8 @@ from torch import nn
 
 from autola.ejecting.building import Builder
 from autola.ejecting.sources import Name, is_own
-from search_space.grammar import Term, label, slug
+from search_space.grammar import Term, flat, label, slug
+from search_space.placement import Standing
 from supernet.attach import Attached, attach, attached
 from supernet.backbones import build_backbone
 
@@ -102,11 +103,10 @@ def attach_in_groups(
             made[module] = channels, size
             return module
 
-    noted = tuple(
-        Noted(name=term.name, argument=term.argument, options=term.options, genotype=term.genotype)
-        for term in terms
-    )
-    attach(model, noted, input_shape=input_shape)
+        def at(self, standing: Standing) -> tuple[Term, ...]:
+            return tuple(Noted(**vars(term)) for term in super().at(standing))
+
+    attach(model, [Noted(**vars(term)) for term in terms], input_shape=input_shape)
     names = {module: name for name, module in model.named_modules()}
     found = dict[tuple[str, str], Group]()
     for place in attached(model):
@@ -129,7 +129,8 @@ def attach_in_groups(
 
 def _builder(place: Attached, terms: Sequence[Term], channels: int | nn.Conv2d) -> Builder:
     """The function that builds the attention of a site."""
-    some = (chosen for many in range(1, len(terms) + 1) for chosen in combinations(terms, many))
+    terms = flat(tuple(terms))
+    some = (chosen for many in range(1, len(terms) + 1) for chosen in permutations(terms, many))
     chosen = next(chosen for chosen in some if label(chosen) == place.attention)
     instead = place.position == "instead"
     return Builder(

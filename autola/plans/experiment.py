@@ -61,6 +61,8 @@ class Experiments(Plan):
                 f"{searcher.name} shares the weights of one supernet, but --engine nni trains every "
                 "candidate; add --searcher.no-shared"
             )
+        if config.of_places:
+            raise InputError("--engine nni searches cells; leave it out to search the space places")
         if len(config.target) > 1:
             raise InputError("--engine nni takes one --target; join limits that hold together by commas")
         if config.devices > 1:
@@ -75,7 +77,7 @@ class Experiments(Plan):
         self._problem, self.data = search_problem(config, fabric, costs)
         self._problem.batches(0, self._searcher.batch_size)  # refuses what would fail in every trial
         space = self._problem.space
-        self._problem.found(space.genotype([space.candidates[0]] * len(space.edges)), 0)
+        self._problem.found(space.genotype([space.candidates[0]] * len(space.rows)), 0)
 
     def run(self, config: SearchConfig, run: RunDirectory) -> Found:
         """The trials that are left: those that ended count, the others begin again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from lightning.fabric import Fabric
 
@@ -17,14 +17,15 @@ from autola.plans.single import carry_out
 from autola.problem import search_problem
 from autola.runtime import in_first
 from evaluators.cost import measure
-from evaluators.cost_table import CostTable
-from foundation.config import parse, to_json
+from evaluators.cost_table import read_table
+from foundation.config import to_json
 from foundation.errors import InputError
 from outputs.environment import environment
 from outputs.front import FRONT, PICTURE, Front, Point, dominated, draw_front
 from outputs.records import DATA, RESULT
 from outputs.run_directory import RunDirectory
-from search_space.grammar import Term, genotype_at
+from search_space.grammar import found_at
+from search_space.placement import Placement
 from searchers import Search
 from searchers.blackbox import BlackBox
 from searchers.candidates import scores
@@ -69,7 +70,9 @@ def _conclude(whole: RunDirectory, front: Front) -> None:
     """Writes the front and its picture, with the best of its genotypes as the one that was found."""
     best = max(front.points, key=lambda point: point.score)
     member = RunDirectory(whole.path / best.run)
-    whole.write_genotype(genotype_at(member.path), member.shares())
+    found = found_at(member.path)
+    shares = member.site_shares() if isinstance(found, Placement) else member.shares()
+    whole.write_genotype(found, shares)
     whole.write_text(FRONT, to_json(front))
     draw_front(front, whole.path / PICTURE)
     seconds = sum(RunDirectory(whole.path / point.run).metrics.seconds() for point in front.points)
@@ -97,10 +100,10 @@ def _search(config: SearchConfig, target: str, whole: RunDirectory, fabric: Fabr
             job = config.searcher.start(problem)
             carry_out(job, single, run, fabric, name=name, conclude=lambda: {"score": _score(job, problem)})
         result = run.numbers(RESULT, "score")
-        genotype = genotype_at(path)
+        genotype = found_at(path)
     counted = measure(
         config.backbone,
-        (Term(name="hoga", genotype=genotype),),
+        genotype,
         input_shape=data["input_shape"],
         width=config.width,
         num_classes=data["num_classes"],
@@ -109,7 +112,7 @@ def _search(config: SearchConfig, target: str, whole: RunDirectory, fabric: Fabr
     )
     costs = {"macs": float(counted.macs), "params": float(counted.params)}
     if "latency" in data[COSTS]:
-        costs["latency"] = parse(CostTable, data[COSTS]["latency"], COSTS).of(genotype)
+        costs["latency"] = read_table(data[COSTS]["latency"], COSTS).of(cast(Any, genotype))
     return Point(target=target, run=name, genotype=str(genotype), score=result["score"], costs=costs)
 
 

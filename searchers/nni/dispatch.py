@@ -68,7 +68,7 @@ class ProposerTuner(Tuner):
         self.space = parse(Space, given["space"], "space")
         limits = None if given["limits"] is None else Limits.from_values(self.space, given["limits"])
         self.propose = searcher.proposer(Candidates(space=self.space, limits=limits, seed=given["seed"]))
-        self.history = restored(given["history"])
+        self.history = restored(given["history"], self.space)
         self.numbers = dict[int, int]()
 
     @fatal

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foundation.config import adapter
 from foundation.errors import InputError
 from search_space.genotype import Genotype
+from search_space.searchable import Searchable
 from search_space.space import Space
 from searchers.candidates import Candidates, History, Trial, stored
 from searchers.nni.manager import POLL_SECONDS, Manager, wait_for_port
@@ -187,7 +189,7 @@ class Experiment:
         logs = self.manager.folder / "environments" / "local-env" / "trials" / job.trialJobId
         return Finished(
             trial=parameters[TRIAL],
-            genotype=space.genotype([parameters[name_of(edge)] for edge in space.edges]),
+            genotype=space.genotype([parameters[name_of(row)] for row in space.rows]),
             score=score,
             status=status,
             seconds=seconds,
@@ -199,11 +201,10 @@ def _given(
     searcher: Mapping[str, Any], candidates: Candidates, history: History, imports: Sequence[str]
 ) -> dict[str, Any]:
     """What the tuner's process is given, as JSON values."""
-    from pydantic import TypeAdapter
-
+    assert isinstance(candidates.space, Space), "placements are not searched by experiments"
     return {
         "searcher": dict(searcher),
-        "space": TypeAdapter(Space).dump_python(candidates.space, mode="json"),
+        "space": adapter(Space).dump_python(candidates.space, mode="json"),
         "limits": None if candidates.limits is None else candidates.limits.to_values(),
         "seed": candidates.seed,
         "history": stored(history),
@@ -212,12 +213,12 @@ def _given(
     }
 
 
-def trial_parameters(space: Space) -> tuple[int, Genotype]:
+def trial_parameters(space: Searchable) -> tuple[int, Any]:
     """In a trial's process: its number and genotype."""
     import nni
 
     parameters = nni.get_next_parameter()
-    return parameters[TRIAL], space.genotype([parameters[name_of(edge)] for edge in space.edges])
+    return parameters[TRIAL], space.genotype([parameters[name_of(row)] for row in space.rows])
 
 
 def report(score: float, *, final: bool) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from foundation.seeds import seed_of
-from search_space.genotype import Genotype
 from searchers.candidates import TRIES, Candidates, History, Trial, best_of
 
 REFUSED = -1.0
@@ -21,7 +20,7 @@ REFUSED = -1.0
 class Asked:
     """What a tuner proposed: its own number and form of it; None where it had nothing more to propose."""
 
-    genotype: Genotype
+    genotype: Any
     number: int | None = None
     parameters: Any = None
 
@@ -47,7 +46,7 @@ class TunerProposer:
         self.reported = dict[int, Trial]()
         self.number = 0
 
-    def __call__(self, history: History) -> Genotype:
+    def __call__(self, history: History) -> Any:
         if not self._lived_through(history):
             self._begin()
         if self.tuner is None:
@@ -84,13 +83,13 @@ class TunerProposer:
                     parameters = self.tuner.generate_parameters(number)
                 except nni.NoMoreTrialError:  # it has proposed everything and proposes nothing twice
                     return Asked(best_of(history) or self._fallback(history))
-            genotype = space.genotype([operator_of(parameters[name_of(edge)]) for edge in space.edges])
+            genotype = space.genotype([operator_of(parameters[name_of(edge)]) for edge in space.rows])
             if self.candidates.allows(genotype):
                 return Asked(genotype, number, parameters)
             self._receive(number, parameters, REFUSED)
         return Asked(self._fallback(history))
 
-    def _fallback(self, history: History) -> Genotype:
+    def _fallback(self, history: History) -> Any:
         return self.candidates.sample(self.candidates.rng("fallback", history))
 
     def _report(self, place: int, trial: Trial) -> None:
@@ -107,15 +106,16 @@ class TunerProposer:
             self.tuner.receive_trial_result(number, parameters, score)
 
 
-def name_of(edge: tuple[int, int]) -> str:
-    """What a tuner calls an edge (node, state)."""
-    return f"h{edge[0]}_{edge[1]}"
+def name_of(row: tuple[int, int] | str) -> str:
+    """What a tuner calls an edge (node, state), or a site."""
+    return row if isinstance(row, str) else f"h{row[0]}_{row[1]}"
 
 
 def choices(candidates: Candidates, kind: str = "choice") -> dict[str, Any]:
-    """The space as NNI writes it: for every edge a choice among the operators."""
+    """The space as NNI writes it: for every row a choice among the candidates."""
     space = candidates.space
-    return {name_of(edge): {"_type": kind, "_value": list(space.candidates)} for edge in space.edges}
+    names = {row: [space.primitives[column] for column in space.columns_at(row)] for row in space.rows}
+    return {name_of(row): {"_type": kind, "_value": known} for row, known in names.items()}
 
 
 def operator_of(value: Any) -> str:

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from evaluators.processes import mean_over_processes
-from evaluators.tasks.classification.loss import cross_entropy
 from searchers.searches.callback import Callback, Running
 from searchers.searches.watch import Watch
-from supernet.explicit import explicit_logits
+from supernet.explicit import explicit_loss
 
 NUM_STEPS = 20
 """Products at most: the largest of some hundred eigenvalues stands in three or more figures by then."""
@@ -74,10 +73,10 @@ def alpha_eigenvalue(search: Running) -> float | None:
     """
     supernet, fabric = search.mixture.supernet, search.problem.fabric
     supernet.train()
-    images, labels = search.alpha_batches.batch(0, 0)
+    batch = search.alpha_batches.batch(0, 0)
     with fabric.autocast():
-        logits = explicit_logits(supernet, images, search.mixture.expected())
-    product = hessian_product(cross_entropy(logits, labels), supernet.alphas)
+        loss, _ = explicit_loss(supernet, search.problem.loss, batch, search.mixture.expected())
+    product = hessian_product(loss, supernet.alphas)
     value = largest_eigenvalue(lambda v: mean_over_processes([product(v)], fabric)[0], supernet.alphas)
     return value if math.isfinite(value) else None
 

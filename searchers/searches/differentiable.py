@@ -15,7 +15,6 @@ from torch import Tensor
 
 from evaluators.job import Figures, check_weights
 from foundation.seeds import seed_of
-from search_space.genotype import Genotype
 from searchers import Shares
 from searchers.searches.callback import Callback, Penalty
 from searchers.searches.curvature import Curvature
@@ -62,7 +61,7 @@ class DifferentiableSearch:
         self.weight_batches = problem.batches(0, config.batch_size)
         self.alpha_batches = problem.batches(1, config.batch_size)
         self.steps_per_epoch = min(len(self.weight_batches), len(self.alpha_batches))
-        self.schedule = Schedule(config, len(problem.space.edges), self.steps_per_epoch)
+        self.schedule = Schedule(config, len(problem.space.rows), self.steps_per_epoch)
         self.step, self.total_steps = 0, self.schedule.total_steps
         self.stopped: str | None = None
         perturbs = config.derive == "perturbation"
@@ -73,7 +72,7 @@ class DifferentiableSearch:
         if perturbs:
             self.callbacks.append(Perturbed())
         self.updates = updates(config, problem, mixture, self.callbacks)
-        names = ("weight_loss", "weight_accuracy", "alpha_loss", "alpha_accuracy")
+        names = ("weight_loss", f"weight_{problem.figure}", "alpha_loss", f"alpha_{problem.figure}")
         self.figures = Figures(names, self.steps_per_epoch, self.fabric.device)
 
     def advance(self) -> None:
@@ -82,9 +81,11 @@ class DifferentiableSearch:
             callback.begin_step(self, epoch)
         torch.manual_seed(seed_of(self.problem.seed, "step", self.step, self.fabric.global_rank))
         set_rate(self.updates.weight_optimizer, self.schedule.rate(epoch))
+        self.supernet.begin_step(self.step / (self.config.epochs * self.steps_per_epoch))
         self.supernet.train()
         held, training = self.alpha_batches.batch(epoch, index), self.weight_batches.batch(epoch, index)
-        figures = self.updates.step(held, training, resting=self.schedule.resting(epoch))
+        resting = self.schedule.resting(epoch) or self.supernet.warming
+        figures = self.updates.step(held, training, resting=resting)
         self.figures.record(index, *figures)
         self.step += 1
         if self.step % self.steps_per_epoch == 0:
@@ -114,7 +115,7 @@ class DifferentiableSearch:
             figures |= callback.figures()
         return figures
 
-    def genotype(self) -> Genotype:
+    def genotype(self) -> Any:
         strengths, _ = self.watch.answering(self.mixture)
         rule = RULES["argmax" if self.config.derive == "perturbation" else self.config.derive]
         return self.problem.kept(rule(self.problem.space, strengths), strengths)
@@ -122,7 +123,7 @@ class DifferentiableSearch:
     def shares(self) -> Shares:
         _, shares = self.watch.answering(self.mixture)
         space = self.problem.space
-        return {edge: dict(zip(space.primitives, row)) for edge, row in zip(space.edges, shares)}
+        return {row: dict(zip(space.primitives, of_row)) for row, of_row in zip(space.rows, shares)}
 
     def weights(self) -> dict[str, Tensor]:
         return self.supernet.state_dict()

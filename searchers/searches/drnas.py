@@ -12,7 +12,7 @@ from searchers.searches.callback import Callback, Running
 from searchers.searches.differentiable import DifferentiableSearch
 from searchers.searches.mixture import Mixture
 from searchers.searches.problem import Problem
-from supernet.supernet import Supernet
+from supernet.explicit import SearchedNetwork
 
 LEAST = 1e-3
 """Smallest concentration: below it a draw is one-hot in float arithmetic and its gradient is noise."""
@@ -30,7 +30,7 @@ class DirichletDraws(Mixture):
         kl: Factor of the divergence from Dirichlet(1) in the loss of the alphas; 0 for none.
     """
 
-    def __init__(self, supernet: Supernet, kl: float) -> None:
+    def __init__(self, supernet: SearchedNetwork, kl: float) -> None:
         super().__init__(supernet)
         self.kl = kl
 

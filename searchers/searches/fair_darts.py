@@ -9,7 +9,7 @@ from searchers.fair_darts import FairDarts
 from searchers.searches.differentiable import DifferentiableSearch
 from searchers.searches.mixture import Mixture
 from searchers.searches.problem import Problem
-from supernet.supernet import Supernet
+from supernet.explicit import SearchedNetwork
 
 
 class Sigmoids(Mixture):
@@ -25,7 +25,7 @@ class Sigmoids(Mixture):
         zero_one: Factor of that loss; higher makes the operators decide sooner.
     """
 
-    def __init__(self, supernet: Supernet, zero_one: float) -> None:
+    def __init__(self, supernet: SearchedNetwork, zero_one: float) -> None:
         super().__init__(supernet)
         self.zero_one = zero_one
         nn.init.zeros_(supernet.alphas)

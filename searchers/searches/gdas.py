@@ -24,8 +24,8 @@ class OneHotDraws(ConcreteDraws):
         hard = F.one_hot(soft.argmax(1), soft.shape[1]).to(soft.dtype)
         return hard + (soft - soft.detach())
 
-    def forward(self, images: Tensor, mixing: Tensor) -> Tensor:
-        return self.supernet(images, mixing, mixing.argmax(1).tolist())
+    def chosen(self, mixing: Tensor) -> list[int]:
+        return mixing.argmax(1).tolist()
 
 
 def start(config: Gdas, problem: Problem) -> DifferentiableSearch:

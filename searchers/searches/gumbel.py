@@ -9,7 +9,7 @@ from torch import Tensor
 
 from searchers.searches.callback import Callback, Running
 from searchers.searches.mixture import Mixture
-from supernet.supernet import Supernet
+from supernet.explicit import SearchedNetwork
 
 
 class ConcreteDraws(Mixture):
@@ -22,7 +22,7 @@ class ConcreteDraws(Mixture):
         temperature: Temperature of the softmax; higher draws more evenly.
     """
 
-    def __init__(self, supernet: Supernet, temperature: float) -> None:
+    def __init__(self, supernet: SearchedNetwork, temperature: float) -> None:
         super().__init__(supernet)
         self.temperature = temperature
 

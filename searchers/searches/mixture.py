@@ -13,10 +13,13 @@ else:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from supernet.supernet import Supernet
+from supernet.explicit import SearchedNetwork
+from supernet.placing import PlacesSupernet, fits
 
 
 class Mixture:
@@ -33,11 +36,13 @@ class Mixture:
         supernet: The network that is searched.
     """
 
-    def __init__(self, supernet: Supernet) -> None:
+    def __init__(self, supernet: SearchedNetwork) -> None:
         self.supernet = supernet
         self.architecture: list[Tensor] = [supernet.alphas]
         self.alive = torch.ones_like(supernet.alphas, dtype=torch.bool)
         self.all_alive = True
+        if isinstance(supernet, PlacesSupernet) and supernet.space.left_out:
+            self.keep(fits(supernet.space).to(self.alive.device))
 
     def logits(self) -> Tensor:
         """The alphas; minus infinity for primitives that have left an edge."""
@@ -61,9 +66,9 @@ class Mixture:
         """The mixing weights of one forward pass, differentiable: the expected ones, if nothing is drawn."""
         return self.expected()
 
-    def forward(self, images: Tensor, mixing: Tensor) -> Tensor:
-        """Logits of the supernet that mixes with these weights."""
-        return self.supernet(images, mixing)
+    def chosen(self, mixing: Tensor) -> Sequence[int] | None:
+        """The one column of every row that is computed with these weights; None for all."""
+        return None
 
     def regularizer(self) -> Tensor | None:
         """What this way of mixing adds to the loss of the alphas; None for nothing."""

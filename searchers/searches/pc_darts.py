@@ -10,7 +10,8 @@ from searchers.pc_darts import PcDarts
 from searchers.searches.differentiable import DifferentiableSearch
 from searchers.searches.mixture import Mixture
 from searchers.searches.problem import Problem
-from supernet.supernet import INITIAL_SCALE, Supernet
+from supernet.explicit import SearchedNetwork
+from supernet.supernet import INITIAL_SCALE
 
 
 class WeighedEdges(Mixture):
@@ -21,7 +22,7 @@ class WeighedEdges(Mixture):
         seed: Seed of the first betas.
     """
 
-    def __init__(self, supernet: Supernet, seed: int) -> None:
+    def __init__(self, supernet: SearchedNetwork, seed: int) -> None:
         super().__init__(supernet)
         alphas = supernet.alphas
         torch.manual_seed(seed_of(seed, "betas"))

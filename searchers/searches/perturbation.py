@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import torch
 
 from evaluators.processes import mean_over_processes
-from evaluators.tasks.classification.loss import cross_entropy
 from foundation.seeds import seed_of
 from searchers.searches.callback import Callback, Running
-from supernet.explicit import explicit_logits
+from supernet.explicit import explicit_loss
 
 
 class Perturbed(Callback):
@@ -59,7 +58,7 @@ def losses_without(search: Running, row: int, columns: Sequence[int], epoch: int
     num_batches = min(search.config.perturbation.batches or num_steps, num_steps)
     sums = torch.zeros(len(columns), dtype=mixing.dtype, device=mixing.device)
     for index in range(num_batches):
-        images, labels = search.alpha_batches.batch(epoch, index)
+        batch = search.alpha_batches.batch(epoch, index)
         for number, column in enumerate(columns):
             without = mixing.clone()
             without[row, column] = 0.0
@@ -67,7 +66,7 @@ def losses_without(search: Running, row: int, columns: Sequence[int], epoch: int
             # The same draws for all, where an operator draws.
             torch.manual_seed(seed_of(search.problem.seed, "without", epoch, index))
             with fabric.autocast():
-                logits = explicit_logits(supernet, images, without)
-            sums[number] += cross_entropy(logits, labels)
+                loss, _ = explicit_loss(supernet, search.problem.loss, batch, without)
+            sums[number] += loss
     (sums,) = mean_over_processes([sums], fabric)
     return (sums / num_batches).tolist()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from foundation.seeds import seed_of
-from search_space.genotype import Genotype
 from searchers.candidates import TRIES, Candidates, History, Trial
 
 
@@ -25,13 +26,13 @@ class Policy:
     def _forget(self) -> None:
         space = self.candidates.space
         generator = torch.Generator().manual_seed(seed_of(self.candidates.seed, "policy"))
-        shape = len(space.edges), len(space.candidates)
+        shape = len(space.rows), len(space.candidates)
         self.logits = (1e-3 * torch.randn(shape, generator=generator, dtype=torch.float64)).requires_grad_()
         self.optimizer = torch.optim.Adam([self.logits], lr=self.learning_rate)
         self.baseline, self.weight = 0.0, 0.0
         self.seen = list[Trial]()
 
-    def __call__(self, history: History) -> Genotype:
+    def __call__(self, history: History) -> Any:
         if list(history[: len(self.seen)]) != self.seen:
             self._forget()  # another search, or this one went back to a stored state
         for trial in history[len(self.seen) :]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,17 +12,25 @@ from torch import Tensor, nn
 from evaluators.data import Augment, Batches, ImageSet
 from evaluators.precision import real_dtype
 from evaluators.replay import Replay, Runner, run
+from evaluators.tasks.classification.loss import accuracy, cross_entropy
+from evaluators.tasks.classification.training import ClassificationTask, evaluate
+from foundation.errors import InputError
 from foundation.seeds import seed_of
-from search_space.genotype import Genotype
-from search_space.grammar import Term
+from search_space.placement import Placement
+from search_space.places import Places
+from search_space.searchable import Searchable
 from search_space.space import Space
 from searchers.limits import Limits
 from supernet.attach import attach
 from supernet.blocks import speed_up
+from supernet.explicit import SearchedNetwork
+from supernet.placing import PlacesSupernet
 from supernet.supernet import Form, Supernet
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+
+    from evaluators.tasks import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +54,7 @@ class Problem:
             the primitives (edges, primitives), to a number, differentiable; None for none.
     """
 
-    space: Space
+    space: Searchable
     backbone: Callable[[], nn.Module]
     halves: tuple[ImageSet, ImageSet]
     mean: tuple[float, ...]
@@ -61,7 +69,12 @@ class Problem:
     cuda_graph: bool = False
     penalty: Callable[[Tensor], Tensor] | None = None
 
-    def kept(self, genotype: Genotype, strengths: Sequence[Sequence[float]]) -> Genotype:
+    @property
+    def figure(self) -> str:
+        """What `loss` gives besides the loss, and what candidates are judged by."""
+        return "accuracy"
+
+    def kept(self, genotype: Any, strengths: Sequence[Sequence[float]]) -> Any:
         """What a derivation rule gave, or, where that is beyond the limits, the likeliest that keeps them.
 
         Args:
@@ -70,6 +83,25 @@ class Problem:
                 genotype's edges is its likelihood.
         """
         return genotype if self.limits is None else self.limits.keep(genotype, strengths)
+
+    def loss(self, network: Callable[..., Any], *batch: Any) -> tuple[Tensor, Tensor]:
+        """The loss of a batch, and a figure of it.
+
+        Args:
+            network: From images to logits.
+            *batch: Normalised images and their classes.
+        """
+        images, labels = batch
+        logits = network(images)
+        return cross_entropy(logits, labels), accuracy(logits, labels)
+
+    def judge(self, network: nn.Module, batches: Batches) -> float:
+        """How good a network is on batches; higher is better."""
+        return evaluate(network, batches, self.fabric)[self.figure]
+
+    def task(self, network: nn.Module, batches: Batches) -> Task:
+        """What trains a network on batches."""
+        return ClassificationTask(network, batches, self.fabric)
 
     def batches(self, half: int, batch_size: int, *, training: bool = True) -> Batches:
         """Batches of a half: shuffled and augmented for training, all images in order otherwise.
@@ -102,16 +134,25 @@ class Problem:
         """What runs the parts of a step."""
         return Replay() if self.cuda_graph else run
 
-    def supernet(self, *, parts: int = 1) -> Supernet:
+    def supernet(self, *, parts: int = 1) -> SearchedNetwork:
         """A new supernet on the device; one part in `parts` of the channels goes through its mixtures."""
         torch.manual_seed(seed_of(self.seed, "supernet"))
-        network = Supernet(self.backbone(), self.space, self.form, parts=parts)
+        if isinstance(self.space, Places):
+            if parts > 1:
+                raise InputError("the mixtures of sites take all channels; choose a searcher without parts")
+            network = PlacesSupernet(self.backbone(), self.space)
+        else:
+            assert isinstance(self.space, Space)
+            network = Supernet(self.backbone(), self.space, self.form, parts=parts)
         speed_up(network, compile=self.compile, recompute=self.recompute)
         return network.to(self.fabric.device, real_dtype(self.fabric))
 
-    def found(self, genotype: Genotype, *purpose: int | str) -> nn.Module:
-        """The backbone with a genotype attached, its weights a function of seed and purpose."""
+    def found(self, genotype: Any, *purpose: int | str) -> nn.Module:
+        """The backbone with a genotype or placement attached, its weights a function of seed and purpose.
+
+        What a placement attaches starts as the identity, as in the supernet.
+        """
         torch.manual_seed(seed_of(self.seed, "found", *purpose))
-        network = attach(self.backbone(), (Term(name="hoga", genotype=genotype),))
+        network = attach(self.backbone(), genotype, identity=isinstance(genotype, Placement))
         speed_up(network, compile=self.compile, recompute=self.recompute)
         return network.to(self.fabric.device, real_dtype(self.fabric))

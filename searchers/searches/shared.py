@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,14 +19,12 @@ from torch import Tensor, nn
 
 from evaluators.data import Batches
 from evaluators.recipe import TrainConfig
-from evaluators.tasks.classification.loss import accuracy, cross_entropy
-from evaluators.tasks.classification.training import evaluate
 from evaluators.train import Training, share_buffers
 from foundation.seeds import seed_of
-from search_space.genotype import Genotype
 from searchers.candidates import Candidates, History, Trial, best_of, restored, scores, stored
 from searchers.searches.problem import Problem
-from supernet.supernet import Supernet, one_hot
+from supernet.explicit import SearchedNetwork
+from supernet.supernet import one_hot
 
 STATISTICS_BATCHES = 10
 """Training batches that a candidate's statistics are taken from."""
@@ -45,11 +43,11 @@ class SharedSearch:
     """
 
     def __init__(
-        self, recipe: TrainConfig, num_trials: int, propose: Callable[[History], Genotype], problem: Problem
+        self, recipe: TrainConfig, num_trials: int, propose: Callable[[History], Any], problem: Problem
     ) -> None:
         self.num_trials, self.propose, self.problem = num_trials, propose, problem
         self.judging_batches = problem.batches(1, recipe.batch_size, training=False)
-        self.task = PathTask(problem, recipe.batch_size)
+        self.task = PathTask(problem, recipe.batch_size, recipe.epochs)
         self.training = Training(self.task, recipe, problem.fabric, seed_of(problem.seed, "shared"))
         self.step = 0
         self.steps_per_epoch = self.training.steps_per_epoch
@@ -65,7 +63,7 @@ class SharedSearch:
             self.history.append(Trial(genotype=genotype, score=self.judge(genotype)))
         self.step += 1
 
-    def judge(self, genotype: Genotype) -> float:
+    def judge(self, genotype: Any) -> float:
         """Accuracy on the second half of a candidate with the weights of the supernet."""
         return judge(self.task.supernet, genotype, self.problem, self.task.train, self.judging_batches)
 
@@ -77,9 +75,10 @@ class SharedSearch:
         if not known:
             return self.training.report()
         self.check()
-        return {"trial_accuracy": known[-1], "best_accuracy": max(known)}
+        figure = self.problem.figure
+        return {f"trial_{figure}": known[-1], f"best_{figure}": max(known)}
 
-    def genotype(self) -> Genotype:
+    def genotype(self) -> Any:
         return best_of(self.history) or self.propose([])
 
     def shares(self) -> None:
@@ -96,12 +95,12 @@ class SharedSearch:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.step, self.history = state["step"], restored(state["history"])
+        self.step, self.history = state["step"], restored(state["history"], self.problem.space)
         self.training.load_state_dict(state["training"])
 
 
 def judge(
-    supernet: Supernet, genotype: Genotype, problem: Problem, train: Batches, judging: Batches
+    supernet: SearchedNetwork, genotype: Any, problem: Problem, train: Batches, judging: Batches
 ) -> float:
     """Accuracy of a genotype with the weights of a supernet; the statistics of its norms are taken anew.
 
@@ -114,9 +113,9 @@ def judge(
     """
     path = Path(supernet, genotype)
     first = range(min(STATISTICS_BATCHES, len(train)))
-    renew_statistics(path, [train.batch(0, index)[0] for index in first])
+    renew_statistics(path, [train.batch(0, index) for index in first], problem.loss)
     share_buffers(path, problem.fabric)
-    return evaluate(path, judging, problem.fabric)["accuracy"]
+    return problem.judge(path, judging)
 
 
 class PathTask:
@@ -125,13 +124,14 @@ class PathTask:
     Args:
         problem: What is searched, on what.
         batch_size: Images a step.
+        epochs: Epochs of the training.
     """
 
-    figures: tuple[str, ...] = ("accuracy",)
-    score: str = "accuracy"
     has_validation: bool = False
 
-    def __init__(self, problem: Problem, batch_size: int) -> None:
+    def __init__(self, problem: Problem, batch_size: int, epochs: int = 1) -> None:
+        self.problem, self.score = problem, problem.figure
+        self.figures: tuple[str, ...] = (problem.figure,)
         self.train = problem.batches(0, batch_size)
         self.supernet = problem.supernet()
         self.supernet.alphas.requires_grad_(False)  # nobody moves them
@@ -139,18 +139,20 @@ class PathTask:
         # Several processes average gradients, so each of them has to have all.
         self.alone = problem.fabric.world_size == 1
         self.num_batches = len(self.train)
+        self.num_steps = epochs * self.num_batches
         self.seed = problem.seed
         self.candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
 
     def batch(self, epoch: int, index: int) -> Any:
-        images, labels = self.train.batch(epoch, index)
+        batch = self.train.batch(epoch, index)
+        self.supernet.begin_step((epoch * self.num_batches + index) / self.num_steps)
         rng = random.Random(seed_of(self.seed, "path", epoch, index))
-        return images, labels, path_weights(self.supernet, self.candidates.sample(rng))
+        return batch, path_weights(self.supernet, self.candidates.sample(rng))
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
-        images, labels, weights = batch
-        logits = model(images, weights, chosen_of(weights) if self.alone else None)
-        return cross_entropy(logits, labels), accuracy(logits, labels)
+        images_and_labels, weights = batch
+        with self.supernet.mixed_by(weights, chosen_of(weights) if self.alone else None):
+            return self.problem.loss(model, *images_and_labels)
 
     def evaluate(self, model: nn.Module, split: Any) -> dict[str, float]:
         raise AssertionError("a supernet has no validation part; its candidates are judged")
@@ -164,13 +166,14 @@ class Path(nn.Module):
         genotype: Which operators run.
     """
 
-    def __init__(self, supernet: Supernet, genotype: Genotype) -> None:
+    def __init__(self, supernet: SearchedNetwork, genotype: Any) -> None:
         super().__init__()
         self.supernet = supernet
         self.mixing = path_weights(supernet, genotype)
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b num_classes"]:
-        return self.supernet(x, self.mixing, chosen_of(self.mixing))
+    def forward(self, *args: Any, **others: Any) -> Any:
+        with self.supernet.mixed_by(self.mixing, chosen_of(self.mixing)):
+            return self.supernet(*args, **others)
 
 
 def chosen_of(mixing: Float[Tensor, "edges primitives"]) -> list[int]:
@@ -178,20 +181,28 @@ def chosen_of(mixing: Float[Tensor, "edges primitives"]) -> list[int]:
     return mixing.argmax(1).tolist()
 
 
-def path_weights(supernet: Supernet, genotype: Genotype) -> Float[Tensor, "edges primitives"]:
+def path_weights(supernet: SearchedNetwork, genotype: Any) -> Float[Tensor, "edges primitives"]:
     """Mixing weights that select a genotype, where the supernet is."""
     return one_hot(supernet.space, genotype).to(supernet.alphas)
 
 
 @torch.no_grad()
-def renew_statistics(network: nn.Module, batches: list[Float[Tensor, "b c h w"]]) -> None:
-    """Takes the statistics of all batch norms anew: the mean of those of the batches."""
+def renew_statistics(
+    network: nn.Module, batches: Sequence[tuple[Any, ...]], loss: Callable[..., Any]
+) -> None:
+    """Takes the statistics of all batch norms anew: the mean of those of the batches.
+
+    Args:
+        network: All of it goes into training mode that lets itself.
+        batches: What the loss takes besides the network.
+        loss: Passes a batch through the network.
+    """
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     network.train()
-    for number, images in enumerate(batches, 1):
+    for number, batch in enumerate(batches, 1):
         for norm in norms:
             norm.momentum = 1 / number  # makes the moving average the mean so far
-        network(images)
+        loss(network, *batch)
     for norm, momentum in zip(norms, momenta):
         norm.momentum = momentum

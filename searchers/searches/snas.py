@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from searchers.searches.differentiable import DifferentiableSearch
@@ -23,17 +25,17 @@ class OneLevel(Updates):
         self.resting = resting
         return super().step(held, training, resting=resting)
 
-    def update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        loss, correct = self.loss(images, labels, self.mixture.draw())
+    def update_alphas(self, *batch: Any) -> tuple[Tensor, Tensor]:
+        loss, correct = self.loss(batch, self.mixture.draw())
         count = len(self.mixture.architecture)
         gradients = self.gradients(self.with_terms(loss), [*self.mixture.architecture, *self.parameters])
         self.move_alphas(gradients[:count])
         self.move_weights(gradients[count:])
         return loss, correct
 
-    def update_weights(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def update_weights(self, *batch: Any) -> tuple[Tensor, Tensor]:
         both = not self.resting
-        return self.update_alphas(images, labels) if both else super().update_weights(images, labels)
+        return self.update_alphas(*batch) if both else super().update_weights(*batch)
 
 
 def start(config: Snas, problem: Problem) -> DifferentiableSearch:

@@ -11,11 +11,9 @@ from torch import Tensor
 from evaluators.data import Batches
 from evaluators.job import NotFiniteError
 from evaluators.recipe import TrainConfig
-from evaluators.tasks.classification.training import ClassificationTask, evaluate
 from evaluators.train import Training
 from foundation.errors import InputError
 from foundation.seeds import seed_of
-from search_space.genotype import Genotype
 from searchers.candidates import History, Trial, best_of, restored, scores, stored
 from searchers.searches.problem import Problem
 
@@ -23,17 +21,17 @@ log = logging.getLogger(__name__)
 
 
 def training_of(
-    problem: Problem, recipe: TrainConfig, batches: Batches, genotype: Genotype, trial: int
+    problem: Problem, recipe: TrainConfig, batches: Batches, genotype: Any, trial: int
 ) -> Training:
     """The training of a candidate: a function of the problem's seed and the number of the trial."""
-    task = ClassificationTask(problem.found(genotype, trial), batches, problem.fabric)
+    task = problem.task(problem.found(genotype, trial), batches)
     return Training(task, recipe, problem.fabric, seed_of(problem.seed, "trial", trial))
 
 
 def train_candidate(
     problem: Problem,
     recipe: TrainConfig,
-    genotype: Genotype,
+    genotype: Any,
     trial: int,
     after_epoch: Callable[[dict[str, float]], object],
 ) -> float:
@@ -55,7 +53,7 @@ def train_candidate(
         if training.step % training.steps_per_epoch == 0:
             after_epoch(training.report())
     judging = problem.batches(1, recipe.batch_size, training=False)
-    return evaluate(training.trained(), judging, problem.fabric)["accuracy"]
+    return problem.judge(training.trained(), judging)
 
 
 class TrainedSearch:
@@ -72,7 +70,7 @@ class TrainedSearch:
     """
 
     def __init__(
-        self, recipe: TrainConfig, num_trials: int, propose: Callable[[History], Genotype], problem: Problem
+        self, recipe: TrainConfig, num_trials: int, propose: Callable[[History], Any], problem: Problem
     ) -> None:
         self.recipe, self.problem, self.propose = recipe, problem, propose
         self.num_trials = num_trials
@@ -84,7 +82,7 @@ class TrainedSearch:
         self.history: list[Trial] = []
         self.begin(propose([]), 0)
 
-    def begin(self, genotype: Genotype, trial: int) -> None:
+    def begin(self, genotype: Any, trial: int) -> None:
         """Begins to train a candidate."""
         self.present = genotype
         self.figures = dict[str, float]()
@@ -116,7 +114,7 @@ class TrainedSearch:
     def _score(self) -> float | None:
         if self.failed:
             return None
-        return evaluate(self.training.trained(), self.judging_batches, self.problem.fabric)["accuracy"]
+        return self.problem.judge(self.training.trained(), self.judging_batches)
 
     def check(self) -> None:
         """Nothing: a candidate that diverges has failed, the search has not."""
@@ -130,14 +128,14 @@ class TrainedSearch:
             )
         figures: dict[str, float | None] = {
             **self.figures,
-            "trial_accuracy": self.history[-1].score,
-            "best_accuracy": max(known) if known else None,
+            f"trial_{self.problem.figure}": self.history[-1].score,
+            f"best_{self.problem.figure}": max(known) if known else None,
         }
         if failed := len(self.history) - len(known):
             figures["failed_trials"] = float(failed)
         return figures
 
-    def genotype(self) -> Genotype:
+    def genotype(self) -> Any:
         return best_of(self.history) or self.present
 
     def shares(self) -> None:
@@ -157,8 +155,8 @@ class TrainedSearch:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.step, self.history = state["step"], restored(state["history"])
+        self.step, self.history = state["step"], restored(state["history"], self.problem.space)
         judged = state["training"]["step"] == self.training.total_steps
-        self.begin(Genotype.from_json(state["present"]), len(self.history) - judged)
+        self.begin(self.problem.space.read(state["present"]), len(self.history) - judged)
         self.training.load_state_dict(state["training"])
         self.figures, self.failed = state.get("figures", {}), state.get("failed", False)  # since 0.2

@@ -6,15 +6,14 @@ Source: Liu et al., "DARTS: Differentiable Architecture Search", ICLR 2019, eq. 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from evaluators.processes import mean_over_processes
-from evaluators.tasks.classification.loss import accuracy, cross_entropy
 from searchers.searches.updates import Batch, Updates
-from supernet.explicit import explicit_logits
+from supernet.explicit import explicit_loss
 
 RADIUS = 1e-2
 """Norm of the finite difference's step: the paper's epsilon is this over the norm of the gradient."""
@@ -41,17 +40,18 @@ class Unrolled:
     def __init__(self, updates: Updates, training: Batch, *, exact: bool) -> None:
         self.updates, self.training, self.exact = updates, training, exact
         self.supernet, self.architecture = updates.mixture.supernet, updates.mixture.architecture
-        self.names = [name for name, _ in self.supernet.named_parameters() if name != "alphas"]
+        learn = {id(weight) for weight in updates.parameters}
+        self.names = [name for name, weight in self.supernet.named_parameters() if id(weight) in learn]
         weights = updates.parameters
-        loss, _ = self._at(weights, *training)
+        loss, _ = self._at(weights, training)
         self.slopes = torch.autograd.grad(loss, weights, create_graph=exact, materialize_grads=True)
         averaged = mean_over_processes([slope.detach() for slope in self.slopes], updates.fabric)
         self.averaged = [slope.detach().requires_grad_() for slope in averaged]
         self.stepped = [step_of_sgd(updates.weight_optimizer, *pair) for pair in zip(weights, self.averaged)]
 
-    def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss and accuracy after the virtual step, on images of the alphas' half."""
-        return self._at(self.stepped, images, labels)
+        return self._at(self.stepped, batch)
 
     def gradients(self, loss: Tensor) -> tuple[Tensor, ...]:
         """Gradients of what the alphas' optimizer moves.
@@ -65,11 +65,10 @@ class Unrolled:
         product = mean_over_processes(product, self.updates.fabric)
         return tuple(first + second for first, second in zip(direct, product))
 
-    def _at(self, weights: Sequence[Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _at(self, weights: Sequence[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
         with self.updates.fabric.autocast():
             mixing, named = self.updates.mixture.draw(), dict(zip(self.names, weights))
-            logits = explicit_logits(self.supernet, images, mixing, named)
-        return cross_entropy(logits, labels), accuracy(logits, labels)
+            return explicit_loss(self.supernet, self.updates.problem.loss, batch, mixing, named)
 
     def _exact(self, vector: Sequence[Tensor]) -> Sequence[Tensor]:
         # Weights that the loss does not depend on have slopes without a graph.
@@ -84,7 +83,7 @@ class Unrolled:
         for sign in (1, -1):
             with torch.no_grad():
                 weights = [p + sign * radius * v for p, v in zip(self.updates.parameters, vector)]
-            loss, _ = self._at(weights, *self.training)
+            loss, _ = self._at(weights, self.training)
             sides.append(torch.autograd.grad(loss, self.architecture, materialize_grads=True))
         return [(plus - minus) / (2 * radius) for plus, minus in zip(*sides)]
 
@@ -98,9 +97,9 @@ class SecondOrder(Updates):
         self.training = training
         return super().step(held, training, resting=resting)
 
-    def update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def update_alphas(self, *batch: Any) -> tuple[Tensor, Tensor]:
         unrolled = Unrolled(self, self.training, exact=self.exact)
-        loss, correct = unrolled.loss(images, labels)
+        loss, correct = unrolled.loss(batch)
         self.move_alphas(unrolled.gradients(self.with_terms(loss)))
         return loss, correct
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from evaluators.processes import mean_over_processes
-from evaluators.tasks.classification.loss import accuracy, cross_entropy
 from searchers.searches.callback import Callback
 from searchers.searches.mixture import Mixture
 from searchers.searches.problem import Problem
 from searchers.settings import Differentiable
 
-Batch = tuple[Tensor, Tensor]
-"""Images and labels."""
+Batch = tuple[Any, ...]
+"""What the loss of the problem takes besides the network: images and labels."""
 
 
 class Updates:
@@ -23,6 +23,9 @@ class Updates:
 
     Several processes start from the same weights, each has its part of every batch, and gradients are
     averaged.
+
+    Attributes:
+        moves_weights: Whether a step moves the weights, too; not where somebody else's optimizer does.
 
     Args:
         config: Hyper-parameters.
@@ -34,6 +37,7 @@ class Updates:
     def __init__(
         self, config: Differentiable, problem: Problem, mixture: Mixture, callbacks: Sequence[Callback]
     ) -> None:
+        self.problem, self.moves_weights = problem, True
         self.fabric, self.mixture, self.callbacks, self.clip = problem.fabric, mixture, callbacks, config.clip
         self.parameters = mixture.supernet.weights()
         self.run, rate = problem.runner(), torch.tensor(config.learning_rate, device=self.fabric.device)
@@ -64,34 +68,36 @@ class Updates:
             resting: Whether the alphas stay as they are.
         """
         of_alphas = self.judge(*held) if resting else self.run("alphas", self.update_alphas, *held)
+        if not self.moves_weights:
+            return *of_alphas, *of_alphas
         return *self.run("weights", self.update_weights, *training), *of_alphas
 
     @torch.no_grad()
-    def judge(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def judge(self, *batch: Any) -> tuple[Tensor, Tensor]:
         """Loss and accuracy, for alphas that rest."""
-        return self.loss(images, labels, self.mixture.draw())
+        return self.loss(batch, self.mixture.draw())
 
-    def update_alphas(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def update_alphas(self, *batch: Any) -> tuple[Tensor, Tensor]:
         """Moves the alphas; loss and accuracy before that."""
         with self.mixture.supernet.frozen_weights():
-            loss, correct = self.loss(images, labels, self.mixture.draw())
+            loss, correct = self.loss(batch, self.mixture.draw())
             gradients = self.gradients(self.with_terms(loss), self.mixture.architecture)
         self.move_alphas(gradients)
         return loss, correct
 
-    def update_weights(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def update_weights(self, *batch: Any) -> tuple[Tensor, Tensor]:
         """Moves the weights; loss and accuracy before that."""
         with torch.no_grad():
             mixing = self.mixture.draw()
-        loss, correct = self.loss(images, labels, mixing)
+        loss, correct = self.loss(batch, mixing)
         self.move_weights(self.gradients(loss, self.parameters))
         return loss, correct
 
-    def loss(self, images: Tensor, labels: Tensor, mixing: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross-entropy and accuracy of the supernet that mixes with these weights."""
-        with self.fabric.autocast():
-            logits = self.mixture.forward(images, mixing)
-        return cross_entropy(logits, labels), accuracy(logits, labels)
+    def loss(self, batch: Batch, mixing: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of the supernet that mixes with these weights, and a figure."""
+        supernet = self.mixture.supernet
+        with self.fabric.autocast(), supernet.mixed_by(mixing, self.mixture.chosen(mixing)):
+            return self.problem.loss(supernet, *batch)
 
     def with_terms(self, loss: Tensor) -> Tensor:
         """A loss of the alphas with what the mixture and the callbacks add to it."""

@@ -8,7 +8,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from search_space.space import NONE, Space
+from search_space.searchable import Searchable
+from search_space.space import NONE
 from searchers.guards import Guards
 from searchers.searches.callback import Callback, Running
 from searchers.searches.mixture import Mixture
@@ -31,7 +32,7 @@ class Watch(Callback):
             decides the edges.
     """
 
-    def __init__(self, config: Guards, space: Space, *, looks_back: bool = True) -> None:
+    def __init__(self, config: Guards, space: Searchable, *, looks_back: bool = True) -> None:
         self.config, self.space, self.looks_back = config, space, looks_back
         self.strengths = list[Tensor]()
         self.shares = list[Tensor]()
@@ -138,7 +139,7 @@ def growth(values: Sequence[float], window: int) -> float | None:
 
 
 def thinned(
-    space: Space, strengths: Float[Tensor, "edges primitives"], most: int
+    space: Searchable, strengths: Float[Tensor, "edges primitives"], most: int
 ) -> Float[Tensor, "edges primitives"]:
     """Strengths without skip_connect where it leads least, until it leads on no more than `most` edges."""
     skip = space.primitives.index(SKIP)

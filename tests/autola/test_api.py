@@ -15,7 +15,7 @@ from autola.api import changed
 from autola.configs import RetrainConfig, SearchConfig
 from autola.found import Found
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
-from autola.searching import run_search
+from autola.run_search import run_search
 from autola.tables import Table
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError

@@ -265,7 +265,7 @@ def test_the_line_repeats_a_search(searcher: str, monkeypatch: pytest.MonkeyPatc
         SEARCH_PRESETS["digits"],
         changed(SEARCH_PRESETS["digits"], {"searcher": searcher, **changes}),
     ):
-        monkeypatch.setattr("autola.searching.run_search", Stopped.at)
+        monkeypatch.setattr("autola.run_search.run_search", Stopped.at)
         with pytest.raises(Stopped) as stopped:
             search.run(shlex.split(search_line(wanted))[2:])
         assert stopped.value.args == (wanted,)

@@ -140,7 +140,7 @@ def test_a_tuner_that_has_proposed_everything_repeats_the_best():
 
 def test_histories_are_stored():
     trials = [*history("random", 3), Trial(genotype=SPACE.sample(random.Random(0)), score=None, failed=True)]
-    assert restored(stored(trials)) == trials
+    assert restored(stored(trials), SPACE) == trials
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_mixed_precision_keeps_alphas_statistics_and_loss_in_float32():
     state = {name: value for name, value in search.supernet.state_dict().items() if value.is_floating_point()}
     seen = dict[str, set[torch.dtype]]()
     search.supernet.register_forward_pre_hook(
-        lambda module, inputs: seen.setdefault("mixing", set()).add(inputs[1].dtype)
+        lambda module, inputs: seen.setdefault("mixing", set()).add(module.mixing.weights.dtype)
     )
     search.supernet.network.get_submodule("layer1.0.conv2").register_forward_hook(
         lambda module, inputs, output: seen.setdefault("convolution", set()).add(output.dtype)
@@ -86,7 +86,7 @@ def test_mixed_precision_keeps_alphas_statistics_and_loss_in_float32():
         if search.step % search.steps_per_epoch == 0:
             losses.append(search.report()["weight_loss"])
     assert seen == {"mixing": {torch.float32}, "convolution": {torch.bfloat16}}
-    loss, _ = search.updates.loss(*search.weight_batches.batch(0, 0), search.mixture.draw())
+    loss, _ = search.updates.loss(search.weight_batches.batch(0, 0), search.mixture.draw())
     assert loss.dtype == torch.float32
     assert {value.dtype for value in state.values()} == {torch.float32}
     assert {

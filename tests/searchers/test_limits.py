@@ -175,7 +175,7 @@ def test_a_knapsack_is_the_best_of_all_choices(budgets):
         costs = [tuple(float(rng.randint(0, 9)) for _ in range(budgets)) for _ in range(4)]
         scores = [[rng.choice([rng.random(), 0.5, -7.0]) for _ in costs] for _ in range(4)]
         bounds = tuple(float(rng.randint(2, 30)) for _ in range(budgets))
-        knapsack = Knapsack(scores, costs, (1.0,) * budgets, bounds)
+        knapsack = Knapsack(scores, [costs] * 4, (1.0,) * budgets, bounds)
         values = {}
         for items in itertools.product(range(4), repeat=4):
             spent = [1 + sum(costs[item][budget] for item in items) for budget in range(budgets)]
@@ -191,7 +191,7 @@ def test_a_knapsack_is_the_best_of_all_choices(budgets):
 
 
 def test_a_choice_that_is_refused_at_last_is_followed_by_the_next_one():
-    knapsack = Knapsack([[1.0, 2.0], [1.0, 2.0]], [(0.0,), (1.0,)], (0.0,), (5.0,))
+    knapsack = Knapsack([[1.0, 2.0], [1.0, 2.0]], [[(0.0,), (1.0,)]] * 2, (0.0,), (5.0,))
     assert knapsack.best(lambda items: True) == (1, 1)
     assert knapsack.best(lambda items: False) is None
 

@@ -43,7 +43,7 @@ def batches(search):
 def gradient(search, *, exact):
     training, held = batches(search)
     unrolled = Unrolled(search.updates, training, exact=exact)
-    loss, _ = unrolled.loss(*held)
+    loss, _ = unrolled.loss(held)
     (gradient,) = unrolled.gradients(loss)
     return gradient
 

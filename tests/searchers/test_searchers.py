@@ -104,7 +104,7 @@ def test_reports_are_finite_numbers_and_shares_are_distributions(config):
     assert all(isinstance(value, float) and abs(value) < float("inf") for value in figures.values())
     shares = search.shares()
     if shares is not None:
-        assert set(shares) == set(small_problem().space.edges)
+        assert set(shares) == set(small_problem().space.rows)
         assert all(abs(sum(row.values()) - 1) < 1e-9 for row in shares.values())
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from autola.configs import SearchConfig
 from autola.presets import DIGITS
-from autola.searching import run_search
+from autola.run_search import run_search
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
 from search_space.genotype import Genotype
@@ -60,6 +60,7 @@ def config(**options: object) -> SearchConfig:
 
 def test_a_search_of_the_wide_space_runs_to_its_end(tmp_path: Path) -> None:
     found = run_search(config(space="hoga_wide"), tmp_path / "run")
+    assert isinstance(found.genotype, Genotype)
     assert found.genotype.space == "hoga_wide"
     (term,) = parse_attention(f"hoga:{tmp_path / 'run'}")
     assert term.genotype == found.genotype
@@ -69,6 +70,7 @@ def test_a_search_of_ones_own_list_runs_to_its_end(tmp_path: Path) -> None:
     mine = config(primitives=("none", "ga:0110", "eca"), searcher=Darts(epochs=1, batch_size=360))
     assert parse_json(SearchConfig, to_json(mine), "config.json") == mine
     found = run_search(mine, tmp_path / "run")
+    assert isinstance(found.genotype, Genotype)
     assert found.genotype.space == "own"
     assert {edge.operator for _, edge in found.genotype.edges()} <= {"ga:0110", "eca"}
     assert genotype_at(tmp_path / "run") == found.genotype

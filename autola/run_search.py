@@ -28,7 +28,8 @@ def run_search(config: SearchConfig, out: Path | None = None) -> Found:
     Raises:
         InputError: If the config or the data is wrong; nothing is written then.
     """
-    config.searcher.check_budget(config.resolved_space())
+    if not config.of_places:  # else the space comes with the network
+        config.searcher.check_budget(config.resolved_space())
     planned = plan_of(config)
     planned.check(config)
     check_trackers(config.tracker)

@@ -1,0 +1,260 @@
+"""Whether searchers find which module stands where, where that is known.
+
+A teacher is a network with one module of random weights at one site; it labels random smooth images, and the
+search starts from the teacher's plain weights, all frozen, and regresses on its logits, so that this module
+at this site helps and nothing else does. The network is a ResNet-14 of 8 channels with random weights, its
+norms with the statistics of the images: six sites. Five candidates: nothing, a channel gate, a gate of
+positions, context from afar, and `coordinate`, which holds a channel gate and more. Cost is limited to that
+of the dearest candidate at one site. Chance finds the site and the module in one of 30 of the placements with
+one module, and in one of 15,625 of all. In the null problem the teacher is the plain network, and nothing
+helps anywhere. Every result is kept as it comes: the same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import platform
+import random
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import tyro
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from evaluators.place_costs import place_table
+from foundation.files import write_text
+from foundation.seeds import seed_of
+from search_space.space import NONE
+from searchers import SearcherConfig
+from searchers.darts import Darts
+from searchers.evolution import Evolution
+from searchers.gdas import Gdas
+from searchers.limits import Limit, Limits
+from searchers.random_ws import RandomWS
+from searchers.searches.problem import Problem
+from supernet.attach import attach, attached
+from supernet.backbones import build_backbone
+from supernet.placing import PlacesSupernet, places_of
+
+CANDIDATES = (NONE, "se", "sep_conv_3x3_spatial", "gc", "coordinate")
+KINDS = {"channel gate": "se", "gate of positions": "sep_conv_3x3_spatial", "context": "gc", "null": NONE}
+"""What is planted, by what it is."""
+SHAPE = (3, 16, 16)
+IMAGES = 512
+"""Images of each half."""
+COST_WEIGHT = 1.0
+"""Weight of the cost in the loss of the choice, in which the plain network's error counts as 1."""
+
+SEARCHERS: dict[str, SearcherConfig] = {
+    "darts": Darts(
+        epochs=16,
+        batch_size=32,
+        learning_rate=0.3,
+        min_learning_rate=0.03,
+        weight_decay=0.0,
+        alpha_learning_rate=0.05,
+        alpha_weight_decay=0.0,
+    ),
+    "evolution": Evolution(
+        trials=120, population=40, epochs=16, batch_size=32, learning_rate=0.3, weight_decay=0.0
+    ),
+    "random_ws": RandomWS(trials=120, epochs=16, batch_size=32, learning_rate=0.3, weight_decay=0.0),
+    "gdas": Gdas(
+        epochs=16, batch_size=32, learning_rate=0.3, weight_decay=0.0, alpha_learning_rate=0.05,
+        alpha_weight_decay=0.0,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Searches planted problems."""
+
+    out: Path = Path("outputs/published/planted_places.json")
+    """File of the results; what it holds is not done again."""
+    searchers: tuple[str, ...] = ("darts", "evolution", "random_ws")
+    """Which searchers."""
+    kinds: tuple[str, ...] = tuple(KINDS)
+    """What is planted."""
+    seeds: int = 10
+    """Problems of each kind, each with its own network, module, site and images."""
+
+
+class Batches:
+    """Images and what the teacher says of them."""
+
+    def __init__(self, images: Tensor, logits: Tensor, size: int, seed: int) -> None:
+        self.images, self.logits, self.size, self.seed = images, logits, size, seed
+
+    def __len__(self) -> int:
+        return len(self.images) // self.size
+
+    def batch(self, epoch: int, index: int) -> tuple[Tensor, Tensor]:
+        """A batch of an epoch, whose order is its own."""
+        generator = torch.Generator().manual_seed(seed_of(self.seed, "order", epoch))
+        order = torch.randperm(len(self.images), generator=generator)
+        chosen = order[index * self.size : (index + 1) * self.size]
+        return self.images[chosen], self.logits[chosen]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planted(Problem):
+    """Regression on a teacher's logits, from its plain network, frozen.
+
+    Attributes:
+        unit: Squared error that counts as one.
+    """
+
+    unit: float
+
+    @property
+    def figure(self) -> str:
+        return "fit"
+
+    def loss(self, network: Any, *batch: Any) -> tuple[Tensor, Tensor]:
+        images, logits = batch
+        error = (network(images) - logits).square().mean() / self.unit
+        return error, -error.detach()
+
+    def batches(self, half: int, batch_size: int, *, training: bool = True) -> Any:
+        images, logits = cast(Any, self.halves[half])
+        return Batches(images, logits, batch_size, self.seed + half)
+
+    @torch.no_grad()
+    def judge(self, network: nn.Module, batches: Any) -> float:
+        return self.loss(network, batches.images, batches.logits)[1].item()
+
+    def supernet(self, *, parts: int = 1) -> PlacesSupernet:
+        torch.manual_seed(seed_of(self.seed, "supernet"))
+        return PlacesSupernet(self.backbone(), self.space, keeps_modes=True)  # pyright: ignore[reportArgumentType]
+
+
+def images_of(seed: int, count: int) -> Tensor:
+    """Smooth random images with a little noise."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randn(count, 3, 6, 6, generator=generator)
+    smooth = nn.functional.interpolate(coarse, size=SHAPE[1:], mode="bilinear")
+    return smooth + 0.3 * torch.randn(count, *SHAPE, generator=generator)
+
+
+def plain_network(seed: int) -> nn.Module:
+    """A frozen network of random weights, its norms with the statistics of images."""
+    torch.manual_seed(seed_of(seed, "plain"))
+    network = build_backbone("cifar_resnet14", num_classes=10, in_channels=3, width=8)
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None
+    with torch.no_grad():
+        network.train()(images_of(seed_of(seed, "statistics"), 256))
+    return network.requires_grad_(False).eval()
+
+
+def teacher_of(plain: nn.Module, attention: str, site: str, seed: int) -> nn.Module:
+    """The network with one module of large random weights, so that what it does depends on the image."""
+    torch.manual_seed(seed_of(seed, "teacher"))
+    teacher = attach(copy.deepcopy(plain), attention, sites=[site])
+    (planted,) = attached(teacher)
+    with torch.no_grad():
+        for weight in planted.module.parameters():
+            weight.mul_(4) if weight.ndim > 1 else weight.add_(torch.randn_like(weight))
+    return teacher.eval()
+
+
+def problem(kind: str, seed: int) -> tuple[Planted, dict[str, str]]:
+    """A planted problem, and its true placement."""
+    seed = seed_of("planted places", kind, seed) % 2**31
+    plain = plain_network(seed)
+    space = places_of(plain, CANDIDATES, network="cifar_resnet14")
+    site = random.Random(seed).choice(space.rows)
+    truth = dict.fromkeys(space.rows, NONE) | {site: KINDS[kind]}
+    teacher = plain if kind == "null" else teacher_of(plain, KINDS[kind], site, seed)
+    images = images_of(seed_of(seed, "images"), 2 * IMAGES)
+    with torch.no_grad():
+        logits, before = teacher(images), plain(images)
+    unit = before.var(0).mean() / 100 if kind == "null" else (logits - before).square().mean()
+    table = place_table("params", space, plain, SHAPE, torch.device("cpu"))
+    most = table.plain + max(max(costs.values()) for costs in table.sites.values())
+    limits = Limits(space, (Limit(metric="params", most=most),), {"params": table})
+    halves: Any = tuple(zip(images.chunk(2), logits.chunk(2)))
+    given = Planted(
+        space=space,
+        backbone=partial(copy.deepcopy, plain),
+        halves=halves,
+        mean=(),
+        std=(),
+        augment=None,
+        fabric=Fabric(accelerator="cpu", devices=1),
+        seed=seed,
+        form="plain",
+        limits=limits,
+        penalty=limits.penalty(COST_WEIGHT),
+        unit=unit.item(),
+    )
+    return given, truth
+
+
+def found_in(searcher: str, kind: str, seed: int) -> dict[str, Any]:
+    """What a searcher finds in a planted problem."""
+    torch.set_num_threads(1)
+    given, truth = problem(kind, seed)
+    started = time.process_time()
+    search = SEARCHERS[searcher].start(given)
+    while search.step < search.total_steps:
+        search.advance()
+    found = search.genotype().attentions
+    taken = {site: name for site, name in found.items() if name != NONE}
+    wanted = {site: name for site, name in truth.items() if name != NONE}
+    return {
+        "planted": wanted,
+        "found": taken,
+        "site_right": taken.keys() == wanted.keys(),
+        "all_right": taken == wanted,
+        "cpu_seconds": round(time.process_time() - started, 1),
+    }
+
+
+def summary(results: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """How often the site, and the site and the module, were right, for each searcher and kind."""
+    rows = dict[str, str]()
+    for key in dict.fromkeys(key.rpartition("/")[0] for key in results):
+        those = [result for name, result in results.items() if name.rpartition("/")[0] == key]
+        sites = sum(result["site_right"] for result in those)
+        whole = sum(result["all_right"] for result in those)
+        rows[key] = f"sites {sites} of {len(those)}, sites and modules {whole} of {len(those)}"
+    return rows
+
+
+def main() -> None:
+    """Searches what is not searched yet, and writes what was found after every search."""
+    options = tyro.cli(Options, description=__doc__)
+    results: dict[str, dict[str, Any]] = {}
+    if options.out.exists():
+        results = json.loads(options.out.read_text())["results"]
+    for searcher in options.searchers:
+        for seed in range(options.seeds):
+            for kind in options.kinds:
+                key = f"{searcher}/{kind}/{seed}"
+                if key in results:
+                    continue
+                results[key] = found_in(searcher, kind, seed)
+                print(key, results[key], flush=True)
+                figures = {
+                    "problem": "one module at one of six sites of a ResNet-14: benchmarks/planted_places.py",
+                    "candidates": CANDIDATES,
+                    "chance": "1 in 30 of the placements with one module, 1 in 15,625 of all",
+                    "torch": torch.__version__,
+                    "machine": platform.machine(),
+                    "summary": summary(results),
+                    "results": results,
+                }
+                write_text(options.out, json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
