@@ -17,6 +17,8 @@ USES = {
     "coco": "scores of boxes and keypoints",
     "export": "autola export --onnx",
     "report": "autola report",
+    "translation": "autola retrain --task translation",
+    "parquet": "--data.format parquet",
     "openvino": "autola export --deploy, measured in OpenVINO too",
     "mlflow": "--tracker mlflow",
     "trackio": "--tracker trackio",

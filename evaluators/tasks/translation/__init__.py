@@ -37,6 +37,7 @@ class Translation(TaskConfig):
     """
 
     preset: ClassVar[str] = "multi30k"
+    extra: ClassVar[str | None] = "translation"
     hub_task: ClassVar[str] = "translation"
     facts: ClassVar[tuple[str, ...]] = ("vocabulary",)
     smoke_batch: ClassVar[int] = 400
