@@ -50,10 +50,13 @@ def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
     return shlex.join(words)
 
 
-def command_of(config: SearchConfig | RetrainConfig) -> str:
-    """The command that does the same again: a preset, and what differs from it.
+def command_of(config: SearchConfig | RetrainConfig, attentions: Sequence[str] | None = None) -> str | None:
+    """The command that does the same again: a preset, and what differs from it; None where none comes near.
 
-    Genotypes are named by where they came from; config.json has them in full.
+    Args:
+        config: The settings.
+        attentions: How those of a retraining are named. If left out, genotypes are named by where they came
+            from; config.json has them in full.
     """
     commands = list[list[str]]()
     if isinstance(config, SearchConfig):
@@ -68,13 +71,14 @@ def command_of(config: SearchConfig | RetrainConfig) -> str:
             commands.append(words + _differences(config, preset))
     else:
         for name, preset in RETRAIN_PRESETS.items():
-            words = ["autola", "retrain", *map(label, config.attentions), "--preset", name]
+            named = map(label, config.attentions) if attentions is None else attentions
+            words = ["autola", "retrain", *named, "--preset", name]
             if type(config.task) is not type(preset.task):
                 words += ["--task", config.task.name]
                 preset = _of_task(preset, config.task)
             if preset is not None:
                 commands.append(words + _differences(config, preset))
-    return shlex.join(min(commands, key=len))
+    return shlex.join(min(commands, key=len)) if commands else None
 
 
 def _of_task(preset: RetrainConfig, given: TaskConfig) -> RetrainConfig | None:

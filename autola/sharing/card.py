@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from autola.describe import command_of
 from autola.sharing.contents import SharedGenotype, SharedNetwork
-from autola.sharing.repeating import retrain_line, search_line
 from autola.tables import Row
 from evaluators.data.listing import PARTS
 from foundation.config import adapter
@@ -107,7 +107,7 @@ def genotype_card(shared: SharedGenotype, repo: str | None, license: str) -> str
         searcher = adapter(type(config.searcher)).dump_python(config.searcher, mode="json")
         parts.append(f"## Search\n\n{_table(('setting', 'value'), _rows(settings | searcher))}")
         parts.append(f"{_surroundings(shared.environment or {})}A search's own figures are no test score.")
-        parts.append(f"## Repeat\n\n{_repeated(search_line(config))}")
+        parts.append(f"## Repeat\n\n{_repeated(command_of(config))}")
     parts.append(f"## Licence\n\n{_licence(license)}")
     return "\n\n".join(parts) + "\n"
 
@@ -219,7 +219,7 @@ def _network_line(shared: SharedNetwork, repo: str | None) -> str | None:
         return None
     head = label(tuple(term for term in shared.terms if term not in found))
     attention = "+".join([*([head] if head != "none" or not found else []), *(f"hoga:{file}" for _ in found)])
-    return retrain_line(replace(shared.config, seeds=shared.row.seeds), attention)
+    return command_of(replace(shared.config, seeds=shared.row.seeds), [attention])
 
 
 def _unnamed(term: Term) -> bool:

@@ -214,13 +214,13 @@ def test_the_command_of_a_config_is_read_as_that_config() -> None:
         replace(digits, target=("macs<=48M",), seed=3, width=8, primitives=("SE", "skip_connect"))
     )
     for config in searches:
-        words = shlex.split(command_of(config))
+        words = shlex.split(command_of(config) or "")
         assert search_command.read_settings(words[2:])[1] == config
     retrainings = [preset for _, preset in RETRAIN_PRESETS.items()]
     attentions = (parse_attention("none"), parse_attention("se[reduction=8]"))
     retrainings.append(replace(RETRAIN_PRESETS["digits"], seeds=(4, 5), attentions=attentions))
     for config in retrainings:
-        words = shlex.split(command_of(config))
+        words = shlex.split(command_of(config) or "")
         (read,) = retrain_command.read_settings(words[2:])[1].values()
         assert read == config
 

@@ -23,10 +23,10 @@ import autola
 from autola.api import changed
 from autola.commands import retrain, search
 from autola.configs import RetrainConfig, SearchConfig
+from autola.describe import command_of
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.sharing import FILES
 from autola.sharing.cleansing import cleansed
-from autola.sharing.repeating import retrain_line, search_line
 from evaluators.tasks import TASKS
 from foundation.config import parse, to_json
 from foundation.errors import InputError
@@ -254,7 +254,7 @@ def test_the_line_repeats_a_retraining(preset: str) -> None:
         "train": {"epochs": 7, "milestones": (2, 5), "nesterov": config.train.optimizer == "sgd"},
     }
     for wanted in (config, changed(config, changes | {"data": {"root": "DATA", "limit": 9}})):
-        _, command, attention, *words = shlex.split(retrain_line(wanted, "se+hoga") or "")
+        _, command, attention, *words = shlex.split(command_of(wanted, ["se+hoga"]) or "")
         given = retrain._read([attention, *words], words[1], RETRAIN_PRESETS[words[1]], None)
         assert (command, given.attentions, given.config) == ("retrain", ("se+hoga",), wanted)
 
@@ -268,7 +268,7 @@ def test_the_line_repeats_a_search(searcher: str, monkeypatch: pytest.MonkeyPatc
     ):
         monkeypatch.setattr("autola.run_search.run_search", Stopped.at)
         with pytest.raises(Stopped) as stopped:
-            search.run(shlex.split(search_line(wanted))[2:])
+            search.run(shlex.split(command_of(wanted) or "")[2:])
         assert stopped.value.args == (wanted,)
 
 
