@@ -14,7 +14,8 @@ from torch import nn
 
 from autola.configs import SearchConfig
 from autola.data_record import COSTS
-from evaluators.cost_table import AnyTable, Metric, cost_table, read_table
+from evaluators.cost_table import Metric, cost_table
+from evaluators.cost_tables import AnyTable, read_table
 from evaluators.data import Augment, halves, normalization, read
 from evaluators.place_costs import place_table
 from evaluators.starting_weights import start_from

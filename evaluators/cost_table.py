@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from evaluators.place_costs import PlaceTable
-from foundation.config import config, parse
+from foundation.config import config
 from search_space.genotype import Genotype
 from search_space.space import Space
 
@@ -45,20 +44,6 @@ class CostTable:
         """Cost of the network with a genotype."""
         # Whatever the order of the edges, the same sum.
         return math.fsum((self.fixed, *(self.operators[edge.operator] for _, edge in genotype.edges())))
-
-
-AnyTable = CostTable | PlaceTable
-"""A table of a space of cells, or of placements."""
-
-
-def read_table(values: object, where: str) -> AnyTable:
-    """A table from its JSON values.
-
-    Raises:
-        InputError: If they are of neither kind; starts with `where`.
-    """
-    is_of_sites = isinstance(values, dict) and "sites" in values
-    return parse(PlaceTable, values, where) if is_of_sites else parse(CostTable, values, where)
 
 
 def cost_table(

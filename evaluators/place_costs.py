@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from evaluators.cost_table import Metric
 from foundation.config import config
 from search_space.placement import Placement
 from search_space.places import Places
@@ -14,8 +15,6 @@ from search_space.space import NONE
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-    from evaluators.cost_table import Metric
 
 
 @config

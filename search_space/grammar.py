@@ -233,7 +233,7 @@ def flat(terms: tuple[Term, ...]) -> tuple[Term, ...]:
     for term in terms:
         found += [term] if term.placement is None else []
         for standing in () if term.placement is None else term.placement.standings:
-            found += [other for other in term.at(standing) if other not in found]
+            found += [other for other in standing_terms(standing) if other not in found]
     return tuple(found)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from foundation.config import config
 from foundation.errors import InputError
 from search_space.genotype import PUBLISHED, Genotype
-from search_space.placement import Placement, Standing
+from search_space.placement import Placement
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,12 +54,6 @@ class Term:
     def place(self) -> Place:
         assert self.placement is None, "a placement says itself where its modules stand"
         return "inner" if self.genotype else operators()[self.name].place
-
-    def at(self, standing: Standing) -> tuple[Term, ...]:
-        """What a placement has at one of its sites; none at all for nothing."""
-        from search_space.grammar import standing_terms  # it reads the text that stands there
-
-        return standing_terms(standing)
 
     @property
     def stages(self) -> str | None:

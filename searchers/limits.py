@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from evaluators.cost_table import METRICS, AnyTable, Metric, read_table
+from evaluators.cost_table import METRICS, Metric
+from evaluators.cost_tables import AnyTable, read_table
 from foundation.config import config, parse
 from foundation.errors import InputError, shown, unknown
 from search_space.places import Places

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from foundation.errors import InputError
 from search_space.attention import Attention, as_terms
 from search_space.convolution import ConvolutionOperator, FromConvolution, move_hooks, plain_convolution
+from search_space.grammar import standing_terms
 from search_space.term import Term, label
 from supernet.attachable import check_attachable, check_compiled, say_shared
 from supernet.carrying import carried
@@ -169,7 +170,12 @@ def _chosen(
     standings = carried(term.placement, model).standings
     channels = {standing.site: standing.channels for standing in standings}
     of_name = {site.name: site for site in named_sites(model, channels)}
-    return [(other, [of_name[standing.site]]) for standing in standings for other in term.at(standing)]
+    kind = type(term)  # eject notes what its own kind of term builds
+    return [
+        (kind(**vars(other)), [of_name[standing.site]])
+        for standing in standings
+        for other in standing_terms(standing)
+    ]
 
 
 def _sites(model: nn.Module, term: Term, names: Sequence[str] | Mapping[str, int] | None) -> list[Site]:

@@ -14,7 +14,6 @@ from torch import nn
 from autola.ejecting.building import Builder
 from autola.ejecting.sources import Name, is_own
 from search_space.grammar import flat
-from search_space.placement import Standing
 from search_space.term import Term, label, slug
 from supernet.attach import Attached, attach, attached
 from supernet.backbones import build_backbone
@@ -103,9 +102,6 @@ def attach_in_groups(
             module = super().build(channels, size)
             made[module] = channels, size
             return module
-
-        def at(self, standing: Standing) -> tuple[Term, ...]:
-            return tuple(Noted(**vars(term)) for term in super().at(standing))
 
     attach(model, [Noted(**vars(term)) for term in terms], input_shape=input_shape)
     names = {module: name for name, module in model.named_modules()}

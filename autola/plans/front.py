@@ -17,7 +17,7 @@ from autola.plans.single import carry_out
 from autola.problem import search_problem
 from autola.runtime import in_first
 from evaluators.cost import measure
-from evaluators.cost_table import read_table
+from evaluators.cost_tables import read_table
 from foundation.config import to_json
 from foundation.errors import InputError
 from outputs.environment import environment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
@@ -36,6 +37,24 @@ class Sentences:
         """Sub-words of each."""
         ends = torch.tensor(self._ends, dtype=torch.int64)
         return ends[1:] - ends[:-1]
+
+
+@dataclass
+class Part:
+    """Pairs of a part as numbers, and the text of what is scored.
+
+    Attributes:
+        source: Sub-words of the sentences.
+        target: Those of their translations.
+        references: The translations as they were read; none where nothing is scored.
+    """
+
+    source: Sentences = field(default_factory=Sentences)
+    target: Sentences = field(default_factory=Sentences)
+    references: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.source)
 
 
 class TokenBatches:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from evaluators.data.even_split import split_evenly
 from evaluators.data.listing import Listing, recorded
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.translation.scores import signatures
-from evaluators.tasks.translation.sentences import Sentences, TokenBatches
+from evaluators.tasks.translation.sentences import Part, Sentences, TokenBatches
 from evaluators.tasks.translation.subwords import Subwords
 from evaluators.tasks.translation.text import Pair, Text
 from evaluators.tasks.translation.training import TranslationTask
@@ -35,24 +34,6 @@ AT_ONCE = 4096
 def digest_of(subwords: Subwords) -> bytes:
     """What distinguishes vocabularies."""
     return hashlib.blake2b(subwords.model, digest_size=16).digest()
-
-
-@dataclass
-class Part:
-    """Pairs of a part as numbers, and the text of what is scored.
-
-    Attributes:
-        source: Sub-words of the sentences.
-        target: Those of their translations.
-        references: The translations as they were read; none where nothing is scored.
-    """
-
-    source: Sentences = field(default_factory=Sentences)
-    target: Sentences = field(default_factory=Sentences)
-    references: list[str] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.source)
 
 
 class TranslationSetting:

@@ -13,14 +13,12 @@ from evaluators.gather import gather
 from evaluators.tasks import Split
 from evaluators.tasks.translation.beam import translate
 from evaluators.tasks.translation.scores import scores
-from evaluators.tasks.translation.sentences import TokenBatches
+from evaluators.tasks.translation.sentences import Part, TokenBatches
 from evaluators.tasks.translation.subwords import Subwords
 from supernet.networks.transformer import PAD, Transformer
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
-
-    from evaluators.tasks.translation.setting import Part
 
 
 class TranslationTask:
