@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
+from typing import Any
 
 from autola.drive import CHECKPOINT_SECONDS
 from autola.pace import LEAST, WARM_UP, Clock, Writing, evaluation_seconds
@@ -60,24 +61,39 @@ def of_search(config: SearcherConfig, problem: Problem, run: RunDirectory, clock
     return replace(timed, seconds=build + timed.seconds)
 
 
-def _sum(
-    job: Search, run: RunDirectory, clock: Clock, steps: float, epochs: int, writing: Writing
-) -> tuple[float, int]:
-    """Seconds of a search with its records, and bytes that it leaves.
+def _timed(
+    job: Search,
+    run: RunDirectory,
+    clock: Clock,
+    *,
+    computing: float,
+    epochs: int,
+    step: tuple[float, int],
+    shares: Any = None,
+) -> Timed:
+    """What a search takes with its records.
 
     Args:
-        job: The search.
+        job: The search, at the end of an epoch.
         run: Its folder.
-        clock: Times the writing of its weights.
-        steps: Seconds of all that it computes.
+        clock: Times the writing of its records and weights.
+        computing: Seconds of all that it computes.
         epochs: How many there are.
-        writing: What the records of one take.
+        step: Seconds of a step, and how many were timed.
+        shares: Shares of the edges that each epoch records, if it does.
     """
+    writing = Writing(job, run, clock, shares)
     weights = run.path / WEIGHTS
     end = clock.of(lambda: save_weights(weights, job.weights()))
-    between = epochs * int(steps / epochs / CHECKPOINT_SECONDS)
-    seconds = steps + epochs * writing.record + between * writing.checkpoint + end
-    return seconds, weights.stat().st_size + epochs * writing.record_bytes
+    between = epochs * int(computing / epochs / CHECKPOINT_SECONDS)
+    return Timed(
+        seconds=computing + epochs * writing.record + between * writing.checkpoint + end,
+        steps=job.total_steps,
+        step_seconds=step[0],
+        timed_steps=step[1],
+        checkpoint_bytes=writing.checkpoint_bytes,
+        kept_bytes=weights.stat().st_size + epochs * writing.record_bytes,
+    )
 
 
 def _differentiable(job: DifferentiableSearch, run: RunDirectory, clock: Clock) -> Timed:
@@ -104,16 +120,7 @@ def _differentiable(job: DifferentiableSearch, run: RunDirectory, clock: Clock) 
     if config.derive == "perturbation":
         total += _perturbation(job, clock)
     job.step = each
-    writing = Writing(job, run, clock, job.shares())
-    seconds, kept = _sum(job, run, clock, total, done, writing)
-    return Timed(
-        seconds=seconds,
-        steps=job.total_steps,
-        step_seconds=first,
-        timed_steps=timed,
-        checkpoint_bytes=writing.checkpoint_bytes,
-        kept_bytes=kept,
-    )
+    return _timed(job, run, clock, computing=total, epochs=done, step=(first, timed), shares=job.shares())
 
 
 def _perturbation(job: DifferentiableSearch, clock: Clock) -> float:
@@ -154,15 +161,13 @@ def _trained(job: TrainedSearch, run: RunDirectory, clock: Clock) -> Timed:
     )
     trial_seconds = builds / len(paces) + job.steps_per_epoch * step + judging
     job.history = [Trial(genotype=job.present, score=0.0)]
-    writing = Writing(job, run, clock)
-    seconds, kept = _sum(job, run, clock, job.num_trials * trial_seconds, job.num_trials, writing)
-    return Timed(
-        seconds=seconds,
-        steps=job.total_steps,
-        step_seconds=step,
-        timed_steps=sum(count for _, count in paces),
-        checkpoint_bytes=writing.checkpoint_bytes,
-        kept_bytes=kept,
+    return _timed(
+        job,
+        run,
+        clock,
+        computing=job.num_trials * trial_seconds,
+        epochs=job.num_trials,
+        step=(step, sum(count for _, count in paces)),
     )
 
 
@@ -182,17 +187,9 @@ def _shared(job: SharedSearch, run: RunDirectory, clock: Clock) -> Timed:
         evaluation_seconds(clock, supernet, lambda: job.judge(genotype), passes)  # noqa: B023, called at once
         for genotype in genotypes
     ]
-    writing = Writing(job, run, clock)
     total = step * training.total_steps + job.num_trials * sum(judging) / len(judging)
-    seconds, kept = _sum(job, run, clock, total, job.total_steps // job.steps_per_epoch, writing)
-    return Timed(
-        seconds=seconds,
-        steps=job.total_steps,
-        step_seconds=step,
-        timed_steps=count,
-        checkpoint_bytes=writing.checkpoint_bytes,
-        kept_bytes=kept,
-    )
+    epochs = job.total_steps // job.steps_per_epoch
+    return _timed(job, run, clock, computing=total, epochs=epochs, step=(step, count))
 
 
 def _other(job: Search, run: RunDirectory, clock: Clock) -> Timed:
@@ -201,14 +198,6 @@ def _other(job: Search, run: RunDirectory, clock: Clock) -> Timed:
     step, count = clock.steps(job.advance, most=max(1, min(within, job.total_steps)))
     while job.step < job.steps_per_epoch:
         job.advance()
-    writing = Writing(job, run, clock, job.shares())
     epochs = job.total_steps // job.steps_per_epoch
-    seconds, kept = _sum(job, run, clock, step * job.total_steps, epochs, writing)
-    return Timed(
-        seconds=seconds,
-        steps=job.total_steps,
-        step_seconds=step,
-        timed_steps=count,
-        checkpoint_bytes=writing.checkpoint_bytes,
-        kept_bytes=kept,
-    )
+    total = step * job.total_steps
+    return _timed(job, run, clock, computing=total, epochs=epochs, step=(step, count), shares=job.shares())

@@ -62,3 +62,25 @@ class Table:
     """Name of the metric that the scores are."""
     rows: tuple[Row, ...]
     """Rows, one for each attention, in the order given."""
+
+
+def cells_of(table: Table) -> list[tuple[str, ...]]:
+    """What is shown of each row: attention, parameters, MACs, score, difference to none, seeds, seconds."""
+    plain = next((row for row in table.rows if row.attention == "none"), None)
+    cells = list[tuple[str, ...]]()
+    for row in table.rows:
+        spread = f" ± {100 * row.spread:.2f}" if row.spread is not None else ""
+        difference = ""
+        if plain is not None and row is not plain:
+            shift, interval = row.difference(plain)
+            difference = f"{100 * shift:+.2f}" + (f" ± {100 * interval:.2f}" if interval is not None else "")
+        score, seconds = f"{100 * row.mean:.2f}{spread}", f"{row.seconds:.0f}"
+        cells.append((
+            row.attention, f"{row.params:,}", mega(row.macs), score, difference, str(len(row.seeds)), seconds
+        ))  # fmt: skip
+    return cells
+
+
+def mega(number: float) -> str:
+    """A count in millions, or billions from one on."""
+    return f"{number / 1e9:.2f} G" if number >= 1e9 else f"{number / 1e6:.2f} M"

@@ -138,6 +138,23 @@ def digest(text: str, without: str) -> str:
     return hashlib.blake2b(known.encode(), digest_size=16).hexdigest()
 
 
+def parse_versioned(kind: type[T], text: str, where: str, what: str, version: int) -> T:
+    """Reads JSON text of a class with a version; that is looked at first, for another may have other keys.
+
+    Raises:
+        InputError: If it is cut short, of another version, or does not fit the class; starts with `where`.
+    """
+    found = parse_json(dict[str, Any], text, where).get("version", version)
+    if found != version:
+        raise InputError(f"{where}: {other_version(what, found, version)}")
+    return parse_json(kind, text, where)
+
+
+def other_version(what: str, found: object, known: int) -> str:
+    """The message about data of a version that is not known."""
+    return f"the {what} is of version {shown(found)}; this autola reads version {known}"
+
+
 def with_value(value: Any, key: str, new: str) -> Any:
     """JSON values with a new one under a key, wherever that stands and is not null."""
     if isinstance(value, dict):

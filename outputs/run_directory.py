@@ -7,7 +7,7 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -54,6 +54,9 @@ class _SiteShares:
     """What that shares.json holds."""
 
     rows: tuple[_SiteRow, ...]
+
+
+S = TypeVar("S")
 
 
 class RunDirectory(Records):
@@ -169,23 +172,21 @@ class RunDirectory(Records):
 
     def shares(self) -> dict[tuple[int, int], dict[str, float]] | None:
         """Share of each primitive on every edge (node, state); None where the searcher has none."""
-        if not self.has(SHARES):
-            return None
-        try:
-            rows = parse(_Shares, {"rows": self.json(SHARES)}, SHARES).rows
-        except InputError:
-            raise InputError(f"{self.path / SHARES} is not a list of shares") from None
-        return {(row.node, row.state): dict(row.shares) for row in rows}
+        found = self._shares(_Shares, "a list of shares")
+        return found and {(row.node, row.state): dict(row.shares) for row in found.rows}
 
     def site_shares(self) -> dict[str, dict[str, float]] | None:
         """Share of each candidate at every site of a placement; None where the searcher has none."""
+        found = self._shares(_SiteShares, "a list of the shares of sites")
+        return found and {row.site: dict(row.shares) for row in found.rows}
+
+    def _shares(self, kind: type[S], what: str) -> S | None:
         if not self.has(SHARES):
             return None
         try:
-            rows = parse(_SiteShares, {"rows": self.json(SHARES)}, SHARES).rows
+            return parse(kind, {"rows": self.json(SHARES)}, SHARES)
         except InputError:
-            raise InputError(f"{self.path / SHARES} is not a list of the shares of sites") from None
-        return {row.site: dict(row.shares) for row in rows}
+            raise InputError(f"{self.path / SHARES} is not {what}") from None
 
     def save_checkpoint(self, state: dict[str, Any], step: int) -> None:
         """Writes the state of the job, with how much was logged by then."""

@@ -6,9 +6,9 @@ import ast
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from foundation.config import config, parse_json, read_text, to_json
+from foundation.config import config, other_version, parse_versioned, read_text, to_json
 from foundation.errors import InputError, shown, unknown
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Genotype:
 
     def __post_init__(self) -> None:
         if self.version != VERSION:
-            raise InputError(_other_version(self.version))
+            raise InputError(other_version("genotype", self.version, VERSION))
         if not self.nodes:
             raise InputError("a genotype needs at least one node")
         for i, node in enumerate(self.nodes, 1):
@@ -138,11 +138,7 @@ class Genotype:
         Raises:
             InputError: If it is cut short, of another version, or impossible; starts with `where`.
         """
-        # The version first: another version may well have other keys.
-        version = parse_json(dict[str, Any], text, where).get("version", VERSION)
-        if version != VERSION:
-            raise InputError(f"{where}: {_other_version(version)}")
-        return parse_json(cls, text, where)
+        return parse_versioned(cls, text, where, "genotype", VERSION)
 
     @classmethod
     def load(cls, path: str | Path) -> Genotype:
@@ -238,10 +234,6 @@ class Genotype:
             f"{node.name} = " + " + ".join(f"{e.operator}({e.source})" for e in node.edges)
             for node in self.nodes
         )
-
-
-def _other_version(version: object) -> str:
-    return f"the genotype is of version {shown(version)}; this autola reads version {VERSION}"
 
 
 def _literal_parts(text: str) -> tuple[list[tuple[str, int]], tuple[int, int]]:

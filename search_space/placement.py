@@ -7,9 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from foundation.config import config, parse_json, read_text, to_json
+from foundation.config import config, other_version, parse_versioned, read_text, to_json
 from foundation.errors import InputError, shown
 from search_space.genotype import Genotype
 from search_space.space import NONE
@@ -81,7 +80,7 @@ class Placement:
 
     def __post_init__(self) -> None:
         if self.version != VERSION:
-            raise InputError(_other_version(self.version))
+            raise InputError(other_version("placement", self.version, VERSION))
         if not self.standings:
             raise InputError("a placement needs at least one site")
         site, count = Counter(standing.site for standing in self.standings).most_common(1)[0]
@@ -116,10 +115,7 @@ class Placement:
         Raises:
             InputError: If it is cut short, of another version, or impossible; starts with `where`.
         """
-        version = parse_json(dict[str, Any], text, where).get("version", VERSION)
-        if version != VERSION:
-            raise InputError(f"{where}: {_other_version(version)}")
-        return parse_json(cls, text, where)
+        return parse_versioned(cls, text, where, "placement", VERSION)
 
     @classmethod
     def load(cls, path: str | Path) -> Placement:
@@ -147,7 +143,3 @@ def is_placement(path: str | Path) -> bool:
     except InputError:
         return False
     return text.startswith("{") and '"standings"' in text
-
-
-def _other_version(version: object) -> str:
-    return f"the placement is of version {shown(version)}; this autola reads version {VERSION}"

@@ -182,6 +182,17 @@ def given(memory: Tensor | None) -> Tensor:
     return memory
 
 
+def taps_before(kernel_size: int, role: Role, name: str, usual: int) -> int:
+    """Taps before the one at an element itself: all others in a causal sequence, else half of them.
+
+    Raises:
+        InputError: If the kernel has no middle where it needs one; says the usual size.
+    """
+    if kernel_size < 1 or (role == "self" and kernel_size % 2 == 0):
+        raise InputError(f"{name}[kernel_size={kernel_size}] has no middle; choose an odd size: {usual}")
+    return kernel_size - 1 if role == "causal" else kernel_size // 2
+
+
 def not_cross(role: Role, name: str, why: str) -> None:
     """Refuses an operator between two sequences.
 

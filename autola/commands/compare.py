@@ -216,7 +216,7 @@ def _scores(row: ComparedRow, claim: Claim | None) -> list[str]:
 
 
 def _costs(row: ComparedRow) -> list[str]:
-    from autola.commands.cost import mega
+    from autola.tables import mega
 
     step, image, ratio = (row.cost(name) for name in ("step_ms", "latency_ms", "latency_ratio"))
     return [

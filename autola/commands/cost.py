@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from autola.arguments import out_of_terminal, print_json, read_arguments
+from autola.tables import mega
 from foundation.errors import InputError
 from search_space.term import short_label
 from supernet.networks.translator import TRANSFORMERS
@@ -188,8 +189,3 @@ def show(costs: list[dict[str, Any]]) -> None:
         example = "sentence with its translation" if "tokens" in first else "image"
         out_of_terminal(f"memory: kept for the backward pass, for one {example}")
         out_of_terminal(f"latency: one {example}, evaluation mode, {first['device']}{threads}")
-
-
-def mega(number: float) -> str:
-    """A count in millions, or billions from one on."""
-    return f"{number / 1e9:.2f} G" if number >= 1e9 else f"{number / 1e6:.2f} M"

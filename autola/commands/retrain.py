@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from autola.arguments import only_resume, option, out_of_terminal, read_arguments, without
-from autola.commands.cost import mega
 from autola.configs import RetrainConfig
 from autola.presets import RETRAIN_PRESETS
-from autola.tables import Table
+from autola.tables import Table, cells_of
 from evaluators.tasks import TASKS, as_task
 from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from search_space.term import short_label
-
-if TYPE_CHECKING:
-    from rich.text import Text
 
 DEFAULT = "digits"
 
@@ -146,6 +142,7 @@ def show(tables: Mapping[str, Table]) -> None:
     """
     from rich.console import Console
     from rich.table import Table as RichTable
+    from rich.text import Text
 
     first = next(iter(tables.values()))
     scores = {table.score for table in tables.values()}
@@ -158,8 +155,8 @@ def show(tables: Mapping[str, Table]) -> None:
     for column in ("to none", "seeds", "s / seed"):
         view.add_column(column, justify="right")
     for name, table in tables.items():
-        for cells in _rows(table):
-            view.add_row(*([name] if len(tables) > 1 else []), *cells)
+        for attention, *others in cells_of(table):
+            view.add_row(*([name] if len(tables) > 1 else []), Text(short_label(attention)), *others)
     Console().print(view)
     if any(row.attention == "none" and row.spread is not None for row in first.rows):
         out_of_terminal(
@@ -167,24 +164,3 @@ def show(tables: Mapping[str, Table]) -> None:
         )
     for table in tables.values():
         out_of_terminal(f"run    {table.run}")
-
-
-def _rows(table: Table) -> Iterator[list[str | Text]]:
-    from rich.text import Text
-
-    plain = next((row for row in table.rows if row.attention == "none"), None)
-    for row in table.rows:
-        spread = f" ± {100 * row.spread:.2f}" if row.spread is not None else ""
-        difference = ""
-        if plain is not None and row is not plain:
-            shift, interval = row.difference(plain)
-            difference = f"{100 * shift:+.2f}" + (f" ± {100 * interval:.2f}" if interval is not None else "")
-        yield [
-            Text(short_label(row.attention)),
-            f"{row.params:,}",
-            mega(row.macs),
-            f"{100 * row.mean:.2f}{spread}",
-            difference,
-            str(len(row.seeds)),
-            f"{row.seconds:.0f}",
-        ]

@@ -92,7 +92,7 @@ def found_in(config: CompareConfig, whole: Path | None) -> list[Genotype | None]
     if given or config.search is None:
         return list(given)
     paths = [None if whole is None else whole / name for name in searches_of(config)]
-    ended = [path if path and path.exists() and RunDirectory(path).complete() else None for path in paths]
+    ended = [path if path and RunDirectory(path).complete() else None for path in paths]
     return [None if path is None else genotype_at(path) for path in ended]
 
 
@@ -181,8 +181,4 @@ def recorded_items(config: CompareConfig, whole: RunDirectory) -> list[Item]:
 
 def left_of(items: Sequence[Item], whole: RunDirectory) -> list[Item]:
     """The trainings that have not ended."""
-    return [item for item in items if not _complete(whole.path / item.name)]
-
-
-def _complete(path: Path) -> bool:
-    return path.exists() and RunDirectory(path).complete()
+    return [item for item in items if not RunDirectory(whole.path / item.name).complete()]

@@ -198,7 +198,8 @@ def _moved(config: CompareConfig, run: RunDirectory, root: str | None) -> Compar
 
 def _finish(work: Work, run: RunDirectory, jobs: int, modules: list[str], until: float) -> Comparison:
     config = work.config
-    searching = [_Search(name) for name in searches_of(config) if not _complete(run.path / name)]
+    names = [name for name in searches_of(config) if not RunDirectory(run.path / name).complete()]
+    searching = [_Search(name) for name in names]
     _do(
         work,
         run,
@@ -208,7 +209,7 @@ def _finish(work: Work, run: RunDirectory, jobs: int, modules: list[str], until:
         modules,
         until,
     )
-    if all(_complete(run.path / name) for name in searches_of(config)):
+    if all(RunDirectory(run.path / name).complete() for name in searches_of(config)):
         _match(work, run)
         left = left_of(recorded_items(config, run), run)
         _do(work, run, left, config.train.epochs, jobs, modules, until)
@@ -301,10 +302,6 @@ def _measured(work: Work, run: RunDirectory, planned: Any, ended: Sequence[Item]
 
 def _score(path: Path) -> float:
     return float(RunDirectory(path).numbers(RESULT, "score")["score"])
-
-
-def _complete(path: Path) -> bool:
-    return path.exists() and RunDirectory(path).complete()
 
 
 def _until(minutes: float | None) -> float:

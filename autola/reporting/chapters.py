@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autola.commands.cost import mega
 from autola.configs import RetrainConfig, SearchConfig
 from autola.describe import command_of
 from autola.reporting.cells import cell
 from autola.reporting.curves import curves, shares
 from autola.reporting.evidence import Evidence, flat
+from autola.tables import cells_of, mega
 from foundation.config import to_json
 from outputs.front import TITLES, UNITS
 from outputs.report.chart import Chart, Dot
@@ -246,20 +246,9 @@ def _results(run: Evidence) -> dict[str, Any] | None:
     table = run.table
     if table is None:
         return None
-    plain, rows = next((row for row in table.rows if row.attention == "none"), None), list[list[str]]()
-    for row in table.rows:
-        spread = f" ± {100 * row.spread:.2f}" if row.spread is not None else ""
-        difference = ""
-        if plain is not None and row is not plain:
-            shift, interval = row.difference(plain)
-            difference = f"{100 * shift:+.2f}" + (f" ± {100 * interval:.2f}" if interval is not None else "")
-        rows.append([
-            row.attention, f"{row.params:,}", mega(row.macs), f"{100 * row.mean:.2f}{spread}", difference,
-            str(len(row.seeds)), f"{row.seconds:.0f}",
-        ])  # fmt: skip
     return {
         "head": ("attention", "parameters", "MACs", f"{table.score} %", "to none", "seeds", "s / seed"),
-        "rows": rows,
+        "rows": cells_of(table),
         "numbers": (1, 2, 3, 4, 5, 6),
         "caption": "± standard deviation over seeds; to none: mean difference ± half its 95 % interval.",
     }

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from foundation.errors import InputError
 from search_space.operator import on_sequences
-from search_space.sequence import Cache, Role, SequenceOperator, appended, not_cross
+from search_space.sequence import Cache, Role, SequenceOperator, appended, not_cross, taps_before
 
 
 @on_sequences("dcn")
@@ -47,13 +47,11 @@ class DeformableSequence(SequenceOperator):
     def __init__(self, channels: int, role: Role = "self", *, kernel_size: int = 3, groups: int = 1) -> None:
         super().__init__()
         not_cross(role, "dcn", "it moves along one sentence, before its self-attention")
-        if kernel_size < 1 or (role == "self" and kernel_size % 2 == 0):
-            raise InputError(f"dcn[kernel_size={kernel_size}] has no middle; choose an odd size: 3")
+        self.left = taps_before(kernel_size, role, "dcn", 3)
         if groups < 1 or channels % groups:
             raise InputError(f"dcn[groups={groups}] does not divide {channels} channels")
         self.role: Role = role
         self.kernel_size, self.groups = kernel_size, groups
-        self.left = kernel_size - 1 if role == "causal" else kernel_size // 2
         self.offset = nn.Conv1d(channels, groups * kernel_size, kernel_size)
         nn.init.zeros_(self.offset.weight)
         assert self.offset.bias is not None
@@ -91,7 +89,7 @@ class DeformableSequence(SequenceOperator):
         return self.project(_between(x, places).to(x.dtype))
 
     def macs_of(self, queries: int, keys: int) -> int:
-        """Of both convolutions, without what interpolates."""
+        """Multiply-accumulates of both convolutions, without those that interpolate."""
         c = self.project.out_features
         return queries * c * self.kernel_size * (c + self.groups * self.kernel_size)
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from foundation import rules
 from foundation.errors import InputError
 from search_space.operator import heads_of, on_sequences
-from search_space.sequence import Cache, Role, SequenceOperator, not_cross
+from search_space.sequence import Cache, Role, SequenceOperator, not_cross, taps_before
 
 BLOCK = 32
 """Elements whose taps are laid out as one matrix: more waste products, fewer waste calls."""
@@ -63,8 +63,7 @@ class DynamicSequenceConvolution(SequenceOperator):
     ) -> None:
         super().__init__()
         not_cross(role, "dynamic", "it reads neighbours, which a word has in its own sentence alone")
-        if kernel_size < 1 or (role == "self" and kernel_size % 2 == 0):
-            raise InputError(f"dynamic[kernel_size={kernel_size}] has no middle; choose an odd size: 7")
+        self.left = taps_before(kernel_size, role, "dynamic", 7)
         if form not in ("dynamic", "lightweight"):
             raise InputError(f"dynamic[{form}] is no form; choose dynamic or lightweight")
         self.role: Role = role
@@ -105,12 +104,11 @@ class DynamicSequenceConvolution(SequenceOperator):
             weights = self.taps(x).unflatten(2, (self.heads, -1))
         # Autocast computes a softmax in float32, and the products in the type of the map.
         weights = F.dropout(weights.softmax(-1), self.drop_weights, self.training).to(x.dtype)
-        left = self.kernel_size - 1 if self.role == "causal" else self.kernel_size // 2
         if cache is None:
-            around = F.pad(x, (0, 0, left, self.kernel_size - 1 - left))
+            around = F.pad(x, (0, 0, self.left, self.kernel_size - 1 - self.left))
         else:
             past = cache.get("past")
-            around = F.pad(x, (0, 0, left, 0)) if past is None else torch.cat((past, x), 1)
+            around = F.pad(x, (0, 0, self.left, 0)) if past is None else torch.cat((past, x), 1)
             cache["past"] = around[:, x.shape[1] :]
         return self.project(_convolved(around, weights))
 
