@@ -83,7 +83,7 @@ class Diagnosis:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as JSON values."""
+        """The diagnosis as JSON values."""
         return asdict(self)
 
 

@@ -274,7 +274,7 @@ def stacked_seeds(work: Work) -> dict[str, Any]:
 
 
 def recording(run: Callable[[], None]) -> Callable[[], None]:
-    """The same work as a CUDA graph, which is replayed."""
+    """Records what a function does on the GPU as a CUDA graph; calling the result replays it."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):

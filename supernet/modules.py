@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from torch import nn
@@ -16,6 +17,19 @@ def named(model: nn.Module, *, every_name: bool = False) -> Iterator[tuple[str, 
         every_name: Whether a module that stands at several places comes under each of its names.
     """
     return cast("Iterator[tuple[str, nn.Module]]", model.named_modules(remove_duplicate=not every_name))
+
+
+@contextmanager
+def frozen(weights: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Nothing inside asks for gradients of these weights; those that were frozen before stay so."""
+    learning = [weight for weight in weights if weight.requires_grad]
+    for weight in learning:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in learning:
+            weight.requires_grad_(True)
 
 
 def last_child(module: nn.Module) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -22,8 +22,8 @@ from search_space.space import NONE
 from search_space.state import State
 from supernet.attach import FromIdentity, attached, detach, insert
 from supernet.carrying import family_of_sites, sites_of, standing_of
-from supernet.hooks import hooks_on
 from supernet.mixed import MixedEdges, Mixing
+from supernet.modules import frozen
 from supernet.sites import Site, named_sites, stages_of
 from supernet.supernet import INITIAL_SCALE
 
@@ -226,13 +226,14 @@ class PlacesSupernet(nn.Module):
         self.alphas = nn.Parameter(alphas.to(parameter.device, parameter.dtype))
         self.mixing = RestingMixing(self.mixing_weights().detach())
         channels = {site.site: site.channels for site in space.sites}
+        self._mixed = dict[str, MixedSite]()  # where they stand they are registered
         for row, name in enumerate(space.rows):
             operators = {
                 column: candidate(space, space.primitives[column], channels[name])
                 for column in space.columns_at(name)
                 if space.primitives[column] != NONE
             }
-            mixed = MixedSite(operators, row, self.mixing)
+            mixed = self._mixed[name] = MixedSite(operators, row, self.mixing)
             (site,) = named_sites(network, {name: channels[name]})
             insert(network, site, mixed, "a search")
         self.network, self.count = network, CallCount()
@@ -287,31 +288,13 @@ class PlacesSupernet(nn.Module):
         """All parameters that learn, but the alphas."""
         return [weight for weight in self.network.parameters() if weight.requires_grad]
 
-    @contextmanager
-    def frozen_weights(self) -> Iterator[None]:
+    def frozen_weights(self) -> AbstractContextManager[None]:
         """For the step of the alphas: nothing inside asks for gradients of the weights."""
-        weights = self.weights()
-        for weight in weights:
-            weight.requires_grad_(False)
-        try:
-            yield
-        finally:
-            for weight in weights:
-                weight.requires_grad_(True)
+        return frozen(self.weights())
 
     def sites(self) -> dict[str, MixedSite]:
         """The mixtures by the names of their sites."""
-        found = dict[str, MixedSite]()
-        for name in self.space.rows:
-            (mixed,) = (
-                hook.attention
-                for module in _with_last(self.network, name)
-                for hook in hooks_on(module)
-                if isinstance(hook.attention, MixedSite)
-            )
-            assert isinstance(mixed, MixedSite)
-            found[name] = mixed
-        return found
+        return self._mixed
 
     def derived(self, placement: Placement) -> nn.Module:
         """The plain network with a placement attached, as a copy, with the weights that they have here.
@@ -338,16 +321,6 @@ class PlacesSupernet(nn.Module):
             (site,) = named_sites(network, {standing.site: standing.channels})
             insert(network, site, module, standing.attention)
         return network
-
-
-def _with_last(network: nn.Module, name: str) -> Iterator[nn.Module]:
-    """A module and those at its end, on which the attention of a Sequential is hung."""
-    module = network.get_submodule(name)
-    while True:
-        yield module
-        if not isinstance(module, nn.Sequential) or not len(module):
-            return
-        module = module[-1]
 
 
 def fitting(space: Places, alphas: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from supernet.derive import argmax
 from supernet.forms import Form
 from supernet.grouped import GroupedMixedEdges, to_plain
 from supernet.mixed import Mixing, PlainMixedEdges
+from supernet.modules import frozen
 from supernet.partial import PartialEdges
 
 FORMS: dict[Form, Callable[[Space, int, Mixing], nn.Module]] = {
@@ -108,20 +109,12 @@ class Supernet(nn.Module):
         """All parameters but the alphas."""
         return list(self.network.parameters())
 
-    @contextmanager
-    def frozen_weights(self) -> Iterator[None]:
+    def frozen_weights(self) -> AbstractContextManager[None]:
         """Freezes the weights for the architecture step: nothing inside asks for their gradients.
 
         With the alphas alone to differentiate, autograd keeps less and skips the weights' part.
         """
-        weights = [weight for weight in self.weights() if weight.requires_grad]
-        for weight in weights:
-            weight.requires_grad_(False)
-        try:
-            yield
-        finally:
-            for weight in weights:
-                weight.requires_grad_(True)
+        return frozen(self.weights())
 
     def derive(self) -> Genotype:
         """The genotype that the alphas stand for."""
