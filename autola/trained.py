@@ -69,6 +69,7 @@ def open_trained(path: str | Path) -> Trained:
         parse(KINDS[key], data[key], f"{run.path / DATA}: {key}")
     if len(data.get("classes", ())) != data.get("num_classes", len(data.get("classes", ()))):
         raise InputError(f"{run.path / DATA} names {len(data['classes'])} of {data['num_classes']} classes")
+    _check_normalisation(data, run.path / DATA)
     try:
         network = config.task.network(data, config.attentions[0])
     except InputError:
@@ -90,3 +91,18 @@ def open_trained(path: str | Path) -> Trained:
     except RuntimeError:
         raise InputError(f"the weights of {path} do not fit its {CONFIG}; was that edited?") from None
     return Trained(config.task, data, network.eval())
+
+
+def _check_normalisation(data: Mapping[str, Any], where: Path) -> None:
+    """Refuses means and deviations that are not one for each channel: a single one would fit all in silence.
+
+    Raises:
+        InputError: If they are not, or a deviation is not positive.
+    """
+    for key in ("mean", "std"):
+        if key in data and len(data[key]) != data["input_shape"][0]:
+            raise InputError(
+                f"{where}: {key} has {len(data[key])} numbers for {data['input_shape'][0]} channels"
+            )
+    if not all(value > 0 for value in data.get("std", ())):
+        raise InputError(f"{where}: std has a number that is not positive")

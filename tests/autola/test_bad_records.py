@@ -72,3 +72,19 @@ def test_facts_of_another_shape(trained, refused, key, value):
     assert f"data.json has no {key}; was it edited?" in refused(f"predict {trained}/none-seed0 x.png")
     path.write_text(json.dumps(known | {key: value}))
     assert "none-seed0/data.json" in refused(f"predict {trained}/none-seed0 x.png")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("mean", [0.3, 0.3, 0.3], "mean has 3 numbers for 1 channels"),
+        ("std", [], "std has 0 numbers for 1 channels"),
+        ("input_shape", [3, 8, 8], "mean has 1 numbers for 3 channels"),
+        ("std", [0.0], "std has a number that is not positive"),
+    ],
+)
+def test_a_mean_and_deviation_for_other_channels(trained, refused, key, value, told):
+    path = trained / "none-seed0" / "data.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    for words in ("predict {} x.png", "export {} --program x.pt2"):
+        assert f"data.json: {told}" in refused(words.format(trained / "none-seed0"))
