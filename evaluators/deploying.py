@@ -17,7 +17,9 @@ from evaluators.latency import random_images
 from evaluators.runtimes import Target, check_target, runner
 from foundation.errors import InputError, unknown
 from search_space.cell import Cell
-from search_space.deployed import DeployedCell
+from search_space.deployed import CellForm, DeployedCell
+from search_space.native.operator import why_missing
+from search_space.native.program import native_program
 from search_space.side_by_side import Form
 from supernet.deploying import cell_inputs, check_deployable, replace
 from supernet.map_sizes import refused_images
@@ -27,7 +29,10 @@ K = TypeVar("K", bound=str)
 
 log = logging.getLogger(__name__)
 
-FORMS = cast("tuple[Form, ...]", get_args(Form))
+FORMS = cast("tuple[CellForm, ...]", (*get_args(Form), "native"))
+
+NATIVE_TARGETS = ("eager", "inductor")
+"""What runs the native operator."""
 
 ROUNDS = 15
 """Rounds in which every form runs once; the median counts."""
@@ -62,13 +67,16 @@ class Deployment:
         measured: What the choice rests on; empty where it was not measured.
         left: What runs as before, for no other form of it is known: "layer1.0.bn2_attention: x2_h2 eca".
         norms: How many norms outside of cells were folded.
+        without: Why the native operator was not among the forms that were measured; empty where it was, or
+            nothing is measured.
     """
 
     target: Target
-    forms: Mapping[str, Form]
+    forms: Mapping[str, CellForm]
     measured: tuple[Measured, ...]
     left: tuple[str, ...]
     norms: int
+    without: str = ""
 
     def __str__(self) -> str:
         how = "measured" if self.measured else "by width, not measured"
@@ -78,6 +86,7 @@ class Deployment:
         parts += [f"{self.norms} norms folded"] if self.norms else []
         operators = sorted({left.rpartition(" ")[2] for left in self.left})
         parts += [f"as before: {', '.join(operators)} ({len(self.left)} in number)"] if operators else []
+        parts += [self.without] if self.without else []
         return "; ".join(parts)
 
 
@@ -87,14 +96,15 @@ def deploy(
     *,
     target: Target = "eager",
     batch: int = 1,
-    form: Form | None = None,
+    form: CellForm | None = None,
+    native: bool = True,
 ) -> M:
     """A copy of a model with attention that computes the same with fewer and larger operators.
 
     Norms are folded. In a HOGA cell, what reads one state runs side by side, pools are taken once, and
     convolutions in a row become one. There are several forms, whose speed depends on the target, the width
     and the size of the maps: with `input_shape` every form of every cell is measured on the target, and the
-    fastest chosen. The copy can be pickled, copied, compiled and exported; its attention does not learn. Its
+    fastest chosen. One of them is an operator in C++, which is compiled once, where there is a compiler. The copy can be pickled, copied, compiled and exported; its attention does not learn. Its
     attribute `deployment` says what was chosen, and what is as before.
 
     Args:
@@ -102,7 +112,8 @@ def deploy(
         input_shape: (channels, height, width) of the images; None to choose by the width of the cells.
         target: "eager", "onnxruntime", "openvino" or "inductor".
         batch: Images in a forward pass.
-        form: "composed", "wide", "grouped" or "separable" for all cells, instead of a choice.
+        form: "composed", "wide", "separable", "alone" or "native" for all cells, instead of a choice.
+        native: Whether the operator in C++ may be chosen; False for what is to run on another machine.
 
     Raises:
         InputError: If the model is in training mode, deployed or compiled already, has no attention, cannot
@@ -117,24 +128,33 @@ def deploy(
     images = None
     if input_shape is not None:
         images = random_images(model, batch, check_shape(input_shape))
-    measured = list[Measured]()
+    if form == "native" and target not in NATIVE_TARGETS:
+        raise InputError(f"{target} does not run the native operator; {' and '.join(NATIVE_TARGETS)} do")
+    measured, without = list[Measured](), ""
     if images is not None and form is None:
         with refused_images(model, images.shape[1:]):
             inputs = cell_inputs(model, images)
-        measured = _measured(model, inputs, target)
+        can_run = native and target in NATIVE_TARGETS and _is_native(images) and bool(inputs)
+        without = (why_missing() or "") if can_run else ""
+        measured = _measured(model, inputs, target, native=can_run and not without)
     fastest = {
         name: min(figures.milliseconds, key=lambda form: figures.milliseconds[form])
         for figures in measured
         for name in figures.cells
     }
 
-    def choose(name: str, cell: Cell) -> Form:
+    def choose(name: str, cell: Cell) -> CellForm:
         by_width = "composed" if cell.group_gate.excite.out_features <= NARROW else "separable"
-        return form or cast("Form", fastest.get(name, by_width))
+        return form or cast("CellForm", fastest.get(name, by_width))
 
     made, done = replace(model, choose)
     made.deployment = Deployment(  # pyright: ignore[reportArgumentType]
-        target=target, forms=done.forms, measured=tuple(measured), left=tuple(done.left), norms=done.norms
+        target=target,
+        forms=done.forms,
+        measured=tuple(measured),
+        left=tuple(done.left),
+        norms=done.norms,
+        without=without,
     )
     if images is not None:
         _check_same(model, made, images)
@@ -142,7 +162,14 @@ def deploy(
     return made
 
 
-def _measured(model: nn.Module, inputs: Mapping[str, Tensor], target: Target) -> list[Measured]:
+def _is_native(x: Tensor) -> bool:
+    """Whether the native operator knows maps in such memory."""
+    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+
+
+def _measured(
+    model: nn.Module, inputs: Mapping[str, Tensor], target: Target, *, native: bool
+) -> list[Measured]:
     """Every form of every cell, cells of one genotype on maps of one shape once."""
     alike = dict[tuple[object, ...], list[str]]()
     for name, x in inputs.items():
@@ -152,8 +179,10 @@ def _measured(model: nn.Module, inputs: Mapping[str, Tensor], target: Target) ->
     for names in alike.values():
         cell, x = model.get_submodule(names[0]), inputs[names[0]]
         assert isinstance(cell, Cell)
+        is_known = native and native_program(cell) is not None
+        forms = [form for form in FORMS if form != "native" or is_known]
         with torch.no_grad():
-            runs = {form: runner(DeployedCell(cell, form), x, target) for form in FORMS}
+            runs = {form: runner(DeployedCell(cell, form), x, target) for form in forms}
             seconds = in_turn(runs, ROUNDS, x.device.type)
         milliseconds = {form: 1e3 * statistics.median(values) for form, values in seconds.items()}
         found.append(Measured(cells=tuple(names), shape=tuple(x.shape), milliseconds=milliseconds))
