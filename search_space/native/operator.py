@@ -100,7 +100,10 @@ def built(
 
     def compile_to(temporary: Path) -> None:
         command = [*compiler.split(), *flags, "-fPIC", "-shared", *options, str(HERE / source)]
-        done = subprocess.run([*command, "-o", str(temporary), *libraries], capture_output=True, text=True)
+        try:
+            done = subprocess.run([*command, "-o", str(temporary), *libraries], capture_output=True, text=True)
+        except OSError as error:
+            raise InputError(f"the native operator cannot be built by {compiler} ({error.strerror})") from None
         if done.returncode:
             errors = [line for line in done.stderr.splitlines() if "error" in line] or [done.stderr.strip()]
             raise InputError(f"{compiler} does not build the native operator ({errors[0].strip()[:160]})")
