@@ -1,7 +1,7 @@
 // The cell as an operator of ONNX Runtime, Cell of the domain "autola", float32 on the CPU.
 //
 // ONNX Runtime's packages bring no headers. What is needed of its C interface is a table of functions, of which
-// those of its first version keep their places, and a record of callbacks whose first version stays readable.
+// those of its first version keep their places, and a record of callbacks, to which versions only append.
 #include <cstddef>
 #include <memory>
 
@@ -9,11 +9,13 @@
 
 namespace {
 
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 16;  // the first whose kernels return a status
 enum ElementType { kFloat = 1, kInteger64 = 7 };
+constexpr int kFail = 1, kRequired = 0, kDefaultMemory = 0;
 
 // Places in ONNX Runtime's table of functions.
 enum Place {
+  kCreateStatus = 0,
   kGetErrorMessage = 2,
   kCreateCustomOpDomain = 26,
   kCustomOpDomainAdd = 27,
@@ -58,6 +60,13 @@ struct Operator {
   size_t (*num_outputs)(const Operator*);
   void (*compute)(void* kernel, void* context);
   void (*destroy)(void* kernel);
+  int (*input_kind)(const Operator*, size_t index);
+  int (*output_kind)(const Operator*, size_t index);
+  int (*input_memory)(const Operator*, size_t index);
+  void* of_variadic_inputs_and_outputs[4];
+  Status (*create_kernel_with_status)(const Operator*, Api, const void* info, void** kernel);
+  Status (*compute_with_status)(void* kernel, void* context);
+  void* of_later_versions[16];
 };
 
 struct Input {
@@ -84,8 +93,7 @@ Input input_of(Api api, void* context, size_t index) {
   return input;
 }
 
-void compute(void* kernel, void* context) {
-  const Api api = static_cast<Api>(kernel);
+void compute(Api api, void* context) {
   const Input x = input_of(api, context, 0), weights = input_of(api, context, 1), numbers = input_of(api, context, 2);
   const autola::Program program(static_cast<const int64_t*>(numbers.data), numbers.numel());
   if (x.sizes.size() != 4 || x.sizes[1] != int64_t(program.width) * program.num_nodes ||
@@ -101,17 +109,39 @@ void compute(void* kernel, void* context) {
     runner.run(static_cast<const float*>(x.data) + i * image, static_cast<float*>(to) + i * image, positions, 1);
 }
 
+Status compute_or_say_why(void* kernel, void* context) {
+  const Api api = static_cast<Api>(kernel);
+  try {
+    compute(api, context);
+    return nullptr;
+  } catch (const std::exception& error) {
+    return reinterpret_cast<Status (*)(int, const char*)>(api[kCreateStatus])(kFail, error.what());
+  }
+}
+
+Status create(const Operator*, Api api, const void*, void** kernel) {
+  *kernel = const_cast<Function*>(api);  // all that a kernel has
+  return nullptr;
+}
+
 const Operator kCell = {
     kVersion,
-    [](const Operator*, Api api, const void*) { return static_cast<void*>(const_cast<Function*>(api)); },
+    nullptr,
     [](const Operator*) { return "Cell"; },
     [](const Operator*) { return static_cast<const char*>(nullptr); },
     [](const Operator*, size_t index) { return index == 2 ? kInteger64 : kFloat; },
     [](const Operator*) { return size_t(3); },
     [](const Operator*, size_t) { return kFloat; },
     [](const Operator*) { return size_t(1); },
-    compute,
+    nullptr,
     [](void*) {},
+    [](const Operator*, size_t) { return kRequired; },
+    [](const Operator*, size_t) { return kRequired; },
+    [](const Operator*, size_t) { return kDefaultMemory; },
+    {},
+    create,
+    compute_or_say_why,
+    {},
 };
 
 }  // namespace
