@@ -18,6 +18,7 @@ from evaluators.runtimes import Target, check_target, runner
 from foundation.errors import InputError, unknown
 from search_space.cell import Cell
 from search_space.deployed import CellForm, DeployedCell
+from search_space.native.onnx_form import onnxruntime_library
 from search_space.native.operator import why_missing
 from search_space.native.program import native_program
 from search_space.side_by_side import Form
@@ -31,8 +32,8 @@ log = logging.getLogger(__name__)
 
 FORMS = cast("tuple[CellForm, ...]", (*get_args(Form), "native"))
 
-NATIVE_TARGETS = ("eager", "inductor")
-"""What runs the native operator."""
+NATIVE_TARGETS = ("eager", "inductor", "onnxruntime")
+"""What runs the native operator; the last only where its library is registered."""
 
 ROUNDS = 15
 """Rounds in which every form runs once; the median counts."""
@@ -97,7 +98,7 @@ def deploy(
     target: Target = "eager",
     batch: int = 1,
     form: CellForm | None = None,
-    native: bool = True,
+    native: bool | None = None,
 ) -> M:
     """A copy of a model with attention that computes the same with fewer and larger operators.
 
@@ -113,7 +114,9 @@ def deploy(
         target: "eager", "onnxruntime", "openvino" or "inductor".
         batch: Images in a forward pass.
         form: "composed", "wide", "separable", "alone" or "native" for all cells, instead of a choice.
-        native: Whether the operator in C++ may be chosen; False for what is to run on another machine.
+        native: Whether the operator in C++ may be chosen, which other machines do not have; left out, for
+            "eager" and "inductor" alone. In an ONNX model it is a node of a domain of its own, whose library
+            ONNX Runtime has to register.
 
     Raises:
         InputError: If the model is in training mode, deployed or compiled already, has no attention, cannot
@@ -134,8 +137,9 @@ def deploy(
     if images is not None and form is None:
         with refused_images(model, images.shape[1:]):
             inputs = cell_inputs(model, images)
-        can_run = native and target in NATIVE_TARGETS and _is_native(images) and bool(inputs)
-        without = (why_missing() or "") if can_run else ""
+        wanted = native or (native is None and target != "onnxruntime")
+        can_run = wanted and target in NATIVE_TARGETS and _is_native(images, target) and bool(inputs)
+        without = _why_without(target) if can_run else ""
         measured = _measured(model, inputs, target, native=can_run and not without)
     fastest = {
         name: min(figures.milliseconds, key=lambda form: figures.milliseconds[form])
@@ -162,9 +166,20 @@ def deploy(
     return made
 
 
-def _is_native(x: Tensor) -> bool:
-    """Whether the native operator knows maps in such memory."""
-    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+def _is_native(x: Tensor, target: Target) -> bool:
+    """Whether the native operator knows such numbers where they are."""
+    is_single = x.dtype == torch.float32
+    return x.device.type == "cpu" and (is_single or (x.dtype == torch.float64 and target != "onnxruntime"))
+
+
+def _why_without(target: Target) -> str:
+    """Why the native operator cannot be had; empty where it can."""
+    if target == "onnxruntime":
+        try:
+            onnxruntime_library()
+        except InputError as error:
+            return str(error)
+    return why_missing() or ""
 
 
 def _measured(

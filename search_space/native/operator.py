@@ -66,11 +66,17 @@ def library() -> Path:
     include = torch_folder / "include"
     libraries = torch_folder / "lib"
     options = [f"-I{include}", f"-I{include / 'torch' / 'csrc' / 'api' / 'include'}", f"-L{libraries}"]
-    return built("torch_operator.cpp", SOURCES, torch.__version__, options, ("-ltorch_cpu", "-ltorch", "-lc10"))
+    return built(
+        "torch_operator.cpp", SOURCES, torch.__version__, options, ("-ltorch_cpu", "-ltorch", "-lc10")
+    )
 
 
 def built(
-    source: str, sources: Sequence[str], version: str, options: Sequence[str], libraries: Sequence[str]
+    source: str,
+    sources: Sequence[str],
+    version: str = "",
+    options: Sequence[str] = (),
+    libraries: Sequence[str] = (),
 ) -> Path:
     """A library compiled of one of this folder's sources, or the one that was compiled before.
 
@@ -101,9 +107,13 @@ def built(
     def compile_to(temporary: Path) -> None:
         command = [*compiler.split(), *flags, "-fPIC", "-shared", *options, str(HERE / source)]
         try:
-            done = subprocess.run([*command, "-o", str(temporary), *libraries], capture_output=True, text=True)
+            done = subprocess.run(
+                [*command, "-o", str(temporary), *libraries], capture_output=True, text=True
+            )
         except OSError as error:
-            raise InputError(f"the native operator cannot be built by {compiler} ({error.strerror})") from None
+            raise InputError(
+                f"the native operator cannot be built by {compiler} ({error.strerror})"
+            ) from None
         if done.returncode:
             errors = [line for line in done.stderr.splitlines() if "error" in line] or [done.stderr.strip()]
             raise InputError(f"{compiler} does not build the native operator ({errors[0].strip()[:160]})")
@@ -121,4 +131,6 @@ def _shape(x: Tensor, weights: Tensor, program: Sequence[int]) -> Tensor:
 
 
 def _refuse(ctx: Any, *gradients: Tensor) -> None:
-    raise InputError("autola::cell has no backward pass; a deployed cell runs another form where gradients are asked")
+    raise InputError(
+        "autola::cell has no backward pass; a deployed cell runs another form where gradients are asked"
+    )
