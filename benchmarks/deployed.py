@@ -2,9 +2,10 @@
 
 One process, one thread, CPU seconds, single precision. Networks take turns, in this order and the other, and
 the median of the ratios of a turn counts. `plain` is the network without attention as it is; in the runtimes
-these fold its norms themselves. `plain_folded` is the same with its norms folded as `deploy` folds them. A
-runtime that is not installed is skipped, and said. With `--folder` the figures of every net, batch and
-runtime are kept in a file of their own, and those that are there are not measured again.
+these fold its norms themselves. `plain_folded` is the same with its norms folded as `deploy` folds them.
+`deployed` is in stock operators alone, `native` with the operator in C++, whose library ONNX Runtime
+registers. A runtime that is not installed is skipped, and said. With `--folder` the figures of every net,
+batch and runtime are kept in a file of their own, and those that are there are not measured again.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from supernet.backbones import build_backbone
 from supernet.deploying import fold_backbone
 
 OURS = ("deployed", "native")
-"""Deployed in operators of PyTorch's own or the runtime's, and with the operator in C++ where it is faster."""
+"""Deployed in stock operators alone, and with the operator in C++ where it is faster."""
 
 CASES = (("cifar_resnet20", 32, 1), ("cifar_resnet20", 32, 64), ("resnet50", 224, 1))
 """Backbones, the height and width of their images, and how many at a time."""
@@ -184,7 +185,8 @@ def show(figures: dict[str, Any]) -> None:
         for name, values in case["networks"].items():
             print(f"{name:14}" + "".join(f"{value!s:>16}" for value in values.values()))
         print(
-            f"  {case['chosen']}; off by {max(case['difference_to_eager'].values()):.1e} of the largest output"
+            f"  {case['chosen']}; off by at most {max(case['difference_to_eager'].values()):.1e} of the "
+            f"largest output"
         )
     for line in figures["skipped"]:
         print(line)

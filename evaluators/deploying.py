@@ -104,9 +104,10 @@ def deploy(
 
     Norms are folded. In a HOGA cell, what reads one state runs side by side, pools are taken once, and
     convolutions in a row become one. There are several forms, whose speed depends on the target, the width
-    and the size of the maps: with `input_shape` every form of every cell is measured on the target, and the
-    fastest chosen. One of them is an operator in C++, which is compiled once, where there is a compiler. The copy can be pickled, copied, compiled and exported; its attention does not learn. Its
-    attribute `deployment` says what was chosen, and what is as before.
+    and the size of the maps; one is an operator in C++, compiled once where there is a compiler. With
+    `input_shape` every form of every cell is measured on the target, and the fastest chosen. The copy can be
+    pickled, copied, compiled and exported; its attention does not learn. Its attribute `deployment` says what
+    was chosen, and what is as before.
 
     Args:
         model: In evaluation mode; unchanged.
@@ -195,9 +196,11 @@ def _measured(
         cell, x = model.get_submodule(names[0]), inputs[names[0]]
         assert isinstance(cell, Cell)
         is_known = native and native_program(cell) is not None
-        forms = [form for form in FORMS if form != "native" or is_known]
+        forms: list[CellForm] = [form for form in FORMS if form != "native" or is_known]
         with torch.no_grad():
-            runs = {form: runner(DeployedCell(cell, form), x, target) for form in forms}
+            runs: dict[CellForm, Callable[[], Tensor]] = {
+                form: runner(DeployedCell(cell, form), x, target) for form in forms
+            }
             seconds = in_turn(runs, ROUNDS, x.device.type)
         milliseconds = {form: 1e3 * statistics.median(values) for form, values in seconds.items()}
         found.append(Measured(cells=tuple(names), shape=tuple(x.shape), milliseconds=milliseconds))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from foundation.errors import InputError
 from search_space.cell import Cell
 from search_space.kernels import is_transformed
-from search_space.native.operator import why_missing
+from search_space.native.operator import load_cell_operator, why_missing
 from search_space.native.program import native_program
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,7 @@ class NativeCell(nn.Module):
 
     def __init__(self, cell: Cell) -> None:
         super().__init__()
-        if reason := why_missing():
-            raise InputError(reason)
+        load_cell_operator()
         made = native_program(cell)
         if made is None:
             raise InputError("the native operator does not know every operator on the edges of the cell")
@@ -40,7 +39,7 @@ class NativeCell(nn.Module):
         self.is_loaded = True
 
     def takes(self, x: Float[Tensor, "b c h w"]) -> bool:
-        """Whether the operator is here and runs such maps: on the CPU, float32 or float64, not differentiated."""
+        """Whether the operator is here and runs such maps: float32 or float64, on the CPU, no gradients."""
         return (
             self.is_loaded
             and x.device.type == "cpu"

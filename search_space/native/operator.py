@@ -44,7 +44,7 @@ COMPILERS = ("c++", "g++", "clang++")
 
 @cache
 def why_missing() -> str | None:
-    """Loads the operator, which builds it the first time; the reason where that is not possible, else None."""
+    """Loads the operator, built the first time. Gives the reason where that is not possible, else None."""
     try:
         torch.ops.load_library(library())
     except InputError as error:
@@ -54,6 +54,18 @@ def why_missing() -> str | None:
     torch.library.register_fake("autola::cell", _shape)
     torch.library.register_autograd("autola::cell", _refuse)
     return None
+
+
+def load_cell_operator() -> None:
+    """Makes `autola::cell` known to PyTorch, for programs that hold it: before `torch.export.load`.
+
+    It is compiled the first time on a machine, which takes seconds, and found again after that.
+
+    Raises:
+        InputError: If there is no compiler, it fails, or the folder cannot be written to.
+    """
+    if reason := why_missing():
+        raise InputError(reason)
 
 
 def library() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -131,7 +132,7 @@ def _weights(layers: tuple[Layer, ...]) -> list[Tensor]:
 def _fuse(fuse: nn.Sequential) -> Iterator[Layer]:
     """The convolutions of the fuse, each with the norm behind it."""
     modules = list(fuse)
-    for module, after in zip(modules, modules[1:]):
+    for module, after in pairwise(modules):
         if isinstance(module, nn.Conv2d):
             assert isinstance(after, OperatorNorm)
             yield fold(module, norm=after)
