@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from evaluators.counting import check_shape
 from evaluators.latency import random_images
 from evaluators.runtimes import Target, check_target, runner
-from foundation.errors import InputError, unknown
+from foundation.errors import InputError, listed, unknown
 from search_space.cell import Cell
 from search_space.deployed import CellForm, DeployedCell
 from search_space.native.onnx_form import onnxruntime_library
@@ -124,6 +124,8 @@ def deploy(
             take such images, or the target or form is unknown or not installed.
     """
     check_deployable(model)
+    if form == "native" and target in get_args(Target) and target not in NATIVE_TARGETS:
+        raise InputError(f"{target} does not run the native operator; {listed(NATIVE_TARGETS)} do")
     check_target(target)
     if batch < 1:
         raise InputError(f"batch={batch} is not positive; a forward pass has one image at least")
@@ -132,8 +134,6 @@ def deploy(
     images = None
     if input_shape is not None:
         images = random_images(model, batch, check_shape(input_shape))
-    if form == "native" and target not in NATIVE_TARGETS:
-        raise InputError(f"{target} does not run the native operator; {' and '.join(NATIVE_TARGETS)} do")
     measured, without = list[Measured](), ""
     if images is not None and form is None:
         with refused_images(model, images.shape[1:]):
