@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import os
 import subprocess
 import sys
 import warnings
@@ -77,7 +78,7 @@ def test_a_deployed_network_agrees(own_folder):
         told = subprocess.run(
             [sys.executable, "-m", "autola", *command.split()],
             cwd=own_folder,
-            env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
         )
