@@ -208,19 +208,31 @@ def _measured(
     return found
 
 
-def as_used(module: nn.Module, input_shape: Sequence[int] | None = None) -> nn.Module:
+def as_used(
+    module: nn.Module, input_shape: Sequence[int] | None = None, *, native: bool = False
+) -> nn.Module:
     """A network, or an operator alone, as it is used once trained; a copy, in evaluation mode.
 
-    Cells take the form that is fastest on such images, or the one that their width suggests where none are
-    given. Norms are folded.
+    Norms are folded. Cells take the form that is fastest on such images; without images the native one where
+    it is to be had and wanted, else the one that their width suggests.
+
+    Args:
+        module: The network or operator.
+        input_shape: (channels, height, width) of the images to measure forms on.
+        native: Whether cells take the native form without measuring.
     """
     module = copy.deepcopy(module).eval()
+    native = native and why_missing() is None
+
+    def form(cell: Cell) -> CellForm:
+        return "native" if native and native_program(cell) is not None else _by_width(cell)
+
     if isinstance(module, Cell):
-        return DeployedCell(module, _by_width(module))
+        return DeployedCell(module, form(module))
     if attached(module):
         if input_shape is not None:
             return deploy(module, input_shape)
-        return replace(module, lambda _, cell: _by_width(cell))[0]
+        return replace(module, lambda _, cell: form(cell))[0]
     if isinstance(module, Operator):
         fold_norms(module)
     else:
