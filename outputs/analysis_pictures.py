@@ -32,7 +32,7 @@ def draw_selectivity(
     """
     figure, panels = _panels(1, len(stages), (0.6 + 0.35 * len(values), 3.2), least=2.0)
     for panel, names in zip(panels[0], stages):
-        for number, (network, of_stage) in enumerate(values.items()):
+        for number, of_stage in enumerate(values.values()):
             known = [of_stage[name] for name in dict.fromkeys(names) if name in of_stage]
             if not known or not len(known[0]):
                 continue
@@ -84,17 +84,19 @@ def draw_features(
     """
     from matplotlib import colormaps
 
-    colors = colormaps["tab10" if len(classes) <= 10 else "tab20" if len(classes) <= 20 else "hsv"]
+    colors: Any = colormaps["tab10" if len(classes) <= 10 else "tab20" if len(classes) <= 20 else "hsv"]
     shade = labels / max(len(classes), 1) if len(classes) > 20 else labels
     columns = min(len(positions), 3)
     figure, panels = _panels(-(-len(positions) // columns), columns, (3.4, 3.4))
     flat = [panel for row in panels for panel in row]
     for panel, (network, xy) in zip(flat, positions.items()):
-        limits = {} if len(classes) > 20 else {"vmin": -0.5, "vmax": (10 if len(classes) <= 10 else 20) - 0.5}
+        limits: dict[str, Any] = (
+            {} if len(classes) > 20 else {"vmin": -0.5, "vmax": (10 if len(classes) <= 10 else 20) - 0.5}
+        )
         panel.scatter(xy[:, 0], xy[:, 1], c=shade, cmap=colors, s=5, linewidths=0, **limits)
         for number in np.unique(labels) if len(classes) <= 20 else ():
             x, y = np.median(xy[labels == number], 0)
-            text = _short(classes[number], 14)
+            text = _short(classes[int(number)], 14)
             box = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.8}
             panel.text(x, y, text, fontsize=6.5, ha="center", va="center", bbox=box)
         panel.set_title(network, fontsize=8)
@@ -131,8 +133,8 @@ def draw_saliency(
         if gradient is not None:
             below.imshow(_centred(gradient))
     if any(gradient is not None for _, _, gradient in networks.values()):
-        panels[1][0].text(0.5, 0.5, "above: Grad-CAM\nbelow: guided\nbackpropagation", ha="center", va="center",
-                          fontsize=7, transform=panels[1][0].transAxes)  # fmt: skip
+        said, corner = "above: Grad-CAM\nbelow: guided\nbackpropagation", panels[1][0]
+        corner.text(0.5, 0.5, said, ha="center", va="center", fontsize=7, transform=corner.transAxes)
     for row in panels:
         for panel in row:
             panel.set_axis_off()
@@ -165,7 +167,9 @@ def draw_gates(
                 panel.set_title(f"{gate}\nmean {factors.mean():.2f}", fontsize=6)
         for panel in row:
             panel.set_axis_off()
-    said = "dark 0, yellow 1; maps: mean over channels;\nbars: factors of the channels of a gate of these alone"
+    said = (
+        "dark 0, yellow 1; maps: mean over channels;\nbars: factors of the channels of a gate of these alone"
+    )
     figure.suptitle(f"{title}\n{said}", fontsize=7)
     _save(figure, path)
 

@@ -146,9 +146,7 @@ def write_tables(comparison: Comparison, folder: Path) -> None:
         for number, cell in enumerate(row.cells)
         for seed, score in zip(cell.seeds, cell.scores)
     ]
-    write_csv(
-        folder / SCORES, ["block", "row", "cell", "attention", "search_score", "seed", "score"], scores
-    )
+    write_csv(folder / SCORES, ["block", "row", "cell", "attention", "search_score", "seed", "score"], scores)
 
 
 def front(rows: Sequence[ComparedRow], metric: Literal["macs", "latency_ms"]) -> list[ComparedRow]:

@@ -103,7 +103,9 @@ def _measure(
             contents.add_score(subject, float(whole.correct.double().mean()), len(whole.correct))
         elif wants:
             name = subject.trained.task.name
-            raise InputError(f"the task {name} does not show its images one by one; choose --parts gates edges")
+            raise InputError(
+                f"the task {name} does not show its images one by one; choose --parts gates edges"
+            )
         if whole is not None and "selectivity" in doing:
             contents.add_selectivity(
                 subject, {name: selectivity(each.means()).numpy() for name, each in whole.means.items()}
@@ -116,7 +118,9 @@ def _measure(
                 contents.add_score(subject, drop.score, None)
     operators = {name: operator for subject in subjects for name, operator in _operators(subject).items()}
     contents.edges = [
-        summed_up(each, attention, edge.name, operators.get((attention, edge.source, edge.node), edge.operator))
+        summed_up(
+            each, attention, edge.name, operators.get((attention, edge.source, edge.node), edge.operator)
+        )
         for (attention, edge), each in drops.items()
     ]
     contents.score = next((task.score for task in tasks.values()), "")
@@ -164,4 +168,3 @@ def _look(
             maps = gates(subject, x)
             if maps:
                 contents.add_gates(subject, name, shown, maps, last_of_stages(maps))
-

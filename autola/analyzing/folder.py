@@ -173,9 +173,7 @@ class Contents:
                 network: {stage: values[~np.isnan(values)] for stage, values in of_stage.items()}
                 for network, of_stage in self._selectivity.items()
             }
-            stages = [
-                [name for name in names if name is not None] for names in zip_longest(*known.values())
-            ]
+            stages = [[name for name in names if name is not None] for names in zip_longest(*known.values())]
             draw_selectivity(known, self._new(folder, "selectivity", "Class selectivity of the stages",
                 "; ".join(_words(row) for row in self.analysis().selectivity)), stages)  # fmt: skip
         if self.edges:

@@ -132,9 +132,7 @@ class Drop:
     images: np.ndarray | None
 
 
-def drops_of(
-    subject: Subject, task: Task, split: Split, whole: Measured | None
-) -> dict[CellEdge, Drop]:
+def drops_of(subject: Subject, task: Task, split: Split, whole: Measured | None) -> dict[CellEdge, Drop]:
     """What a network loses without each edge of its cells.
 
     Args:

@@ -109,7 +109,9 @@ def _holds(path: Path, config: RetrainConfig) -> bool:
     return any((path / member.name).is_dir() for member in members_of(config))
 
 
-def _refuse_others(first: RunDirectory, known: RetrainConfig, run: RunDirectory, config: RetrainConfig) -> None:
+def _refuse_others(
+    first: RunDirectory, known: RetrainConfig, run: RunDirectory, config: RetrainConfig
+) -> None:
     """Refuses a run of another task or other data than the first's."""
     if config.task.name != known.task.name:
         raise InputError(

@@ -96,7 +96,9 @@ def _show_selectivity(analysis: Analysis) -> None:
         view.add_row(Text(name), "" if score is None else f"{100 * score:.2f}", *cells)
     Console().print(view)
     images = f", {analysis.num_images:,} images" if analysis.num_images else ""
-    out_of_terminal(f"mean over channels; 0 alike for all classes, 1 for one alone; {analysis.split}{images}\n")
+    out_of_terminal(
+        f"mean over channels; 0 alike for all classes, 1 for one alone; {analysis.split}{images}\n"
+    )
 
 
 def _show_edges(analysis: Analysis) -> None:

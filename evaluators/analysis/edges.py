@@ -46,9 +46,7 @@ def cell_edges(network: nn.Module) -> list[CellEdge]:
     for text, edges in _cells(network):
         for name, operator in edges.operators.items():
             source, node = name.split("_")
-            edge = CellEdge(
-                attention=text, source=source, node=node, operator=type(operator).__name__
-            )
+            edge = CellEdge(attention=text, source=source, node=node, operator=type(operator).__name__)
             found.setdefault((text, source, node), edge)
     return list(found.values())
 
