@@ -50,7 +50,7 @@ def chosen(asked: Sequence[Part], subjects: Sequence[Subject]) -> tuple[list[Par
     for part in asked:
         if part in reasons:
             raise InputError(f"{SAID[part]}: {reasons[part]}; leave out --parts {part}")
-    parts = [part for part in PARTS if (part in asked or not asked) and part not in reasons]
+    parts: list[Part] = [part for part in PARTS if (part in asked or not asked) and part not in reasons]
     if not parts:
         raise InputError(f"nothing can be analyzed: {'; '.join(dict.fromkeys(reasons.values()))}")
     by_reason = dict[str, list[str]]()

@@ -32,7 +32,7 @@ class CellEdge:
     @property
     def name(self) -> str:
         """The edge in words."""
-        return f"{self.source} -> {self.node}"
+        return f"{self.source} to {self.node}"
 
 
 class _Nothing(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -57,7 +57,8 @@ def gates_seen(network: nn.Module) -> Iterator[list[GateMap]]:
     watched = list[Gate]()
     for place in attached(network):
         for name, gate in _gates(place):
-            gate.gate = _watching(gate.gate, place.place, name, type(gate).__name__, found)
+            watching: Any = _watching(gate.gate, place.place, name, type(gate).__name__, found)
+            gate.gate = watching
             watched.append(gate)
     try:
         yield found
@@ -77,14 +78,14 @@ def _gates(place: Attached) -> list[tuple[str, Gate]]:
 
 
 def _called(whole: nn.Module, name: str) -> str:
-    """A gate's name in words: "x1 -> h1 channel" for the part called channel of what is on that edge."""
+    """A gate's name in words: "x1 to h1 channel" for the part called channel of what is on that edge."""
     modules = dict(whole.named_modules())
     parts, said, at = name.split(".") if name else [], list[str](), ""
     for part in parts:
         at = f"{at}.{part}" if at else part
         holder = modules.get(at.rpartition(".")[0].rpartition(".")[0])
         if isinstance(holder, FoundEdges):
-            said.append(" -> ".join(part.split("_")))
+            said.append(" to ".join(part.split("_")))
         elif not isinstance(modules[at], FoundEdges | nn.ModuleDict) and not part.isdigit():
             said.append(part.replace("_", " "))
     return " ".join(said)
