@@ -1,6 +1,6 @@
 """Most parameters: a baseline of what is scored without training.
 
-Source: Abdelfattah et al., ICLR 2021 (arXiv:2101.08134), and White et al., "A Deeper Look at Zero-Cost Proxies", 2022.
+Source: Abdelfattah et al., ICLR 2021 (arXiv:2101.08134).
 """
 
 from __future__ import annotations
