@@ -2,7 +2,7 @@
 
 Source: Tanaka et al., "Pruning Neural Networks Without Any Data by Iteratively Conserving Synaptic Flow",
 NeurIPS 2020 (arXiv:2006.05467), section 6, summed over the network as by Abdelfattah et al., "Zero-Cost
-Proxies for Lightweight NAS", ICLR 2021 (arXiv:2101.08134), section 3.2. Batch norms are passed over, as there.
+Proxies for Lightweight NAS", ICLR 2021 (arXiv:2101.08134), section 3.2. Batch norms are passed over, too.
 Differs from both: the logarithm is taken, which keeps the order; and attention keeps its sigmoids, so that
 the flow is not conserved through it.
 """
