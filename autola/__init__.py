@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autola.analyzing import run_analysis as analyze
     from autola.api import compare, estimate, load, resume, retrain, search
     from autola.ejecting import eject
     from autola.reporting import write_report as report
@@ -49,6 +50,7 @@ HOMES = {
     "compare": "autola.api",
     "resume": "autola.api",
     "estimate": "autola.api",
+    "analyze": "autola.analyzing:run_analysis",
     "load": "autola.api",
     "eject": "autola.ejecting",
     "report": "autola.reporting:write_report",
@@ -95,6 +97,7 @@ __all__ = [
     "Searching",
     "Space",
     "Supernet",
+    "analyze",
     "attach",
     "attached",
     "benchmark",

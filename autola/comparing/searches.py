@@ -23,6 +23,7 @@ from searchers.searches.differentiable import DifferentiableSearch
 from searchers.searches.problem import Problem
 from searchers.searches.shared import SharedSearch, judge
 from searchers.searches.trained import TrainedSearch
+from searchers.searches.zero_cost import ZeroCostSearch
 
 SCORE, JUDGED = "score", "judged"
 """In a search's result.json: what it thinks of the cell it found; and of random cells, by their text."""
@@ -67,7 +68,7 @@ def _judged(job: Search, problem: Problem, drawn: Sequence[Genotype]) -> dict[st
     if isinstance(job, TrainedSearch):
         known = scores(job.history)
         return {SCORE: max(known)} if known else {}
-    if isinstance(job, SharedSearch):
+    if isinstance(job, SharedSearch | ZeroCostSearch):
         ours = job.judge(job.genotype())
         return {SCORE: ours, JUDGED: {str(genotype): job.judge(genotype) for genotype in drawn}}
     if not isinstance(job, DifferentiableSearch):
