@@ -120,8 +120,11 @@ class ExperimentConfig:
     """Trials side by side under `--engine nni`, each in a process of its own; more finish sooner and need
     more memory."""
     portal_port: int = 8080
-    """TCP port of NNI's web portal, which anyone who can reach this machine can open. With a training service
-    on other machines the next port has to be free as well."""
+    """TCP port of NNI's web portal. With a training service on other machines the next port has to be free as
+    well."""
+    portal_host: str = "127.0.0.1"
+    """Address of this machine on which NNI's web portal, which has no password, listens beside the loopback;
+    0.0.0.0 for all of them. Trials on other machines have to reach it."""
     trial_minutes: float = 60.0
     """Minutes that a trial may take under `--engine nni`; one that takes longer is ended and recorded as
     failed."""

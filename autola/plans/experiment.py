@@ -34,7 +34,7 @@ from search_space.genotype import Genotype
 from searchers.blackbox import BlackBox
 from searchers.candidates import Candidates, Trial, best_of, scores
 from searchers.nni.experiment import Experiment, Finished
-from searchers.nni.manager import wait_for_port
+from searchers.nni.manager import HOST, wait_for_port
 from searchers.searches.problem import Problem
 
 log = logging.getLogger(__name__)
@@ -68,8 +68,14 @@ class Experiments(Plan):
         if config.devices > 1:
             raise InputError("--engine nni runs every trial on one device; use --jobs")
         modules_of(config, IMPORTED)  # refuses what no trial could import
-        wait_for_port(config.experiment.portal_port)
-        _service(config.experiment.training_service)
+        options = config.experiment
+        wait_for_port(options.portal_port, options.portal_host)
+        service = _service(options.training_service)
+        if service is not None and service.get("platform") != "local" and options.portal_host == HOST:
+            raise InputError(
+                "trials on other machines have to reach NNI's manager, and it listens on the loopback alone; "
+                "give --portal-host ADDRESS, this machine's in their network (its portal has no password)"
+            )
 
     def __init__(self, config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
         assert isinstance(config.searcher, BlackBox)
@@ -129,6 +135,7 @@ def _run(
         folder=run.path / NNI,
         concurrency=options.jobs,
         port=options.portal_port,
+        host=options.portal_host,
         trial_seconds=max(1, round(60 * options.trial_minutes)),
         service=_service(options.training_service),
         uses_gpu=problem.fabric.device.type == "cuda",

@@ -20,7 +20,7 @@ from search_space.genotype import Genotype
 from search_space.searchable import Searchable
 from search_space.space import Space
 from searchers.candidates import Candidates, History, Trial, stored
-from searchers.nni.manager import POLL_SECONDS, Manager, wait_for_port
+from searchers.nni.manager import HOST, POLL_SECONDS, Manager, wait_for_port
 from searchers.nni.proposer import choices, name_of
 
 ATTEMPTS = 4
@@ -65,6 +65,7 @@ class Experiment:
         folder: Where NNI keeps its own records.
         concurrency: Trials at a time.
         port: Port of the web portal.
+        host: Address that the portal listens on, beside the loopback.
         trial_seconds: A trial that takes longer is ended.
         service: NNI's settings of a training service ({"platform": "remote", ...}); None for this machine.
         uses_gpu: Whether trials of this machine need a GPU; they share it.
@@ -87,6 +88,7 @@ class Experiment:
         concurrency: int,
         port: int,
         trial_seconds: int,
+        host: str = HOST,
         service: Mapping[str, Any] | None = None,
         uses_gpu: bool = False,
         imports: Sequence[str] = (),
@@ -95,7 +97,7 @@ class Experiment:
         from nni.experiment.config.utils.internal import load_training_service_config
         from nni.runtime.log import silence_stdout
 
-        wait_for_port(port)
+        wait_for_port(port, host)
         silence_stdout()
         self.candidates, self.num_trials, self.trial_seconds = candidates, num_trials, trial_seconds
         config = ExperimentConfig("local")
@@ -115,7 +117,7 @@ class Experiment:
             here: Any = config.training_service
             here.use_active_gpu, here.max_trial_number_per_gpu = True, concurrency
         self.config: Any = config
-        self.manager = Manager(config, port, loopback=service is None)  # trials elsewhere have to reach it
+        self.manager = Manager(config, port, host)
         try:
             if service is not None:
                 config.training_service = load_training_service_config(dict(service))

@@ -21,8 +21,10 @@ PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds of waiting before a port is looked at again, and before the manager is started again."""
 ORPHAN = Path(__file__).with_name("orphan.js")
 """Loaded into the manager: it would outlive a command that is killed, and hold the port."""
-LOOPBACK = Path(__file__).with_name("loopback.js")
+ADDRESS = Path(__file__).with_name("address.js")
 """Loaded into the manager: it would listen on all addresses of the machine."""
+HOST = "127.0.0.1"
+"""Where the portal listens if nothing else is asked for: on the loopback, which no other machine reaches."""
 SILENCES = 10
 """Questions in a row that the manager may leave without an answer, twenty seconds each."""
 
@@ -33,21 +35,21 @@ class Manager:
     Args:
         config: NNI's own config of the experiment; what it says when the manager starts counts.
         port: Port of the web portal.
-        loopback: Whether the manager listens on this machine alone.
+        host: Address that the manager listens on, beside the loopback.
     """
 
-    def __init__(self, config: Any, port: int, *, loopback: bool) -> None:
-        self.config, self.port, self.loopback = config, port, loopback
+    def __init__(self, config: Any, port: int, host: str = HOST) -> None:
+        self.config, self.port, self.host = config, port, host
 
     def start(self) -> None:
         """Starts it, once more after each pause where it fails: a busy machine is slow to answer."""
         from nni.experiment import Experiment
 
         for pause in (*PAUSES, None):
-            wait_for_port(self.port)
+            wait_for_port(self.port, self.host)
             self.experiment = Experiment(self.config)
             try:
-                with _preloaded(*([ORPHAN, LOOPBACK] if self.loopback else [ORPHAN])):
+                with _preloaded(self.host):
                     self.experiment.start(self.port)
             except Exception as error:  # whatever NNI raises where its manager does not start
                 with contextlib.suppress(Exception):
@@ -84,14 +86,16 @@ class Manager:
         return Path(str(self.config.experiment_working_directory)) / self.experiment.id
 
 
-def wait_for_port(port: int) -> None:
+def wait_for_port(port: int, host: str = HOST) -> None:
     """Waits until nothing listens on a port: the manager of the experiment before may be about to end.
 
     Raises:
-        InputError: If something still listens after all pauses, or the number is no port for this.
+        InputError: If something still listens after all pauses, the number is no port for this, or the
+            address is none of this machine.
     """
     if not 1024 <= port < 65535:
         raise InputError(f"portal port {port} is not in 1024 ... 65534")
+    _check_host(host)
     for pause in (*PAUSES, None):
         if not _in_use(port):
             return
@@ -108,13 +112,29 @@ def _in_use(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def _check_host(host: str) -> None:
+    """Refuses what no server of this machine can listen on."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.bind(address)
+    except (OSError, UnicodeError):  # the latter of a name that is none
+        raise InputError(
+            f"portal host {shown(host)} is no address of this machine; give one, or 0.0.0.0 for all of them"
+        ) from None
+
+
 @contextlib.contextmanager
-def _preloaded(*files: Path) -> Iterator[None]:
-    """Has Node, as it starts, load files and know this process, by its environment; leaves that as it was."""
-    before = {name: os.environ.get(name) for name in ("NODE_OPTIONS", "AUTOLA_PID")}
-    required = (f'--require "{file}"' for file in files)
-    os.environ["NODE_OPTIONS"] = " ".join([before["NODE_OPTIONS"] or "", *required]).strip()
-    os.environ["AUTOLA_PID"] = str(os.getpid())
+def _preloaded(host: str) -> Iterator[None]:
+    """Has Node load our files and know this process and where to listen; leaves the environment as it was."""
+    required = (f'--require "{file}"' for file in (ORPHAN, ADDRESS))
+    given = {
+        "NODE_OPTIONS": " ".join([os.environ.get("NODE_OPTIONS", ""), *required]).strip(),
+        "AUTOLA_PID": str(os.getpid()),
+        "AUTOLA_PORTAL_HOST": host,
+    }
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
     try:
         yield
     finally:

@@ -5,11 +5,13 @@ import os
 import socket
 import subprocess
 import sys
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import psutil
 import pytest
 
 import autola
@@ -21,6 +23,8 @@ from searchers.nni.proposer import name_of
 from tests.autola.runs import SMALL
 
 SEARCH = f"search digits --engine nni {SMALL} --num-nodes 2 --searcher.batch-size 10 --searcher.epochs 1"
+
+ROOT = Path(__file__).parents[2]
 
 MOODY = """
 import os, time
@@ -70,7 +74,7 @@ class Manager:
         self.log.append("made")
 
     def start(self, port):
-        self.log.append(os.environ["NODE_OPTIONS"])
+        self.log.append({name: os.environ[name] for name in ("NODE_OPTIONS", "AUTOLA_PORTAL_HOST")})
         if self.log.count("made") <= self.failures:
             raise RuntimeError("Cannot connect\nto localhost")
 
@@ -87,14 +91,14 @@ def started(quick, monkeypatch):
     monkeypatch.setitem(sys.modules, "nni", ModuleType("nni"))
     monkeypatch.setitem(sys.modules, "nni.experiment", module)
 
-    def start(failures):
-        manager = module.Experiment  # pyright: ignore[reportAttributeAccessIssue]
-        manager.failures, manager.log = failures, []
+    def start(failures, host=manager.HOST):
+        stand_in = module.Experiment  # pyright: ignore[reportAttributeAccessIssue]
+        stand_in.failures, stand_in.log = failures, []
         run = object.__new__(experiment.Experiment)
         config = SimpleNamespace(experiment_working_directory="run/nni")
-        run.manager = experiment.Manager(config, 8080, loopback=True)
+        run.manager = experiment.Manager(config, 8080, host)
         with run:
-            return manager.log
+            return stand_in.log
 
     return start
 
@@ -115,36 +119,45 @@ def test_a_manager_that_never_starts_is_one_line(started):
 
 
 LISTEN = """
-require("http").createServer().listen(%s function () {
-    console.log(this.address().address);
-    process.exit();
+const { get, createServer } = require("http");
+const server = createServer((_, answer) => answer.end("here"));
+server.listen(%s function () {
+    const { address, port } = this.address();
+    get({ host: "127.0.0.1", port, agent: false }, (told) => {
+        told.on("data", (text) => console.log(address, String(text), process.env.AUTOLA_PORTAL_HOST));
+        told.on("end", () => server.close());  // the process ends when nothing listens any more
+    });
 });
 """
 
 
 @pytest.mark.parametrize(
-    ("given", "address"),
+    ("host", "given", "address"),
     [
-        ("0,", "127.0.0.1"),
-        ("'0', undefined,", "127.0.0.1"),
-        ("{port: 0},", "127.0.0.1"),
-        ("0, '0.0.0.0',", "0.0.0.0"),
+        ("127.0.0.1", "0,", "127.0.0.1"),
+        ("127.0.0.1", "'0', undefined,", "127.0.0.1"),
+        ("127.0.0.1", "{port: 0},", "127.0.0.1"),
+        ("127.0.0.1", "0, '0.0.0.0',", "0.0.0.0"),
+        ("127.0.0.2", "0,", "127.0.0.2"),  # answers on the loopback as well
+        ("127.0.0.2", "{port: 0},", "127.0.0.2"),
+        ("0.0.0.0", "0,", "0.0.0.0"),
     ],
 )
-def test_the_portal_listens_on_the_loopback_unless_told_otherwise(started, given, address):
-    (options,) = {entry for entry in started(0) if entry.startswith("--require")}
+def test_the_portal_listens_on_the_loopback_and_where_it_was_asked_to(started, host, given, address):
+    (environment,) = (entry for entry in started(0, host) if isinstance(entry, dict))
     spec = find_spec("nni_node")
     assert spec is not None
     assert spec.submodule_search_locations is not None
     node = Path(spec.submodule_search_locations[0]) / "node"
     told = subprocess.run(
         [str(node), "-e", LISTEN % given],
-        env=os.environ | {"NODE_OPTIONS": options},
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         check=True,
+        timeout=60,
     )
-    assert told.stdout == f"{address}\n"
+    assert told.stdout == f"{address} here undefined\n"
 
 
 OWN = """
@@ -224,6 +237,8 @@ def test_what_a_module_registered_is_imported_by_every_trial(own_operator, monke
         ("", "darts is no black-box searcher, so --engine nni cannot run it; choose for example random"),
         ("--searcher evolution --searcher.shared", "add --searcher.no-shared"),
         ("--searcher random --portal-port 80", "portal port 80 is not in 1024 ... 65534"),
+        ("--searcher random --portal-host no.invalid", "portal host 'no.invalid' is no address"),
+        ("--searcher random --portal-host 192.0.2.1", "portal host '192.0.2.1' is no address"),
         ("--searcher random --jobs 0", "jobs=0 is not positive"),
         ("--searcher random --trial-minutes 0", "trial_minutes=0.0 is not positive"),
         ("--searcher random --target macs<=2x macs<=3x", "takes one --target"),
@@ -243,6 +258,13 @@ def test_trials_are_for_searchers_that_have_some(refused):
 def test_a_training_service_is_read_from_json(refused, own_folder):
     (own_folder / "service.json").write_text("[1, 2")
     assert "service.json: cut short or not JSON" in refused(
+        f"{SEARCH} --searcher random --portal-port {free_port()} --training-service service.json"
+    )
+
+
+def test_trials_elsewhere_are_told_that_the_portal_is_not_reached_from_there(refused, own_folder):
+    (own_folder / "service.json").write_text('{"platform": "remote", "machine_list": []}')
+    assert "give --portal-host ADDRESS" in refused(
         f"{SEARCH} --searcher random --portal-port {free_port()} --training-service service.json"
     )
 
@@ -301,6 +323,51 @@ def test_an_experiment_that_is_stopped_goes_on_and_its_trials_are_those_of_a_sea
     here = [line["trial_accuracy"] for line in lines(own_folder / "here")]
     assert here == [line["trial_accuracy"] for line in lines(own_folder / "run")]
     assert genotype_at(own_folder / "here") == genotype_at(own_folder / "run")
+
+
+def family(process):
+    with suppress(psutil.NoSuchProcess):
+        return [process, *process.children(recursive=True)]
+    return []
+
+
+def listening(process):
+    """Addresses on which a process and those that it started listen."""
+    found = set()
+    for each in family(process):
+        with suppress(psutil.NoSuchProcess):
+            found |= {one.laddr.ip for one in each.net_connections() if one.status == psutil.CONN_LISTEN}
+    return found
+
+
+def addresses_of(command, until, folder):
+    """Where a command and what it starts listen, looked at until a file appears or it has ended."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = psutil.Popen([sys.executable, "-m", *command], cwd=folder, env=environment)
+    found, deadline = set(), time.monotonic() + 300
+    try:
+        while process.poll() is None and time.monotonic() < deadline and not until(found):
+            found |= listening(process)
+            time.sleep(0.2)
+        assert process.poll() in (None, 0)
+    finally:
+        for each in family(process):
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        process.wait()
+    return found
+
+
+@leaks
+@pytest.mark.slow
+def test_with_the_defaults_nothing_is_reached_from_other_machines(own_folder):
+    search = f"{SEARCH} --searcher random --trials 2 --portal-port {free_port()} --out run".split()
+    assert addresses_of(["autola", *search], lambda found: False, own_folder) == {"127.0.0.1"}
+    assert len(lines(own_folder / "run")) == 2
+    board = ["tensorboard.main", "--logdir", "run", "--port", str(free_port())]
+    shown = addresses_of(board, bool, own_folder)
+    assert shown
+    assert shown <= {"127.0.0.1", "::1"}
 
 
 def test_edges_have_names_that_a_portal_shows():
