@@ -45,6 +45,7 @@ def carry_out(
     *,
     name: str = "search",
     conclude: Callable[[], Mapping[str, Any]] = dict,
+    report: Callable[[dict[str, Any]], None] = lambda record: None,
 ) -> None:
     """Takes a search from where its records end to its own end, and writes what it ends with.
 
@@ -55,6 +56,7 @@ def carry_out(
         fabric: Device and processes.
         name: Name of the search in the log.
         conclude: Returns what else belongs to the result; called after the weights are written.
+        report: Called with the record of each epoch.
 
     Raises:
         InputError: If the records are not of this search, or what `drive` says.
@@ -69,6 +71,7 @@ def carry_out(
         run.write_genotype(genotype, shares)
         figures = "  ".join(f"{key} {value:.4g}" for key, value in record.items() if isinstance(value, float))
         log.info("epoch %d  %s", record["epoch"], figures)
+        report(record)
         return shares
 
     with tracked(run, config.tracker, fabric) as tracking:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import autola
-from autola import workers
 from autola.member import Member
 from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
