@@ -43,7 +43,8 @@ def drive(
 
     Raises:
         InputError: If a loss is not finite (the last good state stays on the disk), or the disk is full.
-        KeyboardInterrupt: If somebody asked it to stop, after a checkpoint; one of several processes stops at once.
+        KeyboardInterrupt: If somebody asked it to stop, after a checkpoint; where several processes share
+            it, at once.
     """
     alone = fabric.world_size == 1
     board = TensorBoardLog(run.path, job.step) if fabric.is_global_zero else None

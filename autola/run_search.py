@@ -87,7 +87,7 @@ def _check_workers(config: SearchConfig, planned: type[Plan], on: Executor | Non
         return
     if not planned.many:
         raise InputError(
-            "this is one search, which one process does; --on is for several --target, and for retrain and compare"
+            "this is one search, which one process does; --on is for several --target, retrain and compare"
         )
     check_devices(on, config)
     modules_for(on, config)

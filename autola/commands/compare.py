@@ -70,8 +70,8 @@ class Arguments:
     """No search or training begins after so many minutes; --resume goes on. No limit if left out."""
     resume: Path | None = None
     """Run folder of a comparison, to go on with or to add to: attentions, --seeds, --search-seeds,
-    --random-seeds, --control-seeds and --random-cells then add what is not there. With --jobs, --on, --minutes and
-    --data.root, the folder of its data where that moved, no other option goes with it."""
+    --random-seeds, --control-seeds and --random-cells then add what is not there. With --jobs, --on,
+    --minutes and --data.root, the folder of its data where that moved, no other option goes with it."""
     config: Annotated[CompareConfig, tyro.conf.arg(name="")]
     """Settings."""
 

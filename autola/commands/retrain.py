@@ -46,8 +46,8 @@ class Arguments:
     """Where trainings run: here, one after another; here:4, four processes of this machine; ray, ray://HOST:PORT
     or slurm, the workers of a cluster that sees the run folder. Changes no result."""
     jobs: int | None = None
-    """Trainings side by side on this machine, short for --on here:JOBS; more are faster where there are cores or
-    GPUs for them."""
+    """Trainings side by side on this machine, short for --on here:JOBS; more are faster where there are cores
+    or GPUs for them."""
     recipe: Literal["paper", "modern", "both"] = "paper"
     """Recipe to train by: the preset's own (paper), that of the preset PRESET-modern, or one after the other
     (both), in two runs, OUT-paper and OUT-modern, and one table."""

@@ -18,6 +18,7 @@ from autola.comparing.costs import Plain, cost_of, plain_of
 from autola.comparing.items import (
     ADDED,
     MATCHED,
+    Item,
     additions_of,
     full_config,
     items_of,
@@ -63,8 +64,8 @@ def run_comparison(
     Args:
         config: What to compare, how often.
         out: The run folder; None for a new one under ./outputs/runs.
-        on: What starts workers, each of which searches or trains one at a time; None to do all here, one after
-            another. Changes no result.
+        on: What starts workers, each of which searches or trains one at a time; None to do all here, one
+            after another. Changes no result.
         minutes: No search or training begins after so many; None for no limit.
 
     Raises:

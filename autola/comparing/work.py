@@ -49,7 +49,7 @@ class Work:
         return described(plain, self.setting(self.config.train))
 
     def make_searches(self, whole: RunDirectory) -> None:
-        """Makes the items of the searches; those of an unfinished search judge the random cells at its end."""
+        """Makes the items of the searches, which judge the random cells at their end."""
         searches, costs = searches_of(self.config), whole.keys(DATA).get(COSTS, {})
         drawn, known = drawn_for(self.config, costs), dict[str, Any]()
 

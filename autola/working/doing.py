@@ -54,8 +54,8 @@ class Doer:
             InputError: If it fails.
         """
         run = RunDirectory.open(folder)
-        kind = SearchConfig if is_search(run) else RetrainConfig
-        config = stored_config(run, kind)
+        search = is_search(run)
+        config = stored_config(run, SearchConfig) if search else stored_config(run, RetrainConfig)
         alone = replace(config, devices=1, machines=1)
         with nullcontext() if self._given else own_state(alone, resumed=run):
             settings = self._ready(alone)

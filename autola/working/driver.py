@@ -7,7 +7,6 @@ import logging
 import math
 import os
 import platform
-import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -20,14 +19,17 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from autola.cli import import_modules
 from autola.executors import Executor
 from autola.stopping import asked, polite
 from autola.working.doing import Doer
-from autola.working.lease import LOG, WORK
+from autola.working.lease import LOG, WORK, Lease
+from autola.working.making import versions
 from autola.working.settings import Settings
-from autola.working.worker import carry_out
-from autola.working.worklist import MOST_FAILURES, Seen, WorkList
+from autola.working.worker import carry_out, check_here
+from autola.working.worklist import LIST, MOST_FAILURES, Listed, Seen, WorkList, epochs_of, read_item
 from foundation.errors import InputError, listed
+from outputs.records import ENVIRONMENT, Records
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +73,7 @@ def do_here(worklist: WorkList, doer: Doer, *, until: float = math.inf) -> None:
         InputError: If the disk is full or the folder of an item is locked; an item that fails is set aside.
         KeyboardInterrupt: If somebody asked to stop.
     """
-    fabric = doer.fabric
-    assert fabric is not None
-    if fabric.world_size > 1:
+    if doer.fabric is not None and doer.fabric.world_size > 1:
         for name in worklist.names:
             if time.monotonic() > until:
                 return
@@ -142,6 +142,63 @@ def missing(worklist: WorkList) -> tuple[str, ...]:
         for seen in worklist.open()
         if seen.state == "aside" and seen.attempt is not None
     )
+
+
+def work_on_list(whole: Path, executor: Executor | None, minutes: float | None) -> None:
+    """Does what waits in a run that somebody else conducts, or nobody.
+
+    Args:
+        whole: Folder of the run.
+        executor: What starts workers; None to work in this process.
+        minutes: Nothing begins after so many; None for no limit.
+
+    Raises:
+        InputError: If it cannot be done here.
+    """
+    worklist = WorkList(whole)
+    until = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    import_modules(worklist.listed.modules)
+    check_here(worklist.listed)
+    if executor is None:
+        do_here(worklist, Doer(), until=until)
+        return
+    names = worklist.names
+    threads = Records(whole / names[0]).keys(ENVIRONMENT).get("num_threads", 1) if names else 1
+    do_by(executor, worklist, until=until, gpus=torch.cuda.is_available(), threads=threads)
+
+
+def work_on_item(folder: Path) -> None:
+    """Does one item, or goes on with it; first looks whether its owner lives, if it has one.
+
+    Raises:
+        InputError: If it is no item, somebody does it, or it fails.
+    """
+    whole, item = folder.absolute().parent, read_item(folder)
+    listed_ = None
+    if not (whole / LIST).is_file():  # it was taken out of its run
+        listed_ = Listed(command="work", items=(folder.name,), epochs=1, versions=versions(), processor="")
+    worklist = WorkList(whole, listed_)
+    import_modules(item.modules)
+    if listed_ is None:
+        check_here(worklist.listed)
+    seen = worklist.seen(folder.name)
+    if seen.state == "done":
+        log.info("%s is complete", folder)
+        return
+    first = seen.attempt
+    while seen.state == "running":
+        if seen.attempt is not None and first is not None and seen.attempt.beat != first.beat:
+            raise InputError(f"{folder} is being done by {where(seen)}; stop that first, or wait for it")
+        first = first or seen.attempt
+        time.sleep(LOOK_SECONDS)
+        seen = worklist.seen(folder.name)
+    lease = Lease.take(folder, seen.number + 1, began=epochs_of(folder))
+    if lease is None:
+        raise InputError(f"{folder} was taken up by another process at this moment")
+    with polite():
+        carry_out(lease, Doer(), worklist, here=True)
+    if lease.attempt.state == "failed":
+        raise InputError(lease.attempt.why)
 
 
 class _Driving:
@@ -266,8 +323,3 @@ def _bar(worklist: WorkList) -> Iterator[tuple[Progress, Any]]:
     total = len(worklist.names) * worklist.listed.epochs
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         yield bar, bar.add_task("epochs", total=total)
-
-
-def hint(whole: Path, command: str) -> str:
-    """What goes on with a run."""
-    return f"autola {command} --resume {shlex.quote(str(whole))}"

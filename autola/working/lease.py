@@ -1,12 +1,12 @@
 """Leases: who does an item, without a server and without comparing clocks.
 
-Each attempt at an item is a file `work/lease-N.json` of its own, N counting from 0; the highest one holds. To
-take an item up, by rights or from a dead owner, is to make the next file, which the disk (NFS as well) lets one
-process do alone (O_EXCL). Only its owner writes to it afterwards, in place and in bytes that are already there,
-so that a full disk stops no heart. None is ever deleted: what is left is the history of the item.
+Each attempt at an item is a file `work/lease-N.json` of its own, N counting from 0; the highest one holds.
+To take an item up, by rights or from a dead owner, is to make the next file, which the disk (NFS too) lets
+one process do alone (O_EXCL). Only its owner writes to it afterwards, in place and in bytes that are already
+there, so that a full disk stops no heart. None is ever deleted: what is left is the history of the item.
 
-An owner is dead when its lease stays the same for `LEASE_SECONDS` of the observer's own clock, or at once if it
-was a process of this machine that has ended.
+An owner is dead when its lease stays the same for `LEASE_SECONDS` of the observer's own clock, or at once if
+it was a process of this machine that has ended.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def check_format(keys: object, path: Path) -> None:
     found = keys.get("format") if isinstance(keys, dict) else None
     if isinstance(found, int) and found > FORMAT:
         raise InputError(
-            f"{path} is of a newer autola (format {found}; this one knows {FORMAT}); install that version here"
+            f"{path} is of a newer autola (format {found}, and this one knows {FORMAT}): install that here"
         )
 
 

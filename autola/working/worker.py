@@ -207,7 +207,7 @@ def check_here(known: Listed) -> None:
 def _visible(whole: Path) -> Path:
     if not (whole / LIST).is_file():
         raise NotHereError(
-            f"{whole} is not there, or has no {LIST}; put the run on a disk that all machines see under one path"
+            f"{whole} is not there, or has no {LIST}; put it on a disk that all machines see under one name"
         )
     return whole
 

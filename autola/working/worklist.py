@@ -18,7 +18,7 @@ from outputs.records import METRICS, RESULT
 from search_space.genotype import Genotype
 
 ITEM, LIST = "item.json", "work.json"
-"""Records: in an item's folder `work`, what it is; in the folder that holds all items, what they have in common."""
+"""Records: in an item's folder `work`, what it is; in the run's, what all items have in common."""
 
 MOST_FAILURES = 3
 """Failures in a row after which an item is set aside."""
@@ -189,7 +189,7 @@ class WorkList:
 
     def _take(self, seen: Seen, driver: str) -> Lease | None:
         folder = self.whole / seen.name
-        lease = Lease.take(folder, seen.number + 1, driver=driver, began=_epochs(folder))
+        lease = Lease.take(folder, seen.number + 1, driver=driver, began=epochs_of(folder))
         if lease is not None and (folder / RESULT).exists():  # it ended between the two looks
             lease.end("released")
             return None
@@ -240,7 +240,7 @@ def write_list(whole: Path, listed: Listed) -> None:
     write_text(whole / LIST, to_json(listed))
 
 
-def _epochs(folder: Path) -> int:
+def epochs_of(folder: Path) -> int:
     """Epochs that are recorded, as the log's lines."""
     with suppress(FileNotFoundError):
         return (folder / METRICS).read_bytes().count(b"\n")
