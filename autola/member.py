@@ -15,7 +15,7 @@ from lightning.fabric import Fabric
 from autola.configs import RetrainConfig
 from autola.data_record import check_data
 from autola.drive import drive
-from autola.runs import go_on, stored_config, tracked
+from autola.runs import fitting, go_on, stored_config, tracked
 from autola.runtime import in_first
 from autola.working.making import make_item
 from autola.working.settings import Settings
@@ -102,10 +102,11 @@ def train_member(
         if run.complete():
             run.drop_checkpoints()
             return
-        setting = settings.of(config.task, config.train)
-        in_first(fabric, lambda: check_data(run, setting.describe()))
-        job = first_step(config, setting, attention, seed, fabric)
-        go_on(job, run, folder.name)
+        with fitting():
+            setting = settings.of(config.task, config.train)
+            in_first(fabric, lambda: check_data(run, setting.describe()))
+            job = first_step(config, setting, attention, seed, fabric)
+            go_on(job, run, folder.name)
         fabric.barrier()
         now_and_then = _now_and_then(folder.name, config.train.epochs)
 

@@ -18,7 +18,7 @@ from autola.runs import is_search, new_run, stored_config
 from autola.runtime import device_line, in_first, make_fabric, own_state
 from autola.tables import TABLE, Row, Table
 from autola.working import check_devices, modules_for
-from autola.working.driver import do_work, missing
+from autola.working.driver import do_work, missing, missing_line
 from autola.working.making import make_list
 from autola.working.settings import Settings
 from autola.working.worklist import WorkList
@@ -161,10 +161,11 @@ def _finish(
     worklist = in_first(fabric, make) or WorkList(run.path)
     in_first(fabric, worklist.forgive)
     do_work(worklist, executor, settings)
-    failed = missing(worklist) if fabric.world_size == 1 else ()
-    for line in failed:
-        log.warning("%s", line)
-    table = _table(config, setting, run, failed)
+    failed = missing(worklist) if fabric.world_size == 1 else []
+    if len(failed) == len(members):
+        raise InputError(failed[0][1])
+    lines = tuple(missing_line(worklist, name, why) for name, why in failed)
+    table = _table(config, setting, run, lines)
     in_first(fabric, lambda: run.write_text(TABLE, to_json(table)))
     return table
 
@@ -194,6 +195,4 @@ def _table(config: RetrainConfig, setting: Setting, run: RunDirectory, failed: t
                 seconds=round(fmean(result["seconds"] for result in results.values()), 1),
             )
         )
-    if not rows:
-        raise InputError(failed[0])
     return Table(run=str(run.path), score=f"test {setting.score}", rows=tuple(rows), missing=failed)

@@ -80,7 +80,6 @@ class RunDirectory(Records):
         super().__init__(path)
         self.metrics = MetricsLog(path / METRICS)
         self._lock: FileLock | None = None
-        self._cleared = False
 
     @classmethod
     def create(
@@ -131,11 +130,8 @@ class RunDirectory(Records):
     def create_member(
         self, name: str, config: str, environment: Mapping[str, Any], data: Mapping[str, Any]
     ) -> None:
-        """Makes a run inside this one, which is locked: what a process that was killed left of it goes."""
+        """Makes a run inside this one, which is locked."""
         assert self._lock is not None, "lock the whole run first"
-        if not self._cleared:  # once: there may be thousands
-            clear_unborn(self.path)
-            self._cleared = True
         self.create(self.path / name, config, environment, data, clear=False).unlock()
 
     def lock(self) -> RunDirectory:
@@ -153,6 +149,7 @@ class RunDirectory(Records):
         for path in (*self.path.iterdir(), *(self.path / CHECKPOINTS).glob("*")):
             if _PARTIAL.fullmatch(path.name):  # left by a process that was killed
                 path.unlink()
+        clear_unborn(self.path)
         return self
 
     def unlock(self) -> None:

@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> int:
     if given.minutes is not None and not given.minutes > 0:
         raise InputError(f"minutes={given.minutes} is not positive")
     # Each import is slow: PyTorch, Fabric.
-    from autola.working.driver import missing, work_on_item, work_on_list
+    from autola.working.driver import missing, missing_line, work_on_item, work_on_list
     from autola.working.progress import summary
     from autola.working.worklist import WorkList, is_item
 
@@ -54,8 +54,8 @@ def run(arguments: list[str]) -> int:
     work_on_list(given.folder, executor, given.minutes)
     worklist = WorkList(given.folder)
     failed = missing(worklist)
-    for line in failed:
-        out_of_terminal(f"missing {line}")
+    for name, why in failed:
+        out_of_terminal(f"missing {missing_line(worklist, name, why)}")
     out_of_terminal(
         f"{summary(worklist)}; autola {worklist.listed.command} --resume {given.folder} concludes"
     )

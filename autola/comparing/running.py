@@ -37,7 +37,7 @@ from autola.problem import search_problem
 from autola.runs import new_run, stored_config
 from autola.runtime import device_line, make_fabric, own_state
 from autola.working import check_devices, modules_for
-from autola.working.driver import do_work, missing
+from autola.working.driver import do_work, missing, missing_line
 from autola.working.making import make_list
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
@@ -200,7 +200,7 @@ def _moved(config: CompareConfig, run: RunDirectory, root: str | None) -> Compar
 def _finish(work: Work, run: RunDirectory, on: Executor | None, until: float) -> Comparison:
     config = work.config
     searches = searches_of(config)
-    if not all(RunDirectory(run.path / name).complete() for name in searches):
+    if not all(RunDirectory(run.path / name).complete() for name in searches) and time.monotonic() < until:
         work.make_searches(run)
         _do(
             work,
@@ -213,7 +213,7 @@ def _finish(work: Work, run: RunDirectory, on: Executor | None, until: float) ->
     if all(RunDirectory(run.path / name).complete() for name in searches):
         _match(work, run)
         items = recorded_items(config, run)
-        if left := left_of(items, run):
+        if (left := left_of(items, run)) and time.monotonic() < until:
             work.make_trainings(left, run)
             _do(work, run, [item.name for item in items], config.train.epochs, on, until)
     return _conclude(work, run)
@@ -227,8 +227,8 @@ def _do(
     worklist = make_list(run.path, names, **made)
     worklist.forgive()
     do_work(worklist, on, work.settings, until=until)
-    for line in missing(worklist):
-        log.warning("%s", line)
+    for name, why in missing(worklist):
+        log.warning("%s", missing_line(worklist, name, why))
 
 
 def _match(work: Work, run: RunDirectory) -> None:

@@ -24,15 +24,18 @@ from foundation.errors import InputError, shown
 if TYPE_CHECKING:
     from autola.working.worker import Ended
 
-USUAL = {"cpus": "", "workers": "1000"}
-"""Options: CPUs that Ray keeps for each worker, as many as its threads if left out; workers at most,
-those that wait for a place included."""
+USUAL = {"cpus": "", "gpus": "", "workers": "1000"}
+"""Options: CPUs that Ray keeps for each worker, as many as its threads if left out; GPUs likewise, one where
+this machine has any; workers at most, those that wait for a place included."""
 
 MODE = "RAY_AUTH_MODE"
 """Variable that says whether Ray asks for its token."""
 
 CONNECT_SECONDS = 5.0
 """Time in which a cluster has to answer."""
+
+STARTS = 3
+"""Times that a cluster of this machine is tried to be started."""
 
 PROBES = ("/ray.rpc.NodeInfoGcsService/CheckAlive", "/ray.rpc.RayletDriver/KVGet")
 """What is asked without a token: a cluster's control service, and its service for clients."""
@@ -59,6 +62,7 @@ class Ray:
         known = options_of(options, USUAL, "ray")
         self.most = number_of(known, "workers", "ray", 100_000)
         self._cpus = number_of(known, "cpus", "ray", 4096) if known["cpus"] else None
+        self._gpus = number_of(known, "gpus", "ray", 64) if known["gpus"] else None
         self.where = "by Ray"
         self._ray: Any = None
         self._start: Any = None
@@ -79,7 +83,7 @@ class Ray:
         self._check_token()
         free = ray.cluster_resources()
         self.where = f"by Ray ({free.get('CPU', 0):g} CPUs, {free.get('GPU', 0):g} GPUs)"
-        kept = {"num_cpus": self._cpus or threads, "num_gpus": int(gpus), "max_retries": 0}
+        kept = {"num_cpus": self._cpus or threads, "num_gpus": self._gpus or int(gpus), "max_retries": 0}
         self._start = ray.remote(**kept)(_worker())
 
     def _connect(self) -> None:
@@ -92,11 +96,15 @@ class Ray:
                 _reach(host, int(port), f"{known} (RAY_ADDRESS)")
         address = None if self._address is None else f"ray://{self._address[0]}:{self._address[1]}"
         usual: Any = {} if address or os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
-        try:
-            self._ray.init(address=address, logging_level=logging.ERROR, **usual)
-        except Exception as error:  # whatever it and its transport raise
-            said = " ".join(str(error).split())
-            raise InputError(f"cannot join the Ray cluster: {said[:300]}") from None
+        for left in reversed(range(1 if address else STARTS)):  # a busy machine takes longer than Ray waits
+            try:
+                self._ray.init(address=address, logging_level=logging.ERROR, **usual)
+                return
+            except Exception as error:  # whatever it and its transport raise
+                self._ray.shutdown()
+                if not left:
+                    said = " ".join(str(error).split())
+                    raise InputError(f"cannot start or join a Ray cluster: {said[:300]}") from None
 
     def _check_token(self) -> None:
         """Asks the cluster something without its token.

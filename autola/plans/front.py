@@ -84,7 +84,7 @@ class TargetSearches(Plan):
         in_first(fabric, worklist.forgive)
         do_work(worklist, self.on, Settings(fabric))
         if fabric.world_size == 1 and (failed := missing(worklist)):
-            raise InputError(failed[0])
+            raise InputError(failed[0][1])
 
 
 def _conclude(whole: RunDirectory, front: Front) -> None:

@@ -13,7 +13,7 @@ from autola.drive import drive
 from autola.found import Found, found_in
 from autola.plans import Plan
 from autola.problem import search_problem
-from autola.runs import go_on, tracked
+from autola.runs import fitting, go_on, tracked
 from autola.runtime import device_line, in_first
 from outputs.records import RESULT, WEIGHTS
 from outputs.run_directory import RunDirectory
@@ -61,7 +61,8 @@ def carry_out(
     Raises:
         InputError: If the records are not of this search, or what `drive` says.
     """
-    go_on(job, run, name)
+    with fitting():
+        go_on(job, run, name)
     log.info("%s  seed %d  %s", run.path, config.seed, device_line(fabric))
     log.info("%s on %s in %s", config.searcher.name, config.data.name, config.backbone)
     fabric.barrier()

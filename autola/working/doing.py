@@ -15,7 +15,7 @@ from autola.data_record import COSTS, check_data
 from autola.member import train_member
 from autola.plans.single import carry_out
 from autola.problem import search_problem
-from autola.runs import is_search, stored_config
+from autola.runs import fitting, is_search, stored_config
 from autola.runtime import in_first, make_fabric, own_state
 from autola.scoring import scored
 from autola.working.settings import Settings
@@ -104,9 +104,10 @@ def search_member(folder: Path, fabric: Fabric, report: Report = lambda record: 
         if run.complete():
             run.drop_checkpoints()
             return
-        problem, data = search_problem(config, fabric, run.keys(DATA).get(COSTS, {}))
-        in_first(fabric, lambda: check_data(run, data))
-        job = config.searcher.start(problem)
+        with fitting():
+            problem, data = search_problem(config, fabric, run.keys(DATA).get(COSTS, {}))
+            in_first(fabric, lambda: check_data(run, data))
+            job = config.searcher.start(problem)
         carry_out(
             job,
             config,

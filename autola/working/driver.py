@@ -27,7 +27,7 @@ from autola.working.lease import LOG, WORK, Lease
 from autola.working.making import versions
 from autola.working.settings import Settings
 from autola.working.worker import carry_out, check_here
-from autola.working.worklist import LIST, MOST_FAILURES, Listed, Seen, WorkList, epochs_of, read_item
+from autola.working.worklist import LIST, Listed, Seen, WorkList, epochs_of, read_item
 from foundation.errors import InputError, listed
 from outputs.records import ENVIRONMENT, Records
 
@@ -134,14 +134,19 @@ def where(seen: Seen) -> str:
     return "being taken up" if attempt is None else f"{attempt.host}, process {attempt.process}"
 
 
-def missing(worklist: WorkList) -> tuple[str, ...]:
-    """A line for each item that is set aside: why, and where its log is."""
-    return tuple(
-        f"{seen.name} failed {MOST_FAILURES} times: {seen.attempt.why or 'its process ended'}"
-        f" (log: {worklist.whole / seen.name / WORK / LOG})"
+def missing(worklist: WorkList) -> list[tuple[str, str]]:
+    """The items that are set aside, and why."""
+    return [
+        (seen.name, seen.attempt.why or "its process ended")
         for seen in worklist.open()
         if seen.state == "aside" and seen.attempt is not None
-    )
+    ]
+
+
+def missing_line(worklist: WorkList, name: str, why: str) -> str:
+    """An item that is set aside, why, and where its log is."""
+    path = worklist.whole / name / WORK / LOG
+    return f"{name}, set aside: {why}" + (f" (log: {path})" if path.is_file() else "")
 
 
 def work_on_list(whole: Path, executor: Executor | None, minutes: float | None) -> None:

@@ -47,7 +47,7 @@ WORK, LOG = "work", "log.txt"
 _NAME = re.compile(r"lease-(\d{1,6})\.json")
 _BYTES = 1024
 
-End = Literal["done", "failed", "released", "forgiven"]
+End = Literal["done", "failed", "unfit", "released", "forgiven"]
 
 
 @config
@@ -72,8 +72,8 @@ class Attempt:
     """Seconds since 1970 by the owner's clock: shown, never compared."""
     beat: int = 0
     """Heartbeats so far."""
-    state: Literal["running", "done", "failed", "released", "forgiven"] = "running"
-    """Whether it runs, or how it ended; forgiven ends the count of failures."""
+    state: Literal["running", "done", "failed", "unfit", "released", "forgiven"] = "running"
+    """Whether it runs, or how it ended; unfit is not tried again, forgiven ends the count of failures."""
     began: int = 0
     """Epochs that were complete at its start."""
     epoch: int = 0

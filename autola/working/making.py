@@ -50,7 +50,9 @@ def make_item(
     folder, text = whole.path / name, to_json(config)
     if not folder.exists():
         whole.create_member(name, text, environment(device, seed), data())
-    elif not (folder / RESULT).exists():
+    elif (folder / RESULT).exists():
+        RunDirectory(folder).drop_checkpoints()  # whoever did it may have been killed before that
+    else:
         _follow(RunDirectory.open(folder), text)
     write_item(folder, Item(modules=tuple(modules), judged=None if judged is None else tuple(judged)))
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from autola.cli import import_modules
+from autola.runs import UnfitError
 from autola.stopping import asked, polite
 from autola.working.doing import Doer, NotHereError
 from autola.working.lease import LOG, WORK, Lease, LostError
@@ -145,6 +146,11 @@ def carry_out(lease: Lease, doer: Doer, worklist: WorkList, *, here: bool = Fals
         except (NoSpaceError, NotHereError):
             lease.end("released")
             raise
+        except UnfitError as error:
+            lease.end("released" if here else "unfit", "" if here else str(error))
+            if here:
+                raise
+            log.warning("%s: %s", folder.name, error)
         except InputError as error:
             log.warning("%s failed: %s", folder.name, error)
             lease.end("failed", str(error))

@@ -257,6 +257,8 @@ def _failures(folder: Path, known: Sequence[int]) -> int:
         died = attempt.state == "running" and attempt.epoch == attempt.began
         if attempt.state == "forgiven":
             failures = 0
+        elif attempt.state == "unfit":
+            failures = MOST_FAILURES
         elif attempt.state == "failed" or died:
             failures += 1
     return failures
