@@ -46,7 +46,7 @@ class Here:
         self.most = int(text)
         self.where = "here"
         self._gpus = False
-        self._workers = list[Popen[str]]()
+        self._workers: list[Popen[str]] = []
         self._threads = list[Thread]()
         self._places = dict[int, int]()
 

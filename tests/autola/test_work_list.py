@@ -155,12 +155,10 @@ def test_a_newer_autola_is_refused_by_name(tmp_path):
     assert lease is not None
     path = tmp_path / "none-seed0" / WORK / "lease-0.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2, "more": 1}))
-    with pytest.raises(
-        InputError, match=r"lease-0.json is of a newer autola \(format 2, and this one knows 1"
-    ):
+    with pytest.raises(InputError, match=r"lease-0.json is of a newer autola \(format 2"):
         WorkList(tmp_path).take()
     (tmp_path / "work.json").write_text('{"format": 3}')
-    with pytest.raises(InputError, match="work.json is of a newer autola"):
+    with pytest.raises(InputError, match=r"work.json is of a newer autola"):
         WorkList(tmp_path)
 
 
@@ -218,7 +216,7 @@ def _work(whole: str, log: str, seed: int) -> None:
 
 
 def drivers_with_kills(whole: Path, items: int, seed: int) -> list[str]:
-    """What two drivers do of a list, each killed at random and started again; an item's name for each time."""
+    """What two drivers do of a list, each killed at random and started again: names of items."""
     made(whole, items)
     context, log = multiprocessing.get_context("fork"), whole / "log"
     log.touch()
