@@ -11,8 +11,8 @@ from typing import Any
 from autola.working.lease import LOG, WORK
 from autola.working.worklist import Seen, WorkList
 from foundation.errors import InputError, listed
-from outputs.records import RESULT
-from outputs.run_directory import RunDirectory
+from outputs.metrics_log import MetricsLog
+from outputs.records import METRICS, RESULT, Records
 
 MOST_SHOWN = 40
 """Running items that the text names."""
@@ -163,7 +163,7 @@ def _left(worklist: WorkList, seen: Sequence[Seen]) -> float | None:
         if alike:
             lengths.append(fmean(alike) * max(0.0, 1 - epoch / worklist.listed.epochs))
         elif each.state == "running" and epoch:
-            pace = RunDirectory(worklist.whole / each.name).metrics.seconds() / epoch
+            pace = MetricsLog(worklist.whole / each.name / METRICS).seconds() / epoch
             everything.append(pace * worklist.listed.epochs)
             lengths.append(pace * (worklist.listed.epochs - epoch))
         else:
@@ -180,7 +180,7 @@ def _kind(name: str) -> str:
 
 def _seconds(worklist: WorkList, name: str) -> float:
     try:
-        return float(RunDirectory(worklist.whole / name).numbers(RESULT, "seconds")["seconds"])
+        return float(Records(worklist.whole / name).numbers(RESULT, "seconds")["seconds"])
     except InputError:
         return 0.0
 

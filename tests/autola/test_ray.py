@@ -1,4 +1,4 @@
-"""Workers as tasks of Ray: two nodes on this machine, one of which is killed; and clusters that are refused."""
+"""Workers as tasks of Ray: two nodes on this machine, one of them killed; clusters that are refused."""
 
 from __future__ import annotations
 
