@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -68,7 +69,7 @@ class Manager:
     """Stands for NNI's: it fails to start a number of times."""
 
     failures: int
-    log: list[str]
+    log: list[Any]
 
     def __init__(self, config):
         self.log.append("made")
