@@ -15,6 +15,7 @@ from lightning.fabric import Fabric
 from autola import pace
 from autola.configs import RetrainConfig, SearchConfig
 from autola.drive import CHECKPOINT_SECONDS
+from autola.executors import executor_of
 from autola.member import first_step, members_of
 from autola.memory import Memory
 from autola.pace import BUDGET, Clock, Pace, of_training
@@ -23,7 +24,7 @@ from autola.plans import plan_of
 from autola.problem import search_problem
 from autola.runs import RUNS
 from autola.runtime import make_fabric, own_state
-from autola.workers import check_jobs
+from autola.working import check_devices
 from evaluators.tasks import Setting
 from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
@@ -147,7 +148,7 @@ def estimate_retraining(config: RetrainConfig, way: Way = Way()) -> Estimate:
     """
     if not config.attentions:
         raise InputError("name at least one attention, for example: none se cbam hoga")
-    check_jobs(way.jobs, config)
+    check_devices(executor_of("here", way.jobs), config)
     config.task.refuse_unused(config.train)
 
     def measure(fabric: Fabric, run: RunDirectory, ready: Callable[[], None]) -> list[Part]:

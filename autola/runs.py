@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from autola.comparing.config import CompareConfig
 from autola.configs import RetrainConfig, SearchConfig
 from foundation.config import parse_json, to_json
-from foundation.errors import InputError
+from foundation.errors import InputError, NoSpaceError
 from outputs.new_folder import numbered
 from outputs.records import CONFIG
 from outputs.run_directory import RunDirectory
@@ -138,6 +138,25 @@ def go_on(job: Job, run: RunDirectory, name: str) -> None:
             "start again"
         )
     log.info("%s: going on at step %d of %d", name, job.step, job.total_steps)
+
+
+class UnfitError(InputError):
+    """Records or data of a part of a run do not fit it: trying again would not help."""
+
+
+@contextmanager
+def fitting() -> Iterator[None]:
+    """Has what the user gave wrong known for what does not get right by itself.
+
+    Raises:
+        UnfitError: In the place of other errors of the user's.
+    """
+    try:
+        yield
+    except NoSpaceError:
+        raise
+    except InputError as error:
+        raise UnfitError(str(error)) from None
 
 
 @contextmanager

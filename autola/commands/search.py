@@ -11,6 +11,7 @@ import tyro
 
 from autola.arguments import only_resume, option, out_of_terminal, read_arguments, without
 from autola.configs import SearchConfig
+from autola.executors import executor_of
 from autola.presets import SEARCH_PRESETS
 from foundation.errors import InputError
 from searchers import SEARCHERS, SearcherConfig
@@ -36,11 +37,14 @@ class Arguments:
     trials: int | None = None
     """Candidates that a black-box searcher judges, short for --searcher.trials; more find better ones and
     take longer."""
+    on: str = "here"
+    """Where the searches for several --target run: here, one after another; here:4, four processes of this
+    machine; ray, ray://HOST:PORT or slurm, the workers of a cluster that sees the run folder."""
     out: Path | None = None
     """Path of the run folder to make; a new one under ./outputs/runs if left out."""
     resume: Path | None = None
-    """Run folder of a search that was stopped and is to go on; the only other option beside it is
-    --data.root, the path of its data where they moved."""
+    """Run folder of a search that was stopped and is to go on; the only other options beside it are --on
+    and --data.root, the path of its data where they moved."""
     config: Annotated[SearchConfig, tyro.conf.arg(name="")]
     """The settings of the search."""
 
@@ -69,16 +73,17 @@ def read_settings(arguments: list[str]) -> tuple[Arguments, SearchConfig]:
 def run(arguments: list[str]) -> None:
     """Searches, and says what was found."""
     given, config = read_settings(arguments)
+    where = executor_of(given.on)
     # Each import is slow: PyTorch, Fabric.
     from autola.describe import next_retraining
     from autola.run_search import resume_search, run_search
     from outputs.run_directory import RunDirectory
 
     if given.resume is not None:
-        only_resume(without(arguments, "data.root"))
-        found = resume_search(RunDirectory.open(given.resume), option(arguments, "data.root"))
+        only_resume(without(without(arguments, "data.root"), "on"))
+        found = resume_search(RunDirectory.open(given.resume), option(arguments, "data.root"), on=where)
     else:
-        found = run_search(config, given.out)
+        found = run_search(config, given.out, on=where)
     if found.front:
         show_front(found)
     out_of_terminal(f"found  {found.genotype}")

@@ -12,6 +12,7 @@ from autola.configs import SearchConfig
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
+    from autola.executors import Executor
     from autola.found import Found
     from outputs.run_directory import RunDirectory
 
@@ -34,7 +35,12 @@ class Plan(ABC):
     kind: ClassVar[str]
     """Begins the names of run folders."""
 
+    many: ClassVar[bool] = False
+    """Whether it is many searches, which workers can do (`on`)."""
+
     data: dict[str, Any]
+    on: Executor | None = None
+    """What starts workers; None to do all in this process."""
 
     @abstractmethod
     def __init__(

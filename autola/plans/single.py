@@ -13,7 +13,7 @@ from autola.drive import drive
 from autola.found import Found, found_in
 from autola.plans import Plan
 from autola.problem import search_problem
-from autola.runs import go_on, tracked
+from autola.runs import fitting, go_on, tracked
 from autola.runtime import device_line, in_first
 from outputs.records import RESULT, WEIGHTS
 from outputs.run_directory import RunDirectory
@@ -45,6 +45,7 @@ def carry_out(
     *,
     name: str = "search",
     conclude: Callable[[], Mapping[str, Any]] = dict,
+    report: Callable[[dict[str, Any]], None] = lambda record: None,
 ) -> None:
     """Takes a search from where its records end to its own end, and writes what it ends with.
 
@@ -55,11 +56,13 @@ def carry_out(
         fabric: Device and processes.
         name: Name of the search in the log.
         conclude: Returns what else belongs to the result; called after the weights are written.
+        report: Called with the record of each epoch.
 
     Raises:
         InputError: If the records are not of this search, or what `drive` says.
     """
-    go_on(job, run, name)
+    with fitting():
+        go_on(job, run, name)
     log.info("%s  seed %d  %s", run.path, config.seed, device_line(fabric))
     log.info("%s on %s in %s", config.searcher.name, config.data.name, config.backbone)
     fabric.barrier()
@@ -69,6 +72,7 @@ def carry_out(
         run.write_genotype(genotype, shares)
         figures = "  ".join(f"{key} {value:.4g}" for key, value in record.items() if isinstance(value, float))
         log.info("epoch %d  %s", record["epoch"], figures)
+        report(record)
         return shares
 
     with tracked(run, config.tracker, fabric) as tracking:
