@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from autola.configs import SearchConfig
+from autola.configs import SearchConfig, TaskSearch
 from autola.data_record import absolute, check_data, found_data, recorded_costs
 from autola.found import Found, found_in
 from autola.plans import plan_of
-from autola.runs import new_run, stored_config
+from autola.runs import new_run, stored_search
 from autola.runtime import in_first, make_fabric, own_state
 from outputs.records import CHECKPOINTS
 from outputs.run_directory import RunDirectory
@@ -18,7 +18,7 @@ from outputs.trackers import check_trackers
 log = logging.getLogger(__name__)
 
 
-def run_search(config: SearchConfig, out: Path | None = None) -> Found:
+def run_search(config: SearchConfig | TaskSearch, out: Path | None = None) -> Found:
     """Searches, and keeps the records in a new run folder.
 
     Args:
@@ -36,7 +36,7 @@ def run_search(config: SearchConfig, out: Path | None = None) -> Found:
     with own_state(config):
         fabric = make_fabric(config)
         plan = planned(config, fabric)
-        config, kind = absolute(config), f"{plan.kind}-{config.data.name}"
+        config, kind = absolute(config), f"{plan.kind}-{config.subject}"
         with new_run(config, plan.data, kind=kind, seed=config.seed, out=out, fabric=fabric) as run:
             return plan.run(config, run)
 
@@ -54,7 +54,7 @@ def resume_search(run: RunDirectory, root: str | None = None) -> Found:
         InputError: If the run is no search, its records or data do not fit, or another process is writing
             to it.
     """
-    config = stored_config(run, SearchConfig)
+    config = stored_search(run)
     with own_state(config, resumed=run), run:
         fabric = make_fabric(config, resumed=True)
         if not run.complete() or run.has(CHECKPOINTS):  # else nothing is written, nor may have to be

@@ -42,9 +42,11 @@ from supernet.attach import attach, attached
 from supernet.backbones import build_backbone
 from supernet.placing import PlacesSupernet, places_of
 
-CANDIDATES = (NONE, "se", "sep_conv_3x3_spatial", "gc", "coordinate")
-KINDS = {"channel gate": "se", "gate of positions": "sep_conv_3x3_spatial", "context": "gc", "null": NONE}
+CANDIDATES = (NONE, "se", "dil_conv_3x3_spatial", "gca", "coordinate")
+KINDS = {"channel gate": "se", "gate of positions": "dil_conv_3x3_spatial", "context": "gca", "null": NONE}
 """What is planted, by what it is."""
+ATTEMPTS, ALONE_STEPS, REACHABLE = 20, 160, 0.1
+"""A teacher is drawn anew until its module, trained alone for so many steps, leaves less than this share."""
 SHAPE = (3, 16, 16)
 IMAGES = 512
 """Images of each half."""
@@ -160,15 +162,29 @@ def teacher_of(plain: nn.Module, attention: str, site: str, seed: int) -> nn.Mod
     torch.manual_seed(seed_of(seed, "teacher"))
     teacher = attach(copy.deepcopy(plain), attention, sites=[site])
     (planted,) = attached(teacher)
+    norms = {module for module in planted.module.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)}
     with torch.no_grad():
         for weight in planted.module.parameters():
             weight.mul_(4) if weight.ndim > 1 else weight.add_(torch.randn_like(weight))
+        for norm in norms:
+            norm.momentum = None
+            norm.weight.fill_(4), norm.bias.zero_()
+        planted.module.train()
+        teacher(images_of(seed_of(seed, "statistics"), 256))
     return teacher.eval()
 
 
 def problem(kind: str, seed: int) -> tuple[Planted, dict[str, str]]:
     """A planted problem, and its true placement."""
-    seed = seed_of("planted places", kind, seed) % 2**31
+    for attempt in range(ATTEMPTS):
+        given, truth = drawn(kind, seed_of("planted places", kind, seed, attempt) % 2**31)
+        if kind == "null" or left_alone(given, truth) < REACHABLE:
+            return given, truth
+    raise RuntimeError(f"no {kind} of seed {seed} can be learned")
+
+
+def drawn(kind: str, seed: int) -> tuple[Planted, dict[str, str]]:
+    """A planted problem, whether or not the module can be learned."""
     plain = plain_network(seed)
     space = places_of(plain, CANDIDATES, network="cifar_resnet14")
     site = random.Random(seed).choice(space.rows)
@@ -179,8 +195,10 @@ def problem(kind: str, seed: int) -> tuple[Planted, dict[str, str]]:
         logits, before = teacher(images), plain(images)
     unit = before.var(0).mean() / 100 if kind == "null" else (logits - before).square().mean()
     table = place_table("params", space, plain, SHAPE, torch.device("cpu"))
-    most = table.plain + max(max(costs.values()) for costs in table.sites.values())
-    limits = Limits(space, (Limit(metric="params", most=most),), {"params": table})
+    spent = max(max(costs.values()) for costs in table.sites.values())
+    if kind != "null":
+        spent = table.at(site, KINDS[kind])
+    limits = Limits(space, (Limit(metric="params", most=table.plain + spent),), {"params": table})
     halves: Any = tuple(zip(images.chunk(2), logits.chunk(2)))
     given = Planted(
         space=space,
@@ -197,6 +215,37 @@ def problem(kind: str, seed: int) -> tuple[Planted, dict[str, str]]:
         unit=unit.item(),
     )
     return given, truth
+
+
+def left_alone(given: Planted, truth: dict[str, str]) -> float:
+    """The error that is left on the other half when the true module is trained alone from new weights."""
+    torch.manual_seed(seed_of(given.seed, "alone"))
+    network = attach(given.backbone(), given.space.genotype(list(truth.values())))
+    learning = [weight for weight in network.parameters() if weight.requires_grad]
+    optimizer = torch.optim.SGD(learning, lr=0.1, momentum=0.9)
+    batches = given.batches(0, 32)
+    for step in range(ALONE_STEPS):
+        loss, _ = given.loss(network, *batches.batch(*divmod(step, len(batches))))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return -given.judge(network, given.batches(1, 32))
+
+
+def chance(given: Planted) -> float:
+    """One in how many of the placements that keep the limit is the true one."""
+    limits = given.limits
+    assert limits is not None
+    sums = dict[float, int]({0.0: 1})
+    table = limits.tables["params"]
+    for costs in table.sites.values():
+        grown = dict[float, int]()
+        for before, number in sums.items():
+            for cost in costs.values():
+                grown[before + cost] = grown.get(before + cost, 0) + number
+        sums = grown
+    most = limits.most(limits.limits[0]) - table.plain
+    return sum(number for cost, number in sums.items() if cost <= most)
 
 
 def found_in(searcher: str, kind: str, seed: int) -> dict[str, Any]:

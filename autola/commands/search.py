@@ -5,18 +5,20 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import tyro
 
 from autola.arguments import only_resume, option, out_of_terminal, read_arguments, without
-from autola.configs import SearchConfig
-from autola.presets import SEARCH_PRESETS
+from autola.configs import SearchConfig, TaskSearch
+from autola.presets import search_preset
 from foundation.errors import InputError
 from searchers import SEARCHERS, SearcherConfig
 
 if TYPE_CHECKING:
     from autola.found import Found
+
+AnyConfig = TypeVar("AnyConfig", SearchConfig, TaskSearch)
 
 DEFAULT = "digits"
 
@@ -26,7 +28,8 @@ class Arguments:
     """Searches an attention module on two halves of a training set.
 
     PRESET is one of: digits (the default), cifar10, cifar10-34; every option below shows its value in the
-    preset that is named.
+    preset that is named. With the name of another preset of `autola retrain`, as camvid or coco-keypoints,
+    placements are searched in the network of that task.
     """
 
     preset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[PRESET]")] = DEFAULT
@@ -45,20 +48,31 @@ class Arguments:
     """The settings of the search."""
 
 
-def read_settings(arguments: list[str]) -> tuple[Arguments, SearchConfig]:
+@dataclass(frozen=True, kw_only=True)
+class TaskArguments(Arguments):
+    """Searches which attention stands at which site of the network of a task, by the loss of the task.
+
+    The training set is halved by image. Every option below shows its value in the preset that is named.
+    """
+
+    config: Annotated[TaskSearch, tyro.conf.arg(name="")]  # pyright: ignore[reportIncompatibleVariableOverride]
+    """The settings of the search."""
+
+
+def read_settings(arguments: list[str]) -> tuple[Arguments, SearchConfig | TaskSearch]:
     """The arguments, and the settings that they stand for.
 
     Raises:
         InputError: If they cannot be read, or name two presets or searchers.
     """
     preset = arguments[0] if arguments and not arguments[0].startswith("-") else DEFAULT
-    config = SEARCH_PRESETS[preset]
+    config = search_preset(preset)
     name = option(arguments, "searcher")
     if name is not None and name != config.searcher.name:
-        kind = SEARCHERS[name]
-        config = replace(config, searcher=_usual(kind, option(arguments, "engine")))
-    default = Arguments(preset=preset, searcher=config.searcher.name, config=config)
-    given = read_arguments(Arguments, arguments, command="search", default=default)
+        config = replace(config, searcher=_usual(SEARCHERS[name], option(arguments, "engine")))
+    kind: type[Arguments] = TaskArguments if isinstance(config, TaskSearch) else Arguments
+    default = kind(preset=preset, searcher=config.searcher.name, config=config)  # pyright: ignore[reportArgumentType]
+    given = read_arguments(kind, arguments, command="search", default=default)
     if given.preset != preset:
         raise InputError(f"name the preset first: autola search {given.preset} ...")
     if given.searcher != config.searcher.name:
@@ -98,7 +112,7 @@ def _usual(kind: type[SearcherConfig], engine: str | None) -> SearcherConfig:
     return kind()
 
 
-def _with_trials(config: SearchConfig, trials: int) -> SearchConfig:
+def _with_trials(config: AnyConfig, trials: int) -> AnyConfig:
     from searchers.blackbox import BlackBox
 
     if not isinstance(config.searcher, BlackBox):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 from foundation.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 def split_evenly(count: int, share: float, what: str) -> tuple[list[int], list[int]]:
@@ -18,3 +22,20 @@ def split_evenly(count: int, share: float, what: str) -> tuple[list[int], list[i
         )
     chosen = {(2 * number + 1) * count // (2 * held) for number in range(held)}
     return [number for number in range(count) if number not in chosen], sorted(chosen)
+
+
+def even_halves(count: int, what: str) -> tuple[list[int], list[int]]:
+    """Every second of the numbers 0 to `count` - 1, and the others; how many they are is logged.
+
+    Args:
+        count: How many there are.
+        what: The word for what is halved, in plural.
+
+    Raises:
+        InputError: If there are fewer than two.
+    """
+    if count < 2:
+        raise InputError(f"searching needs at least two of the training {what}, one for each half")
+    first, second = list(range(0, count, 2)), list(range(1, count, 2))
+    log.info("halves: weights learn on %d %s, the choice on %d others", len(first), what, len(second))
+    return first, second

@@ -90,6 +90,22 @@ class Setting(Protocol):
         ...
 
 
+@runtime_checkable
+class Halved(Protocol):
+    """A setting whose training set can be halved, for `autola search`: weights learn on one, the choice on
+    the other."""
+
+    def halves(self) -> tuple[Setting, Setting]:
+        """The same setting on either half of the training set; the first one holds the second out.
+
+        Both are the same every time, and no image is in both.
+
+        Raises:
+            InputError: If there are too few images.
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What a trained network sees in one image.

@@ -71,8 +71,13 @@ class Problem:
 
     @property
     def figure(self) -> str:
-        """What `loss` gives besides the loss, and what candidates are judged by."""
+        """What `loss` gives besides the loss."""
         return "accuracy"
+
+    @property
+    def score(self) -> str:
+        """What candidates are judged by."""
+        return self.figure
 
     def kept(self, genotype: Any, strengths: Sequence[Sequence[float]]) -> Any:
         """What a derivation rule gave, or, where that is beyond the limits, the likeliest that keeps them.

@@ -75,8 +75,8 @@ class SharedSearch:
         if not known:
             return self.training.report()
         self.check()
-        figure = self.problem.figure
-        return {f"trial_{figure}": known[-1], f"best_{figure}": max(known)}
+        score = self.problem.score
+        return {f"trial_{score}": known[-1], f"best_{score}": max(known)}
 
     def genotype(self) -> Any:
         return best_of(self.history) or self.propose([])

@@ -128,8 +128,8 @@ class TrainedSearch:
             )
         figures: dict[str, float | None] = {
             **self.figures,
-            f"trial_{self.problem.figure}": self.history[-1].score,
-            f"best_{self.problem.figure}": max(known) if known else None,
+            f"trial_{self.problem.score}": self.history[-1].score,
+            f"best_{self.problem.score}": max(known) if known else None,
         }
         if failed := len(self.history) - len(known):
             figures["failed_trials"] = float(failed)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from evaluators.data.coco import CocoSet, held_out, read_coco
+from evaluators.data.even_split import even_halves
 from evaluators.data.listing import recorded
 from evaluators.data.stream import Stream
 from evaluators.metrics.coco import need_coco
@@ -74,6 +76,14 @@ class DetectionSetting:
             "category_ids": [category.id for category in self.train.categories],
             **recorded({"train": self.train.listing, "test": self.test.listing}),
         }
+
+    def halves(self) -> tuple[DetectionSetting, DetectionSetting]:
+        first, second = copy.copy(self), copy.copy(self)
+        numbers = even_halves(len(self._samples), "images")
+        first._samples, second._samples = (self._samples.select(half) for half in numbers)
+        first.validation, second.validation = second._samples.found, None
+        first.validation.need_objects()
+        return first, second
 
     def start(self, network: nn.Module, seed: int) -> DetectionTask:
         samples = self._samples

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from evaluators.data.index import is_hidden
 from evaluators.data.listing import recorded
 from evaluators.data.parts import find_parts, log_unused
 from evaluators.data.pictures import PictureBatches, PictureList, Pictures, collate, list_pictures
-from evaluators.data.stratify import held_out
+from evaluators.data.stratify import halved, held_out
 from evaluators.data.stream import Stream
 from evaluators.precision import real_dtype
 from evaluators.recipe import TrainConfig
@@ -21,6 +23,9 @@ from foundation.errors import InputError
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+
+
+log = logging.getLogger(__name__)
 
 
 class ImageNetSetting:
@@ -69,6 +74,18 @@ class ImageNetSetting:
             "std": list(STD),
             **recorded(self.listings),
         }
+
+    def halves(self) -> tuple[ImageNetSetting, ImageNetSetting]:
+        first, second = copy.copy(self), copy.copy(self)
+        parts = halved(self.train.labels, len(self.train.classes))
+        first.train, second.train = (self.train.select(part) for part in parts)
+        first.validation, second.validation = second.train, None
+        log.info(
+            "halves: weights learn on %d images, the choice on %d others",
+            len(first.train),
+            len(second.train),
+        )
+        return first, second
 
     def start(self, network: nn.Module, seed: int) -> ClassificationTask:
         return ClassificationTask(

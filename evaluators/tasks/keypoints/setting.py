@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from evaluators.data.coco import CocoSet, held_out, read_coco
+from evaluators.data.even_split import even_halves
 from evaluators.data.listing import Listing, digest, recorded
 from evaluators.data.pixels import MEAN, STD
 from evaluators.data.stream import Stream
@@ -89,6 +91,17 @@ class KeypointSetting:
             "std": list(STD),
             **recorded(self.listings),
         }
+
+    def halves(self) -> tuple[KeypointSetting, KeypointSetting]:
+        first, second = copy.copy(self), copy.copy(self)
+        coco = self.train.coco
+        marked = sorted({person.image for person in self.train.people})
+        numbers = even_halves(len(marked), "images with persons")
+        first.train, second.train = (
+            _annotated(coco.select([marked[number] for number in half])) for half in numbers
+        )
+        first.validation, second.validation = second.train, None
+        return first, second
 
     def start(self, network: nn.Module, seed: int) -> KeypointTask:
         config, parts = self.config, {"validation": self.validation, "test": self.test}

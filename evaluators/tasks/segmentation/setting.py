@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from evaluators.data.even_split import split_evenly
+from evaluators.data.even_split import even_halves, split_evenly
 from evaluators.data.listing import recorded
 from evaluators.data.pixels import MEAN, STD
 from evaluators.data.stream import Stream
@@ -67,6 +68,13 @@ class SegmentationSetting:
             "std": list(STD),
             **recorded(self.listings),
         }
+
+    def halves(self) -> tuple[SegmentationSetting, SegmentationSetting]:
+        first, second = copy.copy(self), copy.copy(self)
+        numbers = even_halves(len(self.train), "images")
+        first.train, second.train = (self.train.select(half) for half in numbers)
+        first.validation, second.validation = second.train, None
+        return first, second
 
     def start(self, network: nn.Module, seed: int) -> SegmentationTask:
         config = self.config
