@@ -108,8 +108,7 @@ def _of_task(config: TaskSearch, fabric: Fabric) -> tuple[Problem, dict[str, Any
     setting = config.task.read(recipe, fabric)
     if not isinstance(setting, Halved):
         raise InputError(
-            f"the task {config.task.name} does not say how its training set is halved; "
-            "search in a loop of your own, autola.searching"
+            f"the task {config.task.name} does not say how its training set is halved, so no search is on it"
         )
     known = described(config, setting)
 

@@ -197,7 +197,7 @@ def drawn(kind: str, seed: int) -> tuple[Planted, dict[str, str]]:
     table = place_table("params", space, plain, SHAPE, torch.device("cpu"))
     spent = max(max(costs.values()) for costs in table.sites.values())
     if kind != "null":
-        spent = table.at(site, KINDS[kind])
+        spent = max(table.at(site, KINDS[kind]), *(table.at(row, "se") for row in space.rows))
     limits = Limits(space, (Limit(metric="params", most=table.plain + spent),), {"params": table})
     halves: Any = tuple(zip(images.chunk(2), logits.chunk(2)))
     given = Planted(
@@ -232,8 +232,8 @@ def left_alone(given: Planted, truth: dict[str, str]) -> float:
     return -given.judge(network, given.batches(1, 32))
 
 
-def chance(given: Planted) -> float:
-    """One in how many of the placements that keep the limit is the true one."""
+def chance(given: Planted) -> int:
+    """How many placements keep the limit; one of them is the true one."""
     limits = given.limits
     assert limits is not None
     sums = dict[float, int]({0.0: 1})

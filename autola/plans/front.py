@@ -122,7 +122,7 @@ def _search(config: SearchConfig, target: str, whole: RunDirectory, fabric: Fabr
 def _score(job: Search, problem: Problem) -> float:
     """How good the genotype of a search looks on the second half."""
     if isinstance(job, TrainedSearch | SharedSearch):
-        return max(scores(job.history))
+        return max(scores(job.history)) + problem.price(job.genotype())
     assert isinstance(job, DifferentiableSearch), "other searchers are refused at the start"
     size = job.config.batch_size
     train, judging = problem.batches(0, size), problem.batches(1, size, training=False)

@@ -19,6 +19,7 @@ from outputs.records import RESULT, WEIGHTS
 from outputs.run_directory import RunDirectory
 from outputs.weights import save_weights
 from searchers import Guarded, Search
+from searchers.searches.task_problem import TaskProblem
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ class SingleSearch(Plan):
     def __init__(self, config: AnySearch, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
         problem, self.data = search_problem(config, fabric, costs)
         self._job, self._fabric = config.searcher.start(problem), fabric
+        if isinstance(problem, TaskProblem):
+            log.info("halves of the training set: %s", problem.settings.sizes)
 
     def run(self, config: AnySearch, run: RunDirectory) -> Found:
         carry_out(self._job, config, run, self._fabric)

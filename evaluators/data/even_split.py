@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-
 from foundation.errors import InputError
-
-log = logging.getLogger(__name__)
 
 
 def split_evenly(count: int, share: float, what: str) -> tuple[list[int], list[int]]:
@@ -25,7 +21,7 @@ def split_evenly(count: int, share: float, what: str) -> tuple[list[int], list[i
 
 
 def even_halves(count: int, what: str) -> tuple[list[int], list[int]]:
-    """Every second of the numbers 0 to `count` - 1, and the others; how many they are is logged.
+    """Every second of the numbers 0 to `count` - 1, and the others.
 
     Args:
         count: How many there are.
@@ -36,6 +32,4 @@ def even_halves(count: int, what: str) -> tuple[list[int], list[int]]:
     """
     if count < 2:
         raise InputError(f"searching needs at least two of the training {what}, one for each half")
-    first, second = list(range(0, count, 2)), list(range(1, count, 2))
-    log.info("halves: weights learn on %d %s, the choice on %d others", len(first), what, len(second))
-    return first, second
+    return list(range(0, count, 2)), list(range(1, count, 2))

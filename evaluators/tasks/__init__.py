@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from evaluators.recipe import TrainConfig
 from foundation.config import config
@@ -90,15 +90,26 @@ class Setting(Protocol):
         ...
 
 
+class Halves(NamedTuple):
+    """A task on either half of its training set.
+
+    Attributes:
+        first: The half that weights learn on, with the second one held out.
+        second: The half that the choice learns on.
+        sizes: How many images each has, in words.
+    """
+
+    first: Setting
+    second: Setting
+    sizes: str
+
+
 @runtime_checkable
 class Halved(Protocol):
-    """A setting whose training set can be halved, for `autola search`: weights learn on one, the choice on
-    the other."""
+    """A setting whose training set can be halved, for `autola search`."""
 
-    def halves(self) -> tuple[Setting, Setting]:
-        """The same setting on either half of the training set; the first one holds the second out.
-
-        Both are the same every time, and no image is in both.
+    def halves(self) -> Halves:
+        """The same setting on two halves, which are the same every time and have no image in common.
 
         Raises:
             InputError: If there are too few images.

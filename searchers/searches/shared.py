@@ -60,7 +60,8 @@ class SharedSearch:
             self.training.advance()
         elif len(self.history) < self.num_trials:
             genotype = self.propose(self.history)
-            self.history.append(Trial(genotype=genotype, score=self.judge(genotype)))
+            score = self.judge(genotype) - self.problem.price(genotype)
+            self.history.append(Trial(genotype=genotype, score=score))
         self.step += 1
 
     def judge(self, genotype: Any) -> float:

@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from evaluators.tasks import Setting, Task
-from foundation.errors import InputError
+from evaluators.tasks import Halves, Task
 from foundation.seeds import seed_of
 from search_space.attention import Attention
 from searchers.searches.problem import Problem
@@ -41,7 +40,7 @@ class TaskProblem(Problem):
     """Placements in the network of a task, by the loss of the task.
 
     Attributes:
-        settings: The task on either half of its training set; the first one holds the second out.
+        settings: The task on either half of its training set.
         norm: Statistics of the network's batch norms; see `TrainConfig`.
     """
 
@@ -50,7 +49,7 @@ class TaskProblem(Problem):
     std: tuple[float, ...] = ()
     augment: Any = None
     form: Any = "plain"
-    settings: tuple[Setting, Setting]
+    settings: Halves
     norm: Literal["train", "frozen"] = "train"
 
     @property
@@ -59,7 +58,7 @@ class TaskProblem(Problem):
 
     @property
     def score(self) -> str:
-        return self.settings[0].score
+        return self.settings.first.score
 
     def loss(self, network: Callable[..., Any], *batch: Any) -> tuple[Tensor, Tensor]:
         (given,) = batch
@@ -67,13 +66,7 @@ class TaskProblem(Problem):
         return loss, (figures[0] if figures else loss).detach()
 
     def batches(self, half: int, batch_size: int, *, training: bool = True) -> Any:
-        task = self._task(half)
-        if training and not task.num_batches:
-            raise InputError(
-                f"half of the training set does not fill a batch of {batch_size}; "
-                "give a smaller --searcher.batch-size"
-            )
-        return HalfBatches(task)
+        return HalfBatches(self._task(half))
 
     def judge(self, network: nn.Module, batches: Any) -> float:
         return self._task(0).evaluate(network, "validation")[self.score]
@@ -99,6 +92,7 @@ class TaskProblem(Problem):
         """The task on a half; what it does to a network of its own is not the search's."""
         known: dict[int, Task] = self.__dict__.setdefault("_tasks", {})
         if half not in known:
-            known[half] = self.settings[half].start(nn.Module(), seed_of(self.seed, "half", half))
+            setting = self.settings.second if half else self.settings.first
+            known[half] = setting.start(nn.Module(), seed_of(self.seed, "half", half))
         return known[half]
 

@@ -114,7 +114,8 @@ class TrainedSearch:
     def _score(self) -> float | None:
         if self.failed:
             return None
-        return self.problem.judge(self.training.trained(), self.judging_batches)
+        score = self.problem.judge(self.training.trained(), self.judging_batches)
+        return score - self.problem.price(self.present)
 
     def check(self) -> None:
         """Nothing: a candidate that diverges has failed, the search has not."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +16,13 @@ from evaluators.data.stratify import halved, held_out
 from evaluators.data.stream import Stream
 from evaluators.precision import real_dtype
 from evaluators.recipe import TrainConfig
+from evaluators.tasks import Halves
 from evaluators.tasks.classification.training import SCORE, ClassificationTask
 from evaluators.tasks.imagenet import MEAN, STD, ImageNet, ImageNetData, last_part
 from foundation.errors import InputError
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
-
-
-log = logging.getLogger(__name__)
 
 
 class ImageNetSetting:
@@ -75,17 +72,12 @@ class ImageNetSetting:
             **recorded(self.listings),
         }
 
-    def halves(self) -> tuple[ImageNetSetting, ImageNetSetting]:
+    def halves(self) -> Halves:
         first, second = copy.copy(self), copy.copy(self)
         parts = halved(self.train.labels, len(self.train.classes))
         first.train, second.train = (self.train.select(part) for part in parts)
         first.validation, second.validation = second.train, None
-        log.info(
-            "halves: weights learn on %d images, the choice on %d others",
-            len(first.train),
-            len(second.train),
-        )
-        return first, second
+        return Halves(first, second, f"{len(first.train)} images and {len(second.train)} others")
 
     def start(self, network: nn.Module, seed: int) -> ClassificationTask:
         return ClassificationTask(

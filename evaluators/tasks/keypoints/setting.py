@@ -15,6 +15,7 @@ from evaluators.data.pixels import MEAN, STD
 from evaluators.data.stream import Stream
 from evaluators.metrics.coco import need_coco
 from evaluators.recipe import TrainConfig
+from evaluators.tasks import Halves
 from evaluators.tasks.keypoints.mirror import log_partners, mirror_partners
 from evaluators.tasks.keypoints.oks import log_strangers
 from evaluators.tasks.keypoints.people import (
@@ -92,7 +93,7 @@ class KeypointSetting:
             **recorded(self.listings),
         }
 
-    def halves(self) -> tuple[KeypointSetting, KeypointSetting]:
+    def halves(self) -> Halves:
         first, second = copy.copy(self), copy.copy(self)
         coco = self.train.coco
         marked = sorted({person.image for person in self.train.people})
@@ -101,7 +102,7 @@ class KeypointSetting:
             _annotated(coco.select([marked[number] for number in half])) for half in numbers
         )
         first.validation, second.validation = second.train, None
-        return first, second
+        return Halves(first, second, f"{len(first.train.people)} persons and {len(second.train.people)} in other images")
 
     def start(self, network: nn.Module, seed: int) -> KeypointTask:
         config, parts = self.config, {"validation": self.validation, "test": self.test}

@@ -13,6 +13,7 @@ from evaluators.data.listing import recorded
 from evaluators.data.pixels import MEAN, STD
 from evaluators.data.stream import Stream
 from evaluators.recipe import TrainConfig
+from evaluators.tasks import Halves
 from evaluators.tasks.segmentation.scene_crops import Crops, Uncut, collate_scenes
 from evaluators.tasks.segmentation.scenes import Scenes, read_scenes
 from evaluators.tasks.segmentation.training import SegmentationTask, synchronise_heads
@@ -69,12 +70,12 @@ class SegmentationSetting:
             **recorded(self.listings),
         }
 
-    def halves(self) -> tuple[SegmentationSetting, SegmentationSetting]:
+    def halves(self) -> Halves:
         first, second = copy.copy(self), copy.copy(self)
         numbers = even_halves(len(self.train), "images")
         first.train, second.train = (self.train.select(half) for half in numbers)
         first.validation, second.validation = second.train, None
-        return first, second
+        return Halves(first, second, f"{len(first.train)} images and {len(second.train)} others")
 
     def start(self, network: nn.Module, seed: int) -> SegmentationTask:
         config = self.config
