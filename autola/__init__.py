@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autola.advising import Advice, advise
     from autola.api import compare, estimate, load, resume, retrain, search
     from autola.ejecting import eject
     from autola.reporting import write_report as report
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from supernet.supernet import Supernet
 
 HOMES = {
+    "advise": "autola.advising",
+    "Advice": "autola.advising",
     "search": "autola.api",
     "searching": "searchers.searches.own_loop",
     "Searching": "searchers.searches.own_loop",
@@ -84,6 +87,7 @@ __all__ = [
     "OPERATORS",
     "PUBLISHED",
     "SPACES",
+    "Advice",
     "Attention",
     "Gate",
     "Genotype",
@@ -93,6 +97,7 @@ __all__ = [
     "Searching",
     "Space",
     "Supernet",
+    "advise",
     "attach",
     "attached",
     "benchmark",

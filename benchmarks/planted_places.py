@@ -45,8 +45,9 @@ from supernet.placing import PlacesSupernet, places_of
 CANDIDATES = (NONE, "se", "dil_conv_3x3_spatial", "gca", "coordinate")
 KINDS = {"channel gate": "se", "gate of positions": "dil_conv_3x3_spatial", "context": "gca", "null": NONE}
 """What is planted, by what it is."""
-ATTEMPTS, ALONE_STEPS, REACHABLE = 20, 160, 0.1
-"""A teacher is drawn anew until its module, trained alone for so many steps, leaves less than this share."""
+ATTEMPTS, ALONE_STEPS, REACHABLE, DISTINCT = 60, 160, 0.1, 0.2
+"""A teacher is drawn anew until its module, trained alone at its site for so many steps, leaves less than the
+first share of the error, and no other placement of one module that was tried less than the second."""
 SHAPE = (3, 16, 16)
 IMAGES = 512
 """Images of each half."""
@@ -175,12 +176,28 @@ def teacher_of(plain: nn.Module, attention: str, site: str, seed: int) -> nn.Mod
 
 
 def problem(kind: str, seed: int) -> tuple[Planted, dict[str, str]]:
-    """A planted problem, and its true placement."""
+    """A planted problem, and its true placement: the first one drawn that can be told."""
     for attempt in range(ATTEMPTS):
         given, truth = drawn(kind, seed_of("planted places", kind, seed, attempt) % 2**31)
-        if kind == "null" or left_alone(given, truth) < REACHABLE:
+        if kind == "null" or is_told(given, truth):
             return given, truth
-    raise RuntimeError(f"no {kind} of seed {seed} can be learned")
+    raise RuntimeError(f"no {kind} of seed {seed} can be told")
+
+
+def is_told(given: Planted, truth: dict[str, str]) -> bool:
+    """Whether the planted module can be learned at its site, and nothing else that keeps the limit does as well.
+
+    Each other candidate is trained alone at that site, and the planted one at each other site.
+    """
+    ((site, name),) = [(site, name) for site, name in truth.items() if name != NONE]
+    if left_alone(given, truth) > REACHABLE:
+        return False
+    others = [truth | {site: other} for other in CANDIDATES if other not in (NONE, name)]
+    others += [truth | {site: NONE, other: name} for other in truth if other != site]
+    limits = given.limits
+    assert limits is not None
+    kept = (each for each in others if limits.allows(given.space.genotype(list(each.values()))))
+    return all(left_alone(given, each) > DISTINCT for each in kept)
 
 
 def drawn(kind: str, seed: int) -> tuple[Planted, dict[str, str]]:
@@ -217,10 +234,10 @@ def drawn(kind: str, seed: int) -> tuple[Planted, dict[str, str]]:
     return given, truth
 
 
-def left_alone(given: Planted, truth: dict[str, str]) -> float:
-    """The error that is left on the other half when the true module is trained alone from new weights."""
+def left_alone(given: Planted, standing: dict[str, str]) -> float:
+    """The error that is left on the other half when a placement is trained alone from new weights."""
     torch.manual_seed(seed_of(given.seed, "alone"))
-    network = attach(given.backbone(), given.space.genotype(list(truth.values())))
+    network = attach(given.backbone(), given.space.genotype(list(standing.values())))
     learning = [weight for weight in network.parameters() if weight.requires_grad]
     optimizer = torch.optim.SGD(learning, lr=0.1, momentum=0.9)
     batches = given.batches(0, 32)

@@ -153,7 +153,10 @@ class PathTask:
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
         images_and_labels, weights = batch
         with self.supernet.mixed_by(weights, chosen_of(weights) if self.alone else None):
-            return self.problem.loss(model, *images_and_labels)
+            loss, figure = self.problem.loss(model, *images_and_labels)
+        if torch.is_grad_enabled() and not loss.requires_grad:
+            loss.requires_grad_()  # a frozen network with nothing anywhere: no weight has a gradient
+        return loss, figure
 
     def evaluate(self, model: nn.Module, split: Any) -> dict[str, float]:
         raise AssertionError("a supernet has no validation part; its candidates are judged")
