@@ -17,6 +17,7 @@ COMMANDS = {
     "inspect": "show what a search found: edges, shares, drawing, cost",
     "retrain": "train networks with attention modules, and compare them",
     "compare": "test found cells against random ones and controls of equal cost",
+    "advise": "say which attention to put where in a network, or that nothing is shown to help",
     "predict": "draw what a trained network finds onto images",
     "export": "write a trained network as ONNX or torch.export's program",
     "eject": "write attention as one Python file that needs torch alone",

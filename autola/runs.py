@@ -79,7 +79,11 @@ def stored_config(run: RunDirectory, kind: type[C]) -> C:
     theirs = _kind(run)
     if theirs is not None and theirs is not kind:
         name = names[theirs]
-        look = "autola inspect, autola search" if issubclass(theirs, AnySearch) else f"autola {_COMMANDS[theirs]}"
+        look = (
+            "autola inspect, autola search"
+            if issubclass(theirs, AnySearch)
+            else f"autola {_COMMANDS[theirs]}"
+        )
         raise InputError(f"{run.path} is a {name}, not a {names[kind]} ({look} --resume)")
     return parse_json(kind, run.text(CONFIG), str(run.path / CONFIG))
 

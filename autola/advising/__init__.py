@@ -35,7 +35,7 @@ METRICS: tuple[Metric, ...] = ("params", "macs", "latency")
 SEARCH_SHARE = 0.3
 """Share of the time that the search gets; the rest goes to trainings."""
 MOST_ROWS = 8
-"""Rows that the trainings are planned for: nothing, found, the strongest alone, three everywhere, two random."""
+"""Rows that are planned for: nothing, found, its strongest site, three everywhere, two random."""
 LEAST_SEEDS, MOST_SEEDS = 3, 10
 """Trainings of a row: fewer show nothing, more are rarely worth it."""
 LEAST_STEPS, MOST_STEPS = 20, 2000
@@ -64,7 +64,8 @@ def advise(
 
     Trained from the weights that the model has, with several seeds each: what was found, its strongest site
     alone, random placements of the same cost, one module everywhere, and the plain model. Time is planned
-    beforehand. The same call with the same `out` goes on where it was stopped; with more minutes it adds seeds.
+    beforehand. The same call with the same `out` goes on where it was stopped; with more minutes it adds
+    seeds.
 
     Args:
         model: A network whose blocks are found, or any with `sites`; it stays as it is.
@@ -85,15 +86,13 @@ def advise(
         seed: Seed of the search, the random placements and the trainings.
 
     Raises:
-        InputError: If the model has no sites, the data cannot be halved, nothing keeps the target, the time is
-            too short, or `out` holds advice on something else.
+        InputError: If the model has no sites, the data cannot be halved, nothing keeps the target, the time
+            is too short, or `out` holds advice on something else.
     """
     subject = subject_of(
         model, train, valid, loss, score=score, optimizer=optimizer, input_shape=input_shape, seed=seed
     )
-    return advise_on(
-        subject, target=target, minutes=minutes, space=space, sites=sites, out=out, seed=seed
-    )
+    return advise_on(subject, target=target, minutes=minutes, space=space, sites=sites, out=out, seed=seed)
 
 
 def advise_on(
@@ -117,7 +116,9 @@ def advise_on(
     plan = records.plan(signature)
     if plan is None:
         device = next(iter(plain.parameters()), torch.zeros(())).device
-        tables = {metric: place_table(metric, places, plain, subject.input_shape, device) for metric in METRICS}
+        tables = {
+            metric: place_table(metric, places, plain, subject.input_shape, device) for metric in METRICS
+        }
         limits = _limits(target, places, tables)
         plan = _planned(subject, space, sites, target, minutes, seed, signature, tables, plain)
         new = True
@@ -238,7 +239,7 @@ def _planned(
         train_steps=train_steps,
         search_seconds=search_steps * search_step,
         training_seconds=MOST_ROWS * (train_steps * train_step + scoring),
-        tables={metric: table for metric, table in tables.items()},
+        tables=dict(tables),
     )
 
 
@@ -274,9 +275,7 @@ def _search(
     return search.found(), search.shares()
 
 
-def _trained(
-    subject: Subject, placement: Placement, steps: int, seed: int, *, scored: bool = True
-) -> float:
+def _trained(subject: Subject, placement: Placement, steps: int, seed: int, *, scored: bool = True) -> float:
     """The score of the network with a placement, trained from the weights that it starts from."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -131,11 +131,9 @@ def concluded(
     return Advice(tuple(rows), sentence, best and best.placement, score_name, complete, seconds)
 
 
-def _sentence(
-    rows: Sequence[AdviceRow], best: AdviceRow | None, score_name: str, *, complete: bool
-) -> str:
+def _sentence(rows: Sequence[AdviceRow], best: AdviceRow | None, score_name: str, *, complete: bool) -> str:
     if not complete:
-        return "Not all of the trainings that were planned are done: nothing is tested; go on with the same call."
+        return "Not all trainings that were planned are done: nothing is tested; go on with the same call."
     if best is None:
         return f"{LEAVE[0].upper()}{LEAVE[1:]}."
     plain = rows[0].costs
@@ -143,7 +141,8 @@ def _sentence(
         f"{best.costs[metric] / plain[metric]:.3g} times the {metric}" for metric in plain if plain[metric]
     )
     where = ", ".join(f"{each.attention} at {each.site}" for each in best.placement.taken())
-    assert best.low is not None and best.high is not None
+    assert best.low is not None
+    assert best.high is not None
     return (
         f"Put {where}: {more}; {best.gain:+.4g} in {score_name}, 95 % interval {best.low:+.4g} to "
         f"{best.high:+.4g}, over {len(best.scores)} trainings each."

@@ -81,7 +81,8 @@ class AdviceRecords:
         changed = [name for name, value in plan.signature.items() if now.get(name) != value]
         if changed:
             raise InputError(
-                f"{self.path} holds advice on something else ({', '.join(changed)} differ); name another folder"
+                f"{self.path} holds advice on something else ({', '.join(changed)} differ); "
+                "name another folder"
             )
         if (self.path / SCORES).is_file():
             kept = json.loads((self.path / SCORES).read_text())

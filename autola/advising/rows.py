@@ -62,7 +62,9 @@ def rows_of(
     for name, placement in allowed[:MOST_EVERYWHERE]:
         add(f"{name} everywhere", placement)
     if taken:
-        for number, placement in enumerate(_equal_cost(space, found, len(taken), tables[metric], limits, seed)):
+        for number, placement in enumerate(
+            _equal_cost(space, found, len(taken), tables[metric], limits, seed)
+        ):
             add(f"random {number + 1}", placement)
     return rows
 

@@ -111,7 +111,8 @@ def subject_of(
     count = len(items)
     if count // 2 < size:
         raise InputError(
-            f"half of {count} training items does not fill a batch of {size}; give more data or smaller batches"
+            f"half of {count} training items does not fill a batch of {size}; give more data or "
+            "smaller batches"
         )
     even, odd = list(range(0, count, 2)), list(range(1, count, 2))
     halves = (
@@ -136,7 +137,9 @@ def subject_of(
     return Subject(
         model=lambda: copy.deepcopy(plain),
         halves=halves,
-        whole=lambda number: ListedBatches(items, range(count), size, collate, seed_of(seed, "whole", number)),
+        whole=lambda number: ListedBatches(
+            items, range(count), size, collate, seed_of(seed, "whole", number)
+        ),
         loss=loss,
         score=minus_loss if score is None else score,
         score_name="minus the loss" if score is None else "score",

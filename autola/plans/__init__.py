@@ -37,9 +37,7 @@ class Plan(ABC):
     data: dict[str, Any]
 
     @abstractmethod
-    def __init__(
-        self, config: AnySearch, fabric: Fabric, costs: Mapping[str, Any] | None = None
-    ) -> None: ...
+    def __init__(self, config: AnySearch, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None: ...
 
     @staticmethod  # noqa: B027  (a plan for all searchers has nothing to check)
     def check(config: AnySearch) -> None:

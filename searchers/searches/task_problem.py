@@ -95,4 +95,3 @@ class TaskProblem(Problem):
             setting = self.settings.second if half else self.settings.first
             known[half] = setting.start(nn.Module(), seed_of(self.seed, "half", half))
         return known[half]
-

@@ -50,15 +50,15 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def advise(out: Path | None = None, **changes: Any) -> autola.Advice:
     given = {"target": "params<=1.1x", "minutes": 60.0, "space": SPACE, "out": out}
-    return autola.advise(network(), DataLoader(data(40, 0), batch_size=8), DataLoader(data(16, 1), batch_size=8),
-                         loss, **(given | changes))  # fmt: skip
+    train, valid = (DataLoader(data(count, seed), batch_size=8) for count, seed in ((40, 0), (16, 1)))
+    return autola.advise(network(), train, valid, loss, **(given | changes))
 
 
 def test_all_rows_are_trained_and_the_model_is_left_alone() -> None:
     model = network()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    advice = autola.advise(model, [next(iter(DataLoader(data(8, 0), 8)))] * 4,
-                           [next(iter(DataLoader(data(8, 1), 8)))], loss, minutes=60, space=SPACE)  # fmt: skip
+    train, valid = ([next(iter(DataLoader(data(8, seed), 8)))] for seed in (0, 1))
+    advice = autola.advise(model, train * 4, valid, loss, minutes=60, space=SPACE)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     names = [row.name for row in advice.rows]
     assert names[0] == NOTHING
@@ -141,12 +141,12 @@ def rows(target: str | None = "params<=1.1x") -> Any:
     tables = {"params": place_table("params", space, model, (3, 8, 8), torch.device("cpu"))}
     limits = None if target is None else Limits(space, parse_target(target), tables)
     found = space.genotype(["none", "se", "none"])
-    shares = {row: {name: 1 / 3 for name in SPACE} for row in space.rows}
+    shares = {row: dict.fromkeys(SPACE, 1 / 3) for row in space.rows}
     return rows_of(space, found, shares, tables, limits, 0), tables, limits, found
 
 
 def test_rows_keep_the_limit_and_random_ones_cost_what_was_found() -> None:
-    placements, tables, limits, found = rows()
+    placements, _, limits, found = rows()
     assert placements[FOUND] == found
     assert all(limits.allows(placement) for placement in placements.values())
     assert len(set(map(str, placements.values()))) == len(placements)
@@ -170,3 +170,23 @@ def test_only_what_is_shown_is_advised() -> None:
     unfinished = concluded(placements, costs, better, complete=False, **settings)
     assert unfinished.placement is None
     assert "nothing is tested" in unfinished.sentence
+
+
+@pytest.mark.parametrize(
+    "words", ["advise digits --data.limit 80 --width 4 --backbone cifar_resnet8 --train.batch-size 16"]
+)
+def test_the_command_ends_in_a_table_and_a_sentence(call: Any, own_folder: Path, words: str) -> None:
+    told = call(words, "--primitives none se eca --target params<=1.05x --minutes 60 --out run")
+    assert told.code == 0, told.err
+    assert "held-out accuracy" in told.out.splitlines()[0]
+    assert told.out.splitlines()[1].startswith(NOTHING)
+    again = call(words, "--primitives none se eca --target params<=1.05x --minutes 60 --out run")
+    assert again.out == told.out
+    assert (own_folder / "run" / "placement.json").is_file()
+
+
+def test_the_command_refuses_what_it_cannot_do(refused: Any) -> None:
+    short = "advise digits --data.limit 80 --width 4 --backbone cifar_resnet8 --train.batch-size 16"
+    assert "advice computes in one process" in refused(f"{short} --devices 2")
+    assert "no placement has params" in refused(f"{short} --target params<=0.5x")
+    assert "unknown retrain preset" in refused("advise nowhere")

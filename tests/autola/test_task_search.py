@@ -20,7 +20,7 @@ from supernet.attach import attached
 from tests.autola.conftest import Call, Refused
 from tests.autola.runs import records, stop_at
 from tests.evaluators.coco_squares import write_squares
-from tests.evaluators.dense import tiny, write_people, write_scenes  # noqa: F401
+from tests.evaluators.dense import tiny, write_people, write_scenes
 from tests.evaluators.pictures import write_pictures
 
 SHORT = (
@@ -33,8 +33,8 @@ COMMANDS = {
     "--detector.max-size 64 --detector.regions 16 --detector.trainable-stages 5",
     "coco-keypoints": f"search coco-keypoints {SHORT} --backbone tiny_resnet --image-size 64 32 "
     "--data.train few --data.test few",
-    "segmentation": f"search camvid {SHORT} --backbone tiny_resnet --crop 33 --data.train few --data.test few "
-    "--data.num-classes 3 --data.classes --data.ignore 255",
+    "segmentation": f"search camvid {SHORT} --backbone tiny_resnet --crop 33 --data.train few "
+    "--data.test few --data.num-classes 3 --data.classes --data.ignore 255",
 }
 
 
@@ -51,8 +51,11 @@ def write(task: str, root: Path) -> None:
             write_scenes(root)
 
 
+narrow = tiny  # the fixture, which pytest finds by the names of this module
+
+
 @pytest.fixture(params=list(COMMANDS))
-def command(request: pytest.FixtureRequest, own_folder: Path, tiny: str) -> str:
+def command(request: pytest.FixtureRequest, own_folder: Path, narrow: str) -> str:
     write(request.param, own_folder / "data")
     return COMMANDS[request.param]
 
@@ -120,7 +123,7 @@ def test_other_searchers_judge_by_the_score_of_the_task(command: str, call: Call
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", (2, 3))
+@pytest.mark.parametrize("step", [2, 3])
 def test_a_search_stopped_anywhere_finds_the_same(
     command: str, call: Call, own_folder: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
@@ -142,7 +145,7 @@ def test_a_search_stopped_anywhere_finds_the_same(
         ("search camvid --target params<=1.1x params<=1.2x --data.root data --workers 0", "one --target"),
         ("search camvid --data.root nowhere", "nowhere"),
         ("search camvid --data.root data --workers 0 --weights None --data.train few --data.test few "
-         "--data.num-classes 3 --data.classes --data.ignore 255 --crop 33", "2 images do not fill a batch of 8"),
+         "--data.num-classes 3 --data.classes --data.ignore 255 --crop 33", "2 images do not fill a batch"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(refused: Refused, own_folder: Path, words: str, message: str) -> None:
@@ -154,8 +157,10 @@ def _images(setting: object) -> list[str]:
     """What tells the training images of a setting apart."""
     for name, of in {
         "_samples": lambda samples: [str(image.id) for image in samples.found.images],
-        "train": lambda part: [str(each) for each in getattr(part, "pairs", getattr(part, "files", ()))]
-        or [str(image.id) for image in part.coco.images],
+        "train": lambda part: (
+            [str(each) for each in getattr(part, "pairs", getattr(part, "files", ()))]
+            or [str(image.id) for image in part.coco.images]
+        ),
     }.items():
         if hasattr(setting, name):
             return of(getattr(setting, name))

@@ -102,7 +102,9 @@ class KeypointSetting:
             _annotated(coco.select([marked[number] for number in half])) for half in numbers
         )
         first.validation, second.validation = second.train, None
-        return Halves(first, second, f"{len(first.train.people)} persons and {len(second.train.people)} in other images")
+        return Halves(
+            first, second, f"{len(first.train.people)} persons and {len(second.train.people)} in other images"
+        )
 
     def start(self, network: nn.Module, seed: int) -> KeypointTask:
         config, parts = self.config, {"validation": self.validation, "test": self.test}
