@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from autola.data_record import COSTS, described
 from evaluators.cost_table import Metric, cost_table
 from evaluators.cost_tables import AnyTable, read_table
 from evaluators.data import Augment, halves, normalization, read
+from evaluators.device_table import check_fits, read_device_table
 from evaluators.place_costs import place_table
 from evaluators.starting_weights import start_from
 from evaluators.tasks import Halved, new_network
@@ -25,6 +27,7 @@ from evaluators.weight_sources import read_weights
 from foundation.errors import InputError
 from outputs.records import DATA
 from search_space.places import Places
+from search_space.searchable import Searchable
 from search_space.space import Space
 from searchers.limits import Limits, parse_target
 from searchers.searches.problem import Problem
@@ -59,7 +62,7 @@ def search_problem(
     config.searcher.check_budget(problem.space)
     if config.target:
         (target,) = config.target
-        tables = _tables(target, problem, known["input_shape"], costs)
+        tables = _tables(config, target, problem, known["input_shape"], costs)
         limits = Limits(problem.space, parse_target(target), tables)
         known[COSTS] = {metric: asdict(table) for metric, table in tables.items()}
         problem = replace(problem, limits=limits, penalty=limits.penalty(config.target_weight))
@@ -85,7 +88,7 @@ def _of_images(config: SearchConfig, fabric: Fabric) -> tuple[Problem, dict[str,
     if config.weights is not None:
         backbone = starting_from(config.weights, config.backbone, random_backbone, known)
     problem = Problem(
-        space=config.resolved_space() if not config.of_places else _places(config, backbone),
+        space=config.resolved_space() if not config.of_places else places_in(config, backbone),
         backbone=backbone,
         halves=halves(splits.train),
         mean=mean,
@@ -116,7 +119,7 @@ def _of_task(config: TaskSearch, fabric: Fabric) -> tuple[Problem, dict[str, Any
         return new_network(config.task, known, (), config.seed)
 
     problem = TaskProblem(
-        space=_places(config, backbone),
+        space=places_in(config, backbone),
         backbone=backbone,
         settings=setting.halves(),
         norm=config.norm,
@@ -129,7 +132,7 @@ def _of_task(config: TaskSearch, fabric: Fabric) -> tuple[Problem, dict[str, Any
 
 
 def _tables(
-    target: str, problem: Problem, input_shape: Any, costs: Mapping[str, Any] | None
+    config: AnySearch, target: str, problem: Problem, input_shape: Any, costs: Mapping[str, Any] | None
 ) -> dict[Metric, AnyTable]:
     """What operators cost, by metric: as it was stored, else counted or measured."""
     space, device = problem.space, problem.fabric.device
@@ -138,12 +141,23 @@ def _tables(
     for metric in dict.fromkeys(limited):
         if costs is not None and metric in costs:
             tables[metric] = read_table(costs[metric], f"costs of {DATA}")
+        elif metric == "latency" and config.latency_table is not None:
+            assert isinstance(config, SearchConfig), "tasks have no table of another device"
+            tables[metric] = _elsewhere(config, config.latency_table, space, input_shape)
         elif isinstance(space, Places):
             tables[metric] = place_table(metric, space, problem.backbone(), input_shape, device)
         else:
             assert isinstance(space, Space)
             tables[metric] = cost_table(metric, space, problem.backbone, input_shape, device)
     return problem.fabric.broadcast(tables)  # latencies differ between processes
+
+
+def _elsewhere(config: SearchConfig, path: Path, space: Searchable, input_shape: Sequence[int]) -> AnyTable:
+    """Latencies that were measured on another device."""
+    table = read_device_table(path)
+    check_fits(table, path, space, backbone=config.backbone, width=config.width, input_shape=input_shape)
+    log.info("latencies of %s: %s", path, table)
+    return table.costs(str(path))
 
 
 def starting_from(
@@ -177,7 +191,7 @@ def starting_from(
     return started
 
 
-def _places(config: AnySearch, backbone: Callable[[], nn.Module]) -> Places:
+def places_in(config: AnySearch, backbone: Callable[[], nn.Module]) -> Places:
     """The space of placements in the backbone."""
     with torch.random.fork_rng(devices=[]):
         return places_of(backbone(), config.candidates(), config.sites, network=config.network_name)
