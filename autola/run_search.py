@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any, cast
 
 from autola.configs import SearchConfig, TaskSearch
 from autola.data_record import absolute, check_data, found_data, recorded_costs
@@ -66,7 +67,8 @@ def resume_search(run: RunDirectory, root: str | None = None) -> Found:
         planned = plan_of(config)
         planned.check(config)
         check_trackers(config.tracker)
-        config = found_data(config, run, root)
+        moved: Any = found_data(cast("SearchConfig", config), run, root)  # of the same kind
+        config = moved
         plan = planned(config, fabric, recorded_costs(config, run))
         in_first(fabric, lambda: check_data(run, plan.data, config if root else None))
         return plan.run(config, run)

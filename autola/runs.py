@@ -94,7 +94,9 @@ def stored_search(run: RunDirectory) -> SearchConfig | TaskSearch:
     Raises:
         InputError: If the run is no search, or its config is damaged.
     """
-    return stored_config(run, TaskSearch if _kind(run) is TaskSearch else SearchConfig)
+    if _kind(run) is TaskSearch:
+        return stored_config(run, TaskSearch)
+    return stored_config(run, SearchConfig)
 
 
 _COMMANDS = {RetrainConfig: "retrain", CompareConfig: "compare"}

@@ -34,7 +34,7 @@ import tyro
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from evaluators.place_costs import place_table
+from evaluators.place_costs import PlaceTable, place_table
 from foundation.files import write_text
 from foundation.seeds import seed_of
 from search_space.space import NONE
@@ -178,7 +178,8 @@ def teacher_of(plain: nn.Module, attention: str, site: str, seed: int) -> nn.Mod
             weight.mul_(4) if weight.ndim > 1 else weight.add_(torch.randn_like(weight))
         for norm in norms:
             norm.momentum = None
-            norm.weight.fill_(4), norm.bias.zero_()
+            norm.weight.fill_(4)
+            norm.bias.zero_()
         planted.module.train()
         teacher(images_of(seed_of(seed, "statistics"), 256))
     return teacher.eval()
@@ -269,7 +270,7 @@ def within_limit(given: Planted) -> int:
     limits = given.limits
     assert limits is not None
     sums = dict[float, int]({0.0: 1})
-    table = limits.tables["params"]
+    table = cast("PlaceTable", limits.tables["params"])
     for costs in table.sites.values():
         grown = dict[float, int]()
         for before, number in sums.items():

@@ -116,7 +116,7 @@ def advise_on(
     plan = records.plan(signature)
     if plan is None:
         device = next(iter(plain.parameters()), torch.zeros(())).device
-        tables = {
+        tables: dict[str, PlaceTable] = {
             metric: place_table(metric, places, plain, subject.input_shape, device) for metric in METRICS
         }
         limits = _limits(target, places, tables)
@@ -198,7 +198,7 @@ def _planned(
     minutes: float,
     seed: int,
     signature: dict[str, Any],
-    tables: Mapping[Metric, PlaceTable],
+    tables: Mapping[str, PlaceTable],
     plain: nn.Module,
 ) -> AdvicePlan:
     """Times a few steps of both kinds, and shares the minutes out."""

@@ -44,17 +44,28 @@ class TaskBatches:
         return self.task.batch(epoch, index)
 
 
-def subject_of_task(config: RetrainConfig, fabric: Fabric, seed: int) -> Subject:
-    """What is advised on, by the settings of a retraining; its epochs and seeds are planned by the time.
+def check_settings(config: RetrainConfig) -> None:
+    """Refuses settings that advice does without, before any process is started.
 
     Raises:
-        InputError: If the data cannot be read or halved, or the settings ask for what advice does without.
+        InputError: If there are any.
     """
     if config.devices * config.machines > 1 or config.precision not in ("32-true", "64-true"):
         raise InputError("advice computes in one process, in one precision; leave out devices and precision")
     recipe = config.train
     if recipe.norm == "sync" or recipe.accumulate > 1 or recipe.ema or recipe.drop_path:
         raise InputError("advice trains plainly; leave out train.norm sync, accumulate, ema and drop_path")
+    if config.compile or config.recompute:
+        raise InputError("advice computes as the network is; leave out compile and recompute")
+
+
+def subject_of_task(config: RetrainConfig, fabric: Fabric, seed: int) -> Subject:
+    """What is advised on, by the settings of a retraining; its epochs and seeds are planned by the time.
+
+    Raises:
+        InputError: If the data cannot be read or halved.
+    """
+    recipe = config.train
     if not recipe.validation_fraction:
         recipe = replace(recipe, validation_fraction=HELD_OUT)
         log.info("a share of %g of the training set is held out to judge on", HELD_OUT)

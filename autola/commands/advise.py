@@ -53,9 +53,10 @@ def run(arguments: list[str]) -> None:
     given = read_arguments(Arguments, arguments, command="advise", default=default)
     # Each import is slow: PyTorch, Fabric.
     from autola.advising import advise_on
-    from autola.advising.of_task import subject_of_task
+    from autola.advising.of_task import check_settings, subject_of_task
     from autola.runtime import make_fabric, own_state
 
+    check_settings(given.config)
     with own_state(given.config):
         subject = subject_of_task(given.config, make_fabric(given.config), given.seed)
         advice = advise_on(

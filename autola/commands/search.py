@@ -5,20 +5,18 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from autola.arguments import only_resume, option, out_of_terminal, read_arguments, without
-from autola.configs import SearchConfig, TaskSearch
+from autola.configs import AnySearch, SearchConfig, TaskSearch
 from autola.presets import search_preset
 from foundation.errors import InputError
 from searchers import SEARCHERS, SearcherConfig
 
 if TYPE_CHECKING:
     from autola.found import Found
-
-AnyConfig = TypeVar("AnyConfig", SearchConfig, TaskSearch)
 
 DEFAULT = "digits"
 
@@ -77,7 +75,10 @@ def read_settings(arguments: list[str]) -> tuple[Arguments, SearchConfig | TaskS
         raise InputError(f"name the preset first: autola search {given.preset} ...")
     if given.searcher != config.searcher.name:
         raise InputError(f"two searchers are given: {config.searcher.name} and {given.searcher}")
-    return given, given.config if given.trials is None else _with_trials(given.config, given.trials)
+    config = given.config
+    return given, config if given.trials is None else replace(
+        config, searcher=_with_trials(config, given.trials)
+    )
 
 
 def run(arguments: list[str]) -> None:
@@ -112,12 +113,12 @@ def _usual(kind: type[SearcherConfig], engine: str | None) -> SearcherConfig:
     return kind()
 
 
-def _with_trials(config: AnyConfig, trials: int) -> AnyConfig:
+def _with_trials(config: AnySearch, trials: int) -> SearcherConfig:
     from searchers.blackbox import BlackBox
 
     if not isinstance(config.searcher, BlackBox):
         raise InputError(f"{config.searcher.name} has no trials; --trials is for black-box searchers")
-    return replace(config, searcher=replace(config.searcher, trials=trials))
+    return replace(config.searcher, trials=trials)
 
 
 def show_front(found: Found) -> None:

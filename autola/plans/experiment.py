@@ -16,7 +16,7 @@ from lightning.fabric import Fabric
 from pydantic import TypeAdapter
 
 from autola.cli import IMPORTED
-from autola.configs import AnySearch
+from autola.configs import AnySearch, SearchConfig
 from autola.extensions import modules_of
 from autola.found import Found, found_in
 from autola.plans import Plan
@@ -67,6 +67,7 @@ class Experiments(Plan):
             raise InputError("--engine nni takes one --target; join limits that hold together by commas")
         if config.devices > 1:
             raise InputError("--engine nni runs every trial on one device; use --jobs")
+        assert isinstance(config, SearchConfig), "other searches are of places"
         modules_of(config, IMPORTED)  # refuses what no trial could import
         options = config.experiment
         wait_for_port(options.portal_port, options.portal_host)
@@ -118,12 +119,13 @@ def _run(
     config: AnySearch, problem: Problem, run: RunDirectory, history: list[Trial], searcher: BlackBox
 ) -> Iterator[Finished]:
     """Trials as they end, from an experiment that is stopped whatever happens."""
+    assert isinstance(config, SearchConfig), "other searches are refused at the start"
     code = run.path / CODE
     code.mkdir(exist_ok=True)
     # A trial needs no limits, which what it is given keeps, and writes no records of its own.
     write_text(code / CONFIG, to_json(replace(config, target=(), tracker=(NONE,))))
     write_text(code / DATA, run.text(DATA))
-    keys = TypeAdapter(type(config)).dump_python(config, mode="json")["searcher"]
+    keys = TypeAdapter(SearchConfig).dump_python(config, mode="json")["searcher"]
     options, modules = config.experiment, modules_of(config, IMPORTED)
     experiment = Experiment(
         searcher=keys,
