@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autola.advising import Advice, advise
     from autola.analyzing import run_analysis as analyze
     from autola.api import compare, estimate, load, resume, retrain, search
     from autola.ejecting import eject
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from supernet.supernet import Supernet
 
 HOMES = {
+    "advise": "autola.advising",
+    "Advice": "autola.advising",
     "search": "autola.api",
     "searching": "searchers.searches.own_loop",
     "Searching": "searchers.searches.own_loop",
@@ -88,6 +91,7 @@ __all__ = [
     "OPERATORS",
     "PUBLISHED",
     "SPACES",
+    "Advice",
     "Attention",
     "Gate",
     "Genotype",
@@ -97,6 +101,7 @@ __all__ = [
     "Searching",
     "Space",
     "Supernet",
+    "advise",
     "analyze",
     "attach",
     "attached",

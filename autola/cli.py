@@ -20,6 +20,7 @@ COMMANDS = {
     "analyze": "look at trained networks: selectivity, Grad-CAM, t-SNE, gates, edges",
     "work": "do what waits in a run's folder, beside other machines; or one training of it",
     "status": "show how far a run is: done, running, failed, time left",
+    "advise": "say which attention to put where in a network, or that nothing is shown to help",
     "predict": "draw what a trained network finds onto images",
     "export": "write a trained network as ONNX or torch.export's program",
     "eject": "write attention as one Python file that needs torch alone",

@@ -32,7 +32,7 @@ def scored(job: Search, problem: Problem, judged: Sequence[Genotype] | None) -> 
     """
     if isinstance(job, TrainedSearch) or (isinstance(job, ByHistory) and judged is None):
         known = scores(job.history)
-        return {SCORE: max(known)} if known else {}
+        return {SCORE: max(known) + problem.price(job.genotype())} if known else {}
     if isinstance(job, ByHistory):
         ours = job.judge(job.genotype())
         return {SCORE: ours, JUDGED: {str(genotype): job.judge(genotype) for genotype in judged or ()}}
