@@ -29,7 +29,6 @@ worker({task!r})
 """
 
 
-@EXECUTORS.register("here")
 class Here:
     """Processes of this machine.
 
@@ -107,6 +106,9 @@ class Here:
         self._places.clear()
         for thread in self._threads:
             thread.join()
+
+
+EXECUTORS.add("here", Here)
 
 
 def worker(task: str) -> None:

@@ -41,7 +41,6 @@ PROBES = ("/ray.rpc.NodeInfoGcsService/CheckAlive", "/ray.rpc.RayletDriver/KVGet
 """What is asked without a token: a cluster's control service, and its service for clients."""
 
 
-@EXECUTORS.register("ray")
 class Ray:
     """Tasks of Ray, one a worker.
 
@@ -167,6 +166,9 @@ class Ray:
             with suppress(Exception):  # the cluster may be gone
                 self._ray.cancel(ref, force=True)
         self._refs.clear()
+
+
+EXECUTORS.add("ray", Ray)
 
 
 def _worker() -> Any:

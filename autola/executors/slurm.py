@@ -51,7 +51,6 @@ FOLDER = "slurm"
 """In the run's folder: what submitit writes, the output of the jobs included."""
 
 
-@EXECUTORS.register("slurm")
 class Slurm:
     """Jobs of Slurm, one a worker.
 
@@ -157,6 +156,9 @@ class Slurm:
             local_setup=[f"export PYTHONPATH={shlex.quote(path)}"],
         )
         return executor
+
+
+EXECUTORS.add("slurm", Slurm)
 
 
 class Worker:

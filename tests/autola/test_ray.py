@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -99,12 +100,12 @@ def test_a_cluster_that_answers_without_its_token_is_refused(ray, monkeypatch):
 @pytest.mark.filterwarnings("default")  # Ray's own
 def test_a_node_that_is_killed_loses_nothing(ray, call, own_folder, monkeypatch):
     """24 trainings on two nodes; one is killed with -9 in the middle, and so are its workers."""
-    from ray.cluster_utils import Cluster
+    cluster_of: Any = importlib.import_module("ray.cluster_utils").Cluster
 
     seeds = " ".join(map(str, range(12)))
     command = f"retrain none se {SMALL} --train.epochs 20 --seeds {seeds}"
     assert call(command, "--out whole").code == 0
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster = cluster_of(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     lost = cluster.add_node(num_cpus=1)
     killed = list[str]()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -220,7 +221,7 @@ def drivers_with_kills(whole: Path, items: int, seed: int) -> list[str]:
     made(whole, items)
     context, log = multiprocessing.get_context("fork"), whole / "log"
     log.touch()
-    rng, running = random.Random(seed), list[multiprocessing.process.BaseProcess]()
+    rng, running = random.Random(seed), list[Any]()
     while True:
         running = [each for each in running if each.exitcode is None]
         if all((whole / f"none-seed{number}" / "result.json").exists() for number in range(items)):
