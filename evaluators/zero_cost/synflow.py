@@ -42,5 +42,5 @@ def synflow(network: nn.Module, images: Float[Tensor, "b c h w"]) -> float:
     return float(torch.as_tensor(flow).log())
 
 
-def _passing(x: Tensor) -> Tensor:
-    return x
+def _passing(input: Tensor) -> Tensor:
+    return input

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,9 @@ def test_seeds_of_several_runs_make_one_row_with_scipys_numbers(variant, call):
     two = variant("two", [scores[2:] for scores in SCORES], [2, 3])
     found = compare_runs([one, two])
     (claim,) = found.claims
-    theirs = ttest_ind(*SCORES, equal_var=False)
+    theirs: Any = ttest_ind(*SCORES, equal_var=False)
+    assert claim.low is not None
+    assert claim.high is not None
     assert claim.estimate == pytest.approx(np.mean(SCORES[0]) - np.mean(SCORES[1]))
     assert claim.estimate / theirs.statistic == pytest.approx((claim.high - claim.low) / 2 / _quantile(claim))
     assert claim.verdict == "higher"

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def attended() -> nn.Module:
 
 
 def test_synflow_is_the_literal_flow():
-    network = scrambled(plain())
+    network: Any = scrambled(plain())
     first, second, last = (network[place].weight.detach().abs() for place in (0, 3, 7))
     y = F.conv2d(torch.ones(1, 3, 5, 7, dtype=torch.float64), first, padding=1)  # nothing is negative
     flow = float((F.conv2d(y, second).mean((2, 3)) @ last.T).sum())
@@ -41,13 +42,13 @@ def test_synflow_is_the_literal_flow():
 
 
 def test_jacobian_covariance_is_the_literal_one():
-    network = scrambled(plain(bias=True))
+    network: Any = scrambled(plain(bias=True))
     network[1] = nn.Identity()  # images are independent of one another, and their gradients taken one by one
     images, rows = image(5, 3, 5, 7), []
     for x in images:
         pixels = x[None].clone().requires_grad_()
-        network(pixels).sum().backward()
-        rows.append(pixels.grad.flatten().numpy())
+        (gradient,) = torch.autograd.grad(network(pixels).sum(), pixels)
+        rows.append(gradient.flatten().numpy())
     values = np.linalg.eigvals(np.corrcoef(np.array(rows))).real.clip(min=0)
     expected = -sum(math.log(value + 1e-5) + 1 / (value + 1e-5) for value in values)
     assert jacobian_covariance(network, images) == pytest.approx(expected, rel=1e-6)  # 1 / v of v near 0
@@ -58,7 +59,8 @@ def test_zen_is_the_literal_one():
     torch.manual_seed(3)
     ours = zen(network, images)
     torch.manual_seed(3)
-    found, twin = [], copy.deepcopy(network).requires_grad_(False)
+    found: list[float] = []
+    twin: Any = copy.deepcopy(network).requires_grad_(False)
     for _ in range(REPEATS):
         for place in (0, 3):
             twin[place].weight.data.normal_()
