@@ -93,5 +93,6 @@ def _check_workers(config: AnySearch, planned: type[Plan], on: Executor | None) 
         raise InputError(
             "this is one search, which one process does; --on is for several --target, retrain and compare"
         )
+    assert isinstance(config, SearchConfig), "the other searches are one each"
     check_devices(on, config)
     modules_for(on, config)

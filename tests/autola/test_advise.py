@@ -138,10 +138,10 @@ def test_data_that_cannot_be_halved_are_refused() -> None:
 def rows(target: str | None = "params<=1.1x") -> Any:
     model = network()
     space = places_of(model, SPACE)
-    tables = {"params": place_table("params", space, model, (3, 8, 8), torch.device("cpu"))}
+    tables: Any = {"params": place_table("params", space, model, (3, 8, 8), torch.device("cpu"))}
     limits = None if target is None else Limits(space, parse_target(target), tables)
     found = space.genotype(["none", "se", "none"])
-    shares = {row: dict.fromkeys(SPACE, 1 / 3) for row in space.rows}
+    shares: Any = {row: dict.fromkeys(SPACE, 1 / 3) for row in space.rows}
     return rows_of(space, found, shares, tables, limits, 0), tables, limits, found
 
 

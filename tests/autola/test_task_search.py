@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -75,6 +76,7 @@ def test_a_search_starts_as_the_plain_network_on_two_halves(command: str) -> Non
     problem, _ = search_problem(config, make_fabric(config))
     supernet, plain = problem.supernet().eval(), problem.backbone().eval()
     size = config.searcher.batch_size  # pyright: ignore[reportAttributeAccessIssue]
+    batch: Any
     (batch,) = problem.batches(0, size).batch(0, 0)
     supernet.begin_step(0.0)
     with torch.no_grad():
