@@ -76,8 +76,7 @@ def test_a_search_starts_as_the_plain_network_on_two_halves(command: str) -> Non
     problem, _ = search_problem(config, make_fabric(config))
     supernet, plain = problem.supernet().eval(), problem.backbone().eval()
     size = config.searcher.batch_size  # pyright: ignore[reportAttributeAccessIssue]
-    batch: Any
-    (batch,) = problem.batches(0, size).batch(0, 0)
+    (batch,) = tuple[Any, ...](problem.batches(0, size).batch(0, 0))
     supernet.begin_step(0.0)
     with torch.no_grad():
         before, now = _tensors(plain(batch[0])), _tensors(supernet(batch[0]))
