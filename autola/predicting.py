@@ -52,6 +52,32 @@ def translations(trained: Trained, given: Iterable[bytes]) -> Iterator[tuple[str
         yield from zip(some, trained.task.translate(trained.network, trained.data, some))
 
 
+def drawn_translations(
+    trained: Trained, pairs: Iterable[tuple[str, str]], out: Path
+) -> list[tuple[str, str]]:
+    """The same lines and translations, with a picture of what was looked at in each that is not empty.
+
+    Args:
+        trained: A network that translates.
+        pairs: Lines with their translations.
+        out: New folder for the pictures, PNGs by the number of the line.
+
+    Raises:
+        InputError: If the folder exists, or the task draws none; nothing is left then.
+    """
+    kept = list[tuple[str, str]]()
+
+    def draw(folder: Path) -> None:
+        for number, (line, translation) in enumerate(pairs, 1):
+            kept.append((line, translation))
+            if line.strip():
+                picture = trained.task.draw_attention(trained.network, trained.data, line, translation)
+                picture.save(folder / f"line{number}.png")
+
+    make_folder(out, draw)
+    return kept
+
+
 def run_predictions(
     run: Path, images: Sequence[Path], out: Path | None, *, numbered: bool = False
 ) -> list[dict[str, Any]]:

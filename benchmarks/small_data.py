@@ -63,5 +63,18 @@ def write_scenes(root: Path) -> None:
         Image.fromarray(labels).save(root / f"{PART}annot" / f"{number}.png")
 
 
+def write_sentences(root: Path) -> None:
+    """Forty sentences of three words and their translations word by word; five to evaluate."""
+    nouns = {"hund": "dog", "mann": "man", "baum": "tree", "ball": "ball", "frau": "woman", "auto": "car"}
+    verbs = {"sieht": "sees", "mag": "likes", "nimmt": "takes"}
+    random = np.random.default_rng(0)
+    root.mkdir(parents=True, exist_ok=True)
+    for part, count in (("train", 40), ("val", 5), ("test", 5)):
+        drawn = [[random.choice(sorted(words)) for words in (nouns, verbs, nouns)] for _ in range(count)]
+        for language, known in (("de", None), ("en", nouns | verbs)):
+            lines = (" ".join(word if known is None else known[word] for word in one) for one in drawn)
+            (root / f"{part}.{language}").write_text("".join(f"{line}\n" for line in lines))
+
+
 def _noise(seed: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 255, (64, 80, 3), dtype=np.uint8))

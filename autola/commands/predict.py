@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import tyro
 
 from autola.arguments import out_of_terminal, print_json, read_arguments
-from foundation.errors import InputError
 
 OUT = Path("outputs/runs/predict")
 
@@ -32,7 +31,8 @@ class Arguments:
     translates."""
     out: Path | None = None
     """Path of a new folder for the drawn pictures; ./outputs/runs/predict-1, -2 ... if left out, none with
-    --json."""
+    --json. Of a network that translates, what it looks at in each line, by the terms of its attentions, drawn
+    only where this is given."""
     json: bool = False
     """Print one JSON list and nothing else: of each image its path (image), what was found (found), and the
     path of the drawn picture where there is one (picture); of each line itself (source) and its translation
@@ -65,12 +65,12 @@ def run(arguments: list[str]) -> None:
 
 def _translate(given: Arguments) -> None:
     """Translates the lines of standard input."""
-    from autola.predicting import open_translator, translations  # slow: torch
+    from autola.predicting import drawn_translations, open_translator, translations  # slow: torch
 
     trained = open_translator(given.run)
-    if given.out is not None:
-        raise InputError("--out is for drawn pictures; translations go to standard output: > FILE")
     pairs = translations(trained, sys.stdin.buffer)
+    if given.out is not None:
+        pairs = drawn_translations(trained, pairs, given.out)
     if given.json:
         print_json([{"source": source, "translation": translation} for source, translation in pairs])
         return

@@ -90,6 +90,13 @@ class Translation(TaskConfig):
 
         return translate_lines(self, network, data["vocabulary"], lines)
 
+    def draw_attention(
+        self, network: nn.Module, data: Mapping[str, Any], line: str, translation: str
+    ) -> Image:
+        from evaluators.tasks.translation.prediction import attention_of
+
+        return attention_of(network, data["vocabulary"], line, translation)
+
     def summary(self) -> str:
         network = self.transformer
         layers = f"{network.encoder_layers}+{network.decoder_layers} layers of {network.width}"
