@@ -130,7 +130,11 @@ def comparisons(options: Options) -> dict[str, CompareConfig]:
             found = {
                 "translation": terms,
                 "translation-plain": replace(
-                    terms, task=plain, attentions=terms.attentions[:1], beside=("plain",), primary=None
+                    terms,
+                    task=plain,
+                    attentions=(terms.attentions[0], terms.attentions[2]),
+                    beside=("plain",),
+                    primary=None,
                 ),
             }
     return {name: config.smoke() for name, config in found.items()} if options.smoke else found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
 from dataclasses import dataclass
@@ -16,9 +17,14 @@ from autola.member import first_step
 from evaluators.cost import latency_ms, macs, params
 from evaluators.deploying import as_used
 from evaluators.latency import latency_ratio, own_threads
+from evaluators.sentence_cost import OfLengths
 from evaluators.tasks import Setting, TaskConfig
 from evaluators.train import Training
+from foundation.errors import InputError
 from search_space.term import Term
+from supernet.networks.transformer import Transformer
+
+log = logging.getLogger(__name__)
 
 STEPS = 5
 """Train steps that are timed."""
@@ -40,9 +46,13 @@ class Plain:
     milliseconds: float
 
 
-def plain_of(task: TaskConfig, setting: Setting, fabric: Fabric) -> Plain:
-    """The plain network of a task, timed."""
-    network = as_used(_network(task, (), setting, fabric), setting.input_shape)
+def plain_of(task: TaskConfig, setting: Setting, fabric: Fabric) -> Plain | None:
+    """The plain network of a task, timed; None where the task has none, which is logged."""
+    try:
+        network = as_used(_network(task, (), setting, fabric), setting.input_shape)
+    except InputError as error:
+        log.warning("nothing is timed, as there is no plain network to time beside: %s", error)
+        return None
     with own_threads(1):
         return Plain(network, latency_ms(network, setting.input_shape, device=fabric.device))
 
@@ -75,7 +85,8 @@ def cost_of(
 
 def _network(task: TaskConfig, attention: tuple[Term, ...], setting: Setting, fabric: Fabric) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
-        return task.network(setting.describe(), attention).to(fabric.device)
+        network = task.network(setting.describe(), attention).to(fabric.device)
+    return OfLengths(network) if isinstance(network, Transformer) else network
 
 
 def step_ratio(config: RetrainConfig, other: RetrainConfig, setting: Setting, fabric: Fabric) -> float:

@@ -14,7 +14,7 @@ from lightning.fabric import Fabric
 
 from autola.comparing.conclude import concluded, cost_key
 from autola.comparing.config import Addition, Additions, CompareConfig
-from autola.comparing.costs import Plain, cost_of, plain_of
+from autola.comparing.costs import cost_of, plain_of
 from autola.comparing.items import (
     ADDED,
     MATCHED,
@@ -271,14 +271,15 @@ def _measured(work: Work, run: RunDirectory, planned: Any, ended: Sequence[Item]
     costs: dict[str, Any] = run.keys(NETWORKS) if run.has(NETWORKS) else {}
     lacking = {cost_key(item): item for item in reversed(ended) if cost_key(item) not in costs}
     for block, rows in planned:
-        plain: Plain | None = None
+        plain, measure = None, work.config.measure
         for key, item in reversed(lacking.items()):
             if not any(item.row is row for row in rows):
                 continue
             assert item.config is not None
             setting = work.setting(item.config.train)
-            if plain is None and work.config.measure:
+            if plain is None and measure:
                 plain = plain_of(block.task, setting, work.fabric)
+                measure = plain is not None
             costs[key] = cost_of(item.config, setting, work.fabric, plain)
             run.write_json(NETWORKS, costs)
     return costs

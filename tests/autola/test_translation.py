@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from autola.cli import main
 from tests.autola.test_many_processes import TORCHRUN, results, start, weights
@@ -66,6 +67,42 @@ def test_a_whole_run_is_left_as_it_is(call, whole):
     assert "self=ga:0110[stages=1]" in told.out
 
 
+def test_variants_are_compared_and_timed(call, whole, own_folder):
+    seeds = "--control-seeds 0 1 --beside plain longer --search-nothing"
+    told = call(
+        f"compare self=ga:0110 {SMALL} {seeds} --data.root {whole.parent} --out run".replace(
+            "--preset multi30k", "--task translation"
+        )
+    )
+    assert told.code == 0, told.err
+    found = json.loads((own_folder / "run/comparison.json").read_text())
+    assert found["done"] == found["planned"]
+    assert {"self-ga-0110", "plain"} <= {row["name"] for row in found["rows"]}
+    costs = json.loads((own_folder / "run/costs.json").read_text())
+    assert all(each["latency_ms"] > 0 and each["step_ms"] > 0 for each in costs.values())
+
+
+def test_variants_without_a_plain_network_are_compared(call, whole, own_folder):
+    seeds = "--control-seeds 0 --beside --search-nothing --transformer.positions relative"
+    told = call(
+        f"compare self=ga:0110 self=ga:1111 {SMALL} {seeds} --data.root {whole.parent} --out run".replace(
+            "--preset multi30k", "--task translation"
+        )
+    )
+    assert told.code == 0, told.err
+    assert "nothing is timed, as there is no plain network" in told.err
+    assert (own_folder / "run/comparison.json").is_file()
+
+
+def test_what_it_takes_is_estimated_and_reported(call, whole, own_folder):
+    told = call(f"estimate retrain none self=ga:0110 {SMALL} --data.root {whole.parent}")
+    assert told.code == 0, told.err
+    assert "self=ga:0110" in told.out
+    told = call(f"report {whole} --out report.html")
+    assert told.code == 0, told.err
+    assert "BLEU" in (own_folder / "report.html").read_text()
+
+
 def test_other_text_is_refused_on_the_way(refused, whole, tmp_path):
     there = tmp_path / "moved"
     shutil.copytree(whole.parent, there)
@@ -101,12 +138,23 @@ def test_what_is_no_text_is_refused(says, whole):
     assert told.err.strip() == (
         "autola: standard input, line 2: not UTF-8 text; convert it, as by iconv -t UTF-8"
     )
-    assert "--out is for drawn pictures" in says(f"predict {whole}/none-seed0 --out x", b"").err
+
+
+def test_what_is_looked_at_is_drawn(says, whole, own_folder):
+    run, lines = f"predict {whole}/self-ga-0110-stages-1-seed0", b"hund sieht mann\n\nfrau mag baum\n"
+    told = says(f"{run} --out pictures", lines)
+    assert told.code == 0
+    assert told.out == says(run, lines).out
+    assert sorted(path.name for path in (own_folder / "pictures").iterdir()) == ["line1.png", "line3.png"]
+    with Image.open(own_folder / "pictures/line1.png") as picture:
+        assert min(picture.size) > 100
+        assert len(set(picture.resize((40, 40)).get_flattened_data())) > 5
+    assert "pictures exists already" in says(f"{run} --out pictures", lines).err
+    assert says(f"{run} --out bad", b"hund\nb\xe4um\n").code == 2
+    assert not (own_folder / "bad").exists()
 
 
 def test_images_are_refused(refused, whole, own_folder):
-    from PIL import Image
-
     Image.new("RGB", (8, 8)).save(own_folder / "image.png")
     assert "reads lines from standard input" in refused(f"predict {whole}/none-seed0 image.png")
 

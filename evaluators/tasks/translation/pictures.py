@@ -107,7 +107,7 @@ def attention_picture(
 
 
 def _rows(looks: dict[tuple[str, int], Look]) -> list[tuple[str, str]]:
-    """Sites and what of them is shown: a single term says what its weights do, so it has no row of its own."""
+    """Sites and what of them is shown: a single term says what its weights do, so it has no row."""
     rows = list[tuple[str, str]]()
     for site in SITES:
         own = [look for (name, _), look in looks.items() if name == site]
