@@ -4,7 +4,8 @@ cells: three searches on CIFAR-10 with ResNet-8 of width 16, three trainings of 
 twice, all controls five times, five epochs each (`autola compare --preset cifar10-short`). groups: the same
 with cells of 1, 2, 4 and 8 channel groups. transfer: cells searched in ResNet-20, trained in it, in ResNet-56
 and in a Wide-ResNet, beside cells searched in those. finetune: a pretrained ResNet-50 on few large images;
-every attention begins as the identity.
+every attention begins as the identity. translation: the terms of attention on Multi30k's sentences, in a small
+Transformer with relative positions, as in Zhu et al., ICCV 2019; then plain attention with sines.
 
     python -m benchmarks.study cells --root FOLDER --minutes 60 --jobs 2
     python -m benchmarks.study cells --table
@@ -38,6 +39,7 @@ from autola.presets import RETRAIN_PRESETS
 from evaluators.data import DataConfig
 from evaluators.tasks.classification import Classification
 from evaluators.tasks.imagenet import ImageNet, ImageNetData
+from evaluators.tasks.translation import Translation
 from foundation.config import parse_json, with_value
 from foundation.errors import InputError
 from foundation.files import write_text
@@ -45,11 +47,26 @@ from outputs.comparison import COMPARISON, Comparison
 from outputs.records import CONFIG, GENOTYPE, RESULT
 from outputs.run_directory import RunDirectory
 from search_space.grammar import parse_attention
+from supernet.networks.translator import TRANSFORMERS
 
-Study = Literal["cells", "groups", "transfer", "finetune"]
+Study = Literal["cells", "groups", "transfer", "finetune", "translation"]
 
 ROOT = "FOLDER"
-"""What stands for the folder of the images in files that are published."""
+"""What stands for the folder of the data in files that are published."""
+
+TERMS = (
+    "self=ga:1111",
+    "self=ga:0111",
+    "self=ga:0110",
+    "self=dynamic[kernel_size=7]",
+    "self=ga:0010+self=dcn",
+    "self=ga:1111+decoder.cross=ga:0010",
+    "self=ga:0010",
+    "self=ga:1010",
+)
+"""The study's questions about translation: all terms; without query and key content; what it finds to matter
+most; dynamic convolution; key content with the deformable unit; no query between decoder and encoder; no
+positions at all."""
 
 OF_ALL = ("*.json", "*.csv", "*.png")
 OF_EACH = (RESULT, GENOTYPE)
@@ -64,9 +81,10 @@ class Options:
     """Options of the command."""
 
     study: Annotated[tyro.conf.Positional[Study], tyro.conf.arg(metavar="STUDY")] = "cells"
-    """cells, groups, transfer or finetune."""
+    """cells, groups, transfer, finetune or translation."""
     root: Path | None = None
-    """Folder of the images: CIFAR-10 as folders of images; of finetune train and val, a folder a class."""
+    """Folder of the data: CIFAR-10 as folders of images; of finetune train and val, a folder a class; of
+    translation Multi30k's texts."""
     out: Path | None = None
     """Folder of what is kept; outputs/published/study-STUDY if left out."""
     runs: Path = Path("outputs/runs")
@@ -103,6 +121,13 @@ def comparisons(options: Options) -> dict[str, CompareConfig]:
             found |= {f"from-{name}": _in(cells, name, name) for name in _LARGER}
         case "finetune":
             found = {"finetune": _finetune(root, options.epochs)}
+        case "translation":
+            terms = _translation(root, options.epochs)
+            plain = replace(terms.task, transformer=replace(_SMALL, positions="absolute"))  # pyright: ignore[reportCallIssue]
+            found = {
+                "translation": terms,
+                "translation-plain": replace(terms, task=plain, attentions=terms.attentions[:1], beside=("plain",), primary=None),
+            }
     return {name: config.smoke() for name, config in found.items()} if options.smoke else found
 
 
@@ -144,6 +169,29 @@ def _finetune(root: str, epochs: int | None) -> CompareConfig:
         attentions=tuple(map(parse_attention, ("hoga", "se", "cbam"))),
         beside=("plain",),
         control_seeds=(0, 1, 2),
+        threads=1,
+    )
+
+
+_SMALL = replace(
+    TRANSFORMERS["transformer_tiny"], encoder_layers=2, decoder_layers=2, dropout=0.1, positions="relative"
+)
+
+
+def _translation(root: str, epochs: int | None) -> CompareConfig:
+    """Three minutes of one thread a training: half the layers of the preset's network, few epochs."""
+    preset = RETRAIN_PRESETS["multi30k"]
+    assert isinstance(preset.task, Translation)
+    data = replace(preset.task.data, root=root, vocabulary=3000)
+    changes = {"epochs": epochs or 3, "batch_size": 2048, "warmup_steps": 300, "average": 0}
+    return CompareConfig(
+        task=replace(preset.task, data=data, transformer=_SMALL),
+        train=replace(preset.train, validation_fraction=0.0, **changes),
+        attentions=tuple(map(parse_attention, TERMS)),
+        beside=(),
+        control_seeds=(0, 1, 2),
+        primary=("self-ga-1111", "self-ga-0110"),
+        measure=False,
         threads=1,
     )
 
@@ -212,7 +260,7 @@ def kept_up(run: Path, kept: Path) -> Iterator[None]:
 def run_study(options: Options) -> None:
     """Runs the comparisons of a study until the time is over."""
     if options.root is None:
-        raise InputError("give the folder of the images: --root FOLDER")
+        raise InputError("give the folder of the data: --root FOLDER")
     until = time.monotonic() + 60 * options.minutes
     for name, config in comparisons(options).items():
         left = (until - time.monotonic()) / 60
