@@ -181,6 +181,9 @@ class SearchConfig(DeviceConfig):
     """The most that the network may cost: macs<=48M, params<=300k, or latency<=2.5x (times the plain
     network's, measured on this device); commas join limits that hold together. Each target given is a search
     of its own; several give a Pareto front."""
+    latency_table: Path | None = None
+    """JSON file of latencies on another device, or by another runtime, for limits on latency: from `autola
+    cost --device-table`, or your own. They are measured here if left out."""
     target_weight: float = 1.0
     """Weight in the loss of the alphas of the share by which the expected cost exceeds a limit; higher keeps
     to the limit sooner and looks less at the images."""
@@ -197,6 +200,8 @@ class SearchConfig(DeviceConfig):
 
             for text in self.target:
                 parse_target(text)
+        if self.latency_table is not None and not any("latency" in text for text in self.target):
+            raise InputError("latency_table is for a limit on latency; add --target 'latency<=1.5x'")
         if len(set(self.target)) != len(self.target):
             raise InputError(f"a target is given twice: {' '.join(self.target)}")
         rules.positive(self, "width", "num_nodes")

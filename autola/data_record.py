@@ -30,7 +30,7 @@ COSTS = "costs"
 """Key in data.json of what operators cost, for the metrics that are limited."""
 
 _ROOT = "root"
-_FILES = ("weights", "detections", "training_service")
+_FILES = ("weights", "detections", "training_service", "latency_table")
 """Settings that name a file or folder: always a root, the others where there is one of that name."""
 
 _TOLERANCE = 1e-6

@@ -20,7 +20,7 @@ from evaluators.runtimes import Target
 from evaluators.tasks import Exportable, reads_text
 from foundation.config import config
 from foundation.errors import InputError
-from foundation.files import write_atomically
+from foundation.files import check_new_file, write_atomically
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
@@ -91,10 +91,8 @@ def run_export(
     if target is not None and not deployed:
         raise InputError("a target is what a deployed network is for: give --deploy as well")
     for path in (onnx, program):
-        if path is not None and not path.parent.is_dir():
-            raise InputError(f"no folder {path.parent} to write {path.name} to")
-        if path is not None and path.exists():
-            raise InputError(f"{path} exists already; choose another file")
+        if path is not None:
+            check_new_file(path)
     trained = open_trained(run)
     if reads_text(trained.task):
         return _text(trained, onnx, program, images, deployed)

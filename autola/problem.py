@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from autola.data_record import COSTS
 from evaluators.cost_table import Metric, cost_table
 from evaluators.cost_tables import AnyTable, read_table
 from evaluators.data import Augment, halves, normalization, read
+from evaluators.device_table import check_fits, read_device_table
 from evaluators.place_costs import place_table
 from evaluators.starting_weights import start_from
 from evaluators.tasks.classification.setting import describe
@@ -24,6 +26,7 @@ from evaluators.weight_sources import read_weights
 from foundation.errors import InputError
 from outputs.records import DATA
 from search_space.places import Places
+from search_space.searchable import Searchable
 from searchers.limits import Limits, parse_target
 from searchers.searches.problem import Problem
 from supernet.backbones import build_backbone
@@ -63,7 +66,7 @@ def search_problem(
     backbone = random_backbone
     if config.weights is not None:
         backbone = starting_from(config.weights, config.backbone, random_backbone, known)
-    space = config.resolved_space() if not config.of_places else _places(config, backbone)
+    space = config.resolved_space() if not config.of_places else places_in(config, backbone)
     config.searcher.check_budget(space)
     limits = None
     if config.target:
@@ -74,6 +77,8 @@ def search_problem(
         for metric in dict.fromkeys(limited):
             if costs is not None and metric in costs:
                 tables[metric] = read_table(costs[metric], f"costs of {DATA}")
+            elif metric == "latency" and config.latency_table is not None:
+                tables[metric] = _elsewhere(config, config.latency_table, space, known["input_shape"])
             elif isinstance(space, Places):
                 tables[metric] = place_table(metric, space, backbone(), known["input_shape"], fabric.device)
             else:
@@ -99,6 +104,14 @@ def search_problem(
     )
     config.searcher.check(problem)
     return problem, known
+
+
+def _elsewhere(config: SearchConfig, path: Path, space: Searchable, input_shape: Sequence[int]) -> AnyTable:
+    """Latencies that were measured on another device."""
+    table = read_device_table(path)
+    check_fits(table, path, space, backbone=config.backbone, width=config.width, input_shape=input_shape)
+    log.info("latencies of %s: %s", path, table)
+    return table.costs(str(path))
 
 
 def starting_from(
@@ -132,7 +145,7 @@ def starting_from(
     return started
 
 
-def _places(config: SearchConfig, backbone: Callable[[], nn.Module]) -> Places:
+def places_in(config: SearchConfig, backbone: Callable[[], nn.Module]) -> Places:
     """The space of placements in the backbone."""
     with torch.random.fork_rng(devices=[]):
         return places_of(backbone(), config.candidates(), config.sites, network=config.backbone)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from evaluators.runtimes import Target
+
 Metric = Literal["macs", "params", "latency"]
 """What can be limited: multiply-accumulates and weights of the network, milliseconds for one image."""
 
@@ -52,8 +54,11 @@ def cost_table(
     backbone: Callable[[], nn.Module],
     input_shape: Sequence[int],
     device: torch.device,
+    runtime: Target = "eager",
 ) -> CostTable:
     """Counts, or measures, what operators cost.
+
+    Latency is that of the network as it is used (`evaluators.deploying.as_used`), the plain one likewise.
 
     Args:
         metric: What is counted.
@@ -61,28 +66,41 @@ def cost_table(
         backbone: Builds the plain network.
         input_shape: (channels, height, width) of an image.
         device: Where latency is measured.
-    """
-    import torch
+        runtime: What runs the network there.
 
-    from evaluators.cost import macs, params
-    from evaluators.latency import latency_ms
+    Raises:
+        InputError: If the runtime is not installed or refuses the network.
+    """
+    num_edges = len(space.edges)
+    uniform = {name: space.genotype([name] * num_edges) for name in space.candidates}
+    if metric == "latency":
+        from evaluators.used_latency import used_latencies  # slow: PyTorch
+
+        shape = tuple(input_shape)
+        each: dict[str | None, Genotype | None] = {None: None, **uniform}
+        networks = ((name, _new(backbone, genotype), shape) for name, genotype in each.items())
+        everywhere = used_latencies(networks, device, runtime)
+        plain = everywhere.pop(None)
+        fixed = min(everywhere.values())  # what the cheapest operator costs is in the fixed part
+        operators = {name: (everywhere[name] - fixed) / num_edges for name in uniform}
+        return CostTable(plain=plain, fixed=fixed, operators=operators)
 
     def of(genotype: Genotype | None) -> float:
-        if metric == "latency":
-            with torch.random.fork_rng(devices=[]):
-                return latency_ms(_network(backbone, genotype), input_shape, device=device)
+        import torch
+
+        from evaluators.cost import macs, params
+
         with torch.device("meta"):
             outline = _network(backbone, genotype)
         return float(params(outline) if metric == "params" else macs(outline, input_shape))
 
-    num_edges = len(space.edges)
-    everywhere = {name: of(space.genotype([name] * num_edges)) for name in space.candidates}
-    if metric == "latency" or num_edges == 1:
-        fixed = min(everywhere.values())  # what the cheapest operator costs is in the fixed part
+    counted = {name: of(genotype) for name, genotype in uniform.items()}
+    if num_edges == 1:
+        fixed = min(counted.values())
     else:
         name = space.candidates[0]
-        fixed = everywhere[name] - num_edges * (everywhere[name] - of(_one_edge_less(space, name)))
-    operators = {name: (cost - fixed) / num_edges for name, cost in everywhere.items()}
+        fixed = counted[name] - num_edges * (counted[name] - of(_one_edge_less(space, name)))
+    operators = {name: (cost - fixed) / num_edges for name, cost in counted.items()}
     return CostTable(plain=of(None), fixed=fixed, operators=operators)
 
 
@@ -91,6 +109,14 @@ def _one_edge_less(space: Space, operator: str) -> Genotype:
     genotype = space.genotype([operator] * len(space.edges))
     last = genotype.nodes[-1]
     return replace(genotype, nodes=(*genotype.nodes[:-1], replace(last, edges=last.edges[:-1])))
+
+
+def _new(backbone: Callable[[], nn.Module], genotype: Genotype | None) -> nn.Module:
+    """A network with new weights, which nothing else that is drawn notices."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        return _network(backbone, genotype)
 
 
 def _network(backbone: Callable[[], nn.Module], genotype: Genotype | None) -> nn.Module:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast, get_args
 
@@ -13,17 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.counting import check_shape
-from evaluators.latency import random_images
+from evaluators.latency import in_turn, random_images
 from evaluators.runtimes import Target, check_target, runner
 from foundation.errors import InputError, unknown
 from search_space.cell import Cell
+from search_space.composed import fold_norms
 from search_space.deployed import DeployedCell
+from search_space.operator import Operator
 from search_space.side_by_side import Form
-from supernet.deploying import cell_inputs, check_deployable, replace
+from supernet.attach import attached
+from supernet.deploying import cell_inputs, check_deployable, fold_backbone, replace
 from supernet.map_sizes import refused_images
 
 M = TypeVar("M", bound=nn.Module)
-K = TypeVar("K", bound=str)
 
 log = logging.getLogger(__name__)
 
@@ -129,8 +131,7 @@ def deploy(
     }
 
     def choose(name: str, cell: Cell) -> Form:
-        by_width = "composed" if cell.group_gate.excite.out_features <= NARROW else "separable"
-        return form or cast("Form", fastest.get(name, by_width))
+        return form or cast("Form", fastest.get(name, _by_width(cell)))
 
     made, done = replace(model, choose)
     made.deployment = Deployment(  # pyright: ignore[reportArgumentType]
@@ -160,23 +161,28 @@ def _measured(model: nn.Module, inputs: Mapping[str, Tensor], target: Target) ->
     return found
 
 
-def in_turn(runs: Mapping[K, Callable[[], object]], rounds: int, device: str = "cpu") -> dict[K, list[float]]:
-    """Seconds of some functions that take turns, so that noise meets all of them.
+def as_used(module: nn.Module, input_shape: Sequence[int] | None = None) -> nn.Module:
+    """A network, or an operator alone, as it is used once trained; a copy, in evaluation mode.
 
-    With one thread on the CPU they are seconds of the process, which others on the machine do not lengthen.
+    Cells take the form that is fastest on such images, or the one that their width suggests where none are
+    given. Norms are folded.
     """
-    is_alone = device == "cpu" and torch.get_num_threads() == 1
-    clock = time.process_time if is_alone else time.perf_counter
-    seconds: dict[K, list[float]] = {name: [] for name in runs}
-    for number in range(-2, rounds):
-        for name, run in runs.items():
-            start = clock()
-            run()
-            if device != "cpu":
-                torch.accelerator.synchronize(device)
-            if number >= 0:
-                seconds[name].append(clock() - start)
-    return seconds
+    module = copy.deepcopy(module).eval()
+    if isinstance(module, Cell):
+        return DeployedCell(module, _by_width(module))
+    if attached(module):
+        if input_shape is not None:
+            return deploy(module, input_shape)
+        return replace(module, lambda _, cell: _by_width(cell))[0]
+    if isinstance(module, Operator):
+        fold_norms(module)
+    else:
+        fold_backbone(module)
+    return module
+
+
+def _by_width(cell: Cell) -> Form:
+    return "composed" if cell.group_gate.excite.out_features <= NARROW else "separable"
 
 
 def _check_same(model: nn.Module, made: nn.Module, images: Tensor) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from evaluators.counting import check_shape
 from evaluators.evaluating import modes_kept
 from foundation.errors import InputError
+
+K = TypeVar("K")
 
 WARM_UP = 3
 """Forward passes before the first that is timed."""
@@ -110,6 +113,25 @@ def latency_ratio(
             if pair >= 0:
                 ratios.append(times[0] / times[1])
     return statistics.median(ratios)
+
+
+def in_turn(runs: Mapping[K, Callable[[], object]], rounds: int, device: str = "cpu") -> dict[K, list[float]]:
+    """Seconds of some functions that take turns, so that noise meets all of them.
+
+    With one thread on the CPU they are seconds of the process, which others on the machine do not lengthen.
+    """
+    is_alone = device == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if is_alone else time.perf_counter
+    seconds: dict[K, list[float]] = {name: [] for name in runs}
+    for number in range(-2, rounds):
+        for name, run in runs.items():
+            start = clock()
+            run()
+            if device != "cpu":
+                torch.accelerator.synchronize(device)
+            if number >= 0:
+                seconds[name].append(clock() - start)
+    return seconds
 
 
 def _on_device(model: nn.Module, device: torch.device) -> nn.Module:

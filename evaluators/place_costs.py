@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from evaluators.cost_table import Metric
@@ -15,6 +16,8 @@ from search_space.space import NONE
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from evaluators.runtimes import Target
 
 
 @config
@@ -46,9 +49,16 @@ class PlaceTable:
 
 
 def place_table(
-    metric: Metric, space: Places, model: nn.Module, input_shape: Sequence[int], device: torch.device
+    metric: Metric,
+    space: Places,
+    model: nn.Module,
+    input_shape: Sequence[int],
+    device: torch.device,
+    runtime: Target = "eager",
 ) -> PlaceTable:
     """Counts, or measures, what candidates cost at the sites of a network.
+
+    Latency is that of the network and the candidates as they are used (`evaluators.deploying.as_used`).
 
     Args:
         metric: What is counted.
@@ -56,38 +66,46 @@ def place_table(
         model: The plain network; it stays as it is.
         input_shape: (channels, height, width) of an image.
         device: Where latency is measured.
+        runtime: What runs network and candidates there.
 
     Raises:
-        InputError: If the network cannot take such images, or does not use a site.
+        InputError: If the network cannot take such images, does not use a site, or the runtime refuses it.
     """
     import torch
 
     from evaluators.cost import macs, params
-    from evaluators.latency import latency_ms
     from supernet.map_sizes import map_sizes
     from supernet.placing import candidate
 
     sizes = map_sizes(model, space.rows, input_shape)
     channels = {site.site: site.channels for site in space.sites}
-    measured = dict[tuple[str, int, tuple[int, int]], float]()
 
-    def cost(row: str, name: str) -> float:
-        if name == NONE:
-            return 0.0
-        key = name, channels[row], sizes[row]
-        if key not in measured:
-            with torch.random.fork_rng(devices=[]):
-                module = candidate(space, name, channels[row])
-            shape = channels[row], *sizes[row]
-            if metric == "latency":
-                measured[key] = latency_ms(module.to(device), shape, device=device)
-            else:
-                measured[key] = float(params(module) if metric == "params" else macs(module, shape))
-        return measured[key]
+    def key(row: str, name: str) -> _Key:
+        return name, channels[row], sizes[row]
 
-    sites = {row: {name: cost(row, name) for name in space.names_at(row)} for row in space.rows}
+    def built(name: str, width: int) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            return candidate(space, name, width)
+
+    different = {key(row, name) for row in space.rows for name in space.names_at(row) if name != NONE}
+    costs = dict[_Key | None, float]()
     if metric == "latency":
-        plain = latency_ms(model, input_shape, device=device)
+        from evaluators.used_latency import used_latencies
+
+        alone = ((each, built(*each[:2]), (each[1], *each[2])) for each in sorted(different))
+        whole = ((None, model, tuple(input_shape)),)
+        costs = used_latencies(chain(whole, alone), device, runtime)
     else:
-        plain = float(params(model) if metric == "params" else macs(model, input_shape))
-    return PlaceTable(plain=plain, sites=sites)
+        costs[None] = float(params(model) if metric == "params" else macs(model, input_shape))
+        for name, width, size in different:
+            module, shape = built(name, width), (width, *size)
+            costs[name, width, size] = float(params(module) if metric == "params" else macs(module, shape))
+    sites = {
+        row: {name: 0.0 if name == NONE else costs[key(row, name)] for name in space.names_at(row)}
+        for row in space.rows
+    }
+    return PlaceTable(plain=costs[None], sites=sites)
+
+
+_Key = tuple[str, int, tuple[int, int]]
+"""A candidate, the channels it reads, height and width of its map."""

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from foundation.errors import NoSpaceError
+from foundation.errors import InputError, NoSpaceError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -47,6 +47,18 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Writes a text atomically; see `write_atomically`."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def check_new_file(path: Path) -> None:
+    """Checks, before anything is computed, that a file can be written that is not there yet.
+
+    Raises:
+        InputError: If it is, or its folder is not.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"no folder {path.parent} to write {path.name} to")
+    if path.exists():
+        raise InputError(f"{path} exists already; choose another file")
 
 
 def out_of_space(error: BaseException) -> bool:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from autola.arguments import out_of_terminal, print_json, read_arguments
 from autola.tables import mega
 from foundation.errors import InputError
+from search_space.genotype import Fuse
 from search_space.term import short_label
 from supernet.networks.translator import TRANSFORMERS
+
+if TYPE_CHECKING:
+    from evaluators.device_table import DeviceTable
+
+Runtime = Literal["eager", "inductor", "onnxruntime", "openvino"]
 
 USUAL = ("none", "se", "cbam", "hoga")
 """Attentions that are counted where none is named."""
@@ -53,10 +60,31 @@ class Arguments:
     controls: bool = False
     """Also look for the plain network that is as slow as each attention, wider and deeper: what it has to be
     compared with."""
+    device_table: Path | None = None
+    """File to write: what each operator of a search space takes on this device, for searches elsewhere
+    (`autola search --latency-table`)."""
+    space: str | None = None
+    """Search space of the device table: hoga, places ...; hoga if left out."""
+    primitives: tuple[str, ...] | None = None
+    """What competes in the device table, as in `autola search`; the space's own if left out."""
+    num_nodes: int | None = None
+    """Nodes of the cells of the device table; the space's own number if left out."""
+    fuse: Fuse | None = None
+    """Fuse of the cells of the device table; the space's own if left out."""
+    runtime: Runtime | None = None
+    """What runs the network of the device table: eager PyTorch (if left out), inductor, onnxruntime or
+    openvino."""
+    device: str | None = None
+    """Where PyTorch runs the network of the device table, as torch names it (cuda); the CPU if left out."""
+    threads: int | None = None
+    """CPU threads that the device table is measured with; 1 if left out."""
     json: bool = False
     """Print one JSON object and nothing else: params, macs, activation_bytes, latency_ms; under "costs" a
     list of them for several attentions."""
 
+
+OF_TABLE = ("space", "primitives", "num_nodes", "fuse", "runtime", "device", "threads")
+"""Options of the device table alone."""
 
 COLUMNS = {
     "params": ("params", lambda params: f"{params:,}"),
@@ -74,6 +102,11 @@ def run(arguments: list[str]) -> None:
     given = read_arguments(Arguments, arguments, command="cost")
     if given.controls and not given.latency:
         raise InputError("--controls are networks of equal latency; leave --no-latency out")
+    if given.device_table is not None:
+        _make_table(given, given.device_table)
+        return
+    if alone := [name for name in OF_TABLE if getattr(given, name) is not None]:
+        raise InputError(f"--{alone[0].replace('_', '-')} is of a device table; add --device-table FILE")
     if given.backbone in TRANSFORMERS:
         _say(_of_sentences(given), given)
         return
@@ -101,6 +134,61 @@ def run(arguments: list[str]) -> None:
     if given.controls:
         costs = [row for cost in costs for row in (cost, *_controls(cost, given))]
     _say(costs, given)
+
+
+def _make_table(given: Arguments, path: Path) -> None:
+    """Measures what a search may put into a network, and writes it."""
+    for name in ("attentions", "tokens", "controls"):
+        if getattr(given, name):
+            raise InputError(f"a device table is of a search space; leave out {name}")
+    if given.backbone in TRANSFORMERS:
+        raise InputError(f"a device table is for images; {given.backbone} translates")
+    from autola.device_tables import make_table  # slow: PyTorch
+
+    own = {name: getattr(given, name) for name in OF_TABLE if getattr(given, name) is not None}
+    table = make_table(
+        path,
+        backbone=given.backbone,
+        input_shape=given.input,
+        width=given.width,
+        num_classes=given.num_classes,
+        **own,
+    )
+    if given.json:
+        print_json(asdict(table))
+        return
+    show_table(table)
+    out_of_terminal(f"wrote {path}; elsewhere: autola search --target 'latency<=1.5x' --latency-table {path}")
+
+
+def show_table(table: DeviceTable) -> None:
+    """Prints a device table: times of the network, those of placements site by site."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from evaluators.cost_table import CostTable
+
+    costs = table.costs("table")
+    view = Table(box=None, header_style="bold", pad_edge=False)
+    view.add_column("" if isinstance(costs, CostTable) else "site")
+    if isinstance(costs, CostTable):
+        num_nodes = table.num_nodes or 0
+        num_edges = num_nodes * (num_nodes + 1) // 2
+        view.add_column("latency", justify="right")
+        rows = {name: costs.fixed + num_edges * cost for name, cost in costs.operators.items()}
+        for name, value in {"none": costs.plain, **rows}.items():
+            view.add_row(Text(name), f"{value:.3f} ms (x{value / costs.plain:.2f})")
+    else:
+        names = list(dict.fromkeys(name for row in costs.sites.values() for name in row))
+        for name in names:
+            view.add_column(short_label(name), justify="right")
+        for site, row in costs.sites.items():
+            view.add_row(Text(site), *(f"{row[name]:.3f} ms" if name in row else "" for name in names))
+    Console().print(view)
+    if not isinstance(costs, CostTable):
+        out_of_terminal(f"the network alone: {costs.plain:.3f} ms")
+    out_of_terminal(f"one image, deployed: {table}")
 
 
 def _say(costs: list[dict[str, Any]], given: Arguments) -> None:

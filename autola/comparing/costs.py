@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +14,11 @@ from torch import nn
 from autola.configs import RetrainConfig
 from autola.member import first_step
 from evaluators.cost import latency_ms, macs, params
-from evaluators.deploying import deploy
+from evaluators.deploying import as_used
 from evaluators.latency import latency_ratio, own_threads
 from evaluators.tasks import Setting, TaskConfig
 from evaluators.train import Training
 from search_space.term import Term
-from supernet.attach import attached
-from supernet.deploying import fold_backbone
 
 STEPS = 5
 """Train steps that are timed."""
@@ -45,7 +42,7 @@ class Plain:
 
 def plain_of(task: TaskConfig, setting: Setting, fabric: Fabric) -> Plain:
     """The plain network of a task, timed."""
-    network = deployed(_network(task, (), setting, fabric), setting.input_shape)
+    network = as_used(_network(task, (), setting, fabric), setting.input_shape)
     with own_threads(1):
         return Plain(network, latency_ms(network, setting.input_shape, device=fabric.device))
 
@@ -70,19 +67,10 @@ def cost_of(
     counted: dict[str, Any] = {"params": params(outline), "macs": macs(outline, setting.input_shape)}
     if plain is None:
         return counted | dict.fromkeys(("step_ms", "latency_ms", "latency_ratio"))
-    network = deployed(_network(task, attention, setting, fabric), setting.input_shape)
+    network = as_used(_network(task, attention, setting, fabric), setting.input_shape)
     ratio = latency_ratio(network, plain.network, input_shape=setting.input_shape, device=fabric.device)
     times = {"latency_ms": round(ratio * plain.milliseconds, 4), "latency_ratio": round(ratio, 4)}
     return counted | {"step_ms": _step_ms(config, setting, fabric), **times}
-
-
-def deployed(network: nn.Module, input_shape: Sequence[int]) -> nn.Module:
-    """A new network as it is used once trained: cells in their fastest form, norms folded; it is used up."""
-    network.eval()
-    if attached(network):
-        return deploy(network, input_shape)
-    fold_backbone(network)
-    return network
 
 
 def _network(task: TaskConfig, attention: tuple[Term, ...], setting: Setting, fabric: Fabric) -> nn.Module:

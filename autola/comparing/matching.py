@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from autola.comparing.config import CompareConfig
-from autola.comparing.costs import deployed, step_ratio
+from autola.comparing.costs import step_ratio
 from autola.comparing.rows import LONGER, SIZED, Block, Row, matchable
 from autola.comparing.work import Work
 from evaluators.controls import controls
 from evaluators.cost import macs
+from evaluators.deploying import as_used
 from evaluators.latency import latency_ratio
 from evaluators.rebuilding import rebuilding
 from evaluators.tasks import Setting
@@ -123,8 +124,8 @@ def _latency_of(shape: Sequence[int], device: torch.device) -> Callable[[nn.Modu
 
     def ratio(model: nn.Module, other: nn.Module) -> float:
         if not known or known[0][0] is not other:
-            known[:] = [(other, deployed(other.to(device), shape))]
-        return latency_ratio(deployed(model.to(device), shape), known[0][1], input_shape=shape, device=device)
+            known[:] = [(other, as_used(other.to(device), shape))]
+        return latency_ratio(as_used(model.to(device), shape), known[0][1], input_shape=shape, device=device)
 
     return ratio
 

@@ -67,7 +67,7 @@ def images_of(*shape: int) -> Tensor:
         ("cifar_resnet8", (3, 3, 8, 8)),
         ("cifar_resnet8", (2, 3, 5, 12)),
         ("cifar_resnet20", (2, 3, 8, 8)),
-        ("cifar_resnet34", (2, 3, 9, 7)),
+        pytest.param("cifar_resnet34", (2, 3, 9, 7), marks=pytest.mark.slow),
     ],
 )
 def test_equals_the_plain_form_in_training(net, shape):
