@@ -115,7 +115,9 @@ def write_graphs(network: Transformer, folder: Path, settings: dict[str, Any]) -
     (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def _write(path: Path, module: Any, given: tuple[Any, ...], axes: tuple[Any, ...], names: list[str] | None) -> None:
+def _write(
+    path: Path, module: Any, given: tuple[Any, ...], axes: tuple[Any, ...], names: list[str] | None
+) -> None:
     try:
         program = torch.export.export(module, given, dynamic_shapes=axes)
         made = torch.onnx.export(program, dynamo=True, verbose=False, input_names=names)
@@ -143,11 +145,17 @@ def _sentences(task: Translation, subwords: Subwords) -> tuple[list[list[int]], 
         why = str(error)
     random = torch.Generator().manual_seed(0)
     drawn = torch.randint(UNKNOWN, len(subwords), (EXAMPLES, 12), generator=random).tolist()
-    return [words[: 3 + row] for row, words in enumerate(drawn)], f"{EXAMPLES} random sentences (none of the test: {why})"
+    return [
+        words[: 3 + row] for row, words in enumerate(drawn)
+    ], f"{EXAMPLES} random sentences (none of the test: {why})"
 
 
 def _compared(
-    network: Transformer, task: Translation, translator: Translator, sentences: Sequence[list[int]], inputs: str
+    network: Transformer,
+    task: Translation,
+    translator: Translator,
+    sentences: Sequence[list[int]],
+    inputs: str,
 ) -> ExportedText:
     """Holds chances and translations against the network's.
 
@@ -172,6 +180,4 @@ def _compared(
             "they are not kept"
         )
     equal = sum(one == other for one, other in zip(translator.translate(sentences), expected))
-    return ExportedText(
-        inputs=inputs, difference=difference, scale=scale, equal=equal, tried=len(expected)
-    )
+    return ExportedText(inputs=inputs, difference=difference, scale=scale, equal=equal, tried=len(expected))

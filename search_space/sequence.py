@@ -150,7 +150,10 @@ class PlainAttention(SequenceOperator):
         padding: Bool[Tensor, "b k"] | None = None,
     ) -> Look:
         if self.role == "cross":
-            query, (key, _) = split_heads(self.query(x), self.heads), self._split(self.project_in(given(memory)))
+            query, (key, _) = (
+                split_heads(self.query(x), self.heads),
+                self._split(self.project_in(given(memory))),
+            )
         else:
             query, key, _ = self._split(self.project_in(x))
         energy = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])

@@ -104,7 +104,9 @@ class DynamicSequenceConvolution(SequenceOperator):
             cache["past"] = around[:, x.shape[1] :]
         return self.project(_convolved(around, weights))
 
-    def _gated(self, x: Float[Tensor, "b q c"], padding: Bool[Tensor, "b q"] | None) -> Float[Tensor, "b q c"]:
+    def _gated(
+        self, x: Float[Tensor, "b q c"], padding: Bool[Tensor, "b q"] | None
+    ) -> Float[Tensor, "b q c"]:
         x = self.project_in(x)
         if self.gate:
             x = F.glu(x, -1)

@@ -69,7 +69,9 @@ class Writing(nn.Module):
         layers: list[dict[str, Cache]] = [{} for _ in self.network.decoder]
         for (layer, attention, name), tensor in zip((*self.read, *self.names), caches, strict=True):
             layers[layer].setdefault(attention, {})[name] = tensor
-        nowhere = torch.zeros((), dtype=self.network.embedding.weight.dtype)  # keys and values are in the cache
+        nowhere = torch.zeros(
+            (), dtype=self.network.embedding.weight.dtype
+        )  # keys and values are in the cache
         memory = Memory(nowhere, padding)
         features = self.network.decode(words, memory, DecoderCache(layers, position))
         chances = self.network.logits(features[:, -1]).log_softmax(-1)

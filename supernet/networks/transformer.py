@@ -227,9 +227,7 @@ class Transformer(nn.Module):
         return b * (total + target * self.embedding.weight.numel())
 
 
-def sines(
-    first: int | Int64[Tensor, ""], number: int, width: int, like: Tensor
-) -> Float[Tensor, "n c"]:
+def sines(first: int | Int64[Tensor, ""], number: int, width: int, like: Tensor) -> Float[Tensor, "n c"]:
     """Sines, then cosines, of positions; in the source they alternate, which is another order of channels."""
     precise = torch.promote_types(torch.float32, like.dtype)
     power = torch.arange(width // 2, device=like.device, dtype=precise) / (width // 2)

@@ -79,7 +79,9 @@ class Translator:
     def translate(self, sentences: Sequence[Sequence[int]]) -> list[list[int]]:
         """The same of sub-words by their numbers, without marks."""
         found: list[list[int]] = [[] for _ in sentences]
-        order = sorted((index for index, words in enumerate(sentences) if words), key=lambda i: len(sentences[i]))
+        order = sorted(
+            (index for index, words in enumerate(sentences) if words), key=lambda i: len(sentences[i])
+        )
         step = max(1, SENTENCES // self.beam)
         for first in range(0, len(order), step):
             rows = order[first : first + step]
@@ -162,9 +164,7 @@ class Translator:
         return [max(hypotheses, key=lambda one: one[0])[1] for hypotheses in ended]
 
 
-def _best(
-    sums: NDArray[Any], number: int
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _best(sums: NDArray[Any], number: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """The largest sums of each sentence, of which hypothesis and which word they are; the largest first."""
     flat = sums.reshape(len(sums), -1)
     number = min(number, flat.shape[1])
@@ -176,7 +176,9 @@ def _best(
 
 def main() -> None:
     """Translates the lines of standard input."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--beam", type=int, help="hypotheses that are kept; as in training if left out")
     parser.add_argument("--length-penalty", type=float, help="power of the length; likewise")
     given = parser.parse_args()
