@@ -1,4 +1,4 @@
-"""A trained network that translates as ONNX: a folder with two graphs, sub-words, and a loop that runs them."""
+"""A trained network that translates as ONNX: a folder with two graphs, sub-words, and a loop to run them."""
 
 from __future__ import annotations
 
@@ -176,8 +176,8 @@ def _compared(
     scale = float(ours.abs().max())
     if not difference <= TOLERANCE * scale:
         raise InputError(
-            f"the ONNX graphs differ from the network by {difference:.3g}, logarithms being up to {scale:.3g}; "
-            "they are not kept"
+            f"the ONNX graphs differ from the network by {difference:.3g}, logarithms being up to "
+            f"{scale:.3g}; they are not kept"
         )
     equal = sum(one == other for one, other in zip(translator.translate(sentences), expected))
     return ExportedText(inputs=inputs, difference=difference, scale=scale, equal=equal, tried=len(expected))

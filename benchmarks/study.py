@@ -4,8 +4,8 @@ cells: three searches on CIFAR-10 with ResNet-8 of width 16, three trainings of 
 twice, all controls five times, five epochs each (`autola compare --preset cifar10-short`). groups: the same
 with cells of 1, 2, 4 and 8 channel groups. transfer: cells searched in ResNet-20, trained in it, in ResNet-56
 and in a Wide-ResNet, beside cells searched in those. finetune: a pretrained ResNet-50 on few large images;
-every attention begins as the identity. translation: the terms of attention on Multi30k's sentences, in a small
-Transformer with relative positions, as in Zhu et al., ICCV 2019; then with sines, beside plain attention.
+every attention begins as the identity. translation: the terms of attention on Multi30k's sentences, in a
+small Transformer with relative positions, as in Zhu et al., ICCV 2019; then with sines, beside plain attention.
 
     python -m benchmarks.study cells --root FOLDER --minutes 60 --jobs 2
     python -m benchmarks.study cells --table
@@ -63,9 +63,9 @@ TERMS = (
     "self=ga:0111",
     "self=ga:0010",
 )
-"""The study's questions about translation: all terms; the two that it finds to matter most; dynamic convolution;
-no query between decoder and encoder; key content with the deformable unit; all but query and key content; key
-content alone, which knows no order."""
+"""The study's questions about translation: all terms; the two that it finds to matter most; dynamic
+convolution; no query between decoder and encoder; key content with the deformable unit; all but query and key
+content; key content alone, which knows no order."""
 
 OF_ALL = ("*.json", "*.csv", "*.png")
 OF_EACH = (RESULT, GENOTYPE)

@@ -3,15 +3,15 @@
     python translate.py [--beam 4] [--length-penalty 0.6] < sentences.de > sentences.en
 
 This file lies, as translate.py, beside what it reads: reading.onnx, which makes of source words all that a
-translation looks at; writing.onnx, one step of writing it, from the last word and a cache to the logarithms of the
-chances of the next and the cache with that word; subwords.model, for sentencepiece; and settings.json.
+translation looks at; writing.onnx, one step of writing it, from the last word and a cache to the logarithms of
+the chances of the next and the cache with that word; subwords.model, for sentencepiece; and settings.json.
 
     from translate import Translator
     translator = Translator("EXPORTED")
     translator(["Ein Hund rennt."])
 
-A beam of 1 is the greedy choice of the likeliest word. The search is that of the network's own translations: a
-sentence is done when as many hypotheses as the beam is wide have ended, and the best is that of the highest
+A beam of 1 is the greedy choice of the likeliest word. The search is that of the network's own translations:
+a sentence is done when as many hypotheses as the beam is wide have ended, and the best is that of the highest
 log-probability over ((5 + length) / 6) ** length_penalty (Wu et al., 2016, arXiv:1609.08144, equation 14).
 """
 
@@ -90,7 +90,7 @@ class Translator:
         return found
 
     def read(self, sentences: Sequence[Sequence[int]]) -> list[NDArray[Any]]:
-        """What a translation looks at: where no word is, then keys and values of every layer, a row a sentence."""
+        """What a translation looks at: where no word is, then keys and values of every layer, by sentence."""
         longest = max(map(len, sentences)) + 1
         source = np.full((len(sentences), longest), PAD)
         for row, words in enumerate(sentences):
@@ -186,7 +186,7 @@ def main() -> None:
     for stream in (sys.stdin, sys.stdout):
         stream.reconfigure(encoding="utf-8")  # pyright: ignore[reportAttributeAccessIssue]
     for translation in translator([line.rstrip("\r\n") for line in sys.stdin]):
-        print(translation)
+        sys.stdout.write(translation + "\n")
 
 
 if __name__ == "__main__":
