@@ -5,7 +5,8 @@ twice, all controls five times, five epochs each (`autola compare --preset cifar
 with cells of 1, 2, 4 and 8 channel groups. transfer: cells searched in ResNet-20, trained in it, in ResNet-56
 and in a Wide-ResNet, beside cells searched in those. finetune: a pretrained ResNet-50 on few large images;
 every attention begins as the identity. translation: the terms of attention on Multi30k's sentences, in a
-small Transformer with relative positions, as in Zhu et al., ICCV 2019; then with sines, beside plain attention.
+small Transformer with relative positions, as in Zhu et al., ICCV 2019; then with sines, beside plain
+attention.
 
     python -m benchmarks.study cells --root FOLDER --minutes 60 --jobs 2
     python -m benchmarks.study cells --table

@@ -3,8 +3,8 @@
     python translate.py [--beam 4] [--length-penalty 0.6] < sentences.de > sentences.en
 
 This file lies, as translate.py, beside what it reads: reading.onnx, which makes of source words all that a
-translation looks at; writing.onnx, one step of writing it, from the last word and a cache to the logarithms of
-the chances of the next and the cache with that word; subwords.model, for sentencepiece; and settings.json.
+translation looks at; writing.onnx, one step of writing it, from the last word and a cache to the logarithms
+of the chances of the next and the cache with that word; subwords.model, for sentencepiece; and settings.json.
 
     from translate import Translator
     translator = Translator("EXPORTED")
