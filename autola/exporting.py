@@ -18,7 +18,7 @@ from autola.trained import Trained, open_trained
 from evaluators.data.pictures import open_picture
 from evaluators.deploying import deploy
 from evaluators.runtimes import Target
-from evaluators.tasks import Exportable
+from evaluators.tasks import Exportable, reads_text
 from foundation.config import config
 from foundation.errors import InputError
 from foundation.files import check_new_file, write_atomically
@@ -54,9 +54,9 @@ class Report:
     inputs: str
     """Inputs that the files were tried on, in words."""
     input_shape: tuple[int, ...]
-    """Batch, channels, height and width that the files take; 0 for any."""
+    """Batch, channels, height and width that the files take; 0 for any. Empty where they take sentences."""
     note: str
-    """What the files lack beside the network."""
+    """What the files lack beside the network, or how they are run."""
     deployment: str
     """What the network was made of to be deployed; empty where it is written as it was trained."""
     library: str
@@ -79,7 +79,7 @@ def run_export(
 
     Args:
         run: Folder of one training.
-        onnx: ONNX file to write.
+        onnx: ONNX file to write; of a network that translates a folder.
         program: torch.export's file to write.
         images: Images to try; test images of the run if there are none, else random numbers.
         deployed: Whether to write the network as `deploy` makes it: the same function in fewer operators.
@@ -105,6 +105,8 @@ def run_export(
         if path is not None:
             check_new_file(path)
     trained = open_trained(run)
+    if reads_text(trained.task):
+        return _text(trained, onnx, program, images, deployed)
     exportable = trained.task.exportable(trained.network, trained.data)
     if program is not None and exportable.traced:
         raise InputError(f"torch.export refuses this network ({exportable.note}); give --onnx alone")
@@ -139,6 +141,28 @@ def run_export(
         deployment=how,
         library="" if library is None else str(library),
         files=tuple(files),
+    )
+
+
+def _text(
+    trained: Trained, onnx: Path | None, program: Path | None, images: Sequence[Path], deployed: bool
+) -> Report:
+    """Writes a network that translates, as a folder of graphs."""
+    if onnx is None or program is not None or images or deployed:
+        raise InputError(
+            f"the task {trained.task.name} is written as ONNX alone, as two graphs in a folder, and tried on "
+            "sentences: give --onnx FOLDER and nothing else"
+        )
+    from autola.exporting_text import export_translator
+
+    told = export_translator(trained, onnx)
+    languages = "-".join(trained.data.get("languages", ()))
+    return Report(
+        inputs=f"{told.inputs}, {told.equal} of {told.tried} translated alike",
+        input_shape=(),
+        note=f"{languages}: python {onnx}/translate.py < LINES, without autola",
+        deployment="",
+        files=(Exported(path=str(onnx), kind="ONNX", difference=told.difference, scale=told.scale),),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from autola.trained import Trained, open_trained
 from evaluators.data.pictures import open_picture
-from evaluators.tasks import TaskConfig
+from evaluators.tasks import reads_text
 from evaluators.tasks.translation.text import decoded
 from outputs.new_folder import make_folder
 from outputs.new_folder import numbered as take_number
@@ -28,7 +28,7 @@ def open_translator(run: Path) -> Trained:
         InputError: If it cannot be read, or is of images.
     """
     trained = open_trained(run)
-    if type(trained.task).translate is TaskConfig.translate:
+    if not reads_text(trained.task):
         trained.task.translate(trained.network, trained.data, ())  # says what the task reads
     return trained
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.answer import answer
-from benchmarks.small_data import PART, write_classes, write_coco, write_scenes
+from benchmarks.small_data import PART, write_classes, write_coco, write_scenes, write_sentences
 
 CPU = ["--device", "cpu", "--threads", "1"]
 SMALL = ["--data.limit", "60", "--width", "8", *CPU]
@@ -32,6 +32,12 @@ SEARCH = ["search", "digits", *SMALL, "--num-nodes", "2", "--searcher.batch-size
 PICTURES = ["--backbone", "resnet18", "--weights", "None", "--workers", "0", *CPU]
 PARTS = ["--data.train", PART, "--data.test", PART]
 EPOCHS = ["--train.epochs", "3", "--train.batch-size", "2", "--train.milestones", "2"]
+SENTENCES = [
+    *("--preset", "multi30k", "--data.vocabulary", "40", "--data.test", "test", "--train.average", "2"),
+    *("--train.batch-size", "60", "--train.warmup-steps", "3", "--transformer.encoder-layers", "1"),
+    *("--transformer.decoder-layers", "1", "--transformer.width", "8", "--transformer.heads", "2"),
+    *("--transformer.hidden", "12", *CPU),
+]
 COMMANDS = {
     "search": [*SEARCH, "--searcher.epochs", "4"],
     "front": [
@@ -70,6 +76,9 @@ COMMANDS = {
         *("--data.num-classes", "3", "--crop", "65", *PARTS, *PICTURES),
         *("--train.epochs", "3", "--train.batch-size", "2"),
     ],
+    "translation": [
+        *("retrain", "none", "self=ga:0110", "--data.root", "sentences", *SENTENCES, "--train.epochs", "4"),
+    ],
 }
 
 LOADED = [
@@ -85,7 +94,8 @@ LOADED = [
     *("autola.retraining", "outputs.tensorboard", "torchvision", "matplotlib.pyplot", "pycocotools.cocoeval"),
     *("torch.utils.flop_counter", "tensorboard.summary.writer.record_writer", "sklearn.datasets"),
     *("evaluators.tasks.imagenet", "evaluators.tasks.coco_detection", "autola.plans.experiment"),
-    *("evaluators.tasks.keypoints", "evaluators.tasks.segmentation"),
+    *("evaluators.tasks.keypoints", "evaluators.tasks.segmentation", "evaluators.tasks.translation"),
+    *("sentencepiece", "sacrebleu"),
 ]
 """Modules that commands find loaded; one that is not installed is passed over."""
 NNI = "nni"
@@ -118,6 +128,7 @@ def measure(options: Options) -> dict[str, Any]:
         write_classes(data / "classes")
         write_coco(data / "coco")
         write_scenes(data / "scenes")
+        write_sentences(data / "sentences")
         for name in options.commands:
             moments = random.Random(f"{options.seed} {name}")
             figures[name] = _killed(COMMANDS[name], options.kills, moments, Path(folder) / name, data)

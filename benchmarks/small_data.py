@@ -1,4 +1,4 @@
-"""A few pictures of noise for each task, with what its readers want beside them."""
+"""A few pictures of noise for each task, with what its readers want beside them, and a few sentences."""
 
 from __future__ import annotations
 
@@ -51,6 +51,19 @@ def write_coco(root: Path) -> None:
             )
     for kind in ("instances", "person_keypoints"):
         (root / "annotations" / f"{kind}_{PART}.json").write_text(json.dumps(content))
+
+
+def write_sentences(root: Path) -> None:
+    """Parallel text: 30, 5 and 6 sentences of a small language, and their translations word by word."""
+    words = {"hund": "dog", "mann": "man", "baum": "tree", "sieht": "sees", "mag": "likes", "nimmt": "takes"}
+    draw = np.random.default_rng(0)
+    root.mkdir(parents=True, exist_ok=True)
+    for part, count in (("train", 30), ("val", 5), ("test", 6)):
+        lines = [draw.choice(list(words), draw.integers(2, 6)) for _ in range(count)]
+        (root / f"{part}.de").write_text("".join(f"{' '.join(line)}\n" for line in lines))
+        (root / f"{part}.en").write_text(
+            "".join(f"{' '.join(words[word] for word in line)}\n" for line in lines)
+        )
 
 
 def write_scenes(root: Path) -> None:

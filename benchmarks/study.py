@@ -4,7 +4,9 @@ cells: three searches on CIFAR-10 with ResNet-8 of width 16, three trainings of 
 twice, all controls five times, five epochs each (`autola compare --preset cifar10-short`). groups: the same
 with cells of 1, 2, 4 and 8 channel groups. transfer: cells searched in ResNet-20, trained in it, in ResNet-56
 and in a Wide-ResNet, beside cells searched in those. finetune: a pretrained ResNet-50 on few large images;
-every attention begins as the identity.
+every attention begins as the identity. translation: the terms of attention on Multi30k's sentences, in a
+small Transformer with relative positions, as in Zhu et al., ICCV 2019; then with sines, beside plain
+attention.
 
     python -m benchmarks.study cells --root FOLDER --minutes 60 --jobs 2
     python -m benchmarks.study cells --table
@@ -39,6 +41,7 @@ from autola.presets import RETRAIN_PRESETS
 from evaluators.data import DataConfig
 from evaluators.tasks.classification import Classification
 from evaluators.tasks.imagenet import ImageNet, ImageNetData
+from evaluators.tasks.translation import Translation
 from foundation.config import parse_json, with_value
 from foundation.errors import InputError
 from foundation.files import write_text
@@ -46,11 +49,25 @@ from outputs.comparison import COMPARISON, Comparison
 from outputs.records import CONFIG, GENOTYPE, RESULT
 from outputs.run_directory import RunDirectory
 from search_space.grammar import parse_attention
+from supernet.networks.translator import TRANSFORMERS
 
-Study = Literal["cells", "groups", "transfer", "finetune"]
+Study = Literal["cells", "groups", "transfer", "finetune", "translation"]
 
 ROOT = "FOLDER"
-"""What stands for the folder of the images in files that are published."""
+"""What stands for the folder of the data in files that are published."""
+
+TERMS = (
+    "self=ga:1111",
+    "self=ga:0110",
+    "self=dynamic[kernel_size=7]",
+    "self=ga:1111+decoder.cross=ga:0010",
+    "self=ga:0010+self=dcn",
+    "self=ga:0111",
+    "self=ga:0010",
+)
+"""The study's questions about translation: all terms; the two that it finds to matter most; dynamic
+convolution; no query between decoder and encoder; key content with the deformable unit; all but query and key
+content; key content alone, which knows no order."""
 
 OF_ALL = ("*.json", "*.csv", "*.png")
 OF_EACH = (RESULT, GENOTYPE)
@@ -65,9 +82,10 @@ class Options:
     """Options of the command."""
 
     study: Annotated[tyro.conf.Positional[Study], tyro.conf.arg(metavar="STUDY")] = "cells"
-    """cells, groups, transfer or finetune."""
+    """cells, groups, transfer, finetune or translation."""
     root: Path | None = None
-    """Folder of the images: CIFAR-10 as folders of images; of finetune train and val, a folder a class."""
+    """Folder of the data: CIFAR-10 as folders of images; of finetune train and val, a folder a class; of
+    translation Multi30k's texts."""
     out: Path | None = None
     """Folder of what is kept; outputs/published/study-STUDY if left out."""
     runs: Path = Path("outputs/runs")
@@ -106,6 +124,9 @@ def comparisons(options: Options) -> dict[str, CompareConfig]:
             found |= {f"from-{name}": _in(cells, name, name) for name in _LARGER}
         case "finetune":
             found = {"finetune": _finetune(root, options.epochs)}
+        case "translation":
+            found = {"relative": _translation(root, options.epochs)}
+            found["sines"] = _with_sines(found["relative"])
     return {name: config.smoke() for name, config in found.items()} if options.smoke else found
 
 
@@ -148,6 +169,46 @@ def _finetune(root: str, epochs: int | None) -> CompareConfig:
         beside=("plain",),
         control_seeds=(0, 1, 2),
         threads=1,
+    )
+
+
+def _translation(root: str, epochs: int | None) -> CompareConfig:
+    """A minute or two of one thread a training: a smaller network than the preset's, few epochs, no beam."""
+    preset = RETRAIN_PRESETS["multi30k"]
+    assert isinstance(preset.task, Translation)
+    data = replace(preset.task.data, root=root, vocabulary=2000)
+    small = replace(
+        TRANSFORMERS["transformer_tiny"],
+        encoder_layers=2,
+        decoder_layers=2,
+        width=64,
+        hidden=128,
+        dropout=0.1,
+        positions="relative",
+    )
+    changes = {"epochs": epochs or 3, "batch_size": 2048, "warmup_steps": 300, "average": 0}
+    return CompareConfig(
+        task=replace(preset.task, data=data, transformer=small, beam=1),
+        train=replace(preset.train, validation_fraction=0.0, **changes),
+        attentions=tuple(map(parse_attention, TERMS)),
+        beside=(),
+        control_seeds=(0, 1, 2),
+        primary=("self-ga-1111", "self-ga-0110"),
+        measure=False,
+        threads=1,
+    )
+
+
+def _with_sines(relative: CompareConfig) -> CompareConfig:
+    """The same with sines added to the words, so that plain attention knows their order."""
+    assert isinstance(relative.task, Translation)
+    transformer = replace(relative.task.transformer, positions="absolute")
+    return replace(
+        relative,
+        task=replace(relative.task, transformer=transformer),
+        attentions=relative.attentions[:2],
+        beside=("plain",),
+        primary=None,
     )
 
 
@@ -215,7 +276,7 @@ def kept_up(run: Path, kept: Path) -> Iterator[None]:
 def run_study(options: Options) -> None:
     """Runs the comparisons of a study until the time is over."""
     if options.root is None:
-        raise InputError("give the folder of the images: --root FOLDER")
+        raise InputError("give the folder of the data: --root FOLDER")
     until, where = time.monotonic() + 60 * options.minutes, executor_of(options.on, options.jobs)
     for name, config in comparisons(options).items():
         left = (until - time.monotonic()) / 60

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
@@ -19,6 +21,20 @@ Role = Literal["self", "causal", "cross"]
 
 Cache = dict[str, Tensor]
 """What an operator keeps of a sequence that is given a few elements at a time, first axis the batch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the elements of a sequence look at.
+
+    Attributes:
+        weights: Of each key for each query, by head.
+        terms: Energies whose sum, normalised over the keys, the weights are, by what they read; none where
+            the weights are computed otherwise.
+    """
+
+    weights: Float[Tensor, "b m q k"]
+    terms: Mapping[str, Float[Tensor, "b m q k"]]
 
 
 class SequenceOperator(nn.Module):
@@ -43,6 +59,25 @@ class SequenceOperator(nn.Module):
         cache: Cache | None = None,
     ) -> Float[Tensor, "b q c"]:
         raise NotImplementedError(f"{type(self).__name__} has to define forward")
+
+    def look(
+        self,
+        x: Float[Tensor, "b q c"],
+        memory: Float[Tensor, "b k c"] | None = None,
+        padding: Bool[Tensor, "b k"] | None = None,
+    ) -> Look | None:
+        """What a call of evaluation mode looks at, for pictures; None where that is no weighted mean."""
+        return None
+
+    def empty_cache(self, x: Float[Tensor, "b _ c"]) -> Cache:
+        """What its cache holds before the first element, in full: an empty dict does the same.
+
+        The role is "causal". For graphs whose inputs are the cache: each has its axes from the start.
+
+        Args:
+            x: Elements of the batch and type that will come, of any number.
+        """
+        return {}
 
     def macs_of(self, queries: int, keys: int) -> int:
         """Multiply-accumulates of its definition, for one sequence and another of given lengths."""
@@ -108,6 +143,26 @@ class PlainAttention(SequenceOperator):
         )
         return self.project(joined(y))
 
+    def look(
+        self,
+        x: Float[Tensor, "b q c"],
+        memory: Float[Tensor, "b k c"] | None = None,
+        padding: Bool[Tensor, "b k"] | None = None,
+    ) -> Look:
+        if self.role == "cross":
+            query, (key, _) = (
+                split_heads(self.query(x), self.heads),
+                self._split(self.project_in(given(memory))),
+            )
+        else:
+            query, key, _ = self._split(self.project_in(x))
+        energy = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])
+        return Look(normalised(energy, self.role, padding), {CONTENT: energy})
+
+    def empty_cache(self, x: Float[Tensor, "b _ c"]) -> Cache:
+        key, value = split_heads(x[:, :0], self.heads), split_heads(x[:, :0], self.heads)
+        return {"key": key, "value": value}
+
     def _split(self, x: Float[Tensor, "b n c"]) -> tuple[Tensor, ...]:
         parts = x.unflatten(-1, (-1, self.heads, self.project.in_features // self.heads))
         return parts.permute(2, 0, 3, 1, 4).unbind(0)
@@ -115,6 +170,21 @@ class PlainAttention(SequenceOperator):
     def macs_of(self, queries: int, keys: int) -> int:
         c = self.project.in_features
         return 2 * queries * c * c + 2 * keys * c * c + 2 * queries * keys * c
+
+
+CONTENT = "query and key content"
+"""The one term of plain attention."""
+
+
+def normalised(
+    energy: Float[Tensor, "b m q k"], role: Role, padding: Bool[Tensor, "b k"] | None
+) -> Float[Tensor, "b m q k"]:
+    """Softmax over the keys that each query sees; 0 at the others."""
+    queries, keys = energy.shape[2:]
+    mask = seen(role, queries, keys, padding, energy.device)
+    mask = lower(queries, keys, energy.device) if mask is CAUSAL else mask
+    energy = energy if mask is None else energy.masked_fill(~mask, -math.inf)
+    return energy.softmax(-1).nan_to_num(0.0)  # a query that sees nothing
 
 
 CAUSAL = torch.ones(0, dtype=torch.bool)

@@ -18,7 +18,8 @@ class Arguments:
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Folder of one training, as RUN/se-seed0."""
     onnx: Path | None = None
-    """Path of the ONNX file to write; needs autola[export]."""
+    """Path of the ONNX file to write; of a network that translates a new folder, with the loop that runs its
+    graphs as translate.py. Needs autola[export]."""
     program: Path | None = None
     """Path of the torch.export file to write (.pt2)."""
     images: tuple[Path, ...] = ()
@@ -48,8 +49,9 @@ def run(arguments: list[str]) -> None:
         target=given.runtime,
         native=given.native,
     )
-    batch, *sides = report.input_shape
-    out_of_terminal(f"input  {batch or 'any'} x {' x '.join(map(str, sides))}, normalised")
+    if report.input_shape:
+        batch, *sides = report.input_shape
+        out_of_terminal(f"input  {batch or 'any'} x {' x '.join(map(str, sides))}, normalised")
     if report.note:
         out_of_terminal(f"note   {report.note}")
     if report.deployment:

@@ -15,6 +15,7 @@ from benchmarks.field.jobs import (
     DATA,
     FOLDERS,
     JOBS,
+    PICTURED,
     WORDS,
     annotate,
     any_picture,
@@ -29,7 +30,7 @@ ROOT = Path(DATA)
 CHANGED = "the data of run changed"
 
 
-@tried("A", "a picture is added", *JOBS)
+@tried("A", "a picture is added", *PICTURED)
 def _(work: Work, column: str) -> str:
     work.stopped(column)
     new = any_picture(column, ROOT).with_name("new.png")
@@ -42,7 +43,7 @@ def _(work: Work, column: str) -> str:
     return work.refused(*work.resume(column), naming=CHANGED)
 
 
-@tried("A", "a picture becomes another of the same name and shape", *JOBS)
+@tried("A", "a picture becomes another of the same name and shape", *PICTURED)
 def _(work: Work, column: str) -> str:
     work.stopped(column)
     path = any_picture(column, ROOT)
@@ -130,7 +131,7 @@ def _(work: Work, column: str) -> str:
     return "right: refused without, and done with it"
 
 
-@tried("A", "the folder moves, and --data.root says another", *JOBS)
+@tried("A", "the folder moves, and --data.root says another", *PICTURED)
 def _(work: Work, column: str) -> str:
     work.stopped(column)
     ROOT.rename("elsewhere")

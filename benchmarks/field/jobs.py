@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import small_data
+from benchmarks.kills import SENTENCES
 from benchmarks.small_data import PART
 
 CPU = ["--device", "cpu", "--threads", "1"]
@@ -46,13 +47,16 @@ WORDS: dict[str, list[str]] = {
         *("retrain", "none", "--task", "segmentation", "--data.layout", "folders", "--data.num-classes", "3"),
         *("--crop", "65", *_PARTS, *_PICTURES, *_POLY),
     ],
+    "translation": ["retrain", "none", "--data.root", DATA, *SENTENCES, "--train.epochs", "2"],
 }
 """What starts each."""
 
 TRAININGS = ("classification", "imagenet", "detection", "keypoints", "segmentation")
-"""Columns that train a network."""
+"""Columns that train a network on pictures."""
 JOBS = tuple(WORDS)
 """Columns that search or train, and can be stopped."""
+PICTURED = tuple(column for column in JOBS if column != "translation")
+"""Those that read pictures."""
 FOLDERS = ("search", "front", "classification")
 """Columns that read a folder a class into memory."""
 COCO = ("detection", "keypoints")
@@ -68,6 +72,8 @@ def write_data(column: str, root: Path) -> None:
         small_data.write_classes(root)
     elif column in COCO:
         small_data.write_coco(root)
+    elif column == "translation":
+        small_data.write_sentences(root)
     else:
         small_data.write_scenes(root)
 

@@ -299,6 +299,11 @@ def as_task(kind: type[TaskConfig], given: TaskConfig) -> TaskConfig:
     return kind(**{field.name: getattr(given, field.name) for field in fields(kind) if field.name in known})
 
 
+def reads_text(config: TaskConfig) -> bool:
+    """Whether a task reads sentences, and not images."""
+    return type(config).translate is not TaskConfig.translate
+
+
 def new_network(
     config: TaskConfig, data: Mapping[str, Any], attention: tuple[Term, ...], seed: int
 ) -> nn.Module:

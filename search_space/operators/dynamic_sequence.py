@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from foundation import rules
 from foundation.errors import InputError
 from search_space.operator import heads_of, on_sequences
-from search_space.sequence import Cache, Role, SequenceOperator, not_cross, taps_before
+from search_space.sequence import Cache, Look, Role, SequenceOperator, not_cross, taps_before
 
 BLOCK = 32
 """Elements whose taps are laid out as one matrix: more waste products, fewer waste calls."""
@@ -93,17 +93,9 @@ class DynamicSequenceConvolution(SequenceOperator):
         cache: Cache | None = None,
     ) -> Float[Tensor, "b q c"]:
         assert memory is None, "it reads its own sequence"
-        x = self.project_in(x)
-        if self.gate:
-            x = F.glu(x, -1)
-        if padding is not None:
-            x = x.masked_fill(padding[:, :, None], 0.0)
-        if self.taps is None:
-            weights = self.weight.expand(*x.shape[:2], -1, -1)
-        else:
-            weights = self.taps(x).unflatten(2, (self.heads, -1))
+        x = self._gated(x, padding)
         # Autocast computes a softmax in float32, and the products in the type of the map.
-        weights = F.dropout(weights.softmax(-1), self.drop_weights, self.training).to(x.dtype)
+        weights = F.dropout(self._weights(x), self.drop_weights, self.training).to(x.dtype)
         if cache is None:
             around = F.pad(x, (0, 0, self.left, self.kernel_size - 1 - self.left))
         else:
@@ -111,6 +103,36 @@ class DynamicSequenceConvolution(SequenceOperator):
             around = F.pad(x, (0, 0, self.left, 0)) if past is None else torch.cat((past, x), 1)
             cache["past"] = around[:, x.shape[1] :]
         return self.project(_convolved(around, weights))
+
+    def _gated(
+        self, x: Float[Tensor, "b q c"], padding: Bool[Tensor, "b q"] | None
+    ) -> Float[Tensor, "b q c"]:
+        x = self.project_in(x)
+        if self.gate:
+            x = F.glu(x, -1)
+        return x if padding is None else x.masked_fill(padding[:, :, None], 0.0)
+
+    def _weights(self, x: Float[Tensor, "b q c"]) -> Float[Tensor, "b q m taps"]:
+        if self.taps is None:
+            return self.weight.expand(*x.shape[:2], -1, -1).softmax(-1)
+        return self.taps(x).unflatten(2, (self.heads, -1)).softmax(-1)
+
+    def look(
+        self,
+        x: Float[Tensor, "b q c"],
+        memory: Tensor | None = None,
+        padding: Bool[Tensor, "b q"] | None = None,
+    ) -> Look:
+        """Its taps where they read; those beyond the ends read nothing."""
+        weights, n = self._weights(self._gated(x, padding)).transpose(1, 2), x.shape[1]
+        reach = torch.arange(n)[:, None] + torch.arange(self.kernel_size) - self.left
+        inside = ((reach >= 0) & (reach < n)).to(x.device)
+        places = reach.clamp(0, n - 1).to(x.device).expand_as(weights)
+        whole = weights.new_zeros(*weights.shape[:3], n)
+        return Look(whole.scatter_add(3, places, weights * inside), {})
+
+    def empty_cache(self, x: Float[Tensor, "b _ c"]) -> Cache:
+        return {"past": x.new_zeros(x.shape[0], self.left, x.shape[2])}
 
     def macs_of(self, queries: int, keys: int) -> int:
         c = self.project.in_features
@@ -127,6 +149,9 @@ def _convolved(
     laid out in rows one longer than that, they stand one under the other.
     """
     _, n, heads, taps = weights.shape
+    if torch.compiler.is_exporting():  # a graph for every n, which has no blocks of its own size
+        values = around.unflatten(2, (heads, -1))
+        return sum(values[:, tap : tap + n] * weights[..., tap, None] for tap in range(taps)).flatten(2)
     size = min(n, max(BLOCK, taps))
     short = -n % size
     weights = F.pad(weights, (0, size, 0, 0, 0, short)).unflatten(1, (-1, size)).transpose(2, 3)

@@ -10,7 +10,7 @@ import math
 import re
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,13 +18,16 @@ from foundation.errors import InputError
 from search_space.operator import heads_of, on_sequences
 from search_space.sequence import (
     CAUSAL,
+    CONTENT,
     Cache,
+    Look,
     Role,
     SequenceOperator,
     appended,
     given,
     joined,
     lower,
+    normalised,
     remembered,
     seen,
     split_heads,
@@ -33,7 +36,7 @@ from search_space.sequence import (
 WAVE_LENGTH = 10000.0
 """Longest wave of the sines and cosines that code a distance, over 2 pi, as the Transformer has it."""
 
-TERMS = ("query and key content", "query content and position", "key content", "position")
+TERMS = (CONTENT, "query content and position", "key content", "position")
 """The terms in the order of their bits."""
 
 
@@ -164,6 +167,37 @@ class GeneralizedSequenceAttention(SequenceOperator):
                 is_causal=mask is CAUSAL,
             )
         return self.project(joined(y)).expand_as(x)
+
+    def look(
+        self,
+        x: Float[Tensor, "b q c"],
+        memory: Float[Tensor, "b k c"] | None = None,
+        padding: Bool[Tensor, "b k"] | None = None,
+    ) -> Look | None:
+        if not any(self.bits):
+            return None
+        key, value = self._keys_and_values(x if memory is None else memory)
+        size = value.shape[0], self.heads, x.shape[1], value.shape[2]
+        query = split_heads(self.query(x), self.heads) if self.bits[0] or self.bits[1] else None
+        energies = list[Tensor]()
+        for number, bit in enumerate(self.bits):
+            if not bit:
+                continue
+            bias = None if number < 2 else self.key_bias if number == 2 else self.position_bias
+            content = _summed(query if bias is None else None, bias)
+            if number % 2:
+                energy = self._positions(content, *size[2:])
+            else:
+                energy = content @ key.transpose(2, 3) / math.sqrt(key.shape[3])
+            energies.append(energy.expand(size))
+        named = dict(zip((name for name, bit in zip(TERMS, self.bits) if bit), energies))
+        return Look(normalised(sum(energies[1:], energies[0]), self.role, padding), named)
+
+    def empty_cache(self, x: Float[Tensor, "b _ c"]) -> Cache:
+        if not any(self.bits):
+            return {}
+        value = split_heads(x[:, :0], self.heads)
+        return {"key": value if self.bits[0] or self.bits[2] else value[..., :0], "value": value}
 
     def _is_shared(self) -> bool:
         """Whether one weighted mean serves all queries."""

@@ -33,8 +33,8 @@ class DecoderCache:
     """What a decoder keeps of the words that it has written: for every layer, a cache of each attention."""
 
     layers: list[dict[str, Cache]]
-    length: int = 0
-    """Words that it has written."""
+    length: int | Int64[Tensor, ""] = 0
+    """Words that it has written; a tensor in a graph that is made once for all of them."""
 
     def select(self, rows: Int64[Tensor, "r"], *, same_sources: bool = False) -> None:
         """Goes on with some of the translations, or with some of them more than once.
@@ -177,6 +177,10 @@ class Transformer(nn.Module):
         padding: Tensor | None = source == PAD
         if source.device.type == "cpu" and not bool(padding.any()):  # elsewhere that would wait
             padding = None
+        return self.read(source, padding)
+
+    def read(self, source: Int64[Tensor, "b n"], padding: Bool[Tensor, "b n"] | None) -> Memory:
+        """Reads the source sentences; padding is True where there is no word, None if one is everywhere."""
         x = self._embedded(source, 0)
         for layer in self.encoder:
             x = layer(x, padding)
@@ -206,7 +210,9 @@ class Transformer(nn.Module):
         """A cache for translations of which no word is written."""
         return DecoderCache([{} for _ in self.decoder])
 
-    def _embedded(self, words: Int64[Tensor, "b n"], first: int) -> Float[Tensor, "b n c"]:
+    def _embedded(
+        self, words: Int64[Tensor, "b n"], first: int | Int64[Tensor, ""]
+    ) -> Float[Tensor, "b n c"]:
         x = self.embedding(words) * math.sqrt(self.config.width)
         if self.config.positions == "absolute":
             x = x + sines(first, words.shape[1], self.config.width, x)
@@ -221,11 +227,11 @@ class Transformer(nn.Module):
         return b * (total + target * self.embedding.weight.numel())
 
 
-def sines(first: int, number: int, width: int, like: Tensor) -> Float[Tensor, "n c"]:
+def sines(first: int | Int64[Tensor, ""], number: int, width: int, like: Tensor) -> Float[Tensor, "n c"]:
     """Sines, then cosines, of positions; in the source they alternate, which is another order of channels."""
     precise = torch.promote_types(torch.float32, like.dtype)
     power = torch.arange(width // 2, device=like.device, dtype=precise) / (width // 2)
-    places = torch.arange(first, first + number, device=like.device, dtype=precise)
+    places = first + torch.arange(number, device=like.device, dtype=precise)
     angle = places[:, None] / WAVE_LENGTH**power
     return torch.cat((angle.sin(), angle.cos()), 1).to(like.dtype)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -175,6 +176,42 @@ def test_two_processes_train_on_each_sentence_once_and_translate_each(whole, own
         assert told.returncode == 0, told.stderr
     assert_equal(weights(own_folder / "one")["none-seed0"], weights(own_folder / "two")["none-seed0"])
     assert results(own_folder / "one") == results(own_folder / "two")
+
+
+EXPORTED = (
+    "none",
+    "encoder.self=dynamic+decoder.self=dynamic[kernel_size=4]+decoder.cross=ga:0010",
+    "self=ga:1111+self=dcn+decoder.cross=ga:1010",
+    "encoder.self=ga:0001+decoder.self=ga:0110",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attention", EXPORTED)
+def test_what_is_exported_translates_as_the_network_without_autola(says, whole, own_folder, attention):
+    # In processes of their own: shapes of signatures are not checked there, and autola is not to be found.
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    told = start(f"retrain {attention} {SMALL} --data.root {whole.parent} --out run", own_folder)
+    assert told.returncode == 0, told.stderr
+    (folder,) = (path.parent for path in own_folder.glob("run/*/weights.safetensors"))
+    told = start(f"export {folder} --onnx net", own_folder)
+    assert told.returncode == 0, told.stderr
+    assert "on 6 test sentence(s), 6 of 6 translated alike" in told.stdout
+    lines = "".join(f"{source}\n" for source, _ in pairs(25)) + "\n"
+    ours = says(f"predict {folder}", lines.encode())
+    command = [sys.executable, "-P", "net/translate.py"]
+    theirs = subprocess.run(command, cwd=own_folder, input=lines, capture_output=True, text=True)
+    assert theirs.stdout == ours.out, theirs.stderr
+    assert len(ours.out.splitlines()) == 26
+    told = start(f"export {folder} --onnx net", own_folder)
+    assert (told.returncode, told.stderr) == (2, "autola: net exists already; choose another --onnx\n")
+
+
+def test_a_network_that_translates_is_written_as_a_folder(refused, whole):
+    run = f"export {whole}/none-seed0"
+    assert "give --onnx FOLDER and nothing else" in refused(f"{run} --program net.pt2")
+    assert "give --onnx FOLDER and nothing else" in refused(f"{run} --onnx net --deploy")
 
 
 BY_HEART = (

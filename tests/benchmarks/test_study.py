@@ -36,7 +36,7 @@ def small() -> CompareConfig:
     )
 
 
-@pytest.mark.parametrize("name", ["cells", "groups", "transfer", "finetune"])
+@pytest.mark.parametrize("name", ["cells", "groups", "transfer", "finetune", "translation"])
 def test_studies_are_comparisons(name):
     for config in study.comparisons(study.Options(study=name)).values():
         search = None if config.search is None else replace(config.search, target=())

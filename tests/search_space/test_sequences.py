@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from foundation.errors import InputError
 from search_space.operator import OPERATORS
-from search_space.sequence import PlainAttention
+from search_space.sequence import PlainAttention, joined, normalised, split_heads
 from tests.search_space.literal_sequences import literal
 
 BITS = [f"{number:04b}" for number in range(16)]
@@ -141,6 +141,41 @@ def test_terms_of_position_are_refused_toward_another_sequence(bits):
         OPERATORS.sequences["ga"].build_as(12, "cross", argument=bits)
     for number, name in ((1, "query content and position"), (3, " position")):
         assert (f"no {name.strip()}" in str(caught.value)) == (bits[number] == "1")
+
+
+@pytest.mark.parametrize("case", CASES, ids=ids)
+def test_a_look_says_what_the_call_computes(case):
+    name, role, options = case
+    module = build(*case).eval()
+    x, memory = words(2, 7), words(2, 5, seed=1) if role == "cross" else None
+    padding = padded([7, 4], 7) if memory is None else padded([5, 2], 5)
+    look = module.look(x, memory, padding)
+    if name == "dcn" or options.get("argument") == "0000":
+        assert look is None
+        return
+    if name == "plain":
+        value = module._split(module.project_in(x if memory is None else memory))[-1]
+    elif name == "ga":
+        value = module._keys_and_values(x if memory is None else memory)[1]
+    else:
+        value = split_heads(module._gated(x, padding), HEADS)
+    y, expected = module.project(joined(look.weights @ value)), module(x, memory, padding)
+    error = (y - expected)[~padding if memory is None else slice(None)].abs().max()
+    assert error <= 1e-12 * expected.abs().max()
+    assert len(look.terms) == options.get("argument", "1" if name == "plain" else "").count("1")
+    if look.terms:
+        again = normalised(sum(look.terms.values()), role, padding)
+        assert torch.equal(again, look.weights)
+
+
+@pytest.mark.parametrize("case", CAUSAL, ids=ids)
+def test_an_empty_cache_in_full_is_an_empty_cache(case):
+    module, x, cache = build(*case), words(2, 5), {}
+    full = module.empty_cache(x)
+    for part in x.split(1, 1):
+        y, same = module(part, cache=cache), module(part, cache=full)
+        assert (y - same).abs().max() <= 1e-12 * y.abs().max().clamp(min=1)
+        assert cache.keys() == full.keys()
 
 
 @pytest.mark.parametrize("name", ["dynamic", "dcn"])
