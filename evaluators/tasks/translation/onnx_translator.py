@@ -95,7 +95,8 @@ class Translator:
         source = np.full((len(sentences), longest), PAD)
         for row, words in enumerate(sentences):
             source[row, : len(words) + 1] = [*words, END]
-        return self._reading.run(None, {"source": source})
+        read: Any = self._reading.run(None, {"source": source})
+        return read
 
     def begin(self, rows: int) -> list[NDArray[Any]]:
         """The cache of translations of which no word is written."""
@@ -117,8 +118,8 @@ class Translator:
         """
         given = [words[:, None], np.array(position), *read, *cache]
         names = [each.name for each in self._writing.get_inputs()]
-        chances, *cache = self._writing.run(None, dict(zip(names, given, strict=True)))
-        return chances, cache
+        written: Any = self._writing.run(None, dict(zip(names, given, strict=True)))
+        return written[0], written[1:]
 
     def search(self, sentences: Sequence[Sequence[int]]) -> list[list[int]]:
         """The best translations of sentences that are not empty, all side by side."""
