@@ -39,7 +39,7 @@ class Work:
 
     def setting(self, train: TrainConfig) -> Setting:
         """The task with its data read, under a recipe; all its networks see the same."""
-        rest = {"epochs": 1, "schedule": "cosine", "milestones": (), "warmup_epochs": 0.0}
+        rest = {"epochs": 1, "schedule": "cosine", "milestones": (), "warmup_epochs": 0.0, "average": 0}
         key = to_json(replace(train, **rest))  # how long it takes does not concern the data
         if key not in self._settings:
             self._settings[key] = self.config.task.read(train, self.fabric)
