@@ -170,7 +170,7 @@ def _finetune(root: str, epochs: int | None) -> CompareConfig:
 
 
 def _translation(root: str, epochs: int | None) -> CompareConfig:
-    """About a minute of one thread a training: a smaller network than the preset's, a third of the text, no beam."""
+    """About a minute of one thread a training: a smaller network, a third of the text, no beam."""
     preset = RETRAIN_PRESETS["multi30k"]
     assert isinstance(preset.task, Translation)
     data = replace(preset.task.data, root=root, vocabulary=2000, limit=10_000)
