@@ -16,7 +16,13 @@ from evaluators.tasks import Setting, TaskConfig
 from foundation.config import to_json, with_value
 from outputs.run_directory import RunDirectory
 
-ANY: dict[str, Any] = {"epochs": 1, "schedule": "cosine", "milestones": (), "warmup_epochs": 0.0}
+ANY: dict[str, Any] = {
+    "epochs": 1,
+    "schedule": "cosine",
+    "milestones": (),
+    "warmup_epochs": 0.0,
+    "average": 0,
+}
 """Settings of a recipe that do not concern the data."""
 
 NETWORK = ("backbone", "width")

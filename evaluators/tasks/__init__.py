@@ -278,6 +278,10 @@ class TaskConfig:
         """The data in a word, with which the name of a run folder begins."""
         return self.name
 
+    def network_name(self) -> str:
+        """The network in a few words, for sentences."""
+        return str(getattr(self, "backbone", self.name))
+
     def summary(self) -> str:
         """Data and network in a few words, for lists."""
         return self.name

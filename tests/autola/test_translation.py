@@ -74,6 +74,7 @@ def test_other_text_is_refused_on_the_way(refused, whole, tmp_path):
     write(there, train=pairs(29), val=pairs(5), test=pairs(6))
     said = refused(f"retrain --resume {there}/run --data.root {there}")
     assert "pairs of sentences in train: 29 now, 30 when this run began" in said
+    assert "vocabulary" not in said, "its numbers tell nobody anything"
 
 
 def test_lines_are_translated(says, whole):
@@ -86,7 +87,8 @@ def test_lines_are_translated(says, whole):
     assert first == {"source": "hund sieht mann", "translation": told.out.splitlines()[0]}
     assert empty == {"source": "", "translation": ""}
     assert last["source"] == "frau mag baum"
-    assert says(f"predict {whole}/none-seed0", b"").out == ""
+    for nothing in (b"", b"\n", b"\n\n"):
+        assert says(f"predict {whole}/none-seed0", nothing).out == nothing.decode()
 
 
 def test_long_lines_are_counted(says, whole):
@@ -167,6 +169,34 @@ def test_costs_are_counted_in_tokens(call):
     assert 2 * plain["macs"] < twice["macs"] < 2.1 * plain["macs"]
 
 
+def test_a_report_shows_scores_and_curves(call, whole, own_folder):
+    assert call(f"report {whole} -o page.html").code == 0
+    page = (own_folder / "page.html").read_text()
+    for said in ("Validation BLEU", "self=ga:0110[stages=1]", "BLEU: nrefs:1|case:mixed|"):
+        assert said in page, said
+
+
+def test_an_estimate_times_steps_of_sentences(call, whole):
+    words = f"retrain none {SMALL} --data.root {whole.parent} --seconds 0.2 --json"
+    told = json.loads(call(f"estimate {words}").out)
+    (part,) = told["parts"]
+    last = json.loads((whole / "none-seed0/metrics.jsonl").read_text().splitlines()[-1])
+    assert (part["count"], part["steps"]) == (1, last["step"])
+    assert 0 < part["step_seconds"] < told["seconds"]
+
+
+def test_operators_are_compared(call, whole, own_folder):
+    small = SMALL.replace("--preset multi30k", "--task translation")
+    words = f"{small} --data.root {whole.parent} --search-nothing --beside plain"
+    told = call(f"compare self=ga:0110 {words} --control-seeds 0 1 --no-measure --out compared")
+    assert told.code == 0, told.err
+    assert "On translation with 1+1 layers of 8, self-ga-0110 score" in told.out
+    rows = json.loads((own_folder / "compared/comparison.json").read_text())["rows"]
+    assert [row["name"] for row in rows] == ["self-ga-0110", "plain"]
+    scores = (own_folder / "compared/scores.csv").read_text().splitlines()
+    assert len(scores) == 1 + 4
+
+
 @pytest.mark.slow
 def test_two_processes_train_on_each_sentence_once_and_translate_each(whole, own_folder):
     exact = "--device cpu --precision 64-true --transformer.dropout 0 --threads 1 --train.epsilon 1e-4"
@@ -205,7 +235,7 @@ def test_what_is_exported_translates_as_the_network_without_autola(says, whole, 
     assert theirs.stdout == ours.out, theirs.stderr
     assert len(ours.out.splitlines()) == 26
     told = start(f"export {folder} --onnx net", own_folder)
-    assert (told.returncode, told.stderr) == (2, "autola: net exists already; choose another --onnx\n")
+    assert (told.returncode, told.stderr) == (2, "autola: net exists already; choose another file\n")
 
 
 def test_a_network_that_translates_is_written_as_a_folder(refused, whole):

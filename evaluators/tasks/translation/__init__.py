@@ -90,10 +90,12 @@ class Translation(TaskConfig):
 
         return translate_lines(self, network, data["vocabulary"], lines)
 
-    def summary(self) -> str:
+    def network_name(self) -> str:
         network = self.transformer
-        layers = f"{network.encoder_layers}+{network.decoder_layers} layers of {network.width}"
-        return f"{self.name} {self.data.source}-{self.data.target}, {layers}"
+        return f"{network.encoder_layers}+{network.decoder_layers} layers of {network.width}"
+
+    def summary(self) -> str:
+        return f"{self.name} {self.data.source}-{self.data.target}, {self.network_name()}"
 
     def smoke(self) -> Translation:
         data = replace(self.data, limit=min(self.data.limit or 60, 60), vocabulary=150, longest=60)
