@@ -162,6 +162,7 @@ def _text(
         input_shape=(),
         note=f"{languages}: python {onnx}/translate.py < LINES, without autola",
         deployment="",
+        library="",
         files=(Exported(path=str(onnx), kind="ONNX", difference=told.difference, scale=told.scale),),
     )
 
