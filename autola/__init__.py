@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from outputs.tabular import read_tabular as benchmark
     from search_space.attention import Attention
     from search_space.genotype import PUBLISHED, Genotype
+    from search_space.native.operator import load_cell_operator
     from search_space.operator import OPERATORS, Gate, Operator, operator
     from search_space.placement import Placement
     from search_space.space import SPACES, Space
@@ -58,6 +59,7 @@ HOMES = {
     "controls": "evaluators.controls",
     "cost": "evaluators.cost:measure",
     "deploy": "evaluators.deploying",
+    "load_cell_operator": "search_space.native.operator",
     "InputError": "foundation.errors",
     "PUBLISHED": "search_space.genotype",
     "Genotype": "search_space.genotype",
@@ -107,6 +109,7 @@ __all__ = [
     "estimate",
     "from_pretrained",
     "load",
+    "load_cell_operator",
     "operator",
     "parameter_groups",
     "placement_of",
