@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autola.advising import Advice, advise
+    from autola.analyzing import run_analysis as analyze
     from autola.api import compare, estimate, load, resume, retrain, search
     from autola.ejecting import eject
     from autola.reporting import write_report as report
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from supernet.supernet import Supernet
 
 HOMES = {
+    "advise": "autola.advising",
+    "Advice": "autola.advising",
     "search": "autola.api",
     "searching": "searchers.searches.own_loop",
     "Searching": "searchers.searches.own_loop",
@@ -49,6 +53,7 @@ HOMES = {
     "compare": "autola.api",
     "resume": "autola.api",
     "estimate": "autola.api",
+    "analyze": "autola.analyzing:run_analysis",
     "load": "autola.api",
     "eject": "autola.ejecting",
     "report": "autola.reporting:write_report",
@@ -86,6 +91,7 @@ __all__ = [
     "OPERATORS",
     "PUBLISHED",
     "SPACES",
+    "Advice",
     "Attention",
     "Gate",
     "Genotype",
@@ -95,6 +101,8 @@ __all__ = [
     "Searching",
     "Space",
     "Supernet",
+    "advise",
+    "analyze",
     "attach",
     "attached",
     "benchmark",

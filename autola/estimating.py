@@ -13,7 +13,7 @@ import psutil
 from lightning.fabric import Fabric
 
 from autola import pace
-from autola.configs import RetrainConfig, SearchConfig
+from autola.configs import RetrainConfig, SearchConfig, TaskSearch
 from autola.drive import CHECKPOINT_SECONDS
 from autola.executors import executor_of
 from autola.member import first_step, members_of
@@ -117,7 +117,7 @@ Measure = Callable[[Fabric, RunDirectory, Callable[[], None]], list[Part]]
 """Given device, a folder for records, and what is to be called when the data are read: the parts of a run."""
 
 
-def estimate_search(config: SearchConfig, way: Way = Way()) -> Estimate:
+def estimate_search(config: SearchConfig | TaskSearch, way: Way = Way()) -> Estimate:
     """What a search will take.
 
     Raises:
@@ -128,7 +128,8 @@ def estimate_search(config: SearchConfig, way: Way = Way()) -> Estimate:
             "trials of --engine nni are processes of their own, whose share of the machine is not measured; "
             "leave it out, for the time of one trial after the other"
         )
-    config.searcher.check_budget(config.resolved_space())
+    if not config.of_places:  # else the space comes with the network
+        config.searcher.check_budget(config.resolved_space())
     plan_of(config).check(config)
 
     def measure(fabric: Fabric, run: RunDirectory, ready: Callable[[], None]) -> list[Part]:
@@ -191,7 +192,7 @@ def training_seconds(timed: Pace, total_steps: int, steps_per_epoch: int) -> flo
     return total_steps / steps_per_epoch * epoch + timed.end
 
 
-def _estimate(config: SearchConfig | RetrainConfig, way: Way, measure: Measure) -> Estimate:
+def _estimate(config: SearchConfig | TaskSearch | RetrainConfig, way: Way, measure: Measure) -> Estimate:
     began = pace.TIMER() - (pace.since_start() if way.whole else 0.0)
     if config.devices * config.machines > 1:
         raise InputError("one process alone is measured; leave out --devices and --machines")

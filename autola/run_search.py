@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any, cast
 
-from autola.configs import SearchConfig
+from autola.configs import AnySearch, SearchConfig, TaskSearch
 from autola.data_record import absolute, check_data, found_data, recorded_costs
 from autola.executors import Executor
 from autola.found import Found, found_in
 from autola.plans import Plan, plan_of
-from autola.runs import new_run, stored_config
+from autola.runs import new_run, stored_search
 from autola.runtime import in_first, make_fabric, own_state
 from autola.working import check_devices, modules_for
 from foundation.errors import InputError
@@ -21,7 +22,9 @@ from outputs.trackers import check_trackers
 log = logging.getLogger(__name__)
 
 
-def run_search(config: SearchConfig, out: Path | None = None, *, on: Executor | None = None) -> Found:
+def run_search(
+    config: SearchConfig | TaskSearch, out: Path | None = None, *, on: Executor | None = None
+) -> Found:
     """Searches, and keeps the records in a new run folder.
 
     Args:
@@ -42,7 +45,7 @@ def run_search(config: SearchConfig, out: Path | None = None, *, on: Executor | 
         fabric = make_fabric(config)
         plan = planned(config, fabric)
         plan.on = on
-        config, kind = absolute(config), f"{plan.kind}-{config.data.name}"
+        config, kind = absolute(config), f"{plan.kind}-{config.subject}"
         with new_run(config, plan.data, kind=kind, seed=config.seed, out=out, fabric=fabric) as run:
             return plan.run(config, run)
 
@@ -61,7 +64,7 @@ def resume_search(run: RunDirectory, root: str | None = None, *, on: Executor | 
         InputError: If the run is no search, its records or data do not fit, or another process is writing
             to it.
     """
-    config = stored_config(run, SearchConfig)
+    config = stored_search(run)
     with own_state(config, resumed=run), run:
         fabric = make_fabric(config, resumed=True)
         if not run.complete() or run.has(CHECKPOINTS):  # else nothing is written, nor may have to be
@@ -74,14 +77,15 @@ def resume_search(run: RunDirectory, root: str | None = None, *, on: Executor | 
         planned.check(config)
         _check_workers(config, planned, on)
         check_trackers(config.tracker)
-        config = found_data(config, run, root)
+        moved: Any = found_data(cast("SearchConfig", config), run, root)  # of the same kind
+        config = moved
         plan = planned(config, fabric, recorded_costs(config, run))
         plan.on = on
         in_first(fabric, lambda: check_data(run, plan.data, config if root else None))
         return plan.run(config, run)
 
 
-def _check_workers(config: SearchConfig, planned: type[Plan], on: Executor | None) -> None:
+def _check_workers(config: AnySearch, planned: type[Plan], on: Executor | None) -> None:
     """Refuses workers where there is nothing for them, or each search is to use several devices."""
     if on is None:
         return
@@ -89,5 +93,6 @@ def _check_workers(config: SearchConfig, planned: type[Plan], on: Executor | Non
         raise InputError(
             "this is one search, which one process does; --on is for several --target, retrain and compare"
         )
+    assert isinstance(config, SearchConfig), "the other searches are one each"
     check_devices(on, config)
     modules_for(on, config)

@@ -12,9 +12,14 @@ from searchers.searches.differentiable import DifferentiableSearch
 from searchers.searches.problem import Problem
 from searchers.searches.shared import SharedSearch, judge
 from searchers.searches.trained import TrainedSearch
+from searchers.searches.zero_cost import ZeroCostSearch
 
 SCORE, JUDGED = "score", "judged"
 """In a search's result.json: what it thinks of the cell it found; and of random cells, by their text."""
+
+
+ByHistory = SharedSearch | ZeroCostSearch
+"""Searches that keep what they thought of candidates, and can judge others."""
 
 
 def scored(job: Search, problem: Problem, judged: Sequence[Genotype] | None) -> dict[str, Any]:
@@ -25,10 +30,10 @@ def scored(job: Search, problem: Problem, judged: Sequence[Genotype] | None) -> 
         problem: What it was given.
         judged: Random cells that it judges besides; None where only the best of its history counts.
     """
-    if isinstance(job, TrainedSearch) or (isinstance(job, SharedSearch) and judged is None):
+    if isinstance(job, TrainedSearch) or (isinstance(job, ByHistory) and judged is None):
         known = scores(job.history)
-        return {SCORE: max(known)} if known else {}
-    if isinstance(job, SharedSearch):
+        return {SCORE: max(known) + problem.price(job.genotype())} if known else {}
+    if isinstance(job, ByHistory):
         ours = job.judge(job.genotype())
         return {SCORE: ours, JUDGED: {str(genotype): job.judge(genotype) for genotype in judged or ()}}
     if not isinstance(job, DifferentiableSearch):

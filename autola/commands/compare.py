@@ -54,7 +54,10 @@ class Arguments:
     found: tuple[Path, ...] = ()
     """Run folders of searches that have ended, in place of searching; they may differ in seeds alone."""
     mixed: bool = False
-    """Whether searches of other data or settings may be taken together after all."""
+    """Whether searches, or runs, of other data or settings may be taken together after all."""
+    runs: tuple[Path, ...] = ()
+    """Run folders of retrainings that have ended, which are compared as they are: nothing is trained. With
+    --mixed and --margin, no other option goes with it."""
     search_nothing: bool = False
     """Whether to search nothing and draw no random cells: compare the modules that are given."""
     smoke: bool = False
@@ -94,6 +97,13 @@ def run(arguments: list[str]) -> None:
         raise InputError(f"two tasks are given: {task} and {given.task}")
     if given.searcher != searcher:
         raise InputError(f"two searchers are given: {searcher} and {given.searcher}")
+    if given.runs:
+        _only_runs(arguments)
+        from autola.comparing.runs import compare_runs  # slow: SciPy
+
+        margin = {"margin": given.config.margin} if option(arguments, "margin") else {}
+        show(compare_runs(given.runs, mixed=given.mixed, **margin))
+        return
     if given.resume is None and "--resume" in arguments:
         raise InputError("--resume needs the folder of the comparison to go on with")
     attentions = tuple(parse_attention(text) for text in given.attentions)
@@ -109,6 +119,17 @@ def run(arguments: list[str]) -> None:
         return
     config = _whole(given, usual, attentions)
     show(run_comparison(config, given.out, on=where, minutes=given.minutes))
+
+
+def _only_runs(arguments: Sequence[str]) -> None:
+    """Raises an InputError where more than --mixed and --margin goes with --runs."""
+    flags = [word[2:].partition("=")[0] for word in arguments if word.startswith("--")]
+    wrong = [flag for flag in flags if flag not in ("runs", "mixed", "margin")]
+    if wrong or not arguments[0].startswith("--"):
+        raise InputError(
+            f"--runs compares what there is, and {'--' + wrong[0] if wrong else arguments[0]} is for new "
+            "trainings; leave it out"
+        )
 
 
 def _with_task(config: CompareConfig, name: str | None) -> CompareConfig:

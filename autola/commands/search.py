@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from autola.arguments import only_resume, option, out_of_terminal, read_arguments, without
-from autola.configs import SearchConfig
+from autola.configs import AnySearch, SearchConfig, TaskSearch
 from autola.executors import executor_of
-from autola.presets import SEARCH_PRESETS
+from autola.presets import search_preset
 from foundation.errors import InputError
 from searchers import SEARCHERS, SearcherConfig
 
@@ -27,7 +27,8 @@ class Arguments:
     """Searches an attention module on two halves of a training set.
 
     PRESET is one of: digits (the default), cifar10, cifar10-34; every option below shows its value in the
-    preset that is named.
+    preset that is named. With the name of another preset of `autola retrain`, as camvid or coco-keypoints,
+    placements are searched in the network of that task.
     """
 
     preset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[PRESET]")] = DEFAULT
@@ -49,25 +50,39 @@ class Arguments:
     """The settings of the search."""
 
 
-def read_settings(arguments: list[str]) -> tuple[Arguments, SearchConfig]:
+@dataclass(frozen=True, kw_only=True)
+class TaskArguments(Arguments):
+    """Searches which attention stands at which site of the network of a task, by the loss of the task.
+
+    The training set is halved by image. Every option below shows its value in the preset that is named.
+    """
+
+    config: Annotated[TaskSearch, tyro.conf.arg(name="")]  # pyright: ignore[reportIncompatibleVariableOverride]
+    """The settings of the search."""
+
+
+def read_settings(arguments: list[str]) -> tuple[Arguments, SearchConfig | TaskSearch]:
     """The arguments, and the settings that they stand for.
 
     Raises:
         InputError: If they cannot be read, or name two presets or searchers.
     """
     preset = arguments[0] if arguments and not arguments[0].startswith("-") else DEFAULT
-    config = SEARCH_PRESETS[preset]
+    config = search_preset(preset)
     name = option(arguments, "searcher")
     if name is not None and name != config.searcher.name:
-        kind = SEARCHERS[name]
-        config = replace(config, searcher=_usual(kind, option(arguments, "engine")))
-    default = Arguments(preset=preset, searcher=config.searcher.name, config=config)
-    given = read_arguments(Arguments, arguments, command="search", default=default)
+        config = replace(config, searcher=_usual(SEARCHERS[name], option(arguments, "engine")))
+    kind: type[Arguments] = TaskArguments if isinstance(config, TaskSearch) else Arguments
+    default = kind(preset=preset, searcher=config.searcher.name, config=config)  # pyright: ignore[reportArgumentType]
+    given = read_arguments(kind, arguments, command="search", default=default)
     if given.preset != preset:
         raise InputError(f"name the preset first: autola search {given.preset} ...")
     if given.searcher != config.searcher.name:
         raise InputError(f"two searchers are given: {config.searcher.name} and {given.searcher}")
-    return given, given.config if given.trials is None else _with_trials(given.config, given.trials)
+    config = given.config
+    return given, config if given.trials is None else replace(
+        config, searcher=_with_trials(config, given.trials)
+    )
 
 
 def run(arguments: list[str]) -> None:
@@ -103,12 +118,12 @@ def _usual(kind: type[SearcherConfig], engine: str | None) -> SearcherConfig:
     return kind()
 
 
-def _with_trials(config: SearchConfig, trials: int) -> SearchConfig:
+def _with_trials(config: AnySearch, trials: int) -> SearcherConfig:
     from searchers.blackbox import BlackBox
 
     if not isinstance(config.searcher, BlackBox):
         raise InputError(f"{config.searcher.name} has no trials; --trials is for black-box searchers")
-    return replace(config, searcher=replace(config.searcher, trials=trials))
+    return replace(config.searcher, trials=trials)
 
 
 def show_front(found: Found) -> None:

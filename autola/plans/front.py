@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from lightning.fabric import Fabric
 
-from autola.configs import SearchConfig
+from autola.configs import AnySearch, SearchConfig
 from autola.data_record import COSTS
 from autola.found import Found, found_in
 from autola.plans import Plan
@@ -41,14 +41,16 @@ class TargetSearches(Plan):
     many = True
 
     @staticmethod
-    def check(config: SearchConfig) -> None:
+    def check(config: AnySearch) -> None:
+        if not isinstance(config, SearchConfig):
+            raise InputError("several targets are for searches on images; give one --target a search")
         if not isinstance(config.searcher, BlackBox | Differentiable):
             raise InputError(
                 f"{config.searcher.name} does not say how good a genotype is, so it has no front; "
                 "give one --target a search"
             )
 
-    def __init__(self, config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, config: AnySearch, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
         self._fabric, known = fabric, dict(costs or {})
         targets = [(target,) for target in config.target]  # all limits are checked before the first search
         for target in [()] if costs is not None else targets:
@@ -56,7 +58,8 @@ class TargetSearches(Plan):
             known |= self.data.get(COSTS, {})
         self.data[COSTS] = known
 
-    def run(self, config: SearchConfig, run: RunDirectory) -> Found:
+    def run(self, config: AnySearch, run: RunDirectory) -> Found:
+        assert isinstance(config, SearchConfig), "other searches are refused at the start"
         self._do(config, run)
         points = [_point(config, target, run) for target in config.target]
         limited = dict.fromkeys(limit.metric for text in config.target for limit in parse_target(text))

@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning.fabric import Fabric
 
-from autola.configs import SearchConfig
+from autola.configs import AnySearch
 from autola.drive import drive
 from autola.found import Found, found_in
 from autola.plans import Plan
@@ -19,6 +19,7 @@ from outputs.records import RESULT, WEIGHTS
 from outputs.run_directory import RunDirectory
 from outputs.weights import save_weights
 from searchers import Guarded, Search
+from searchers.searches.task_problem import TaskProblem
 
 log = logging.getLogger(__name__)
 
@@ -28,18 +29,20 @@ class SingleSearch(Plan):
 
     kind = "search"
 
-    def __init__(self, config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, config: AnySearch, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
         problem, self.data = search_problem(config, fabric, costs)
         self._job, self._fabric = config.searcher.start(problem), fabric
+        if isinstance(problem, TaskProblem):
+            log.info("halves of the training set: %s", problem.settings.sizes)
 
-    def run(self, config: SearchConfig, run: RunDirectory) -> Found:
+    def run(self, config: AnySearch, run: RunDirectory) -> Found:
         carry_out(self._job, config, run, self._fabric)
         return found_in(run)
 
 
 def carry_out(
     job: Search,
-    config: SearchConfig,
+    config: AnySearch,
     run: RunDirectory,
     fabric: Fabric,
     *,
@@ -64,7 +67,7 @@ def carry_out(
     with fitting():
         go_on(job, run, name)
     log.info("%s  seed %d  %s", run.path, config.seed, device_line(fabric))
-    log.info("%s on %s in %s", config.searcher.name, config.data.name, config.backbone)
+    log.info("%s on %s in %s", config.searcher.name, config.subject, config.network_name)
     fabric.barrier()
 
     def after_epoch(record: dict[str, Any]) -> Any:

@@ -142,8 +142,9 @@ def test_a_table_of_placements_is_what_a_search_takes(clocked, call, own_folder)
     ("options", "message"),
     [
         ("--runtime onnxruntimes", "invalid choice"),
-        ("--device nowhere", "device 'nowhere' cannot be used"),
-        ("--device meta --runtime onnxruntime", "onnxruntime runs on the CPU here"),
+        ("--device nowhere", "invalid choice"),
+        ("--device mps", "device 'mps' cannot be used"),
+        ("--device gpu --runtime onnxruntime", "onnxruntime runs on the CPU here"),
         ("--threads 0", "threads=0 is not positive"),
         ("--space hogo", "did you mean hoga"),
         ("--tokens 3 3", "leave out tokens"),
