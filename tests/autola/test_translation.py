@@ -125,7 +125,7 @@ def test_attentions_are_seen_as_they_are(whole):
     from evaluators.tasks.translation.looking import attended
 
     trained = open_translator(whole / "self-ga-0110-stages-1-seed0")
-    translation, sights = attended(trained.task, trained.network, trained.data["vocabulary"], "hund mag mann")
+    _, sights = attended(trained.task, trained.network, trained.data["vocabulary"], "hund mag mann")
     assert [each.place for each in sights] == [
         f"layer 1, {site}"
         for site in (
