@@ -57,7 +57,7 @@ docs: setup  ## write the reference pages of docs/ from the code
 	$(BIN)/python docs/write_operators.py
 
 lock: $(READY)  ## newest versions that fit, without addresses; of trackers none: no test needs them, and they hold others back
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --extra coco --extra export --extra translation --extra parquet --extra dev \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --extra analysis --extra coco --extra export --extra translation --extra parquet --extra dev \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 
 clean:  ## remove what was built, not what was found

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autola.advising import Advice, advise
+    from autola.analyzing import run_analysis as analyze
     from autola.api import compare, estimate, load, resume, retrain, search
     from autola.ejecting import eject
     from autola.reporting import write_report as report
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from outputs.tabular import read_tabular as benchmark
     from search_space.attention import Attention
     from search_space.genotype import PUBLISHED, Genotype
+    from search_space.native.operator import load_cell_operator
     from search_space.operator import OPERATORS, Gate, Operator, operator
     from search_space.placement import Placement
     from search_space.space import SPACES, Space
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
     from supernet.supernet import Supernet
 
 HOMES = {
+    "advise": "autola.advising",
+    "Advice": "autola.advising",
     "search": "autola.api",
     "searching": "searchers.searches.own_loop",
     "Searching": "searchers.searches.own_loop",
@@ -48,6 +53,7 @@ HOMES = {
     "compare": "autola.api",
     "resume": "autola.api",
     "estimate": "autola.api",
+    "analyze": "autola.analyzing:run_analysis",
     "load": "autola.api",
     "eject": "autola.ejecting",
     "report": "autola.reporting:write_report",
@@ -58,6 +64,7 @@ HOMES = {
     "controls": "evaluators.controls",
     "cost": "evaluators.cost:measure",
     "deploy": "evaluators.deploying",
+    "load_cell_operator": "search_space.native.operator",
     "InputError": "foundation.errors",
     "PUBLISHED": "search_space.genotype",
     "Genotype": "search_space.genotype",
@@ -84,6 +91,7 @@ __all__ = [
     "OPERATORS",
     "PUBLISHED",
     "SPACES",
+    "Advice",
     "Attention",
     "Gate",
     "Genotype",
@@ -93,6 +101,8 @@ __all__ = [
     "Searching",
     "Space",
     "Supernet",
+    "advise",
+    "analyze",
     "attach",
     "attached",
     "benchmark",
@@ -107,6 +117,7 @@ __all__ = [
     "estimate",
     "from_pretrained",
     "load",
+    "load_cell_operator",
     "operator",
     "parameter_groups",
     "placement_of",

@@ -12,6 +12,7 @@ from autola.comparing.config import Addition, CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS
 from autola.comparing.settings import followed, with_found
 from autola.configs import AnyTask, RetrainConfig, SearchConfig
+from autola.executors import executor_of
 from autola.found import Found
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.retraining import resume_retraining, run_retraining
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
 C = TypeVar("C", SearchConfig, RetrainConfig, CompareConfig)
 
 
-def search(preset: str | SearchConfig = "digits", *, out: str | Path | None = None, **changes: Any) -> Found:
+def search(
+    preset: str | SearchConfig = "digits", *, out: str | Path | None = None, on: str = "here", **changes: Any
+) -> Found:
     """Searches an attention module.
 
     Args:
         preset: Name of a preset, or a whole config.
         out: The run folder to make; None for a new one under ./outputs/runs.
+        on: Where the searches for several targets run: "here", "here:4", "ray", "ray://HOST:PORT", "slurm".
         **changes: Settings that differ from the preset, in its own names: `seed=1`,
             `data={"root": "images"}`, `searcher={"epochs": 5}` (of the preset's searcher),
             `searcher="random"`, `searcher={"name": "random", "trials": 5}`.
@@ -47,14 +51,15 @@ def search(preset: str | SearchConfig = "digits", *, out: str | Path | None = No
         InputError: If something given is wrong; nothing is written then.
     """
     config = SEARCH_PRESETS[preset] if isinstance(preset, str) else preset
-    return run_search(changed(config, changes), None if out is None else Path(out))
+    return run_search(changed(config, changes), None if out is None else Path(out), on=executor_of(on))
 
 
 def retrain(
     *attentions: Attention,
     preset: str | RetrainConfig = "digits",
     out: str | Path | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    on: str = "here",
     **changes: Any,
 ) -> Table:
     """Trains networks with attention modules under one recipe.
@@ -63,7 +68,8 @@ def retrain(
         *attentions: In the grammar ("none", "se", "hoga:RUN" ...), genotypes, or what searches gave back.
         preset: Name of a preset, or a whole config.
         out: The run folder to make; None for a new one under ./outputs/runs.
-        jobs: Trainings side by side, each in a process of its own; changes no result.
+        jobs: Trainings side by side, short for `on="here:JOBS"`.
+        on: Where they run: "here", "here:4", "ray", "ray://HOST:PORT", "slurm"; changes no result.
         **changes: Settings that differ from the preset: `seeds=(0, 1, 2)`, `train={"epochs": 10}`; those of
             the task under their own names: `data={"root": "images"}`, `backbone="cifar_resnet56"`.
 
@@ -73,7 +79,8 @@ def retrain(
     config = RETRAIN_PRESETS[preset] if isinstance(preset, str) else preset
     if attentions:
         changes["attentions"] = tuple(as_terms(attention) for attention in attentions)
-    return run_retraining(changed(config, changes), None if out is None else Path(out), jobs=jobs)
+    where = executor_of(on, jobs)
+    return run_retraining(changed(config, changes), None if out is None else Path(out), on=where)
 
 
 def estimate(
@@ -122,7 +129,8 @@ def compare(
     preset: str | CompareConfig = "digits",
     found: Sequence[str | Path] = (),
     out: str | Path | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    on: str = "here",
     minutes: float | None = None,
     **changes: Any,
 ) -> Comparison:
@@ -133,7 +141,8 @@ def compare(
         preset: Name of a preset, or a whole config.
         found: Run folders of searches that have ended, in place of searching.
         out: The run folder to make; None for a new one under ./outputs/runs.
-        jobs: Searches or trainings side by side, each in a process of its own; changes no result.
+        jobs: Searches or trainings side by side, short for `on="here:JOBS"`.
+        on: Where they run: "here", "here:4", "ray", "ray://HOST:PORT", "slurm"; changes no result.
         minutes: No search or training begins after so many; `resume` goes on.
         **changes: Settings that differ from the preset: `seeds=(0, 1)`, `beside=("plain", "wider")`,
             `search={"target": ["macs<=1.2x"]}`, `search=None`; those of the task under their own names.
@@ -149,13 +158,15 @@ def compare(
     config = followed(changed(usual, changes), usual)
     if found:
         config = with_found(config, [Path(path) for path in found])
-    return run_comparison(config, None if out is None else Path(out), jobs=jobs, minutes=minutes)
+    where = executor_of(on, jobs)
+    return run_comparison(config, None if out is None else Path(out), on=where, minutes=minutes)
 
 
 def resume(
     run: str | Path,
     *,
-    jobs: int = 1,
+    jobs: int | None = None,
+    on: str = "here",
     root: str | Path | None = None,
     minutes: float | None = None,
     add: Addition | None = None,
@@ -164,7 +175,8 @@ def resume(
 
     Args:
         run: Its folder.
-        jobs: Trainings of a retraining or comparison side by side; a search is one job.
+        jobs: Trainings of a retraining or comparison side by side, short for `on="here:JOBS"`.
+        on: Where its parts run; see `retrain`.
         root: The folder of the data, where that moved; it has to hold the same names and sizes.
         minutes: No part of a comparison begins after so many.
         add: Seeds, cells and modules that a comparison gets more.
@@ -173,15 +185,16 @@ def resume(
         InputError: If the folder is no run, its data changed, or another process is writing to it.
     """
     directory, data_root = RunDirectory.open(run), None if root is None else str(root)
+    where = executor_of(on, jobs)
     if is_comparison(directory):
         from autola.comparing.running import resume_comparison
 
-        return resume_comparison(directory, jobs=jobs, minutes=minutes, root=data_root, addition=add)
+        return resume_comparison(directory, on=where, minutes=minutes, root=data_root, addition=add)
     if add is not None or minutes is not None:
         raise InputError(f"{directory.path} is no comparison; leave out add and minutes")
     if is_search(directory):
-        return resume_search(directory, data_root)
-    return resume_retraining(directory, jobs=jobs, root=data_root)
+        return resume_search(directory, data_root, on=where)
+    return resume_retraining(directory, on=where, root=data_root)
 
 
 def load(run: str | Path) -> nn.Module:

@@ -17,6 +17,10 @@ COMMANDS = {
     "inspect": "show what a search found: edges, shares, drawing, cost",
     "retrain": "train networks with attention modules, and compare them",
     "compare": "test found cells against random ones and controls of equal cost",
+    "analyze": "look at trained networks: selectivity, Grad-CAM, t-SNE, gates, edges",
+    "work": "do what waits in a run's folder, beside other machines; or one training of it",
+    "status": "show how far a run is: done, running, failed, time left",
+    "advise": "say which attention to put where in a network, or that nothing is shown to help",
     "predict": "draw what a trained network finds onto images",
     "export": "write a trained network as ONNX or torch.export's program",
     "eject": "write attention as one Python file that needs torch alone",
@@ -55,7 +59,8 @@ def main(arguments: Sequence[str]) -> int:
         arguments: As on a command line, without the program's name.
 
     Returns:
-        0 if all went well, 1 if `doctor` found something missing, 2 for bad input, 130 if it was interrupted.
+        0 if all went well, 1 if something is missing (for `doctor`, or in a table), 2 for bad input, 130 if
+        it was interrupted.
     """
     rest = list(arguments)
     from foundation.errors import InputError, unknown

@@ -137,16 +137,9 @@ class ExperimentConfig:
 
 
 @config
-class SearchConfig(DeviceConfig):
-    """A search: of what, on what, how."""
+class AnySearch(DeviceConfig):
+    """A search: of what, how."""
 
-    data: DataConfig
-    """The images; a search sees two halves of the training set and nothing else."""
-    backbone: str = "cifar_resnet20"
-    """The network whose blocks hold the cells; `autola list` names them."""
-    width: int | None = None
-    """Channels of the backbone's first stage, which scale those of the others: more cost more. Its own if
-    left out."""
     space: str = "hoga"
     """Name of the search space: the operators that compete and the cell that they fill, which `autola list`
     names; or places, which attention stands at which site of the backbone."""
@@ -157,9 +150,6 @@ class SearchConfig(DeviceConfig):
     sites: tuple[str, ...] | None = None
     """Names of the modules that attention may follow, in the space places; those after the last norm of each
     block if left out."""
-    weights: str | None = None
-    """Weights that the backbone starts from: a file, the folder of a training, or a name that torchvision or
-    timm publish; random ones if left out."""
     num_nodes: int | None = None
     """Nodes of the cell, each a group of the channels; more make a larger cell and more genotypes. The
     space's own number if left out."""
@@ -204,7 +194,7 @@ class SearchConfig(DeviceConfig):
             raise InputError("latency_table is for a limit on latency; add --target 'latency<=1.5x'")
         if len(set(self.target)) != len(self.target):
             raise InputError(f"a target is given twice: {' '.join(self.target)}")
-        rules.positive(self, "width", "num_nodes")
+        rules.positive(self, "num_nodes")
         rules.seed(self, "seed")
         rules.not_negative(self, "target_weight")
         self._check_places()
@@ -221,6 +211,16 @@ class SearchConfig(DeviceConfig):
                 f"steps of {self.searcher.name!r}, as it is set, differ and cannot be recorded; "
                 "leave out cuda_graph, or choose darts of first order"
             )
+
+    @property
+    def subject(self) -> str:
+        """The data in a word, with which the name of a run folder ends."""
+        raise NotImplementedError
+
+    @property
+    def network_name(self) -> str:
+        """What the network is called."""
+        raise NotImplementedError
 
     @property
     def of_places(self) -> bool:
@@ -262,6 +262,70 @@ class SearchConfig(DeviceConfig):
             num_nodes=space.num_nodes if self.num_nodes is None else self.num_nodes,
             fuse=self.fuse or space.fuse,
         )
+
+
+@config
+class SearchConfig(AnySearch):
+    """A search on two halves of the images of a classification."""
+
+    data: DataConfig
+    """The images; a search sees two halves of the training set and nothing else."""
+    backbone: str = "cifar_resnet20"
+    """The network whose blocks hold the cells; `autola list` names them."""
+    width: int | None = None
+    """Channels of the backbone's first stage, which scale those of the others: more cost more. Its own if
+    left out."""
+    weights: str | None = None
+    """Weights that the backbone starts from: a file, the folder of a training, or a name that torchvision or
+    timm publish; random ones if left out."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rules.positive(self, "width")
+
+    @property
+    def subject(self) -> str:
+        return self.data.name
+
+    @property
+    def network_name(self) -> str:
+        return self.backbone
+
+
+@config
+class TaskSearch(AnySearch):
+    """A search of placements in the network of a task, by its loss, on two halves of its training set."""
+
+    task: Annotated[AnyTask, tyro.conf.arg(name="")]
+    """The task: the network, its data, its loss and its score."""
+    space: str = PLACES
+    """Name of the search space: places, which attention stands at which site of the network."""
+    norm: Literal["train", "frozen"] = "train"
+    """Batch norms' statistics: of each process's share of the batch (train), or as they came with the weights
+    (frozen)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.of_places:
+            raise InputError(
+                f"the space {self.space} is of cells, which are searched in classifiers of small images; for "
+                f"the task {self.task.name} leave --space out, which searches places"
+            )
+        if self.latency_table is not None:
+            raise InputError("a table of another device is for searches on images; leave out latency_table")
+
+    @property
+    def subject(self) -> str:
+        return self.task.subject()
+
+    @property
+    def network_name(self) -> str:
+        return str(getattr(self.task, "backbone", self.task.name))
+
+    def recipe(self) -> TrainConfig:
+        """What of a recipe the task has to know."""
+        size = getattr(self.searcher, "batch_size", 1)
+        return TrainConfig(batch_size=size, norm=self.norm, validation_fraction=0.0, select="last")
 
 
 @config

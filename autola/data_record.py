@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from autola.comparing.config import CompareConfig
-from autola.configs import RetrainConfig, SearchConfig
+from autola.configs import AnySearch, RetrainConfig, SearchConfig, TaskSearch
 from evaluators.data.listing import PARTS, Listing, recorded
 from evaluators.tasks import Setting
 from evaluators.weight_sources import weights_file
@@ -24,7 +24,7 @@ from outputs.settings_record import check_settings, move_data
 
 log = logging.getLogger(__name__)
 
-C = TypeVar("C", SearchConfig, RetrainConfig, CompareConfig)
+C = TypeVar("C", SearchConfig, TaskSearch, RetrainConfig, CompareConfig)
 
 COSTS = "costs"
 """Key in data.json of what operators cost, for the metrics that are limited."""
@@ -95,7 +95,7 @@ def found_data(config: C, run: RunDirectory, root: str | None) -> C:
     return replace(config, task=replace(task, data=moved))
 
 
-def recorded_costs(config: SearchConfig, run: RunDirectory) -> Any:
+def recorded_costs(config: AnySearch, run: RunDirectory) -> Any:
     """What operators cost, as a search with limits recorded it; None for one without.
 
     Raises:
@@ -104,8 +104,8 @@ def recorded_costs(config: SearchConfig, run: RunDirectory) -> Any:
     return run.keys(DATA, COSTS)[COSTS] if config.target else None
 
 
-def described(config: RetrainConfig, setting: Setting) -> dict[str, Any]:
-    """What a retraining records of its data, and of the file of weights that it starts from.
+def described(config: RetrainConfig | TaskSearch, setting: Setting) -> dict[str, Any]:
+    """What a run records of the data of its task, and of the file of weights that it starts from.
 
     Raises:
         InputError: If there is no such file any more.
@@ -125,7 +125,7 @@ def described(config: RetrainConfig, setting: Setting) -> dict[str, Any]:
 def check_data(
     run: RunDirectory,
     data: Mapping[str, Any],
-    moved: SearchConfig | RetrainConfig | CompareConfig | None = None,
+    moved: SearchConfig | TaskSearch | RetrainConfig | CompareConfig | None = None,
 ) -> None:
     """Checks that a run goes on with the data and the settings that it began with.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from autola.configs import RetrainConfig, SearchConfig
+from autola.configs import RetrainConfig, SearchConfig, TaskSearch
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
-from autola.runs import stored_config
+from autola.runs import stored_search
 from evaluators.tasks import TaskConfig, as_task
 from evaluators.tasks.classification import Classification
 from foundation.errors import InputError
@@ -31,12 +32,14 @@ def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
         run: Run folder of the search.
         members: Folders in it to retrain instead of the run itself: those on its front.
     """
-    config = stored_config(run, SearchConfig)
+    config = stored_search(run)
+    found = [run.path / name for name in members] or [run.path]
+    if isinstance(config, TaskSearch):
+        return _next_of_task(config, found)
     preset = config.data.name if config.data.name in RETRAIN_PRESETS else "cifar10"
     usual = RETRAIN_PRESETS[preset].task
     assert isinstance(usual, Classification)
     words = ["autola", "retrain", "none", "se", "cbam"]
-    found = [run.path / name for name in members] or [run.path]
     words += [f"{'places' if is_placement(path) else 'hoga'}:{path}" for path in found]
     words += ["--preset", preset]
     for name in ("backbone", "width"):
@@ -50,7 +53,20 @@ def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
     return shlex.join(words)
 
 
-def command_of(config: SearchConfig | RetrainConfig, attentions: Sequence[str] | None = None) -> str | None:
+def _next_of_task(config: TaskSearch, found: Sequence[Path]) -> str:
+    start = ["autola", "retrain", "none", "se", *(f"places:{path}" for path in found), "--preset"]
+    weights = ["--identity"] if config.task.weights and not config.task.identity else []
+    commands = [
+        [*start, name, *_differences(config.task, preset.task), *weights]
+        for name, preset in RETRAIN_PRESETS.items()
+        if type(preset.task) is type(config.task)
+    ]
+    return shlex.join(min(commands, key=len)) if commands else "autola retrain --help"
+
+
+def command_of(
+    config: SearchConfig | TaskSearch | RetrainConfig, attentions: Sequence[str] | None = None
+) -> str | None:
     """The command that does the same again: a preset, and what differs from it; None where none comes near.
 
     Args:
@@ -69,7 +85,7 @@ def command_of(config: SearchConfig | RetrainConfig, attentions: Sequence[str] |
                     usual = kind.of_trainings()
                 preset = replace(preset, searcher=usual)
             commands.append(words + _differences(config, preset))
-    else:
+    elif isinstance(config, RetrainConfig):
         for name, preset in RETRAIN_PRESETS.items():
             named = map(label, config.attentions) if attentions is None else attentions
             words = ["autola", "retrain", *named, "--preset", name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -34,7 +35,7 @@ def make_table(
     num_nodes: int | None = None,
     fuse: Fuse | None = None,
     runtime: Target = "eager",
-    device: str = "cpu",
+    device: Literal["auto", "cpu", "gpu", "mps"] = "cpu",
     threads: int = 1,
 ) -> DeviceTable:
     """Measures what everything that a search may put into a network takes on this device, and writes it.
@@ -62,9 +63,10 @@ def make_table(
     path = Path(path)
     check_new_file(path)
     check_target(runtime)
-    where = checked_device(device)
-    if where.type != "cpu" and runtime in ("onnxruntime", "openvino"):
+    if device != "cpu" and runtime in ("onnxruntime", "openvino"):
         raise InputError(f"{runtime} runs on the CPU here; leave out the device")
+    fastest = torch.accelerator.current_accelerator() or torch.device("cpu")
+    where = checked_device(fastest if device == "auto" else {"gpu": "cuda"}.get(device, device))
     if threads < 1:
         raise InputError(f"threads={threads} is not positive")
     config = SearchConfig(

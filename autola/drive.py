@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from autola.runtime import in_first
+from autola.stopping import asked, polite
 from evaluators.job import Job
 from outputs.run_directory import RunDirectory
 from outputs.tensorboard import TensorBoardLog
@@ -42,7 +43,10 @@ def drive(
 
     Raises:
         InputError: If a loss is not finite (the last good state stays on the disk), or the disk is full.
+        KeyboardInterrupt: If somebody asked it to stop, after a checkpoint; where several processes share
+            it, at once.
     """
+    alone = fabric.world_size == 1
     board = TensorBoardLog(run.path, job.step) if fabric.is_global_zero else None
 
     def record(figures: Mapping[str, float | None], seconds: float) -> None:
@@ -54,7 +58,11 @@ def drive(
         run.save_checkpoint(job.state_dict(), job.step)
         tracking.log(line)  # last: a tracker that is slow keeps no checkpoint waiting
 
-    with closing(board) if board else nullcontext(), _progress(title, job, shown=board is not None) as moved:
+    with (
+        closing(board) if board else nullcontext(),
+        _progress(title, job, shown=board is not None) as moved,
+        polite() if alone else nullcontext(),
+    ):
         saved = epoch_began = time.monotonic()
         while job.step < job.total_steps:
             job.advance()
@@ -64,10 +72,12 @@ def drive(
                 seconds = time.monotonic() - epoch_began
                 in_first(fabric, lambda: record(figures, seconds))  # noqa: B023, called at once
                 saved = epoch_began = time.monotonic()
-            elif board and time.monotonic() - saved > CHECKPOINT_SECONDS:
+            elif board and ((alone and asked()) or time.monotonic() - saved > CHECKPOINT_SECONDS):
                 job.check()
                 run.save_checkpoint(job.state_dict(), job.step)
                 saved = time.monotonic()
+            if alone and asked() and job.step < job.total_steps:
+                raise KeyboardInterrupt
 
 
 @contextmanager

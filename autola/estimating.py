@@ -13,8 +13,9 @@ import psutil
 from lightning.fabric import Fabric
 
 from autola import pace
-from autola.configs import RetrainConfig, SearchConfig
+from autola.configs import RetrainConfig, SearchConfig, TaskSearch
 from autola.drive import CHECKPOINT_SECONDS
+from autola.executors import executor_of
 from autola.member import first_step, members_of
 from autola.memory import Memory
 from autola.pace import BUDGET, Clock, Pace, of_training
@@ -23,7 +24,7 @@ from autola.plans import plan_of
 from autola.problem import search_problem
 from autola.runs import RUNS
 from autola.runtime import make_fabric, own_state
-from autola.workers import check_jobs
+from autola.working import check_devices
 from evaluators.tasks import Setting
 from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
@@ -116,7 +117,7 @@ Measure = Callable[[Fabric, RunDirectory, Callable[[], None]], list[Part]]
 """Given device, a folder for records, and what is to be called when the data are read: the parts of a run."""
 
 
-def estimate_search(config: SearchConfig, way: Way = Way()) -> Estimate:
+def estimate_search(config: SearchConfig | TaskSearch, way: Way = Way()) -> Estimate:
     """What a search will take.
 
     Raises:
@@ -127,7 +128,8 @@ def estimate_search(config: SearchConfig, way: Way = Way()) -> Estimate:
             "trials of --engine nni are processes of their own, whose share of the machine is not measured; "
             "leave it out, for the time of one trial after the other"
         )
-    config.searcher.check_budget(config.resolved_space())
+    if not config.of_places:  # else the space comes with the network
+        config.searcher.check_budget(config.resolved_space())
     plan_of(config).check(config)
 
     def measure(fabric: Fabric, run: RunDirectory, ready: Callable[[], None]) -> list[Part]:
@@ -147,7 +149,7 @@ def estimate_retraining(config: RetrainConfig, way: Way = Way()) -> Estimate:
     """
     if not config.attentions:
         raise InputError("name at least one attention, for example: none se cbam hoga")
-    check_jobs(way.jobs, config)
+    check_devices(executor_of("here", way.jobs), config)
     config.task.refuse_unused(config.train)
 
     def measure(fabric: Fabric, run: RunDirectory, ready: Callable[[], None]) -> list[Part]:
@@ -190,7 +192,7 @@ def training_seconds(timed: Pace, total_steps: int, steps_per_epoch: int) -> flo
     return total_steps / steps_per_epoch * epoch + timed.end
 
 
-def _estimate(config: SearchConfig | RetrainConfig, way: Way, measure: Measure) -> Estimate:
+def _estimate(config: SearchConfig | TaskSearch | RetrainConfig, way: Way, measure: Measure) -> Estimate:
     began = pace.TIMER() - (pace.since_start() if way.whole else 0.0)
     if config.devices * config.machines > 1:
         raise InputError("one process alone is measured; leave out --devices and --machines")

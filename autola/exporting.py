@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from evaluators.tasks import Exportable, reads_text
 from foundation.config import config
 from foundation.errors import InputError
 from foundation.files import check_new_file, write_atomically
+from search_space.native.onnx_form import holds_native, onnxruntime_library, translations
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
@@ -57,6 +59,8 @@ class Report:
     """What the files lack beside the network, or how they are run."""
     deployment: str
     """What the network was made of to be deployed; empty where it is written as it was trained."""
+    library: str
+    """The library of operators that ONNX Runtime needs for the file; empty where it needs none."""
     files: tuple[Exported, ...]
     """What was written."""
 
@@ -69,6 +73,7 @@ def run_export(
     images: Sequence[Path] = (),
     deployed: bool = False,
     target: Target | None = None,
+    native: bool = False,
 ) -> Report:
     """Writes a trained network and holds what was written against it.
 
@@ -79,6 +84,7 @@ def run_export(
         images: Images to try; test images of the run if there are none, else random numbers.
         deployed: Whether to write the network as `deploy` makes it: the same function in fewer operators.
         target: What it is deployed for; None for ONNX Runtime, or PyTorch where no ONNX file is written.
+        native: Whether cells may be operators of a library, which is written beside the ONNX file.
 
     Raises:
         InputError: If the run or an image cannot be read, the task or network cannot be exported, a package
@@ -90,7 +96,12 @@ def run_export(
         raise InputError(f"ONNX needs {', '.join(missing)}: pip install 'autola[export]'")
     if target is not None and not deployed:
         raise InputError("a target is what a deployed network is for: give --deploy as well")
-    for path in (onnx, program):
+    library = None if onnx is None or not native else onnx.with_suffix(".so")
+    if native and (
+        not deployed or library is None or program is not None or target not in (None, "onnxruntime")
+    ):
+        raise InputError("native operators are for ONNX Runtime: give --deploy and --onnx FILE, no --program")
+    for path in (onnx, program, library):
         if path is not None:
             check_new_file(path)
     trained = open_trained(run)
@@ -106,7 +117,10 @@ def run_export(
         written, how = exportable.module, ""
         if deployed:
             written = deploy(
-                written, exportable.input_shape, target=target or ("eager" if onnx is None else "onnxruntime")
+                written,
+                exportable.input_shape,
+                target=target or ("eager" if onnx is None else "onnxruntime"),
+                native=native,
             )
             how = str(written.deployment)
         exported, any_batch = _program(replace(exportable, module=written), inputs[0])
@@ -115,6 +129,9 @@ def run_export(
             files.append(_checked(program, "program", exported, written, exportable, inputs))
         if onnx is not None:
             files.append(_checked(onnx, "ONNX", exported, written, exportable, inputs))
+            library = library if holds_native(written) else None
+            if library is not None:
+                write_atomically(library, lambda path: shutil.copyfile(onnxruntime_library(), path))
     bound = exportable.any_batch and not exportable.traced and not any_batch
     fixed = "one image at a time: torch.export binds this network to the batch it sees" if bound else ""
     return Report(
@@ -122,6 +139,7 @@ def run_export(
         input_shape=(0 if any_batch else 1, *exportable.input_shape),
         note="; ".join(filter(None, (exportable.note, fixed))),
         deployment=how,
+        library="" if library is None else str(library),
         files=tuple(files),
     )
 
@@ -251,7 +269,13 @@ def _write_onnx(
         if exported is None:
             torch.onnx.export(module, (example,), path, dynamo=False, input_names=["images"])
         else:
-            made = torch.onnx.export(exported, dynamo=True, verbose=False, input_names=["images"])
+            made = torch.onnx.export(
+                exported,
+                dynamo=True,
+                verbose=False,
+                input_names=["images"],
+                custom_translation_table=dict(translations()) if holds_native(module) else None,
+            )
             assert made is not None
             made.save(path, external_data=False)
     except Exception as error:  # the exporters', of many kinds
@@ -259,7 +283,10 @@ def _write_onnx(
         raise InputError(f"the ONNX exporter refuses this network ({reason})") from None
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    if holds_native(module):
+        options.register_custom_ops_library(str(onnxruntime_library()))
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda given: [torch.as_tensor(part) for part in session.run(None, {name: given.numpy()})]
 

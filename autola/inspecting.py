@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from autola.configs import SearchConfig
-from autola.runs import stored_config
+from autola.configs import TaskSearch
+from autola.runs import stored_search
 from evaluators.cost import measure
 from foundation.config import config, parse
 from foundation.errors import InputError
@@ -137,8 +137,11 @@ _USUAL = {"backbone": "cifar_resnet20", "input_shape": (3, 32, 32), "width": Non
 
 
 def _setting_of(run: RunDirectory) -> dict[str, Any]:
-    """The network that a run searched in."""
-    stored, data = stored_config(run, SearchConfig), run.keys(DATA, "input_shape", "num_classes")
+    """The classifier that a run searched in; none for the network of a task."""
+    stored = stored_search(run)
+    if isinstance(stored, TaskSearch):
+        return {}
+    data = run.keys(DATA, "input_shape", "num_classes")
     images = {name: data[name] for name in ("input_shape", "num_classes")}
     known = parse(_Images, images, str(run.path / DATA))
     return {"backbone": stored.backbone, "width": stored.width} | asdict(known)

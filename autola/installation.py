@@ -17,6 +17,7 @@ USES = {
     "coco": "scores of boxes and keypoints",
     "export": "autola export --onnx",
     "report": "autola report",
+    "analysis": "Grad-CAM of autola analyze",
     "translation": "autola retrain --task translation",
     "parquet": "--data.format parquet",
     "openvino": "autola export --deploy, measured in OpenVINO too",

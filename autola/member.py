@@ -7,18 +7,20 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from lightning.fabric import Fabric
 
 from autola.configs import RetrainConfig
+from autola.data_record import check_data
 from autola.drive import drive
-from autola.runs import go_on, tracked
+from autola.runs import fitting, go_on, stored_config, tracked
 from autola.runtime import in_first
+from autola.working.making import make_item
+from autola.working.settings import Settings
 from evaluators.tasks import Setting, new_network
 from evaluators.train import Training
-from foundation.config import to_json
-from outputs.environment import environment
 from outputs.records import GENOTYPE, RESULT, WEIGHTS
 from outputs.run_directory import RunDirectory
 from outputs.tracking import Tracking
@@ -58,55 +60,63 @@ def members_of(config: RetrainConfig) -> list[Member]:
 
 
 def make_member(
-    config: RetrainConfig, member: Member, setting: Setting, whole: RunDirectory, fabric: Fabric
-) -> None:
-    """Makes the run folder of a training, if it is not there."""
-    if not (whole.path / member.name).exists():
-        single = replace(config, attentions=(config.attentions[member.number],), seeds=(member.seed,))
-        known = environment(fabric.device, member.seed)
-        whole.create_member(member.name, to_json(single), known, setting.describe())
-
-
-def train_member(
     config: RetrainConfig,
     member: Member,
     setting: Setting,
     whole: RunDirectory,
     fabric: Fabric,
-    after_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
-) -> dict[str, Any]:
-    """Does one training, in a run folder of its own; only what is not done yet.
+    modules: Sequence[str] = (),
+) -> None:
+    """Makes the run folder of a training, if it is not there.
 
     Args:
         config: Settings of the whole retraining.
         member: The attention and seed to train.
         setting: The task with its data read.
-        whole: The run folder of the retraining.
+        whole: The run folder of the retraining, locked by this process.
         fabric: Device and processes.
+        modules: Modules of the user's that whoever does it imports.
+    """
+    single = replace(config, attentions=(config.attentions[member.number],), seeds=(member.seed,))
+    kept = {"device": fabric.device, "modules": modules}
+    make_item(whole, member.name, single, member.seed, setting.describe, **kept)
+
+
+def train_member(
+    folder: Path, settings: Settings, after_epoch: Callable[[dict[str, Any]], None] = lambda record: None
+) -> None:
+    """Does one training from where its records end; only what is not done yet.
+
+    Args:
+        folder: Its run folder.
+        settings: What reads its data.
         after_epoch: Called with the record of each epoch.
 
-    Returns:
-        What its result.json holds.
+    Raises:
+        InputError: If the data are not those that it began with, or what `drive` says.
     """
-    attention, name = config.attentions[member.number], member.name
-    in_first(fabric, lambda: make_member(config, member, setting, whole, fabric))
-    with RunDirectory.open(whole.path / name) as run:
+    config, fabric = stored_config(RunDirectory.open(folder), RetrainConfig), settings.fabric
+    (attention,), (seed,) = config.attentions, config.seeds
+    with RunDirectory.open(folder) as run:
         in_first(fabric, run.lock)
         if run.complete():
             run.drop_checkpoints()
-            return run.numbers(RESULT, "score", "seconds")
-        job = first_step(config, setting, attention, member.seed, fabric)
-        go_on(job, run, name)
+            return
+        with fitting():
+            setting = settings.of(config.task, config.train)
+            in_first(fabric, lambda: check_data(run, setting.describe()))
+            job = first_step(config, setting, attention, seed, fabric)
+            go_on(job, run, folder.name)
         fabric.barrier()
-        now_and_then = _now_and_then(name, config.train.epochs)
+        now_and_then = _now_and_then(folder.name, config.train.epochs)
 
         def report(record: dict[str, Any]) -> None:
             now_and_then(record)
             after_epoch(record)
 
         with tracked(run, config.tracker, fabric) as tracking:
-            drive(job, run, fabric, tracking, title=name, after_epoch=report)
-            return _conclude(job, run, setting, attention, fabric, tracking)
+            drive(job, run, fabric, tracking, title=folder.name, after_epoch=report)
+            _conclude(job, run, setting, attention, fabric, tracking)
 
 
 def first_step(
@@ -141,7 +151,7 @@ def _conclude(
     attention: tuple[Term, ...],
     fabric: Fabric,
     tracking: Tracking,
-) -> dict[str, Any]:
+) -> None:
     """Reads the test set and writes what a training ends with."""
     seconds = run.metrics.seconds()
     metrics = job.result()
@@ -165,7 +175,6 @@ def _conclude(
         run.drop_checkpoints()
 
     in_first(fabric, complete)
-    return result
 
 
 def member_names(attentions: Sequence[tuple[Term, ...]]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autola.configs import RetrainConfig, SearchConfig
+from autola.configs import RetrainConfig, SearchConfig, TaskSearch
 from autola.dense_presets import DENSE
 from autola.detection_presets import DETECTION
 from autola.imagenet_presets import IMAGENET
@@ -10,6 +10,7 @@ from autola.translation_presets import TRANSLATION
 from evaluators.data import DataConfig
 from evaluators.recipe import TrainConfig
 from evaluators.tasks.classification import Classification
+from foundation.errors import InputError
 from foundation.registry import Registry
 from searchers.darts import Darts
 
@@ -75,3 +76,23 @@ RETRAIN_PRESETS.add(
 
 for name, preset in (IMAGENET | DETECTION | DENSE | TRANSLATION).items():
     RETRAIN_PRESETS.add(name, preset)
+
+
+def search_preset(name: str) -> SearchConfig | TaskSearch:
+    """The settings of a search by name: a preset of searches, or one of retrainings, in whose network it is.
+
+    Raises:
+        InputError: If there is no such preset.
+    """
+    if name in SEARCH_PRESETS or name not in RETRAIN_PRESETS:
+        return SEARCH_PRESETS[name]
+    preset = RETRAIN_PRESETS[name]
+    if isinstance(preset.task, Classification):
+        raise InputError(
+            f"{name} is a preset of trainings; search on its images with the preset cifar10 and --data.name "
+            f"{preset.task.data.name}"
+        )
+    # A search takes the batches of the recipe that it halves the data of.
+    searcher = Darts(batch_size=preset.train.part_size)
+    norm = "frozen" if preset.train.norm == "frozen" else "train"
+    return TaskSearch(task=preset.task, searcher=searcher, norm=norm, threads=preset.threads)

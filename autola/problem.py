@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,22 +13,25 @@ import torch
 from lightning.fabric import Fabric
 from torch import nn
 
-from autola.configs import SearchConfig
-from autola.data_record import COSTS
+from autola.configs import AnySearch, SearchConfig, TaskSearch
+from autola.data_record import COSTS, described
 from evaluators.cost_table import Metric, cost_table
 from evaluators.cost_tables import AnyTable, read_table
 from evaluators.data import Augment, halves, normalization, read
 from evaluators.device_table import check_fits, read_device_table
 from evaluators.place_costs import place_table
 from evaluators.starting_weights import start_from
+from evaluators.tasks import Halved, new_network
 from evaluators.tasks.classification.setting import describe
 from evaluators.weight_sources import read_weights
 from foundation.errors import InputError
 from outputs.records import DATA
 from search_space.places import Places
 from search_space.searchable import Searchable
+from search_space.space import Space
 from searchers.limits import Limits, parse_target
 from searchers.searches.problem import Problem
+from searchers.searches.task_problem import TaskProblem
 from supernet.backbones import build_backbone
 from supernet.placing import places_of
 
@@ -36,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 def search_problem(
-    config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None
+    config: AnySearch, fabric: Fabric, costs: Mapping[str, Any] | None = None
 ) -> tuple[Problem, dict[str, Any]]:
     """What a search is given, and what has to be known of its data.
 
@@ -51,6 +54,24 @@ def search_problem(
     if config.cuda_graph and (fabric.device.type != "cuda" or fabric.world_size > 1):
         where = fabric.device.type if fabric.world_size == 1 else f"{fabric.world_size} processes"
         raise InputError(f"CUDA graphs are for one GPU, and this is {where}; leave out cuda_graph")
+    if isinstance(config, TaskSearch):
+        problem, known = _of_task(config, fabric)
+    else:
+        assert isinstance(config, SearchConfig)
+        problem, known = _of_images(config, fabric)
+    config.searcher.check_budget(problem.space)
+    if config.target:
+        (target,) = config.target
+        tables = _tables(config, target, problem, known["input_shape"], costs)
+        limits = Limits(problem.space, parse_target(target), tables)
+        known[COSTS] = {metric: asdict(table) for metric, table in tables.items()}
+        problem = replace(problem, limits=limits, penalty=limits.penalty(config.target_weight))
+    config.searcher.check(problem)
+    return problem, known
+
+
+def _of_images(config: SearchConfig, fabric: Fabric) -> tuple[Problem, dict[str, Any]]:
+    """A classifier, on two halves of its images."""
     splits = read(config.data)
     mean, std = normalization(config.data, splits.train)
     known = describe(splits.train, mean, std, splits.listings)
@@ -66,28 +87,8 @@ def search_problem(
     backbone = random_backbone
     if config.weights is not None:
         backbone = starting_from(config.weights, config.backbone, random_backbone, known)
-    space = config.resolved_space() if not config.of_places else places_in(config, backbone)
-    config.searcher.check_budget(space)
-    limits = None
-    if config.target:
-        (target,) = config.target
-        wanted = parse_target(target)
-        tables = dict[Metric, AnyTable]()
-        limited: list[Metric] = [limit.metric for limit in wanted]
-        for metric in dict.fromkeys(limited):
-            if costs is not None and metric in costs:
-                tables[metric] = read_table(costs[metric], f"costs of {DATA}")
-            elif metric == "latency" and config.latency_table is not None:
-                tables[metric] = _elsewhere(config, config.latency_table, space, known["input_shape"])
-            elif isinstance(space, Places):
-                tables[metric] = place_table(metric, space, backbone(), known["input_shape"], fabric.device)
-            else:
-                tables[metric] = cost_table(metric, space, backbone, known["input_shape"], fabric.device)
-        tables = fabric.broadcast(tables)  # latencies differ between processes
-        limits = Limits(space, wanted, tables)
-        known[COSTS] = {metric: asdict(table) for metric, table in tables.items()}
     problem = Problem(
-        space=space,
+        space=config.resolved_space() if not config.of_places else places_in(config, backbone),
         backbone=backbone,
         halves=halves(splits.train),
         mean=mean,
@@ -99,11 +100,56 @@ def search_problem(
         compile=config.compile,
         recompute=config.recompute,
         cuda_graph=config.cuda_graph,
-        limits=limits,
-        penalty=None if limits is None else limits.penalty(config.target_weight),
     )
-    config.searcher.check(problem)
     return problem, known
+
+
+def _of_task(config: TaskSearch, fabric: Fabric) -> tuple[Problem, dict[str, Any]]:
+    """The network of a task, on two halves of its training set."""
+    recipe = config.recipe()
+    config.task.refuse_unused(recipe)
+    setting = config.task.read(recipe, fabric)
+    if not isinstance(setting, Halved):
+        raise InputError(
+            f"the task {config.task.name} does not say how its training set is halved, so no search is on it"
+        )
+    known = described(config, setting)
+
+    def backbone() -> nn.Module:
+        return new_network(config.task, known, (), config.seed)
+
+    problem = TaskProblem(
+        space=places_in(config, backbone),
+        backbone=backbone,
+        settings=setting.halves(),
+        norm=config.norm,
+        fabric=fabric,
+        seed=config.seed,
+        compile=config.compile,
+        recompute=config.recompute,
+    )
+    return problem, known
+
+
+def _tables(
+    config: AnySearch, target: str, problem: Problem, input_shape: Any, costs: Mapping[str, Any] | None
+) -> dict[Metric, AnyTable]:
+    """What operators cost, by metric: as it was stored, else counted or measured."""
+    space, device = problem.space, problem.fabric.device
+    tables = dict[Metric, AnyTable]()
+    limited: list[Metric] = [limit.metric for limit in parse_target(target)]
+    for metric in dict.fromkeys(limited):
+        if costs is not None and metric in costs:
+            tables[metric] = read_table(costs[metric], f"costs of {DATA}")
+        elif metric == "latency" and config.latency_table is not None:
+            assert isinstance(config, SearchConfig), "tasks have no table of another device"
+            tables[metric] = _elsewhere(config, config.latency_table, space, input_shape)
+        elif isinstance(space, Places):
+            tables[metric] = place_table(metric, space, problem.backbone(), input_shape, device)
+        else:
+            assert isinstance(space, Space)
+            tables[metric] = cost_table(metric, space, problem.backbone, input_shape, device)
+    return problem.fabric.broadcast(tables)  # latencies differ between processes
 
 
 def _elsewhere(config: SearchConfig, path: Path, space: Searchable, input_shape: Sequence[int]) -> AnyTable:
@@ -145,7 +191,7 @@ def starting_from(
     return started
 
 
-def places_in(config: SearchConfig, backbone: Callable[[], nn.Module]) -> Places:
+def places_in(config: AnySearch, backbone: Callable[[], nn.Module]) -> Places:
     """The space of placements in the backbone."""
     with torch.random.fork_rng(devices=[]):
-        return places_of(backbone(), config.candidates(), config.sites, network=config.backbone)
+        return places_of(backbone(), config.candidates(), config.sites, network=config.network_name)

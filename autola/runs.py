@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from autola.comparing.config import CompareConfig
-from autola.configs import RetrainConfig, SearchConfig
+from autola.configs import AnySearch, RetrainConfig, SearchConfig, TaskSearch
 from foundation.config import parse_json, to_json
-from foundation.errors import InputError
+from foundation.errors import InputError, NoSpaceError
 from outputs.new_folder import numbered
 from outputs.records import CONFIG
 from outputs.run_directory import RunDirectory
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-C = TypeVar("C", SearchConfig, RetrainConfig, CompareConfig)
+C = TypeVar("C", SearchConfig, TaskSearch, RetrainConfig, CompareConfig)
 
 RUNS = Path("outputs/runs")
 
 
 def new_run(
-    config: SearchConfig | RetrainConfig | CompareConfig,
+    config: AnySearch | RetrainConfig | CompareConfig,
     data: Mapping[str, Any],
     *,
     kind: str,
@@ -72,15 +72,31 @@ def stored_config(run: RunDirectory, kind: type[C]) -> C:
     """
     names: dict[type, str] = {
         SearchConfig: "search",
+        TaskSearch: "search in the network of a task",
         RetrainConfig: "retraining",
         CompareConfig: "comparison",
     }
     theirs = _kind(run)
     if theirs is not None and theirs is not kind:
         name = names[theirs]
-        look = "autola inspect, autola search" if theirs is SearchConfig else f"autola {_COMMANDS[theirs]}"
+        look = (
+            "autola inspect, autola search"
+            if issubclass(theirs, AnySearch)
+            else f"autola {_COMMANDS[theirs]}"
+        )
         raise InputError(f"{run.path} is a {name}, not a {names[kind]} ({look} --resume)")
     return parse_json(kind, run.text(CONFIG), str(run.path / CONFIG))
+
+
+def stored_search(run: RunDirectory) -> SearchConfig | TaskSearch:
+    """The config of a search, of cells or placements.
+
+    Raises:
+        InputError: If the run is no search, or its config is damaged.
+    """
+    if _kind(run) is TaskSearch:
+        return stored_config(run, TaskSearch)
+    return stored_config(run, SearchConfig)
 
 
 _COMMANDS = {RetrainConfig: "retrain", CompareConfig: "compare"}
@@ -95,7 +111,9 @@ def _kind(run: RunDirectory) -> type | None:
     keys = run.json(CONFIG)
     if not isinstance(keys, dict):
         raise InputError(f"{run.path / CONFIG} holds no settings")
-    known = {"searcher": SearchConfig, "control_seeds": CompareConfig, "train": RetrainConfig}
+    if "searcher" in keys:
+        return TaskSearch if "task" in keys else SearchConfig
+    known = {"control_seeds": CompareConfig, "train": RetrainConfig}
     return next((kind for key, kind in known.items() if key in keys), None)
 
 
@@ -105,7 +123,7 @@ def is_search(run: RunDirectory) -> bool:
     Raises:
         InputError: If its config is damaged.
     """
-    return _kind(run) is SearchConfig
+    return _kind(run) in (SearchConfig, TaskSearch)
 
 
 def is_comparison(run: RunDirectory) -> bool:
@@ -138,6 +156,25 @@ def go_on(job: Job, run: RunDirectory, name: str) -> None:
             "start again"
         )
     log.info("%s: going on at step %d of %d", name, job.step, job.total_steps)
+
+
+class UnfitError(InputError):
+    """Records or data of a part of a run do not fit it: trying again would not help."""
+
+
+@contextmanager
+def fitting() -> Iterator[None]:
+    """Has what the user gave wrong known for what does not get right by itself.
+
+    Raises:
+        UnfitError: In the place of other errors of the user's.
+    """
+    try:
+        yield
+    except NoSpaceError:
+        raise
+    except InputError as error:
+        raise UnfitError(str(error)) from None
 
 
 @contextmanager

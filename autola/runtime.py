@@ -129,6 +129,8 @@ def in_first(fabric: Fabric, act: Callable[[], T]) -> T | None:
     Raises:
         InputError: As `act` does.
     """
+    if fabric.world_size == 1:
+        return act()
     result, problem = None, None
     if fabric.is_global_zero:
         try:

@@ -62,6 +62,8 @@ class Table:
     """Name of the metric that the scores are."""
     rows: tuple[Row, ...]
     """Rows, one for each attention, in the order given."""
+    missing: tuple[str, ...] = ()
+    """Trainings that failed too often and were set aside: which, why, where the log is."""
 
 
 def cells_of(table: Table) -> list[tuple[str, ...]]:

@@ -52,6 +52,13 @@ COMMANDS = {
         *("--searcher.epochs", "1", "--portal-port", "8197"),
     ],
     "retrain": ["retrain", "none", "se", *SMALL, "--train.epochs", "4", "--train.batch-size", "20"],
+    "compare": [
+        *("compare", "se", *SMALL, "--beside", "random", "plain", "--no-measure", "--match", "macs"),
+        *("--search.num-nodes", "2", "--search.searcher.epochs", "1", "--search.searcher.batch-size", "10"),
+        *("--search-seeds", "0", "1", "--seeds", "0", "--random-cells", "2", "--random-seeds", "0"),
+        *("--control-seeds", "0", "1", "--train.epochs", "2", "--train.batch-size", "20"),
+        *("--train.warmup-epochs", "1"),
+    ],
     "imagenet": [
         *("retrain", "none", "se", "--preset", "imagenet", "--data.root", "classes", *PICTURES, *EPOCHS),
         *("--image-size", "32", "--resize", "36"),
@@ -79,6 +86,8 @@ LOADED = [
         "autola.cli",
         "autola.commands.search",
         "autola.commands.retrain",
+        "autola.commands.compare",
+        "autola.comparing.running",
         "autola.plans.front",
         "autola.run_search",
     ),
@@ -99,7 +108,8 @@ class Options:
     """What to kill, and how often."""
 
     commands: tuple[str, ...] = tuple(COMMANDS)
-    """Commands to kill: search, front, blackbox, nni (trials by NNI), retrain (digits), and other tasks."""
+    """Commands to kill: search, front, blackbox, nni (trials by NNI), retrain (digits), compare, and other
+    tasks."""
     kills: int = 20
     """Kills a command."""
     seed: int = 0

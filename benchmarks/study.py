@@ -36,6 +36,7 @@ from autola.commands.compare import show
 from autola.comparing.config import CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS
 from autola.comparing.running import resume_comparison, run_comparison
+from autola.executors import executor_of
 from autola.presets import RETRAIN_PRESETS
 from evaluators.data import DataConfig
 from evaluators.tasks.classification import Classification
@@ -91,8 +92,10 @@ class Options:
     """Folder of the runs themselves, which may be deleted between two sittings."""
     minutes: float = 60.0
     """No search or training begins after so many."""
-    jobs: int = 1
-    """Searches or trainings side by side."""
+    on: str = "here"
+    """Where searches and trainings run; see `autola compare`."""
+    jobs: int | None = None
+    """Searches or trainings side by side here, short for --on here:JOBS."""
     epochs: int | None = None
     """Epochs of a training; the preset's if left out. More tell smaller differences apart."""
     smoke: bool = False
@@ -274,7 +277,7 @@ def run_study(options: Options) -> None:
     """Runs the comparisons of a study until the time is over."""
     if options.root is None:
         raise InputError("give the folder of the data: --root FOLDER")
-    until = time.monotonic() + 60 * options.minutes
+    until, where = time.monotonic() + 60 * options.minutes, executor_of(options.on, options.jobs)
     for name, config in comparisons(options).items():
         left = (until - time.monotonic()) / 60
         if left <= 0:
@@ -284,9 +287,9 @@ def run_study(options: Options) -> None:
             bring_back(kept, run, options.root)
         with kept_up(run, kept):
             if run.exists():
-                told = resume_comparison(RunDirectory.open(run), jobs=options.jobs, minutes=left)
+                told = resume_comparison(RunDirectory.open(run), on=where, minutes=left)
             else:
-                told = run_comparison(config, run, jobs=options.jobs, minutes=left)
+                told = run_comparison(config, run, on=where, minutes=left)
         show(told)
 
 

@@ -115,7 +115,7 @@ def places() -> Places:
     """Where every option stands."""
     from autola.cli import COMMANDS
     from autola.comparing.config import CompareConfig
-    from autola.configs import RetrainConfig, SearchConfig
+    from autola.configs import RetrainConfig, SearchConfig, TaskSearch
     from evaluators.tasks import TASKS
     from searchers import SEARCHERS
 
@@ -140,13 +140,19 @@ def places() -> Places:
     for name, kind in SEARCHERS.items():
         for option in options(kind):
             add("search", name, kind, f"searcher.{option.name}", option)
+    for option in options(TaskSearch):
+        if option.name == "norm":
+            add("search", "places", TaskSearch, option.name, option)
     for option in options(RetrainConfig):
         if option.name not in ("task", "attentions"):
             add("retrain", "", RetrainConfig, option.name, option)
+            if option.name != "seeds":
+                add("advise", "", RetrainConfig, option.name, option)
     for name, kind in TASKS.items():
         for option in options(kind):
             add("retrain", name, kind, option.name, option)
             add("compare", name, kind, option.name, option)
+            add("advise", name, kind, option.name, option)
     for option in options(CompareConfig):
         if option.name not in OF_OTHERS:
             add("compare", "", CompareConfig, option.name, option)
@@ -158,7 +164,7 @@ def _side_by_side(found: Places) -> str:
     from evaluators.tasks import TASKS
     from searchers import SEARCHERS
 
-    everyone = {"search": set(SEARCHERS), "retrain": set(TASKS), "compare": set(TASKS)}
+    everyone = {"search": set(SEARCHERS), "retrain": set(TASKS), "compare": set(TASKS), "advise": set(TASKS)}
 
     def cell(command: str, whose: Mapping[str, Option]) -> str:
         all_of_them = "" in whose or set(whose) == everyone.get(command)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from foundation.errors import InputError
 from search_space.cell import Cell
 from search_space.convolution import ConvolutionOperator
+from search_space.deployed import DeployedCell
 from search_space.operator import Operator
 from supernet.hooks import CHILD, INPUT_CHILD
 from supernet.map_sizes import image_for, outline, refused_images
@@ -54,6 +55,9 @@ def macs(model: nn.Module, input_shape: Sequence[int]) -> int:
     """
     shape = torch.Size((1, *check_shape(input_shape)))
     twin = outline(model, input_shape)
+    for module in twin.modules():
+        if isinstance(module, DeployedCell):
+            module.native = None  # as many as its other form, whose layers are seen
     with torch.inference_mode(), refused_images(model, input_shape):
         return _count(twin, shape)
 

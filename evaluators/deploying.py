@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast, get_args
 
@@ -15,10 +15,13 @@ from torch import Tensor, nn
 from evaluators.counting import check_shape
 from evaluators.latency import in_turn, random_images
 from evaluators.runtimes import Target, check_target, runner
-from foundation.errors import InputError, unknown
+from foundation.errors import InputError, listed, unknown
 from search_space.cell import Cell
 from search_space.composed import fold_norms
-from search_space.deployed import DeployedCell
+from search_space.deployed import CellForm, DeployedCell
+from search_space.native.onnx_form import onnxruntime_library
+from search_space.native.operator import why_missing
+from search_space.native.program import native_program
 from search_space.operator import Operator
 from search_space.side_by_side import Form
 from supernet.attach import attached
@@ -29,7 +32,10 @@ M = TypeVar("M", bound=nn.Module)
 
 log = logging.getLogger(__name__)
 
-FORMS = cast("tuple[Form, ...]", get_args(Form))
+FORMS = cast("tuple[CellForm, ...]", (*get_args(Form), "native"))
+
+NATIVE_TARGETS = ("eager", "inductor", "onnxruntime")
+"""What runs the native operator; the last only where its library is registered."""
 
 ROUNDS = 15
 """Rounds in which every form runs once; the median counts."""
@@ -64,13 +70,16 @@ class Deployment:
         measured: What the choice rests on; empty where it was not measured.
         left: What runs as before, for no other form of it is known: "layer1.0.bn2_attention: x2_h2 eca".
         norms: How many norms outside of cells were folded.
+        without: Why the native operator was not among the forms that were measured; empty where it was, or
+            nothing is measured.
     """
 
     target: Target
-    forms: Mapping[str, Form]
+    forms: Mapping[str, CellForm]
     measured: tuple[Measured, ...]
     left: tuple[str, ...]
     norms: int
+    without: str = ""
 
     def __str__(self) -> str:
         how = "measured" if self.measured else "by width, not measured"
@@ -80,6 +89,7 @@ class Deployment:
         parts += [f"{self.norms} norms folded"] if self.norms else []
         operators = sorted({left.rpartition(" ")[2] for left in self.left})
         parts += [f"as before: {', '.join(operators)} ({len(self.left)} in number)"] if operators else []
+        parts += [self.without] if self.without else []
         return "; ".join(parts)
 
 
@@ -89,28 +99,35 @@ def deploy(
     *,
     target: Target = "eager",
     batch: int = 1,
-    form: Form | None = None,
+    form: CellForm | None = None,
+    native: bool | None = None,
 ) -> M:
     """A copy of a model with attention that computes the same with fewer and larger operators.
 
     Norms are folded. In a HOGA cell, what reads one state runs side by side, pools are taken once, and
     convolutions in a row become one. There are several forms, whose speed depends on the target, the width
-    and the size of the maps: with `input_shape` every form of every cell is measured on the target, and the
-    fastest chosen. The copy can be pickled, copied, compiled and exported; its attention does not learn. Its
-    attribute `deployment` says what was chosen, and what is as before.
+    and the size of the maps; one is an operator in C++, compiled once where there is a compiler. With
+    `input_shape` every form of every cell is measured on the target, and the fastest chosen. The copy can be
+    pickled, copied, compiled and exported; its attention does not learn. Its attribute `deployment` says what
+    was chosen, and what is as before.
 
     Args:
         model: In evaluation mode; unchanged.
         input_shape: (channels, height, width) of the images; None to choose by the width of the cells.
         target: "eager", "onnxruntime", "openvino" or "inductor".
         batch: Images in a forward pass.
-        form: "composed", "wide", "grouped" or "separable" for all cells, instead of a choice.
+        form: "composed", "wide", "separable", "alone" or "native" for all cells, instead of a choice.
+        native: Whether the operator in C++ may be chosen, which other machines do not have; left out, for
+            "eager" and "inductor" alone. In an ONNX model it is a node of a domain of its own, whose library
+            ONNX Runtime has to register.
 
     Raises:
         InputError: If the model is in training mode, deployed or compiled already, has no attention, cannot
             take such images, or the target or form is unknown or not installed.
     """
     check_deployable(model)
+    if form == "native" and target in get_args(Target) and target not in NATIVE_TARGETS:
+        raise InputError(f"{target} does not run the native operator; {listed(NATIVE_TARGETS)} do")
     check_target(target)
     if batch < 1:
         raise InputError(f"batch={batch} is not positive; a forward pass has one image at least")
@@ -119,23 +136,31 @@ def deploy(
     images = None
     if input_shape is not None:
         images = random_images(model, batch, check_shape(input_shape))
-    measured = list[Measured]()
+    measured, without = list[Measured](), ""
     if images is not None and form is None:
         with refused_images(model, images.shape[1:]):
             inputs = cell_inputs(model, images)
-        measured = _measured(model, inputs, target)
+        wanted = native or (native is None and target != "onnxruntime")
+        can_run = wanted and target in NATIVE_TARGETS and _is_native(images, target) and bool(inputs)
+        without = _why_without(target) if can_run else ""
+        measured = _measured(model, inputs, target, native=can_run and not without)
     fastest = {
         name: min(figures.milliseconds, key=lambda form: figures.milliseconds[form])
         for figures in measured
         for name in figures.cells
     }
 
-    def choose(name: str, cell: Cell) -> Form:
-        return form or cast("Form", fastest.get(name, _by_width(cell)))
+    def choose(name: str, cell: Cell) -> CellForm:
+        return form or cast("CellForm", fastest.get(name, _by_width(cell)))
 
     made, done = replace(model, choose)
     made.deployment = Deployment(  # pyright: ignore[reportArgumentType]
-        target=target, forms=done.forms, measured=tuple(measured), left=tuple(done.left), norms=done.norms
+        target=target,
+        forms=done.forms,
+        measured=tuple(measured),
+        left=tuple(done.left),
+        norms=done.norms,
+        without=without,
     )
     if images is not None:
         _check_same(model, made, images)
@@ -143,7 +168,25 @@ def deploy(
     return made
 
 
-def _measured(model: nn.Module, inputs: Mapping[str, Tensor], target: Target) -> list[Measured]:
+def _is_native(x: Tensor, target: Target) -> bool:
+    """Whether the native operator knows such numbers where they are."""
+    is_single = x.dtype == torch.float32
+    return x.device.type == "cpu" and (is_single or (x.dtype == torch.float64 and target != "onnxruntime"))
+
+
+def _why_without(target: Target) -> str:
+    """Why the native operator cannot be had; empty where it can."""
+    if target == "onnxruntime":
+        try:
+            onnxruntime_library()
+        except InputError as error:
+            return str(error)
+    return why_missing() or ""
+
+
+def _measured(
+    model: nn.Module, inputs: Mapping[str, Tensor], target: Target, *, native: bool
+) -> list[Measured]:
     """Every form of every cell, cells of one genotype on maps of one shape once."""
     alike = dict[tuple[object, ...], list[str]]()
     for name, x in inputs.items():
@@ -153,27 +196,43 @@ def _measured(model: nn.Module, inputs: Mapping[str, Tensor], target: Target) ->
     for names in alike.values():
         cell, x = model.get_submodule(names[0]), inputs[names[0]]
         assert isinstance(cell, Cell)
+        is_known = native and native_program(cell) is not None
+        forms: list[CellForm] = [form for form in FORMS if form != "native" or is_known]
         with torch.no_grad():
-            runs = {form: runner(DeployedCell(cell, form), x, target) for form in FORMS}
+            runs: dict[CellForm, Callable[[], Tensor]] = {
+                form: runner(DeployedCell(cell, form), x, target) for form in forms
+            }
             seconds = in_turn(runs, ROUNDS, x.device.type)
         milliseconds = {form: 1e3 * statistics.median(values) for form, values in seconds.items()}
         found.append(Measured(cells=tuple(names), shape=tuple(x.shape), milliseconds=milliseconds))
     return found
 
 
-def as_used(module: nn.Module, input_shape: Sequence[int] | None = None) -> nn.Module:
+def as_used(
+    module: nn.Module, input_shape: Sequence[int] | None = None, *, native: bool = False
+) -> nn.Module:
     """A network, or an operator alone, as it is used once trained; a copy, in evaluation mode.
 
-    Cells take the form that is fastest on such images, or the one that their width suggests where none are
-    given. Norms are folded.
+    Norms are folded. Cells take the form that is fastest on such images; without images the native one where
+    it is to be had and wanted, else the one that their width suggests.
+
+    Args:
+        module: The network or operator.
+        input_shape: (channels, height, width) of the images to measure forms on.
+        native: Whether cells take the native form without measuring.
     """
     module = copy.deepcopy(module).eval()
+    native = native and why_missing() is None
+
+    def form(cell: Cell) -> CellForm:
+        return "native" if native and native_program(cell) is not None else _by_width(cell)
+
     if isinstance(module, Cell):
-        return DeployedCell(module, _by_width(module))
+        return DeployedCell(module, form(module))
     if attached(module):
         if input_shape is not None:
             return deploy(module, input_shape)
-        return replace(module, lambda _, cell: _by_width(cell))[0]
+        return replace(module, lambda _, cell: form(cell))[0]
     if isinstance(module, Operator):
         fold_norms(module)
     else:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.errors import InputError, unknown
+from search_space.native.onnx_form import holds_native, onnxruntime_library, translations
 
 Target = Literal["eager", "onnxruntime", "openvino", "inductor"]
 """PyTorch as it is, ONNX Runtime, OpenVINO, or torch.compile."""
@@ -55,7 +56,8 @@ def runner(module: nn.Module, images: Tensor, target: Target) -> Callable[[], Te
             case "inductor":
                 return _inductor(module, images)
             case "onnxruntime":
-                return _onnxruntime(onnx_bytes(module, images), images)
+                library = str(onnxruntime_library()) if holds_native(module) else None
+                return _onnxruntime(onnx_bytes(module, images), images, library)
             case "openvino":
                 return _openvino(onnx_bytes(module, images), images)
     except InputError:
@@ -70,18 +72,26 @@ def onnx_bytes(module: nn.Module, images: Tensor) -> bytes:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporters, about themselves
         program = torch.export.export(module, (images,))
-        made = torch.onnx.export(program, dynamo=True, verbose=False, input_names=["images"])
+        made = torch.onnx.export(
+            program,
+            dynamo=True,
+            verbose=False,
+            input_names=["images"],
+            custom_translation_table=dict(translations()) if holds_native(module) else None,
+        )
     assert made is not None
     file = io.BytesIO(made.model_proto.SerializeToString())
     return file.getvalue()
 
 
-def _onnxruntime(model: bytes, images: Tensor) -> Callable[[], Tensor]:
+def _onnxruntime(model: bytes, images: Tensor, library: str | None) -> Callable[[], Tensor]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
+    if library is not None:
+        options.register_custom_ops_library(library)
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     given = {"images": images.cpu().contiguous().numpy()}
     return lambda: torch.from_numpy(session.run(None, given)[0])

@@ -14,6 +14,7 @@ from evaluators.recipe import TrainConfig
 from foundation.errors import InputError
 from foundation.seeds import seed_of
 from supernet.attach import convert_norms
+from supernet.modules import freeze_norms
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -198,13 +199,6 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     return torch.optim.SGD(
         groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov
     )
-
-
-def freeze_norms(model: nn.Module) -> None:
-    """Has the batch norms use their running statistics as they are; scales and shifts still learn."""
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
 
 
 def synchronise_norms(model: nn.Module, fabric: Fabric) -> None:

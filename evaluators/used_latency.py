@@ -24,6 +24,8 @@ def used_latencies(
 ) -> dict[K, float]:
     """Median milliseconds of a pass of one image, of modules that take turns, so that noise meets all.
 
+    PyTorch runs cells by the native operator where there is a compiler.
+
     Args:
         modules: Each with its name and the (channels, height, width) of what it is given; new ones, one at a
             time.
@@ -33,10 +35,11 @@ def used_latencies(
     Raises:
         InputError: If the target is not installed or refuses a module.
     """
+    native = device.type == "cpu" and target in ("eager", "inductor")
     runs = dict[K, Callable[[], Tensor]]()
     with torch.no_grad():
         for name, module, shape in modules:
-            used = as_used(module).to(device)
+            used = as_used(module, native=native).to(device)
             runs[name] = runner(used, random_images(used, 1, shape), target)
         seconds: Mapping[K, list[float]] = in_turn(runs, ROUNDS, device.type)
     return {name: 1e3 * statistics.median(values) for name, values in seconds.items()}

@@ -12,6 +12,15 @@ from pathlib import Path
 from foundation.errors import InputError, NoSpaceError
 
 
+def cache_folder() -> Path:
+    """$AUTOLA_CACHE, or autola in $XDG_CACHE_HOME, or ~/.cache/autola."""
+    if given := os.environ.get("AUTOLA_CACHE"):
+        return Path(given).expanduser()
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "autola"
+    return Path.home() / ".cache" / "autola"
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Writes a file under a temporary name beside it, flushes it to the disk and renames it.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -11,6 +9,7 @@ from typing import Literal
 
 from foundation.config import config
 from foundation.files import write_atomically
+from outputs.csv_table import write_csv
 
 COMPARISON, ROWS, SCORES, PICTURE = "comparison.json", "comparison.csv", "scores.csv", "comparison.png"
 """Names of the records."""
@@ -140,28 +139,14 @@ def write_tables(comparison: Comparison, folder: Path) -> None:
         ]
         for row in comparison.rows
     ]
-    _write_csv(folder / ROWS, [*names, *costs], rows)
+    write_csv(folder / ROWS, [*names, *costs], rows)
     scores = [
         [row.block, row.name, number, cell.attention, cell.search_score, seed, score]
         for row in comparison.rows
         for number, cell in enumerate(row.cells)
         for seed, score in zip(cell.seeds, cell.scores)
     ]
-    _write_csv(
-        folder / SCORES, ["block", "row", "cell", "attention", "search_score", "seed", "score"], scores
-    )
-
-
-def _write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([["" if value is None else value for value in row] for row in rows])
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
-
-    write_atomically(path, write)
+    write_csv(folder / SCORES, ["block", "row", "cell", "attention", "search_score", "seed", "score"], scores)
 
 
 def front(rows: Sequence[ComparedRow], metric: Literal["macs", "latency_ms"]) -> list[ComparedRow]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 from datetime import datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ def _version(package: str) -> str | None:
         return None
 
 
+@cache
 def _git_revision() -> str | None:
     """Revision of the source tree that autola runs from; None where it is installed as a wheel."""
     root = Path(__file__).parents[1]

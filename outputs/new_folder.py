@@ -35,6 +35,7 @@ def make_folder(
     what: str = "folder",
     choice: str = "--out",
     way_out: str = "",
+    clear: bool = True,
 ) -> None:
     """Makes a folder with all that is in it, under another name first; folders that were never finished go.
 
@@ -44,6 +45,7 @@ def make_folder(
         what: Name of such a folder, for the message.
         choice: Name of what the user chose the path by, for the message.
         way_out: Another way out where the path exists, for the message.
+        clear: Whether to look for such folders, among all that stand beside it.
 
     Raises:
         TakenError: If the path exists already; of several processes that make one, the first has it.
@@ -55,7 +57,8 @@ def make_folder(
     around = [folder for folder in path.absolute().parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _clear(path.parent)
+        if clear:
+            _clear(path.parent)
         prefix = f".{path.name}.{_machine()}-{os.getpid()}."
         partial = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
         try:

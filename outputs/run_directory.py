@@ -59,6 +59,10 @@ class _SiteShares:
 S = TypeVar("S")
 
 
+class LockedError(InputError):
+    """Another process is writing to a run."""
+
+
 class RunDirectory(Records):
     """Reads and writes the records of a run.
 
@@ -79,9 +83,22 @@ class RunDirectory(Records):
 
     @classmethod
     def create(
-        cls, path: Path, config: str, environment: Mapping[str, Any], data: Mapping[str, Any]
+        cls,
+        path: Path,
+        config: str,
+        environment: Mapping[str, Any],
+        data: Mapping[str, Any],
+        *,
+        clear: bool = True,
     ) -> RunDirectory:
         """Makes a new run folder, complete with its config or not at all, and locks it.
+
+        Args:
+            path: Its path.
+            config: Its config.json.
+            environment: Its environment.json.
+            data: Its data.json.
+            clear: See `make_folder`.
 
         Raises:
             TakenError: If the path exists already; of several processes that make one, the first has it.
@@ -94,7 +111,8 @@ class RunDirectory(Records):
             records.write_json(ENVIRONMENT, {**environment, SETTINGS: digest(config, ROOT)})
             records.write_json(DATA, data)
 
-        make_folder(path, fill, what="run folder", way_out=f", or go on with --resume {path}")
+        way_out = f", or go on with --resume {path}"
+        make_folder(path, fill, what="run folder", way_out=way_out, clear=clear)
         return cls(path).lock()
 
     @classmethod
@@ -112,26 +130,26 @@ class RunDirectory(Records):
     def create_member(
         self, name: str, config: str, environment: Mapping[str, Any], data: Mapping[str, Any]
     ) -> None:
-        """Makes a run inside this one, which is locked: what a process that was killed left of it goes."""
+        """Makes a run inside this one, which is locked."""
         assert self._lock is not None, "lock the whole run first"
-        clear_unborn(self.path)
-        self.create(self.path / name, config, environment, data).unlock()
+        self.create(self.path / name, config, environment, data, clear=False).unlock()
 
     def lock(self) -> RunDirectory:
         """Keeps other processes from writing to the run, until this one ends or calls `unlock`.
 
         Raises:
-            InputError: If another process is writing to it.
+            LockedError: If another process is writing to it.
         """
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
             lock.acquire()
         except Timeout:
-            raise InputError(f"another process is writing to {self.path}; wait for it or stop it") from None
+            raise LockedError(f"another process is writing to {self.path}; wait for it or stop it") from None
         self._lock = lock
         for path in (*self.path.iterdir(), *(self.path / CHECKPOINTS).glob("*")):
             if _PARTIAL.fullmatch(path.name):  # left by a process that was killed
                 path.unlink()
+        clear_unborn(self.path)
         return self
 
     def unlock(self) -> None:

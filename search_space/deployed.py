@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -29,6 +29,7 @@ from search_space.composed import (
     fold,
     fold_norms,
 )
+from search_space.native.module import NativeCell
 from search_space.norm import OperatorNorm
 from search_space.operator import Operator, read
 from search_space.side_by_side import (
@@ -43,6 +44,9 @@ from search_space.side_by_side import (
     channel_pools,
 )
 from search_space.state import State, add_all
+
+CellForm = Form | Literal["native"]
+"""How a whole cell runs: as layers of PyTorch's own, or as one operator of ours."""
 
 K = TypeVar("K", bound=Composed)
 L = TypeVar("L", FullFactors, SpatialFactors)
@@ -132,7 +136,7 @@ class Stage(nn.Module):
         for node, group in self.passing:
             so_far = nodes[node]
             nodes[node] = groups[group] if so_far is None else so_far + groups[group]
-        gates = list[Tensor]() if self.gates is None else list(self.gates(x))
+        gates: list[Tensor] = [] if self.gates is None else list(self.gates(x))
         channel = len(self.channel_ends)
         _add(nodes, self.channel_ends, [(groups[g], f) for (_, g), f in zip(self.channel_ends, gates)])
         if self.scaled is not None:
@@ -148,7 +152,7 @@ class Stage(nn.Module):
         return gates[-1] if len(gates) > channel + len(self.scaled_ends) else None
 
     def _add_others(self, nodes: list[Tensor | None], groups: Groups) -> None:
-        states = dict[int, State]()
+        states: dict[int, State] = {}
         for operator, (node, group) in zip(self.others.values(), self.other_ends):
             state = states.setdefault(group, State(groups[group]))
             so_far, features = nodes[node], read(operator, state)
@@ -160,19 +164,23 @@ class DeployedCell(Operator):
 
     Args:
         cell: With single operators on its edges.
-        form: How layers that read channels run.
+        form: How layers that read channels run, or "native" for one operator. Where that does not run (other
+            number formats and devices than it knows, gradients of the input), a native cell is separable.
 
     Attributes:
         form: That form.
+        native: The operator; None in another form.
         left: Edges whose operators have no composed form and run as they are: "x2_h2 eca".
     """
 
     place = "inner"
 
-    def __init__(self, cell: Cell, form: Form = "composed") -> None:
+    def __init__(self, cell: Cell, form: CellForm = "composed") -> None:
         super().__init__()
         assert isinstance(cell.edges, FoundEdges), "the edges of a supernet are mixtures"
-        self.form = form
+        self.form: CellForm = form
+        self.native = NativeCell(cell) if form == "native" else None
+        layers: Form = "separable" if form == "native" else form
         self.num_nodes = num_nodes = cell.num_nodes
         group_gate, output_gate = composed_form(cell.group_gate), composed_form(cell.output_gate)
         assert isinstance(group_gate, ChannelFactors)
@@ -187,9 +195,9 @@ class DeployedCell(Operator):
         ]
         self.sources = list(by_state)
         self.stages = nn.ModuleList(
-            Stage(self.width, num_nodes, readers, form, group_gate)
+            Stage(self.width, num_nodes, readers, layers, group_gate)
             if source == 0
-            else Stage(self.width, 1, readers, form)
+            else Stage(self.width, 1, readers, layers)
             for source, readers in by_state.items()
         )
         self.joint = None if cell.fuse is None else _joint(cell.fuse)
@@ -199,6 +207,9 @@ class DeployedCell(Operator):
 
     def read(self, state: State) -> Float[Tensor, "b c h w"]:
         x = state.x
+        if self.native is not None and self.native.takes(x):
+            y: Tensor = self.native(x)
+            return y
         nodes: list[Tensor | None] = [None] * (self.num_nodes + 1)
         gate: Tensor | None = None
         for source, stage in zip(self.sources, self.stages):

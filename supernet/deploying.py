@@ -15,9 +15,8 @@ from foundation.errors import InputError
 from search_space.cell import Cell, FoundEdges
 from search_space.composed import fold_into, fold_norms
 from search_space.convolution import move_hooks
-from search_space.deployed import DeployedCell
+from search_space.deployed import CellForm, DeployedCell
 from search_space.operator import Operator
-from search_space.side_by_side import Form
 from supernet.attach import attached
 from supernet.attachable import check_attachable, check_compiled
 from supernet.folding import FoldGuard
@@ -37,7 +36,7 @@ class Replaced:
         norms: How many norms outside of cells were folded.
     """
 
-    forms: dict[str, Form] = field(default_factory=dict[str, Form])
+    forms: dict[str, CellForm] = field(default_factory=dict[str, CellForm])
     left: list[str] = field(default_factory=list[str])
     norms: int = 0
 
@@ -68,12 +67,12 @@ def cells_of(model: nn.Module) -> dict[str, Cell]:
     return {name: module for name, module in named(model) if isinstance(module, Cell)}
 
 
-def replace(model: M, choose: Callable[[str, Cell], Form]) -> tuple[M, Replaced]:
+def replace(model: M, choose: Callable[[str, Cell], CellForm]) -> tuple[M, Replaced]:
     """A copy of a model whose attention and norms are fewer, larger operators.
 
     Args:
         model: In evaluation mode, with attention; unchanged.
-        choose: The form for a cell, by its name.
+        choose: The form of a cell, by its name.
     """
     model = copy.deepcopy(model)
     done = Replaced()

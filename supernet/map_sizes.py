@@ -26,7 +26,8 @@ def map_sizes(
     """Height and width of the outputs of some modules; the largest where one is called several times.
 
     Args:
-        model: Takes a batch of images; an outline of it is passed through.
+        model: Takes a batch of images; an outline of it is passed through, by `raw` where it has that (see
+            `evaluators.cost.macs`).
         names: Dotted names of modules with maps (b, c, h, w) as outputs.
         input_shape: (channels, height, width) of an image.
 
@@ -46,7 +47,7 @@ def map_sizes(
     for name in names:
         twin.get_submodule(name).register_forward_hook(partial(record, name))
     with torch.inference_mode(), refused_images(model, input_shape):
-        twin(image_for(twin, input_shape))
+        getattr(twin, "raw", twin)(image_for(twin, input_shape))
     if missing := [name for name in names if name not in sizes]:
         raise InputError(f"{type(model).__name__} does not use {missing[0]!r}, so its map has no size")
     return sizes

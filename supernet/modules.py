@@ -36,3 +36,10 @@ def last_child(module: nn.Module) -> str | None:
     """The name of the last child; None where there is none."""
     names = [name for name, _ in module.named_children()]
     return names[-1] if names else None
+
+
+def freeze_norms(model: nn.Module) -> None:
+    """Has the batch norms use their running statistics as they are; scales and shifts still learn."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()

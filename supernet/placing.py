@@ -23,7 +23,7 @@ from search_space.state import State
 from supernet.attach import FromIdentity, attached, detach, insert
 from supernet.carrying import family_of_sites, sites_of, standing_of
 from supernet.mixed import MixedEdges, Mixing
-from supernet.modules import frozen
+from supernet.modules import freeze_norms, frozen
 from supernet.sites import Site, named_sites, stages_of
 from supernet.supernet import INITIAL_SCALE
 
@@ -210,6 +210,7 @@ class PlacesSupernet(nn.Module):
 
     Attributes:
         warming: Whether the scale of the sites is still below 1, so that the alphas rest.
+        freezes_norms: Whether batch norms keep their statistics while all else trains.
 
     Args:
         network: The plain network; it is changed in place.
@@ -220,7 +221,7 @@ class PlacesSupernet(nn.Module):
     def __init__(self, network: nn.Module, space: Places, *, keeps_modes: bool = False) -> None:
         super().__init__()
         self.space, self.keeps_modes = space, keeps_modes
-        self.warming = True
+        self.warming, self.freezes_norms = True, False
         parameter = next(network.parameters(), torch.zeros(()))
         alphas = INITIAL_SCALE * torch.randn(len(space.rows), len(space.primitives))
         self.alphas = nn.Parameter(alphas.to(parameter.device, parameter.dtype))
@@ -267,7 +268,10 @@ class PlacesSupernet(nn.Module):
     def train(self, mode: bool = True) -> PlacesSupernet:
         if self.keeps_modes:
             return self
-        return super().train(mode)
+        super().train(mode)
+        if self.freezes_norms:
+            freeze_norms(self)
+        return self
 
     def mixing_weights(self) -> Float[Tensor, "sites candidates"]:
         """softmax(alphas), a distribution over the candidates of every site; 0 for those that do not fit."""

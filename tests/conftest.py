@@ -11,6 +11,8 @@ from hypothesis import settings
 
 # Many small tensors in several workers: threads only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The native operator is built once for all runs.
+os.environ.setdefault("TORCH_EXTENSIONS_DIR", os.path.expanduser("~/.cache/torch_extensions"))
 # Shapes in signatures are checked while testing; the hook has to be there before the rooms are imported.
 jaxtyping.install_import_hook(["search_space", "supernet", "evaluators.data.batches"], "beartype.beartype")
 settings.register_profile("untimed", deadline=None)

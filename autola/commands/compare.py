@@ -12,6 +12,7 @@ import tyro
 from autola.arguments import option, out_of_terminal, read_arguments, without
 from autola.comparing.config import Addition, CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS
+from autola.executors import executor_of
 from autola.presets import RETRAIN_PRESETS
 from evaluators.tasks import TASKS
 from foundation.errors import InputError
@@ -53,21 +54,27 @@ class Arguments:
     found: tuple[Path, ...] = ()
     """Run folders of searches that have ended, in place of searching; they may differ in seeds alone."""
     mixed: bool = False
-    """Whether searches of other data or settings may be taken together after all."""
+    """Whether searches, or runs, of other data or settings may be taken together after all."""
+    runs: tuple[Path, ...] = ()
+    """Run folders of retrainings that have ended, which are compared as they are: nothing is trained. With
+    --mixed and --margin, no other option goes with it."""
     search_nothing: bool = False
     """Whether to search nothing and draw no random cells: compare the modules that are given."""
     smoke: bool = False
     """Two short epochs on few small images: the whole path in minutes on a CPU."""
     out: Path | None = None
     """Run folder to make; a new one under ./outputs/runs if left out."""
-    jobs: int = 1
-    """Searches or trainings side by side, each in a process of its own on this machine; changes no result."""
+    on: str = "here"
+    """Where searches and trainings run: here, one after another; here:4, four processes of this machine; ray,
+    ray://HOST:PORT or slurm, the workers of a cluster that sees the run folder. Changes no result."""
+    jobs: int | None = None
+    """Searches or trainings side by side on this machine, short for --on here:JOBS."""
     minutes: float | None = None
     """No search or training begins after so many minutes; --resume goes on. No limit if left out."""
     resume: Path | None = None
     """Run folder of a comparison, to go on with or to add to: attentions, --seeds, --search-seeds,
-    --random-seeds, --control-seeds and --random-cells then add what is not there. With --jobs, --minutes and
-    --data.root, the folder of its data where that moved, no other option goes with it."""
+    --random-seeds, --control-seeds and --random-cells then add what is not there. With --jobs, --on,
+    --minutes and --data.root, the folder of its data where that moved, no other option goes with it."""
     config: Annotated[CompareConfig, tyro.conf.arg(name="")]
     """Settings."""
 
@@ -90,24 +97,39 @@ def run(arguments: list[str]) -> None:
         raise InputError(f"two tasks are given: {task} and {given.task}")
     if given.searcher != searcher:
         raise InputError(f"two searchers are given: {searcher} and {given.searcher}")
+    if given.runs:
+        _only_runs(arguments)
+        from autola.comparing.runs import compare_runs  # slow: SciPy
+
+        margin = {"margin": given.config.margin} if option(arguments, "margin") else {}
+        show(compare_runs(given.runs, mixed=given.mixed, **margin))
+        return
     if given.resume is None and "--resume" in arguments:
         raise InputError("--resume needs the folder of the comparison to go on with")
     attentions = tuple(parse_attention(text) for text in given.attentions)
     addition = None if given.resume is None else _addition(given, arguments, attentions)
+    where = executor_of(given.on, given.jobs)
     # Each import is slow: Fabric.
     from autola.comparing.running import resume_comparison, run_comparison
     from outputs.run_directory import RunDirectory
 
     if given.resume is not None:
         run_folder = RunDirectory.open(given.resume)
-        show(
-            resume_comparison(
-                run_folder, jobs=given.jobs, minutes=given.minutes, root=root, addition=addition
-            )
-        )
+        show(resume_comparison(run_folder, on=where, minutes=given.minutes, root=root, addition=addition))
         return
     config = _whole(given, usual, attentions)
-    show(run_comparison(config, given.out, jobs=given.jobs, minutes=given.minutes))
+    show(run_comparison(config, given.out, on=where, minutes=given.minutes))
+
+
+def _only_runs(arguments: Sequence[str]) -> None:
+    """Raises an InputError where more than --mixed and --margin goes with --runs."""
+    flags = [word[2:].partition("=")[0] for word in arguments if word.startswith("--")]
+    wrong = [flag for flag in flags if flag not in ("runs", "mixed", "margin")]
+    if wrong or not arguments[0].startswith("--"):
+        raise InputError(
+            f"--runs compares what there is, and {'--' + wrong[0] if wrong else arguments[0]} is for new "
+            "trainings; leave it out"
+        )
 
 
 def _with_task(config: CompareConfig, name: str | None) -> CompareConfig:
@@ -147,11 +169,11 @@ def _addition(given: Arguments, arguments: Sequence[str], attentions: Attentions
         InputError: If another option goes with it.
     """
     flags = [word[2:].partition("=")[0] for word in arguments if word.startswith("--")]
-    allowed = ("resume", "jobs", "minutes", "random-cells", *ADDED)
+    allowed = ("resume", "jobs", "on", "minutes", "random-cells", *ADDED)
     wrong = [flag for flag in flags if flag.replace("_", "-") not in allowed]
     if wrong:
         raise InputError(
-            f"--resume takes everything from the run, and --{wrong[0]} is neither --jobs, --minutes, "
+            f"--resume takes everything from the run, and --{wrong[0]} is neither --jobs, --on, --minutes, "
             "--data.root nor adds to it; leave it out"
         )
     names = [flag.replace("-", "_") for flag in flags if flag.replace("_", "-") in ADDED]

@@ -18,6 +18,8 @@ from supernet.networks.translator import TRANSFORMERS
 if TYPE_CHECKING:
     from evaluators.device_table import DeviceTable
 
+Device = Literal["auto", "cpu", "gpu", "mps"]
+
 Runtime = Literal["eager", "inductor", "onnxruntime", "openvino"]
 
 USUAL = ("none", "se", "cbam", "hoga")
@@ -74,8 +76,8 @@ class Arguments:
     runtime: Runtime | None = None
     """What runs the network of the device table: eager PyTorch (if left out), inductor, onnxruntime or
     openvino."""
-    device: str | None = None
-    """Where PyTorch runs the network of the device table, as torch names it (cuda); the CPU if left out."""
+    device: Device | None = None
+    """Kind of device that PyTorch runs the network of the device table on; the CPU if left out."""
     threads: int | None = None
     """CPU threads that the device table is measured with; 1 if left out."""
     json: bool = False

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autola.arguments import out_of_terminal, read_arguments
+from autola.executors import executor_of
 from search_space.grammar import parse_attention
 
 
@@ -38,4 +39,10 @@ def run(arguments: list[str]) -> None:
     aside = f" --jobs {jobs}" if jobs > 1 else ""
     out_of_terminal(f"\n$ autola retrain {' '.join(attentions)} --preset digits{aside}")
     terms = tuple(parse_attention(text) for text in attentions)
-    show({"digits": run_retraining(replace(RETRAIN_PRESETS["digits"], attentions=terms), jobs=jobs)})
+    show(
+        {
+            "digits": run_retraining(
+                replace(RETRAIN_PRESETS["digits"], attentions=terms), on=executor_of("here", jobs)
+            )
+        }
+    )

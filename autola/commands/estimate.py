@@ -54,7 +54,7 @@ def run(arguments: list[str]) -> None:
         found = {"": estimate_search(config, Way(out=asked.out, budget=given.seconds, whole=True))}
     else:
         asked, configs = retrain.read_settings(rest)
-        way = Way(out=asked.out, jobs=asked.jobs, budget=given.seconds, whole=True)
+        way = Way(out=asked.out, jobs=asked.jobs or 1, budget=given.seconds, whole=True)
         found = {name: estimate_retraining(config, way) for name, config in configs.items()}
     if given.json:
         (first, *others) = (asdict(estimate) for estimate in found.values())

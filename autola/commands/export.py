@@ -29,6 +29,10 @@ class Arguments:
     made of each HOGA cell is chosen by measuring a few forms on the runtime, which takes up to a minute."""
     runtime: Literal["eager", "onnxruntime", "openvino", "inductor"] | None = None
     """What a deployed network is for; ONNX Runtime if left out, or PyTorch with --program alone."""
+    native: bool = False
+    """With --deploy and --onnx: let each HOGA cell be one operator in C++, where that is fastest. Its library
+    is written beside the ONNX file (net.so for net.onnx); ONNX Runtime has to register it, and it runs on
+    processors like this one alone."""
 
 
 def run(arguments: list[str]) -> None:
@@ -43,6 +47,7 @@ def run(arguments: list[str]) -> None:
         images=given.images,
         deployed=given.deploy,
         target=given.runtime,
+        native=given.native,
     )
     if report.input_shape:
         batch, *sides = report.input_shape
@@ -51,6 +56,8 @@ def run(arguments: list[str]) -> None:
         out_of_terminal(f"note   {report.note}")
     if report.deployment:
         out_of_terminal(f"deploy {report.deployment}")
+    if report.library:
+        out_of_terminal(f"{report.library}  operators of it: SessionOptions.register_custom_ops_library")
     for file in report.files:
         out_of_terminal(
             f"{file.path}  {file.kind}, max difference {file.difference:.2g} of {file.scale:.3g} "

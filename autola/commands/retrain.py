@@ -11,6 +11,7 @@ import tyro
 
 from autola.arguments import only_resume, option, out_of_terminal, read_arguments, without
 from autola.configs import RetrainConfig
+from autola.executors import executor_of
 from autola.presets import RETRAIN_PRESETS
 from autola.tables import Table, cells_of
 from evaluators.tasks import TASKS, as_task
@@ -41,15 +42,18 @@ class Arguments:
     """Train two short epochs on few small images, to see the whole path in minutes on a CPU."""
     out: Path | None = None
     """Path of the run folder to make; a new one under ./outputs/runs if left out."""
-    jobs: int = 1
-    """Trainings side by side, each in a process of its own on this machine; more are faster where there are
-    cores or GPUs for them, and change no result."""
+    on: str = "here"
+    """Where trainings run: here, one after another; here:4, four processes of this machine; ray, ray://HOST:PORT
+    or slurm, the workers of a cluster that sees the run folder. Changes no result."""
+    jobs: int | None = None
+    """Trainings side by side on this machine, short for --on here:JOBS; more are faster where there are cores
+    or GPUs for them."""
     recipe: Literal["paper", "modern", "both"] = "paper"
     """Recipe to train by: the preset's own (paper), that of the preset PRESET-modern, or one after the other
     (both), in two runs, OUT-paper and OUT-modern, and one table."""
     resume: tuple[Path, ...] = ()
     """Run folder of a retraining that was stopped and is to go on, or several for one table; the only other
-    options beside it are --devices, --jobs, and --data.root, the path of its data where they moved."""
+    options beside it are --devices, --jobs, --on, and --data.root, the path of its data where they moved."""
     config: Annotated[RetrainConfig, tyro.conf.arg(name="")]
     """The settings of the retraining."""
 
@@ -72,30 +76,30 @@ def read_settings(arguments: list[str]) -> tuple[Arguments, dict[str, RetrainCon
     return given, {recipe: _whole(each) for recipe, each in read.items()}
 
 
-def run(arguments: list[str]) -> None:
-    """Retrains, and prints the table."""
+def run(arguments: list[str]) -> int:
+    """Retrains, and prints the table; returns 1 if trainings are missing in it."""
     root = None
     if option(arguments, "resume"):  # the option of the run's task, which is not known yet
         root, arguments = option(arguments, "data.root"), without(arguments, "data.root")
     given, configs = read_settings(arguments)
+    where = executor_of(given.on, given.jobs)
     # Each import is slow: Fabric.
     from autola.retraining import check_retraining, resume_retraining, run_retraining
     from outputs.run_directory import RunDirectory
 
     if given.resume:
-        only_resume(without(without(arguments, "devices"), "jobs"), most=len(given.resume))
+        only_resume(without(without(without(arguments, "devices"), "jobs"), "on"), most=len(given.resume))
         runs = [RunDirectory.open(path) for path in given.resume]
         devices = given.config.devices if option(arguments, "devices") else None
-        show({run.path.name: resume_retraining(run, devices, jobs=given.jobs, root=root) for run in runs})
-    elif len(configs) == 1:
-        show({name: run_retraining(config, given.out, jobs=given.jobs) for name, config in configs.items()})
-    else:
-        outs = {name: given.out and given.out.with_name(f"{given.out.name}-{name}") for name in configs}
-        for name, config in configs.items():  # the second run must not fail when the first has ended
-            check_retraining(config)
-            if (out := outs[name]) and out.exists():
-                raise InputError(f"{out} exists already; choose another --out, or go on with --resume")
-        show({name: run_retraining(config, outs[name], jobs=given.jobs) for name, config in configs.items()})
+        return show({run.path.name: resume_retraining(run, devices, on=where, root=root) for run in runs})
+    if len(configs) == 1:
+        return show({name: run_retraining(config, given.out, on=where) for name, config in configs.items()})
+    outs = {name: given.out and given.out.with_name(f"{given.out.name}-{name}") for name in configs}
+    for name, config in configs.items():  # the second run must not fail when the first has ended
+        check_retraining(config)
+        if (out := outs[name]) and out.exists():
+            raise InputError(f"{out} exists already; choose another --out, or go on with --resume")
+    return show({name: run_retraining(config, outs[name], on=where) for name, config in configs.items()})
 
 
 def _recipes(preset: str, recipe: str | None) -> dict[str, str]:
@@ -134,11 +138,14 @@ def _whole(given: Arguments) -> RetrainConfig:
     return replace(given.config.smoke() if given.smoke else given.config, attentions=attentions)
 
 
-def show(tables: Mapping[str, Table]) -> None:
+def show(tables: Mapping[str, Table]) -> int:
     """Prints tables as one: a row an attention, differences to the plain network of its table beside it.
 
     Args:
         tables: Name of the recipe, or run, to its table; the name is shown where there are several.
+
+    Returns:
+        1 if trainings are missing, 0 if not.
     """
     from rich.console import Console
     from rich.table import Table as RichTable
@@ -162,5 +169,9 @@ def show(tables: Mapping[str, Table]) -> None:
         out_of_terminal(
             "± standard deviation over seeds; to none: mean difference by seed ± half its 95 % interval"
         )
+    missing = [line for table in tables.values() for line in table.missing]
+    for line in missing:
+        out_of_terminal(f"missing {line}")
     for table in tables.values():
         out_of_terminal(f"run    {table.run}")
+    return 1 if missing else 0

@@ -11,7 +11,7 @@ from autola.comparing.items import Item, Planned, found_in, searches_of
 from autola.comparing.plan import Contrast, Plan
 from autola.comparing.rows import FOUND, RANDOM, Row
 from autola.comparing.saying import sentence_of
-from autola.comparing.searches import JUDGED, SCORE
+from autola.scoring import JUDGED, SCORE
 from evaluators.statistics.bootstrap import bootstrap_interval
 from evaluators.statistics.difference import Difference, difference
 from evaluators.statistics.family import gated, holm

@@ -6,13 +6,12 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric import Fabric
 
-from autola.cli import IMPORTED
 from autola.comparing.conclude import concluded, cost_key
 from autola.comparing.config import Addition, Additions, CompareConfig
 from autola.comparing.costs import Plain, cost_of, plain_of
@@ -32,12 +31,14 @@ from autola.comparing.matching import matched_controls
 from autola.comparing.plan import PLAN, announce, plan_of
 from autola.comparing.work import Work
 from autola.data_record import COSTS, absolute, check_data, found_data, recorded_costs
-from autola.extensions import modules_of
+from autola.executors import Executor
 from autola.member import first_step
 from autola.problem import search_problem
 from autola.runs import new_run, stored_config
 from autola.runtime import device_line, make_fabric, own_state
-from autola.workers import check_jobs, train_in_workers
+from autola.working import check_devices, modules_for
+from autola.working.driver import do_work, missing, missing_line
+from autola.working.making import make_list
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
 from outputs.comparison import COMPARISON, PICTURE, Comparison, draw_comparison, write_tables
@@ -51,26 +52,26 @@ NETWORKS = "costs.json"
 """Record: what the network of each cell costs."""
 
 
-@dataclass(frozen=True)
-class _Search:
-    name: str
-
-
 def run_comparison(
-    config: CompareConfig, out: Path | None = None, *, jobs: int = 1, minutes: float | None = None
+    config: CompareConfig,
+    out: Path | None = None,
+    *,
+    on: Executor | None = None,
+    minutes: float | None = None,
 ) -> Comparison:
     """Searches, trains and compares, and keeps all records in a new run folder.
 
     Args:
         config: What to compare, how often.
         out: The run folder; None for a new one under ./outputs/runs.
-        jobs: Searches or trainings side by side, each in a process of its own; changes no result.
+        on: What starts workers, each of which searches or trains one at a time; None to do all here, one
+            after another. Changes no result.
         minutes: No search or training begins after so many; None for no limit.
 
     Raises:
         InputError: If the config or the data is wrong; nothing is written then.
     """
-    modules, until = _modules(config, jobs), _until(minutes)
+    modules, until = _modules(config, on), _until(minutes)
     check_trackers(config.tracker)
     _check_names(config)
     with own_state(config):
@@ -89,13 +90,13 @@ def run_comparison(
             run.write_text(PLAN, to_json(plan))
             log.info("%s  %s", run.path, device_line(fabric))
             announce(plan)
-            return _finish(Work(config, fabric, work), run, jobs, modules, until)
+            return _finish(Work(config, fabric, work, modules), run, on, until)
 
 
 def resume_comparison(
     run: RunDirectory,
     *,
-    jobs: int = 1,
+    on: Executor | None = None,
     minutes: float | None = None,
     root: str | None = None,
     addition: Addition | None = None,
@@ -104,7 +105,7 @@ def resume_comparison(
 
     Args:
         run: Its folder.
-        jobs: See `run_comparison`.
+        on: See `run_comparison`.
         minutes: Likewise.
         root: The folder of its data, where that moved; it has to hold the same.
         addition: Seeds, cells or modules more.
@@ -115,7 +116,7 @@ def resume_comparison(
     """
     began = stored_config(run, CompareConfig)
     config = full_config(run)
-    modules, until = _modules(config, jobs), _until(minutes)
+    modules, until = _modules(config, on), _until(minutes)
     with own_state(config, resumed=run), run:
         if addition is None and run.has(COMPARISON):
             known = parse_json(Comparison, run.text(COMPARISON), str(run.path / COMPARISON))
@@ -126,11 +127,11 @@ def resume_comparison(
         fabric = _fabric(config)
         check_trackers(config.tracker)
         config, moved = _moved(config, run, root), _moved(began, run, root)
-        work = Work(config, fabric)
+        work = Work(config, fabric, modules=modules)
         check_data(run, work.describe(), moved if root else None)
         if addition is not None:
             work = _add(addition, work, run)
-        return _finish(work, run, jobs, modules, until)
+        return _finish(work, run, on, until)
 
 
 def _search_costs(config: CompareConfig, fabric: Fabric) -> dict[str, Any]:
@@ -163,7 +164,7 @@ def _add(addition: Addition, before: Work, run: RunDirectory) -> Work:
     larger = addition.to(config)
     if larger == config:
         raise InputError(f"{run.path} has all that already; leave it out to go on")
-    work, known = Work(larger, fabric, before), set(config.attentions)
+    work, known = Work(larger, fabric, before, before.modules), set(config.attentions)
     planned = planned_rows(larger, run, run.keys(DATA).get(COSTS, {}))
     for attention in larger.attentions:
         if attention not in known:
@@ -196,55 +197,38 @@ def _moved(config: CompareConfig, run: RunDirectory, root: str | None) -> Compar
     return replace(there, search=search)
 
 
-def _finish(work: Work, run: RunDirectory, jobs: int, modules: list[str], until: float) -> Comparison:
+def _finish(work: Work, run: RunDirectory, on: Executor | None, until: float) -> Comparison:
     config = work.config
-    names = [name for name in searches_of(config) if not RunDirectory(run.path / name).complete()]
-    searching = [_Search(name) for name in names]
-    _do(
-        work,
-        run,
-        searching,
-        getattr(config.search and config.search.searcher, "epochs", 1),
-        jobs,
-        modules,
-        until,
-    )
-    if all(RunDirectory(run.path / name).complete() for name in searches_of(config)):
+    searches = searches_of(config)
+    if not all(RunDirectory(run.path / name).complete() for name in searches) and time.monotonic() < until:
+        work.make_searches(run)
+        _do(
+            work,
+            run,
+            list(searches),
+            getattr(config.search and config.search.searcher, "epochs", 1),
+            on,
+            until,
+        )
+    if all(RunDirectory(run.path / name).complete() for name in searches):
         _match(work, run)
-        left = left_of(recorded_items(config, run), run)
-        _do(work, run, left, config.train.epochs, jobs, modules, until)
+        items = recorded_items(config, run)
+        if (left := left_of(items, run)) and time.monotonic() < until:
+            work.make_trainings(left, run)
+            _do(work, run, [item.name for item in items], config.train.epochs, on, until)
     return _conclude(work, run)
 
 
 def _do(
-    work: Work,
-    run: RunDirectory,
-    left: Sequence[Item | _Search],
-    epochs: int,
-    jobs: int,
-    modules: list[str],
-    until: float,
+    work: Work, run: RunDirectory, names: list[str], epochs: int, on: Executor | None, until: float
 ) -> None:
-    """Does what is left, here or side by side, as long as there is time."""
-    if min(jobs, len(left)) > 1 and time.monotonic() < until:
-        for each in left:  # here: they must not take each other's half-made folders for what was left
-            work.make(each.name, run)
-        log.info("%d to do, %d side by side", len(left), min(jobs, len(left)))
-        train_in_workers(
-            run.path.resolve(),
-            left,
-            epochs,
-            min(jobs, len(left)),
-            modules,
-            gpus=work.fabric.device.type == "cuda",
-            command="compare",
-            until=until,
-        )
-        return
-    for each in left:
-        if time.monotonic() > until:
-            return
-        work.do(each.name, run)
+    """Does what is left, here or by workers, as long as there is time."""
+    made: Any = {"command": "compare", "epochs": epochs, "modules": work.modules, "fabric": work.fabric}
+    worklist = make_list(run.path, names, **made)
+    worklist.forgive()
+    do_work(worklist, on, work.settings, until=until)
+    for name, why in missing(worklist):
+        log.warning("%s", missing_line(worklist, name, why))
 
 
 def _match(work: Work, run: RunDirectory) -> None:
@@ -315,17 +299,13 @@ def _until(minutes: float | None) -> float:
 def _fabric(config: CompareConfig) -> Fabric:
     fabric = make_fabric(config, resumed=True)
     if fabric.world_size > 1:
-        raise InputError("a comparison runs in one process; train side by side with --jobs")
+        raise InputError("a comparison runs in one process; train side by side with --jobs or --on")
     return fabric
 
 
-def _modules(config: CompareConfig, jobs: int) -> list[str]:
-    """Modules of the user's for processes that work side by side; refuses jobs that are impossible."""
-    check_jobs(jobs, config)
-    if jobs < 2:
-        return []
+def _modules(config: CompareConfig, on: Executor | None) -> tuple[str, ...]:
+    """Modules of the user's for workers; refuses workers that are impossible."""
+    check_devices(on, config)
     given = replace(config.training(config.task, config.train, (), 0), attentions=config.attentions)
-    modules = modules_of(given, IMPORTED, "--jobs")
-    if config.search is not None:
-        modules = modules_of(config.search_with(0), modules, "--jobs")
-    return modules
+    searches = () if config.search is None else (config.search_with(0),)
+    return modules_for(on, given, *searches)

@@ -64,8 +64,8 @@ def with_found(config: CompareConfig, paths: Sequence[Path], *, mixed: bool = Fa
     seeds = [each.seed for each in configs]
     for place, (run, each) in enumerate(zip(runs, configs)):
         same = [
-            *_differences(_plain(configs[0]), _plain(each)),
-            *_differences(_known(runs[0]), _known(run)),
+            *differences(_plain(configs[0]), _plain(each)),
+            *differences(_known(runs[0]), _known(run)),
         ]
         if same and not mixed:
             more = f" and {len(same) - MOST_NAMED} more" if len(same) > MOST_NAMED else ""
@@ -91,16 +91,16 @@ def _known(run: RunDirectory) -> Mapping[str, Any]:
     return {key: value for key, value in run.keys(DATA).items() if key != "costs"}
 
 
-def _differences(first: Any, second: Any, name: str = "") -> Iterator[str]:
+def differences(first: Any, second: Any, name: str = "") -> Iterator[str]:
     """Says where two settings differ, by their names."""
     if is_dataclass(first) and type(first) is type(second):
         for field in fields(first):
-            yield from _differences(
+            yield from differences(
                 getattr(first, field.name), getattr(second, field.name), f"{name}.{field.name}".lstrip(".")
             )
     elif isinstance(first, dict) and isinstance(second, dict):
         for key in {**first, **second}:
-            yield from _differences(first.get(key), second.get(key), f"{name}.{key}".lstrip("."))
+            yield from differences(first.get(key), second.get(key), f"{name}.{key}".lstrip("."))
     elif first != second:
         yield f"{name} {_short(second)}, not {_short(first)}"
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from autola.configs import SearchConfig
+from autola.configs import AnySearch
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
+    from autola.executors import Executor
     from autola.found import Found
     from outputs.run_directory import RunDirectory
 
@@ -34,19 +35,22 @@ class Plan(ABC):
     kind: ClassVar[str]
     """Begins the names of run folders."""
 
+    many: ClassVar[bool] = False
+    """Whether it is many searches, which workers can do (`on`)."""
+
     data: dict[str, Any]
+    on: Executor | None = None
+    """What starts workers; None to do all in this process."""
 
     @abstractmethod
-    def __init__(
-        self, config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None
-    ) -> None: ...
+    def __init__(self, config: AnySearch, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None: ...
 
     @staticmethod  # noqa: B027  (a plan for all searchers has nothing to check)
-    def check(config: SearchConfig) -> None:
+    def check(config: AnySearch) -> None:
         """Raises an InputError for what is wrong whatever the data hold, before any of it is read."""
 
     @abstractmethod
-    def run(self, config: SearchConfig, run: RunDirectory) -> Found:
+    def run(self, config: AnySearch, run: RunDirectory) -> Found:
         """Searches from where the records end, and concludes.
 
         Args:
@@ -55,7 +59,7 @@ class Plan(ABC):
         """
 
 
-def plan_of(config: SearchConfig) -> type[Plan]:
+def plan_of(config: AnySearch) -> type[Plan]:
     """How a search is planned: as an experiment of trials, for each of several targets, or as one search."""
     if config.engine == "nni":
         home = "experiment:Experiments"  # slow: NNI

@@ -16,7 +16,7 @@ from lightning.fabric import Fabric
 from pydantic import TypeAdapter
 
 from autola.cli import IMPORTED
-from autola.configs import SearchConfig
+from autola.configs import AnySearch, SearchConfig
 from autola.extensions import modules_of
 from autola.found import Found, found_in
 from autola.plans import Plan
@@ -49,7 +49,7 @@ class Experiments(Plan):
     kind = "trials"
 
     @staticmethod
-    def check(config: SearchConfig) -> None:
+    def check(config: AnySearch) -> None:
         searcher = config.searcher
         if not isinstance(searcher, BlackBox):
             raise InputError(
@@ -67,6 +67,7 @@ class Experiments(Plan):
             raise InputError("--engine nni takes one --target; join limits that hold together by commas")
         if config.devices > 1:
             raise InputError("--engine nni runs every trial on one device; use --jobs")
+        assert isinstance(config, SearchConfig), "other searches are of places"
         modules_of(config, IMPORTED)  # refuses what no trial could import
         options = config.experiment
         wait_for_port(options.portal_port, options.portal_host)
@@ -77,7 +78,7 @@ class Experiments(Plan):
                 "give --portal-host ADDRESS, this machine's in their network (its portal has no password)"
             )
 
-    def __init__(self, config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, config: AnySearch, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
         assert isinstance(config.searcher, BlackBox)
         self._searcher = config.searcher
         self._problem, self.data = search_problem(config, fabric, costs)
@@ -85,12 +86,12 @@ class Experiments(Plan):
         space = self._problem.space
         self._problem.found(space.genotype([space.candidates[0]] * len(space.rows)), 0)
 
-    def run(self, config: SearchConfig, run: RunDirectory) -> Found:
+    def run(self, config: AnySearch, run: RunDirectory) -> Found:
         """The trials that are left: those that ended count, the others begin again."""
         with tracked(run, config.tracker, self._problem.fabric) as tracking:
             return self._run(config, run, tracking)
 
-    def _run(self, config: SearchConfig, run: RunDirectory, tracking: Tracking) -> Found:
+    def _run(self, config: AnySearch, run: RunDirectory, tracking: Tracking) -> Found:
         records, searcher = run.metrics.records("trial", "trial_accuracy", "genotype"), self._searcher
         history = [_trial(record) for record in sorted(records, key=lambda record: record["trial"])]
         if len(records) < searcher.trials:
@@ -115,9 +116,10 @@ class Experiments(Plan):
 
 
 def _run(
-    config: SearchConfig, problem: Problem, run: RunDirectory, history: list[Trial], searcher: BlackBox
+    config: AnySearch, problem: Problem, run: RunDirectory, history: list[Trial], searcher: BlackBox
 ) -> Iterator[Finished]:
     """Trials as they end, from an experiment that is stopped whatever happens."""
+    assert isinstance(config, SearchConfig), "other searches are refused at the start"
     code = run.path / CODE
     code.mkdir(exist_ok=True)
     # A trial needs no limits, which what it is given keeps, and writes no records of its own.

@@ -9,31 +9,28 @@ from typing import Any, cast
 
 from lightning.fabric import Fabric
 
-from autola.configs import SearchConfig
+from autola.configs import AnySearch, SearchConfig
 from autola.data_record import COSTS
 from autola.found import Found, found_in
 from autola.plans import Plan
-from autola.plans.single import carry_out
 from autola.problem import search_problem
 from autola.runtime import in_first
+from autola.working import modules_for
+from autola.working.driver import do_work, missing
+from autola.working.making import make_item, make_list
+from autola.working.settings import Settings
+from autola.working.worklist import WorkList
 from evaluators.cost import measure
 from evaluators.cost_tables import read_table
 from foundation.config import to_json
 from foundation.errors import InputError
-from outputs.environment import environment
 from outputs.front import FRONT, PICTURE, Front, Point, dominated, draw_front
 from outputs.records import DATA, RESULT
 from outputs.run_directory import RunDirectory
 from search_space.grammar import found_at
 from search_space.placement import Placement
-from searchers import Search
 from searchers.blackbox import BlackBox
-from searchers.candidates import scores
 from searchers.limits import parse_target
-from searchers.searches.differentiable import DifferentiableSearch
-from searchers.searches.problem import Problem
-from searchers.searches.shared import SharedSearch, judge
-from searchers.searches.trained import TrainedSearch
 from searchers.settings import Differentiable
 
 
@@ -41,16 +38,19 @@ class TargetSearches(Plan):
     """A search for every target."""
 
     kind = "front"
+    many = True
 
     @staticmethod
-    def check(config: SearchConfig) -> None:
+    def check(config: AnySearch) -> None:
+        if not isinstance(config, SearchConfig):
+            raise InputError("several targets are for searches on images; give one --target a search")
         if not isinstance(config.searcher, BlackBox | Differentiable):
             raise InputError(
                 f"{config.searcher.name} does not say how good a genotype is, so it has no front; "
                 "give one --target a search"
             )
 
-    def __init__(self, config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, config: AnySearch, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
         self._fabric, known = fabric, dict(costs or {})
         targets = [(target,) for target in config.target]  # all limits are checked before the first search
         for target in [()] if costs is not None else targets:
@@ -58,12 +58,36 @@ class TargetSearches(Plan):
             known |= self.data.get(COSTS, {})
         self.data[COSTS] = known
 
-    def run(self, config: SearchConfig, run: RunDirectory) -> Found:
-        points = [_search(config, target, run, self._fabric) for target in config.target]
+    def run(self, config: AnySearch, run: RunDirectory) -> Found:
+        assert isinstance(config, SearchConfig), "other searches are refused at the start"
+        self._do(config, run)
+        points = [_point(config, target, run) for target in config.target]
         limited = dict.fromkeys(limit.metric for text in config.target for limit in parse_target(text))
         points = [replace(point, on_front=not dominated(point, points, tuple(limited))) for point in points]
         in_first(self._fabric, lambda: _conclude(run, Front(points=tuple(points), metrics=tuple(limited))))
         return found_in(run)
+
+    def _do(self, config: SearchConfig, run: RunDirectory) -> None:
+        """Has the searches done that are not."""
+        fabric = self._fabric
+
+        def make() -> WorkList:
+            data = run.keys(DATA, COSTS, "input_shape", "num_classes")
+            modules, names = modules_for(self.on, config), list[str]()
+            for target in config.target:
+                names.append(member_name(target))
+                single = replace(config, target=(target,))
+                kept: Any = {"device": fabric.device, "modules": modules}
+                make_item(run, names[-1], single, config.seed, lambda: data, **kept)
+            epochs = getattr(config.searcher, "epochs", 1)
+            made: Any = {"command": "search", "epochs": epochs, "modules": modules, "fabric": fabric}
+            return make_list(run.path, names, **made)
+
+        worklist = in_first(fabric, make) or WorkList(run.path)
+        in_first(fabric, worklist.forgive)
+        do_work(worklist, self.on, Settings(fabric))
+        if fabric.world_size == 1 and (failed := missing(worklist)):
+            raise InputError(failed[0][1])
 
 
 def _conclude(whole: RunDirectory, front: Front) -> None:
@@ -79,28 +103,11 @@ def _conclude(whole: RunDirectory, front: Front) -> None:
     whole.write_json(RESULT, {"genotype": best.genotype, "seconds": round(seconds, 2)})
 
 
-def _search(config: SearchConfig, target: str, whole: RunDirectory, fabric: Fabric) -> Point:
-    """One of the searches, in a run folder of its own; only what is not done yet."""
+def _point(config: SearchConfig, target: str, whole: RunDirectory) -> Point:
+    """What the search for a target found, and what that costs."""
     name = member_name(target)
-    single = replace(config, target=(target,))
-    data = whole.keys(DATA, COSTS, "input_shape", "num_classes")
-    path = whole.path / name
-
-    def make() -> None:
-        if not path.exists():
-            whole.create_member(name, to_json(single), environment(fabric.device, config.seed), data)
-
-    in_first(fabric, make)
-    with RunDirectory.open(path) as run:
-        in_first(fabric, run.lock)
-        if run.complete():
-            run.drop_checkpoints()
-        else:
-            problem, _ = search_problem(single, fabric, data[COSTS])
-            job = config.searcher.start(problem)
-            carry_out(job, single, run, fabric, name=name, conclude=lambda: {"score": _score(job, problem)})
-        result = run.numbers(RESULT, "score")
-        genotype = found_at(path)
+    data, path = whole.keys(DATA, COSTS, "input_shape", "num_classes"), whole.path / name
+    result, genotype = RunDirectory(path).numbers(RESULT, "score"), found_at(path)
     counted = measure(
         config.backbone,
         genotype,
@@ -114,16 +121,6 @@ def _search(config: SearchConfig, target: str, whole: RunDirectory, fabric: Fabr
     if "latency" in data[COSTS]:
         costs["latency"] = read_table(data[COSTS]["latency"], COSTS).of(cast(Any, genotype))
     return Point(target=target, run=name, genotype=str(genotype), score=result["score"], costs=costs)
-
-
-def _score(job: Search, problem: Problem) -> float:
-    """How good the genotype of a search looks on the second half."""
-    if isinstance(job, TrainedSearch | SharedSearch):
-        return max(scores(job.history))
-    assert isinstance(job, DifferentiableSearch), "other searchers are refused at the start"
-    size = job.config.batch_size
-    train, judging = problem.batches(0, size), problem.batches(1, size, training=False)
-    return judge(job.supernet, job.genotype(), problem, train, judging)
 
 
 def member_name(target: str) -> str:

@@ -8,17 +8,18 @@ from typing import Any
 
 from lightning.fabric import Fabric
 
-from autola.configs import SearchConfig
+from autola.configs import AnySearch
 from autola.drive import drive
 from autola.found import Found, found_in
 from autola.plans import Plan
 from autola.problem import search_problem
-from autola.runs import go_on, tracked
+from autola.runs import fitting, go_on, tracked
 from autola.runtime import device_line, in_first
 from outputs.records import RESULT, WEIGHTS
 from outputs.run_directory import RunDirectory
 from outputs.weights import save_weights
 from searchers import Guarded, Search
+from searchers.searches.task_problem import TaskProblem
 
 log = logging.getLogger(__name__)
 
@@ -28,23 +29,26 @@ class SingleSearch(Plan):
 
     kind = "search"
 
-    def __init__(self, config: SearchConfig, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, config: AnySearch, fabric: Fabric, costs: Mapping[str, Any] | None = None) -> None:
         problem, self.data = search_problem(config, fabric, costs)
         self._job, self._fabric = config.searcher.start(problem), fabric
+        if isinstance(problem, TaskProblem):
+            log.info("halves of the training set: %s", problem.settings.sizes)
 
-    def run(self, config: SearchConfig, run: RunDirectory) -> Found:
+    def run(self, config: AnySearch, run: RunDirectory) -> Found:
         carry_out(self._job, config, run, self._fabric)
         return found_in(run)
 
 
 def carry_out(
     job: Search,
-    config: SearchConfig,
+    config: AnySearch,
     run: RunDirectory,
     fabric: Fabric,
     *,
     name: str = "search",
     conclude: Callable[[], Mapping[str, Any]] = dict,
+    report: Callable[[dict[str, Any]], None] = lambda record: None,
 ) -> None:
     """Takes a search from where its records end to its own end, and writes what it ends with.
 
@@ -55,13 +59,15 @@ def carry_out(
         fabric: Device and processes.
         name: Name of the search in the log.
         conclude: Returns what else belongs to the result; called after the weights are written.
+        report: Called with the record of each epoch.
 
     Raises:
         InputError: If the records are not of this search, or what `drive` says.
     """
-    go_on(job, run, name)
+    with fitting():
+        go_on(job, run, name)
     log.info("%s  seed %d  %s", run.path, config.seed, device_line(fabric))
-    log.info("%s on %s in %s", config.searcher.name, config.data.name, config.backbone)
+    log.info("%s on %s in %s", config.searcher.name, config.subject, config.network_name)
     fabric.barrier()
 
     def after_epoch(record: dict[str, Any]) -> Any:
@@ -69,6 +75,7 @@ def carry_out(
         run.write_genotype(genotype, shares)
         figures = "  ".join(f"{key} {value:.4g}" for key, value in record.items() if isinstance(value, float))
         log.info("epoch %d  %s", record["epoch"], figures)
+        report(record)
         return shares
 
     with tracked(run, config.tracker, fabric) as tracking:

@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from autola.reporting.analyses import analyses
 from autola.reporting.chapters import chapter
 from autola.reporting.checklist import checklist
 from autola.reporting.evidence import Evidence, differing, flat, read_evidence, refuse_twice
@@ -45,7 +46,7 @@ def write_report(runs: Sequence[str | Path], out: str | Path | None = None) -> P
     content = {
         "title": _title(found),
         "version": _version(),
-        "runs": [chapter(run) for run in found],
+        "runs": [{**chapter(run), "analyses": parts} for run, parts in zip(found, analyses(found))],
         "comparison": _comparison(found) if len(found) > 1 else None,
         "checklist": checklist(found),
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,21 +15,12 @@ from safetensors.torch import save_file
 
 from evaluators.data.image_set import ImageSet
 from foundation.errors import NoSpaceError
-from foundation.files import write_atomically
+from foundation.files import cache_folder, write_atomically
 
 log = logging.getLogger(__name__)
 
 FORMAT = 3
 """Part of every key: raise it when decoding or the file's layout changes."""
-
-
-def cache_folder() -> Path:
-    """$AUTOLA_CACHE, or autola in $XDG_CACHE_HOME, or ~/.cache/autola."""
-    if given := os.environ.get("AUTOLA_CACHE"):
-        return Path(given).expanduser()
-    if given := os.environ.get("XDG_CACHE_HOME"):
-        return Path(given) / "autola"
-    return Path.home() / ".cache" / "autola"
 
 
 def cached(key: str, build: Callable[[], ImageSet]) -> ImageSet:

@@ -18,3 +18,18 @@ def split_evenly(count: int, share: float, what: str) -> tuple[list[int], list[i
         )
     chosen = {(2 * number + 1) * count // (2 * held) for number in range(held)}
     return [number for number in range(count) if number not in chosen], sorted(chosen)
+
+
+def even_halves(count: int, what: str) -> tuple[list[int], list[int]]:
+    """Every second of the numbers 0 to `count` - 1, and the others.
+
+    Args:
+        count: How many there are.
+        what: The word for what is halved, in plural.
+
+    Raises:
+        InputError: If there are fewer than two.
+    """
+    if count < 2:
+        raise InputError(f"searching needs at least two of the training {what}, one for each half")
+    return list(range(0, count, 2)), list(range(1, count, 2))

@@ -16,10 +16,18 @@ def halves(images: ImageSet, seed: int = 0) -> tuple[ImageSet, ImageSet]:
     Raises:
         InputError: If there are fewer than two images.
     """
-    if len(images) < 2:
+    first, second = halved(images.labels, len(images.classes), seed)
+    return images.select(first), images.select(second)
+
+
+def halved(
+    labels: Int64[Tensor, "n"], num_classes: int, seed: int = 0
+) -> tuple[Int64[Tensor, "m"], Int64[Tensor, "k"]]:
+    """Places of both halves, in order, from the labels alone; see `halves`."""
+    if len(labels) < 2:
         raise InputError("searching needs at least two training images, one for each half")
-    counts = _counts(images)
-    return _divide(images, quotas(counts, len(images) // 2, torch.zeros_like(counts), counts), seed)
+    counts = torch.bincount(labels, minlength=num_classes)
+    return _chosen(labels, quotas(counts, len(labels) // 2, torch.zeros_like(counts), counts), seed)
 
 
 def hold_out(images: ImageSet, fraction: float, seed: int = 0) -> tuple[ImageSet, ImageSet]:

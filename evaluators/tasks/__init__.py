@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from evaluators.recipe import TrainConfig
 from foundation.config import config
@@ -87,6 +87,33 @@ class Setting(Protocol):
 
     def start(self, network: nn.Module, seed: int) -> Task:
         """The task with a new network, which trains from the seed's order and augmentation."""
+        ...
+
+
+class Halves(NamedTuple):
+    """A task on either half of its training set.
+
+    Attributes:
+        first: The half that weights learn on, with the second one held out.
+        second: The half that the choice learns on.
+        sizes: How many images each has, in words.
+    """
+
+    first: Setting
+    second: Setting
+    sizes: str
+
+
+@runtime_checkable
+class Halved(Protocol):
+    """A setting whose training set can be halved, for `autola search`."""
+
+    def halves(self) -> Halves:
+        """The same setting on two halves, which are the same every time and have no image in common.
+
+        Raises:
+            InputError: If there are too few images.
+        """
         ...
 
 

@@ -116,7 +116,8 @@ class FedProblem(Problem):
             what = f"a tensor of shape {tuple(loss.shape)}" if is_tensor else f"a {type(loss).__name__}"
             raise InputError(f"the loss is {what}, not one number; take its mean")
         idle = [name for name, mixed in sites.items() if not mixed.num_calls]
-        if len(idle) == len(sites) or (torch.is_grad_enabled() and not loss.requires_grad):
+        all_run = network.mixing.chosen is None  # else a pass may choose nothing anywhere
+        if len(idle) == len(sites) or (all_run and torch.is_grad_enabled() and not loss.requires_grad):
             raise InputError(
                 "the loss does not depend on the model that it is given; call that, without no_grad or detach"
             )

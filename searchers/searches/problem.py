@@ -25,7 +25,7 @@ from supernet.attach import attach
 from supernet.blocks import speed_up
 from supernet.explicit import SearchedNetwork
 from supernet.placing import PlacesSupernet
-from supernet.supernet import Form, Supernet
+from supernet.supernet import Form, Supernet, one_hot
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -71,8 +71,13 @@ class Problem:
 
     @property
     def figure(self) -> str:
-        """What `loss` gives besides the loss, and what candidates are judged by."""
+        """What `loss` gives besides the loss."""
         return "accuracy"
+
+    @property
+    def score(self) -> str:
+        """What candidates are judged by."""
+        return self.figure
 
     def kept(self, genotype: Any, strengths: Sequence[Sequence[float]]) -> Any:
         """What a derivation rule gave, or, where that is beyond the limits, the likeliest that keeps them.
@@ -83,6 +88,15 @@ class Problem:
                 genotype's edges is its likelihood.
         """
         return genotype if self.limits is None else self.limits.keep(genotype, strengths)
+
+    def price(self, genotype: Any) -> float:
+        """What a placement has to gain in the score to pay for itself, within limits; 0 for anything else.
+
+        The same as in the loss of a differentiable search: what stands at a site and helps nobody goes.
+        """
+        if self.penalty is None or not isinstance(self.space, Places):
+            return 0.0
+        return float(self.penalty(one_hot(self.space, genotype)))
 
     def loss(self, network: Callable[..., Any], *batch: Any) -> tuple[Tensor, Tensor]:
         """The loss of a batch, and a figure of it.

@@ -60,7 +60,8 @@ class SharedSearch:
             self.training.advance()
         elif len(self.history) < self.num_trials:
             genotype = self.propose(self.history)
-            self.history.append(Trial(genotype=genotype, score=self.judge(genotype)))
+            score = self.judge(genotype) - self.problem.price(genotype)
+            self.history.append(Trial(genotype=genotype, score=score))
         self.step += 1
 
     def judge(self, genotype: Any) -> float:
@@ -75,8 +76,8 @@ class SharedSearch:
         if not known:
             return self.training.report()
         self.check()
-        figure = self.problem.figure
-        return {f"trial_{figure}": known[-1], f"best_{figure}": max(known)}
+        score = self.problem.score
+        return {f"trial_{score}": known[-1], f"best_{score}": max(known)}
 
     def genotype(self) -> Any:
         return best_of(self.history) or self.propose([])
@@ -152,7 +153,10 @@ class PathTask:
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
         images_and_labels, weights = batch
         with self.supernet.mixed_by(weights, chosen_of(weights) if self.alone else None):
-            return self.problem.loss(model, *images_and_labels)
+            loss, figure = self.problem.loss(model, *images_and_labels)
+        if torch.is_grad_enabled() and not loss.requires_grad:
+            loss.requires_grad_()  # a frozen network with nothing anywhere: no weight has a gradient
+        return loss, figure
 
     def evaluate(self, model: nn.Module, split: Any) -> dict[str, float]:
         raise AssertionError("a supernet has no validation part; its candidates are judged")

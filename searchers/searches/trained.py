@@ -114,7 +114,8 @@ class TrainedSearch:
     def _score(self) -> float | None:
         if self.failed:
             return None
-        return self.problem.judge(self.training.trained(), self.judging_batches)
+        score = self.problem.judge(self.training.trained(), self.judging_batches)
+        return score - self.problem.price(self.present)
 
     def check(self) -> None:
         """Nothing: a candidate that diverges has failed, the search has not."""
@@ -128,8 +129,8 @@ class TrainedSearch:
             )
         figures: dict[str, float | None] = {
             **self.figures,
-            f"trial_{self.problem.figure}": self.history[-1].score,
-            f"best_{self.problem.figure}": max(known) if known else None,
+            f"trial_{self.problem.score}": self.history[-1].score,
+            f"best_{self.problem.score}": max(known) if known else None,
         }
         if failed := len(self.history) - len(known):
             figures["failed_trials"] = float(failed)

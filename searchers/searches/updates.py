@@ -105,8 +105,13 @@ class Updates:
         return sum((term for term in terms if term is not None), loss)
 
     def gradients(self, loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Gradients of the mean loss over all processes; zeros for what a pass did not use."""
-        slopes = torch.autograd.grad(loss, parameters, materialize_grads=True)
+        """Gradients of the mean loss over all processes; zeros for what a pass did not use.
+
+        In a frozen network a pass that chose nothing at every site uses no parameter at all.
+        """
+        slopes: Sequence[Tensor] = [torch.zeros_like(parameter) for parameter in parameters]
+        if loss.requires_grad:
+            slopes = torch.autograd.grad(loss, parameters, materialize_grads=True)
         return mean_over_processes(slopes, self.fabric)
 
     def move_alphas(self, gradients: Sequence[Tensor]) -> None:

@@ -14,11 +14,11 @@ RETRAIN = f"{SMALL} --train.epochs 2 --train.batch-size 20 --train.warmup-epochs
 
 
 def records(run: Path) -> dict[str, Any]:
-    """All records of a run but times, the place of the folder, and TensorBoard's."""
+    """All records of a run but times, the place of the folder, who did what, and TensorBoard's."""
     kept: dict[str, Any] = {}
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()
-        if path.is_dir() or "tensorboard" in name or path.name == ".lock":
+        if path.is_dir() or "tensorboard" in name or "work" in name.split("/") or path.name == ".lock":
             continue
         if path.suffix == ".json" and path.name != "genotype.json":
             kept[name] = _timeless(json.loads(path.read_text()))

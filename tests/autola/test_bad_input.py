@@ -157,7 +157,10 @@ def test_a_checkpoint_cut_short_gives_way_to_the_one_before(call, monkeypatch, o
     assert told.code == 0
     assert "step-000000004.pt is cut short; using the checkpoint before it" in told.err
     assert "going on at step 3 of" in told.err
-    whole, others = records(finished[kind == "retrain"]), ("config.json", "environment.json", "table.json")
+    whole, others = (
+        records(finished[kind == "retrain"]),
+        ("config.json", "environment.json", "table.json", "work.json"),
+    )
     assert {name: whole[name] for name in records(run) if not name.endswith(others)} == {
         name: value for name, value in records(run).items() if not name.endswith(others)
     }

@@ -176,6 +176,7 @@ def test_time_that_is_over_ends_in_a_table_of_what_is_there(call, compared, copy
     with monkeypatch.context() as patch:
         clock = SimpleNamespace(monotonic=lambda: next(passed, 100))
         patch.setattr("autola.comparing.running.time", clock)
+        patch.setattr("autola.working.driver.time", clock)
         told = call(f"compare --resume {copy} --minutes 0.1")
     assert told.code == 0
     some = comparison(copy)

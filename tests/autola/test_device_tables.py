@@ -16,6 +16,7 @@ from evaluators.device_table import read_device_table
 from foundation.errors import InputError
 from search_space.deployed import DeployedCell
 from search_space.grammar import genotype_at, placement_at
+from search_space.native.operator import why_missing
 from search_space.operator import OPERATORS
 from search_space.space import HOGA
 from tests.autola.runs import SMALL
@@ -141,8 +142,9 @@ def test_a_table_of_placements_is_what_a_search_takes(clocked, call, own_folder)
     ("options", "message"),
     [
         ("--runtime onnxruntimes", "invalid choice"),
-        ("--device nowhere", "device 'nowhere' cannot be used"),
-        ("--device meta --runtime onnxruntime", "onnxruntime runs on the CPU here"),
+        ("--device nowhere", "invalid choice"),
+        ("--device mps", "device 'mps' cannot be used"),
+        ("--device gpu --runtime onnxruntime", "onnxruntime runs on the CPU here"),
         ("--threads 0", "threads=0 is not positive"),
         ("--space hogo", "did you mean hoga"),
         ("--tokens 3 3", "leave out tokens"),
@@ -181,3 +183,14 @@ def test_a_cell_alone_is_timed_deployed():
     network = autola.attach(autola.build_backbone("cifar_resnet8"), "hoga").eval()
     cell = network.get_submodule("layer1.0.bn2_attention")
     assert isinstance(as_used(cell), DeployedCell)
+
+
+def test_pytorch_runs_cells_by_the_native_operator():
+    if why_missing() is not None:
+        pytest.skip("no compiler")
+    network = autola.attach(autola.build_backbone("cifar_resnet8"), "hoga").eval()
+    cells = [module for module in as_used(network, native=True).modules() if isinstance(module, DeployedCell)]
+    assert [cell.form for cell in cells] == ["native"] * 3
+    x = image(1, 3, 8, 8).float()
+    with torch.no_grad():
+        assert (as_used(network, native=True)(x) - network(x)).abs().max() < 1e-4

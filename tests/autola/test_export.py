@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import os
 import subprocess
 import sys
 import warnings
@@ -21,6 +22,7 @@ from evaluators.tasks import Exportable, new_network
 from evaluators.tasks.coco_detection import CocoDetection
 from foundation.errors import InputError
 from search_space.grammar import parse_attention
+from search_space.native.operator import why_missing
 from tests.evaluators.tasks.test_trained_weights import DATA
 from tests.evaluators.tasks.test_trained_weights import TASKS as TRAINED
 
@@ -63,6 +65,7 @@ def test_onnx_agrees_on_given_pictures(own_folder, attention):
 
 @pytest.mark.slow
 def test_a_deployed_network_agrees(own_folder):
+    onnxruntime, outputs = pytest.importorskip("onnxruntime"), []
     # In a process of its own: shapes of signatures are not checked there.
     small = (
         "--data.limit 60 --width 16 --train.epochs 1 --train.batch-size 20 --train.warmup-epochs 0 --seeds 0"
@@ -70,17 +73,29 @@ def test_a_deployed_network_agrees(own_folder):
     for command in (
         f"retrain hoga {small} --out run",
         "export run/hoga-seed0 --onnx net.onnx --program net.pt2 --deploy",
+        *(["export run/hoga-seed0 --onnx native.onnx --deploy --native"] if why_missing() is None else []),
     ):
         told = subprocess.run(
             [sys.executable, "-m", "autola", *command.split()],
             cwd=own_folder,
-            env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
         )
         assert told.returncode == 0, told.stderr
-    assert "deploy forms of cells for onnxruntime (measured): " in told.stdout
-    assert told.stdout.count("on 4 test image(s)") == 2
+        outputs.append(told.stdout)
+    assert "deploy forms of cells for onnxruntime (measured): " in outputs[1]
+    assert outputs[1].count("on 4 test image(s)") == 2
+    if why_missing() is None:
+        assert "native.so  operators of it" in outputs[2]
+        options = onnxruntime.SessionOptions()
+        options.register_custom_ops_library(str(own_folder / "native.so"))
+        given = {"images": np.ones((3, 1, 8, 8), np.float32)}
+        ours, plain = (
+            onnxruntime.InferenceSession(own_folder / name, options).run(None, given)[0]
+            for name in ("native.onnx", "net.onnx")
+        )
+        assert np.abs(ours - plain).max() <= 1e-4 * np.abs(plain).max()
     assert (own_folder / "net.onnx").is_file()
 
 
@@ -88,7 +103,13 @@ def test_what_cannot_be_deployed_writes_nothing(refused, trained, own_folder):
     words = f"export {trained}/none-seed0 --program net.pt2"
     assert "no attention in the model; autola.attach first" in refused(f"{words} --deploy")
     assert "give --deploy as well" in refused(f"{words} --runtime eager")
-    assert not list(own_folder.glob("*.pt2*"))
+    assert "native operators are for ONNX Runtime" in refused(f"{words} --deploy --native")
+    words = f"export {trained}/none-seed0 --onnx net.onnx --native"
+    assert "native operators are for ONNX Runtime" in refused(words)
+    assert "native operators are for ONNX Runtime" in refused(f"{words} --deploy --runtime openvino")
+    (own_folder / "net.so").touch()
+    assert "net.so exists already" in refused(f"{words} --deploy")
+    assert not list(own_folder.glob("net.[!s]*"))
 
 
 def test_a_file_that_does_not_agree_is_not_kept(call, monkeypatch, trained, own_folder):

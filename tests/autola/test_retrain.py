@@ -29,7 +29,7 @@ def test_every_attention_and_seed_has_a_folder_of_its_own(trained):
         names = {path.name for path in (trained / name).iterdir()} - {".lock", "genotype.json"}
         assert names == {
             *("config.json", "environment.json", "data.json", "metrics.jsonl"),
-            *("weights.safetensors", "result.json", "tensorboard"),
+            *("weights.safetensors", "result.json", "tensorboard", "work"),
         }
     assert (trained / "hoga-seed0" / "genotype.json").exists()
     assert not (trained / "none-seed0" / "genotype.json").exists()
@@ -84,11 +84,11 @@ def test_a_retraining_that_is_stopped_between_two_records_ends_the_same(call, ow
     owner: Any = member if record == "save_weights" else RunDirectory
     real, calls = getattr(owner, record), []
 
-    def fails(*arguments):
+    def fails(*arguments, **more):
         calls.append(record)
         if len(calls) == 3:  # 1 and 2 are the whole run and its first member, or both members
             raise KeyboardInterrupt
-        return real(*arguments)
+        return real(*arguments, **more)
 
     if record in ("save_weights", "write_json", "drop_checkpoints"):
         calls.append("the whole run has none")

@@ -21,6 +21,7 @@ from evaluators.deploying import Deployment
 from evaluators.runtimes import Target, runner
 from foundation.errors import InputError
 from search_space.deployed import DeployedCell
+from search_space.native.operator import why_missing
 from search_space.space import HOGA
 from supernet.deploying import fold_backbone
 from supernet.supernet import Supernet
@@ -123,9 +124,35 @@ def test_forms_are_measured_and_said(caplog: pytest.LogCaptureFixture) -> None:
     assert str(deployment).startswith("forms of cells for eager (measured): ")
 
 
+def test_without_a_compiler_the_stock_forms_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deploying, "why_missing", lambda: "no C++ compiler for the native operator")
+    model = attended()
+    made = autola.deploy(model, SHAPE)
+    assert all("native" not in figures.milliseconds for figures in chosen(made).measured)
+    assert str(chosen(made)).endswith("; no C++ compiler for the native operator")
+    monkeypatch.setattr(deploying, "why_missing", lambda: pytest.fail("asked for nothing"))
+    assert not chosen(autola.deploy(model, SHAPE, native=False)).without
+
+
+@pytest.mark.skipif(why_missing() is not None, reason=str(why_missing()))
+def test_the_native_operator_is_chosen_where_it_is_fastest() -> None:
+    model = attended()
+    for figures in chosen(autola.deploy(model, SHAPE)).measured:
+        assert "native" in figures.milliseconds
+    made = autola.deploy(model, SHAPE, form="native")
+    assert_same(model, made)
+    with torch.no_grad():
+        program = torch.export.export(made, (image(2, *SHAPE),))
+    names = [str(node.target) for node in program.graph.nodes]
+    assert names.count("autola.cell.default") == 3
+    assert_same(model, program.module(), image(2, *SHAPE))
+
+
 def test_a_form_is_taken_as_given() -> None:
     model = attended()
     for form in deploying.FORMS:
+        if form == "native" and why_missing() is not None:
+            continue
         made = autola.deploy(model, SHAPE, form=form)
         assert set(chosen(made).forms.values()) == {form}
         assert not chosen(made).measured
@@ -203,6 +230,7 @@ def test_what_cannot_be_deployed(model: nn.Module, made: nn.Module, monkeypatch:
     assert "unknown target 'gpu'" in refusal(model, target="gpu")
     assert "cannot take images of 4 x 12 x 12" in refusal(model, (4, 12, 12))
     assert "not channels, height and width" in refusal(model, (3, 12))
+    assert "openvino does not run the native operator" in refusal(model, form="native", target="openvino")
     assert "batch" in refusal(model, SHAPE, batch=0)
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else real(name))

@@ -12,6 +12,7 @@ from foundation.errors import InputError
 from searchers import SEARCHERS
 from searchers.limits import Limits, parse_target
 from searchers.searches.trained import TrainedSearch
+from searchers.searches.zero_cost import ZeroCostSearch
 from tests.searchers.problems import small_problem
 
 SMALL = {"epochs": 2, "trials": 2, "batch_size": 10}
@@ -122,7 +123,7 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step_and_rate(config):
             poison(leaf)
     search.load_state_dict(state)
     search.advance()
-    if isinstance(search, TrainedSearch):  # whose candidate fails alone: see test_diverging
+    if isinstance(search, TrainedSearch | ZeroCostSearch):  # whose candidate fails alone: see test_diverging
         search.check()
         return
     with pytest.raises(InputError, match=r"the loss is not finite at step 1 \(learning rate 0\."):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from evaluators.data import Augment, Batches, ImageSet, hold_out, normalization, read
+from evaluators.data import Augment, Batches, ImageSet, halves, hold_out, normalization, read
 from evaluators.data.listing import Listing, recorded
 from evaluators.precision import real_dtype
 from evaluators.recipe import TrainConfig
+from evaluators.tasks import Halves
 from evaluators.tasks.classification.training import SCORE, ClassificationTask
 
 if TYPE_CHECKING:
@@ -47,6 +49,12 @@ class ClassificationSetting:
 
     def describe(self) -> dict[str, Any]:
         return describe(self.train, self.mean, self.std, self.listings)
+
+    def halves(self) -> Halves:
+        first, second = copy.copy(self), copy.copy(self)
+        first.train, second.train = halves(self.train)
+        first.validation, second.validation = second.train, None
+        return Halves(first, second, f"{len(first.train)} images and {len(second.train)} others")
 
     def start(self, network: nn.Module, seed: int) -> ClassificationTask:
         return ClassificationTask(

@@ -59,6 +59,10 @@ class BoxSamples:
     def with_boxes(self) -> BoxSamples:
         """The images that have a box to learn from."""
         indices = [index for index, boxes in enumerate(self._boxes) if len(boxes)]
+        return self.select(indices)
+
+    def select(self, indices: Sequence[int]) -> BoxSamples:
+        """The images at `indices`, in that order."""
         return BoxSamples(self.found.select(indices), self.changes)
 
     def sample(self, index: int, seed: int) -> BoxSample:

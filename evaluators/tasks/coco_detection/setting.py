@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from evaluators.data.coco import CocoSet, held_out, read_coco
+from evaluators.data.even_split import even_halves
 from evaluators.data.listing import recorded
 from evaluators.data.stream import Stream
 from evaluators.metrics.coco import need_coco
 from evaluators.recipe import TrainConfig
+from evaluators.tasks import Halves
 from evaluators.tasks.coco_detection.boxes import BoxSamples, as_list
 from evaluators.tasks.coco_detection.training import SCORE, DetectionTask
 from foundation.errors import InputError
@@ -74,6 +77,14 @@ class DetectionSetting:
             "category_ids": [category.id for category in self.train.categories],
             **recorded({"train": self.train.listing, "test": self.test.listing}),
         }
+
+    def halves(self) -> Halves:
+        first, second = copy.copy(self), copy.copy(self)
+        numbers = even_halves(len(self._samples), "images")
+        first._samples, second._samples = (self._samples.select(half) for half in numbers)
+        first.validation, second.validation = second._samples.found, None
+        first.validation.need_objects()
+        return Halves(first, second, f"{len(first._samples)} images and {len(second._samples)} others")
 
     def start(self, network: nn.Module, seed: int) -> DetectionTask:
         samples = self._samples

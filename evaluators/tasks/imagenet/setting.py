@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,11 @@ from evaluators.data.index import is_hidden
 from evaluators.data.listing import recorded
 from evaluators.data.parts import find_parts, log_unused
 from evaluators.data.pictures import PictureBatches, PictureList, Pictures, collate, list_pictures
-from evaluators.data.stratify import held_out
+from evaluators.data.stratify import halved, held_out
 from evaluators.data.stream import Stream
 from evaluators.precision import real_dtype
 from evaluators.recipe import TrainConfig
+from evaluators.tasks import Halves
 from evaluators.tasks.classification.training import SCORE, ClassificationTask
 from evaluators.tasks.imagenet import MEAN, STD, ImageNet, ImageNetData, last_part
 from foundation.errors import InputError
@@ -69,6 +71,13 @@ class ImageNetSetting:
             "std": list(STD),
             **recorded(self.listings),
         }
+
+    def halves(self) -> Halves:
+        first, second = copy.copy(self), copy.copy(self)
+        parts = halved(self.train.labels, len(self.train.classes))
+        first.train, second.train = (self.train.select(part) for part in parts)
+        first.validation, second.validation = second.train, None
+        return Halves(first, second, f"{len(first.train)} images and {len(second.train)} others")
 
     def start(self, network: nn.Module, seed: int) -> ClassificationTask:
         return ClassificationTask(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from evaluators.data.coco import CocoSet, held_out, read_coco
+from evaluators.data.even_split import even_halves
 from evaluators.data.listing import Listing, digest, recorded
 from evaluators.data.pixels import MEAN, STD
 from evaluators.data.stream import Stream
 from evaluators.metrics.coco import need_coco
 from evaluators.recipe import TrainConfig
+from evaluators.tasks import Halves
 from evaluators.tasks.keypoints.mirror import log_partners, mirror_partners
 from evaluators.tasks.keypoints.oks import log_strangers
 from evaluators.tasks.keypoints.people import (
@@ -89,6 +92,19 @@ class KeypointSetting:
             "std": list(STD),
             **recorded(self.listings),
         }
+
+    def halves(self) -> Halves:
+        first, second = copy.copy(self), copy.copy(self)
+        coco = self.train.coco
+        marked = sorted({person.image for person in self.train.people})
+        numbers = even_halves(len(marked), "images with persons")
+        first.train, second.train = (
+            _annotated(coco.select([marked[number] for number in half])) for half in numbers
+        )
+        first.validation, second.validation = second.train, None
+        return Halves(
+            first, second, f"{len(first.train.people)} persons and {len(second.train.people)} in other images"
+        )
 
     def start(self, network: nn.Module, seed: int) -> KeypointTask:
         config, parts = self.config, {"validation": self.validation, "test": self.test}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from evaluators.data.even_split import split_evenly
+from evaluators.data.even_split import even_halves, split_evenly
 from evaluators.data.listing import recorded
 from evaluators.data.pixels import MEAN, STD
 from evaluators.data.stream import Stream
 from evaluators.recipe import TrainConfig
+from evaluators.tasks import Halves
 from evaluators.tasks.segmentation.scene_crops import Crops, Uncut, collate_scenes
 from evaluators.tasks.segmentation.scenes import Scenes, read_scenes
 from evaluators.tasks.segmentation.training import SegmentationTask, synchronise_heads
@@ -67,6 +69,13 @@ class SegmentationSetting:
             "std": list(STD),
             **recorded(self.listings),
         }
+
+    def halves(self) -> Halves:
+        first, second = copy.copy(self), copy.copy(self)
+        numbers = even_halves(len(self.train), "images")
+        first.train, second.train = (self.train.select(half) for half in numbers)
+        first.validation, second.validation = second.train, None
+        return Halves(first, second, f"{len(first.train)} images and {len(second.train)} others")
 
     def start(self, network: nn.Module, seed: int) -> SegmentationTask:
         config = self.config

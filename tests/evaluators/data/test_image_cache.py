@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from evaluators.data import DataConfig, ImageSet, cache, folder, read
-from evaluators.data.cache import cache_folder
+from foundation.files import cache_folder
 
 MakeFolder = Callable[..., Path]
 

@@ -1,0 +1,232 @@
+"""Retrainings that were made before, compared as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from autola.comparing.conclude import ALARM
+from autola.comparing.settings import MOST_NAMED, differences
+from autola.configs import RetrainConfig
+from autola.runs import stored_config
+from autola.tables import TABLE, Table
+from evaluators.statistics.bootstrap import bootstrap_interval
+from evaluators.statistics.difference import difference
+from evaluators.statistics.family import holm
+from evaluators.statistics.nested import Nested
+from foundation.config import parse_json
+from foundation.errors import InputError
+from outputs.comparison import Claim, ComparedCell, ComparedRow, Comparison, Verdict
+from outputs.records import DATA
+from outputs.run_directory import RunDirectory
+
+MARGIN = 0.005
+"""Difference in score below which rows count as equivalent, as in a comparison."""
+
+
+def compare_runs(runs: Sequence[str | Path], *, mixed: bool = False, margin: float = MARGIN) -> Comparison:
+    """What retrainings that have ended allow one to say; nothing is trained or written.
+
+    The first attention of the first run is compared with every other row. None of these contrasts was named
+    before the results could be seen, so all of them are corrected together (Holm).
+
+    Args:
+        runs: Folders of retrainings. Equal attentions of several become one row where their seeds differ.
+        mixed: Whether they may be of other data, networks or budget: then no rows are put together.
+        margin: Difference in score below which two rows count as equivalent.
+
+    Raises:
+        InputError: If one has not ended, they differ in more than attentions and seeds, or there is nothing
+            to compare.
+    """
+    if not runs:
+        raise InputError("name at least one retraining: --runs RUN ...")
+    if not 0 < margin < float("inf"):
+        raise InputError(f"margin={margin} is not positive")
+    directories = _opened(runs)
+    configs = [stored_config(run, RetrainConfig) for run in directories]
+    tables = [_table(run) for run in directories]
+    for run, config, table in zip(directories[1:], configs[1:], tables[1:]):
+        if table.score != tables[0].score:
+            raise InputError(f"{run.path} scores {table.score}, {directories[0].path} {tables[0].score}")
+        if not mixed:
+            _refuse_other(directories[0], configs[0], run, config)
+    cells = _cells(directories, tables, mixed=mixed)
+    rows = [_row(name, cell) for name, cell in cells.items()]
+    if len(rows) < 2:
+        raise InputError("there is one row, so nothing is compared; name a run with another attention")
+    claims = _claims({row.name: Nested((row.cells[0].scores,)) for row in rows}, margin)
+    comparison = Comparison(
+        run=" ".join(str(run.path) for run in directories),
+        score=tables[0].score,
+        done=(count := sum(len(row.cells[0].scores) for row in rows)),
+        planned=count,
+        rows=tuple(rows),
+        claims=tuple(claims),
+        margin=margin,
+        improvement=None,
+        ranks=(),
+        sentence="",
+    )
+    return replace(comparison, sentence=_sentence(comparison, mixed=mixed and len(directories) > 1))
+
+
+def _opened(runs: Sequence[str | Path]) -> list[RunDirectory]:
+    seen = set[Path]()
+    for run in runs:
+        if Path(run).resolve() in seen:
+            raise InputError(f"{run} is named twice")
+        seen.add(Path(run).resolve())
+    return [RunDirectory.open(run) for run in runs]
+
+
+def _table(run: RunDirectory) -> Table:
+    if not run.has(TABLE):
+        raise InputError(f"{run.path} has not ended; autola retrain --resume {run.path} goes on")
+    return parse_json(Table, run.text(TABLE), str(run.path / TABLE))
+
+
+def _refuse_other(
+    first: RunDirectory, known: RetrainConfig, run: RunDirectory, config: RetrainConfig
+) -> None:
+    """Refuses a run of other data, another network or another budget than the first's."""
+    found = [
+        *differences(_task(known), _task(config), "task"),
+        *differences(known.train, config.train, "train"),
+        *differences(known.precision, config.precision, "precision"),
+        *differences(_known(first), _known(run), "data"),
+    ]
+    if found:
+        more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        raise InputError(
+            f"{run.path} and {first.path} are of different data or budget: "
+            f"{'; '.join(found[:MOST_NAMED])}{more}; compare runs of one kind, or say --mixed"
+        )
+
+
+def _task(config: RetrainConfig) -> Any:
+    """The task without where its data lie: what they hold is compared by what was recorded of them."""
+    data: Any = getattr(config.task, "data", None)
+    if data is None or not hasattr(data, "root"):
+        return config.task
+    task: Any = config.task
+    return replace(task, data=replace(data, root=None))
+
+
+def _known(run: RunDirectory) -> Mapping[str, Any]:
+    return run.keys(DATA)
+
+
+def _cells(
+    directories: Sequence[RunDirectory], tables: Sequence[Table], *, mixed: bool
+) -> dict[str, ComparedCell]:
+    """One cell a row, its trainings from all runs.
+
+    Raises:
+        InputError: If a training of one attention and seed is in two of them.
+    """
+    found = dict[str, ComparedCell]()
+    for run, table in zip(directories, tables):
+        for row in table.rows:
+            name = f"{run.path.resolve().name}: {row.attention}" if mixed else row.attention
+            known = found.get(name)
+            if known is None:
+                found[name] = ComparedCell(
+                    attention=row.attention,
+                    seeds=row.seeds,
+                    scores=row.scores,
+                    params=row.params,
+                    macs=row.macs,
+                )
+                continue
+            if mixed or {*known.seeds} & {*row.seeds}:
+                twice = sorted({*known.seeds} & {*row.seeds})
+                seeds = ", ".join(map(str, twice))
+                raise InputError(
+                    f"{run.path} has {row.attention} with the seed {seeds} of another run: that is the same "
+                    "training twice; leave one out"
+                )
+            found[name] = replace(
+                known, seeds=(*known.seeds, *row.seeds), scores=(*known.scores, *row.scores)
+            )
+    return found
+
+
+def _row(name: str, cell: ComparedCell) -> ComparedRow:
+    scores = Nested((cell.scores,))
+    parts = scores.components()
+    return ComparedRow(
+        name=name,
+        block="",
+        setting="",
+        cells=(cell,),
+        mean=scores.mean,
+        deviation=scores.spread,
+        between=parts.between,
+        within=parts.within,
+    )
+
+
+def _claims(rows: Mapping[str, Nested], margin: float) -> list[Claim]:
+    (first, ours), *others = rows.items()
+    found = [difference(ours, theirs) for _, theirs in others]
+    adjusted = holm([each.p_value() for each in found])
+    alike = holm([each.equivalence(margin) for each in found])
+    claims = list[Claim]()
+    for (name, theirs), shift, p, equal in zip(others, found, adjusted, alike):
+        low, high = shift.interval() or (None, None)
+        verdict: Verdict = "no difference shown"
+        if p is None or equal is None:
+            verdict = "no test"
+        elif p < ALARM:
+            verdict = "higher" if shift.estimate > 0 else "lower"
+        elif equal < ALARM:
+            verdict = "equivalent"
+        claims.append(
+            Claim(
+                block="",
+                first=first,
+                second=name,
+                primary=False,
+                estimate=shift.estimate,
+                low=low,
+                high=high,
+                bootstrap=bootstrap_interval(ours, theirs),
+                p_value=shift.p_value(),
+                adjusted=p,
+                equivalence=equal,
+                detectable=None,
+                verdict=verdict,
+            )
+        )
+    return claims
+
+
+def _sentence(comparison: Comparison, *, mixed: bool) -> str:
+    first = comparison.claims[0].first
+    words = {
+        "higher": "more than",
+        "lower": "less than",
+        "equivalent": f"the same within {100 * comparison.margin:g} points as",
+        "no difference shown": "not shown to differ from",
+    }
+    told = [
+        f"{text} {', '.join(names)}"
+        for verdict, text in words.items()
+        if (names := [claim.second for claim in comparison.claims if claim.verdict == verdict])
+    ]
+    untested = [claim.second for claim in comparison.claims if claim.verdict == "no test"]
+    parts = (
+        [f"{first} scores {'; '.join(told)} (5 % false alarms over all of these together)."] if told else []
+    )
+    if untested:
+        parts.append(
+            f"Of {first} and {', '.join(untested)} nothing may be said: a row with one seed, or without "
+            "spread, has no interval."
+        )
+    parts.append("None of these contrasts was named before the results could be seen.")
+    if mixed:
+        parts.append("Data, networks and budgets may differ between the runs, and so explain any of it.")
+    return " ".join(parts)

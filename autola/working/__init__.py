@@ -1,0 +1,51 @@
+"""Many trainings as a list of items in a folder, which anyone who sees the folder can take up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from autola.cli import IMPORTED
+from autola.configs import DeviceConfig, RetrainConfig, SearchConfig
+from autola.group import misfit
+from foundation.errors import InputError
+
+if TYPE_CHECKING:
+    from autola.executors import Executor
+
+
+def check_devices(executor: Executor | None, config: DeviceConfig) -> None:
+    """Checks that workers, each of them one process, can do what is asked for.
+
+    Raises:
+        InputError: If a training is to use several devices itself.
+    """
+    if executor is None or misfit() is not None:
+        return
+    from autola.runtime import started_processes  # slow: Fabric
+
+    each, machines = config.devices, config.machines
+    if (each, machines) == (1, 1):
+        each, machines = started_processes(1, 1)
+    if each * machines > 1:
+        raise InputError(
+            f"workers are one process each, and {each * machines} processes share each training here; choose "
+            "--on and --jobs, or several devices (--devices, torchrun, Slurm)"
+        )
+
+
+def modules_for(executor: Executor | None, *configs: RetrainConfig | SearchConfig) -> tuple[str, ...]:
+    """Modules of the user's that whoever does a part of these imports first.
+
+    Raises:
+        InputError: If workers are to do it, and something was registered where they cannot import it.
+    """
+    from autola.extensions import modules_of  # slow: looks into every registry
+
+    modules = list(IMPORTED)
+    try:
+        for config in configs:
+            modules = modules_of(config, modules, "--on and --jobs")
+    except InputError:
+        if executor is not None:
+            raise
+    return tuple(modules)

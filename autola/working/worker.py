@@ -1,0 +1,234 @@
+"""A worker: takes up items of a list, one after another, until none waits."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from autola.cli import import_modules
+from autola.runs import UnfitError
+from autola.stopping import asked, polite
+from autola.working.doing import Doer, NotHereError
+from autola.working.lease import LOG, WORK, Lease, LostError
+from autola.working.making import processor, versions
+from autola.working.worklist import LIST, Listed, WorkList
+from foundation.config import config, parse_json
+from foundation.errors import InputError, NoSpaceError, listed
+from outputs.run_directory import LockedError
+
+log = logging.getLogger(__name__)
+
+ROOMS = ("autola", "searchers", "evaluators", "supernet", "outputs")
+"""Whose lines belong to the log of an item."""
+
+SPACE_SECONDS = 5.0
+"""Time between two looks at whether a full disk has space again."""
+
+
+@config
+class Task:
+    """What a worker is to do."""
+
+    whole: str
+    """Path of the run."""
+    driver: str = ""
+    """Random name of the driver that started it, after its host and process."""
+    seconds: float | None = None
+    """Nothing begins after so many; None for no limit."""
+    skip: int = 0
+    """Items to leave to the workers that start at the same time."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a worker ended that did not simply find nothing more to do.
+
+    Attributes:
+        refused: Why it could not work here, in a line for the user; "" where that is not it.
+        why: What ended it otherwise.
+    """
+
+    refused: str = ""
+    why: str = ""
+
+
+def main(text: str) -> str:
+    """Does what a task says.
+
+    Args:
+        text: A `Task` as JSON.
+
+    Returns:
+        Why this machine cannot do it, in a line; "" if it could.
+    """
+    task = parse_json(Task, text, "task")
+    try:
+        worklist = WorkList(_visible(Path(task.whole)))
+        import_modules(worklist.listed.modules)
+        check_here(worklist.listed)
+        until = time.monotonic() + task.seconds if task.seconds is not None else None
+        with polite(signal.SIGINT, signal.SIGTERM):
+            work(worklist, Doer(), driver=task.driver, until=until, skip=task.skip)
+    except KeyboardInterrupt:
+        return ""
+    except InputError as error:
+        return f"{_elsewhere(task.driver)}{error}"
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        return f"{_elsewhere(task.driver)}{error.strerror or error}{where}"
+    return ""
+
+
+def work(
+    worklist: WorkList, doer: Doer, *, driver: str = "", until: float | None = None, skip: int = 0
+) -> None:
+    """Takes up items until none waits, somebody asks to stop, or time is over.
+
+    Raises:
+        NotHereError: If this machine cannot do them.
+        KeyboardInterrupt: If somebody asked to stop.
+    """
+    while until is None or time.monotonic() < until:
+        if asked():
+            raise KeyboardInterrupt
+        try:
+            lease = worklist.take(driver=driver, skip=skip)
+            skip = 0
+            if lease is None:
+                return
+            carry_out(lease, doer, worklist)
+        except NoSpaceError as error:
+            sys.stderr.write(f"{error} (a worker waits for that)\n")
+            _wait(SPACE_SECONDS)
+
+
+def carry_out(lease: Lease, doer: Doer, worklist: WorkList, *, here: bool = False) -> None:
+    """Does an item that was taken up, and says in its lease how that ended.
+
+    Args:
+        lease: Of the item.
+        doer: What does it.
+        worklist: Its list.
+        here: Whether the user sits before this process: what is no fault of the item is raised, and the log
+            goes to the terminal.
+
+    Raises:
+        NoSpaceError: If the disk is full: the item waits.
+        NotHereError: If this machine cannot do it.
+    """
+    folder = lease.folder
+
+    def reached(record: dict[str, object]) -> None:
+        epoch, fabric = record.get("epoch"), doer.fabric
+        if isinstance(epoch, int) and fabric is not None:
+            lease.reached(epoch, torch.get_num_threads(), processor(fabric.device))
+
+    with lease.kept(), nullcontext() if here else logged(folder):
+        try:
+            doer.do(folder, reached)
+        except LostError as error:
+            log.warning("%s", error)
+        except LockedError:
+            lease.end("released")
+            worklist.locked(folder.name)
+            if here:
+                raise
+        except (NoSpaceError, NotHereError):
+            lease.end("released")
+            raise
+        except UnfitError as error:
+            lease.end("released" if here else "unfit", "" if here else str(error))
+            if here:
+                raise
+            log.warning("%s: %s", folder.name, error)
+        except InputError as error:
+            log.warning("%s failed: %s", folder.name, error)
+            lease.end("failed", str(error))
+        except Exception as error:
+            lease.end("failed", f"{type(error).__name__}: {error}")
+            if here:
+                raise
+            _note(folder, traceback.format_exc())
+            log.warning("%s failed: %s: %s", folder.name, type(error).__name__, error)
+        except BaseException:
+            lease.end("released")
+            raise
+        else:
+            lease.end("done")
+
+
+@contextmanager
+def logged(folder: Path) -> Iterator[None]:
+    """Has what is logged written into the log of an item."""
+    handler = logging.FileHandler(folder / WORK / LOG, encoding="utf-8", delay=True)
+    handler.handleError = lambda record: None  # a full disk ends no training
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    loggers = [logging.getLogger(room) for room in ROOMS]
+    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    for logger in loggers:
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, (handlers, propagate, level) in zip(loggers, before):
+            logger.handlers, logger.propagate = handlers, propagate
+            logger.setLevel(level)
+        with suppress(OSError):
+            handler.close()
+
+
+def check_here(known: Listed) -> None:
+    """Refuses a machine with other versions, and says where its processor may give other last bits.
+
+    Raises:
+        NotHereError: If autola, torch or torchvision is of another version than where the list was made.
+    """
+    ours = versions()
+    others = [
+        f"{name} {ours.get(name)}, not {version}"
+        for name, version in known.versions.items()
+        if ours.get(name) != version
+    ]
+    if others:
+        raise NotHereError(f"{listed(others)}: give all machines the versions with which the run was started")
+    here = processor(torch.device("cpu"))
+    if known.processor != here and not torch.cuda.is_available():
+        sys.stderr.write(
+            f"{platform.node()} computes by {here}, and {known.command} began on {known.processor}: the last "
+            "bits may differ\n"
+        )
+
+
+def _visible(whole: Path) -> Path:
+    if not (whole / LIST).is_file():
+        raise NotHereError(
+            f"{whole} is not there, or has no {LIST}; put it on a disk that all machines see under one name"
+        )
+    return whole
+
+
+def _elsewhere(driver: str) -> str:
+    """Names this machine, where the driver is on another."""
+    return "" if driver.partition(":")[0] == platform.node() else f"on {platform.node()}: "
+
+
+def _note(folder: Path, text: str) -> None:
+    with suppress(OSError), (folder / WORK / LOG).open("a", encoding="utf-8") as file:
+        file.writelines(f"| {line}\n" for line in text.splitlines())
+
+
+def _wait(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not asked():
+        time.sleep(0.1)

@@ -1,0 +1,1 @@
+"""The cell as one operator in C++."""
