@@ -17,7 +17,7 @@ from foundation.config import to_json, with_value
 from outputs.run_directory import RunDirectory
 
 ANY: dict[str, Any] = {
-    **{"epochs": 1, "schedule": "cosine", "milestones": (), "warmup_epochs": 0.0, "average": 0},
+    "epochs": 1, "schedule": "cosine", "milestones": (), "warmup_epochs": 0.0, "average": 0,
 }
 """Settings of a recipe that do not concern the data."""
 
