@@ -103,7 +103,49 @@ def test_what_is_no_text_is_refused(says, whole):
     assert told.err.strip() == (
         "autola: standard input, line 2: not UTF-8 text; convert it, as by iconv -t UTF-8"
     )
-    assert "--out is for drawn pictures" in says(f"predict {whole}/none-seed0 --out x", b"").err
+
+
+def test_what_is_looked_at_is_drawn(says, whole, own_folder):
+    from PIL import Image
+
+    lines, words = b"hund sieht mann\n\nfrau mag baum\n", f"predict {whole}/self-ga-0110-stages-1-seed0"
+    told = says(f"{words} --out looks --json", lines)
+    assert told.code == 0, told.err
+    entries = json.loads(told.out)
+    plain = json.loads(says(f"{words} --json", lines).out)
+    assert [{**entry, "picture": 0} for entry in plain] == [{**entry, "picture": 0} for entry in entries]
+    assert [entry.get("picture") for entry in entries] == ["looks/1.png", None, "looks/3.png"]
+    assert sorted(path.name for path in (own_folder / "looks").iterdir()) == ["1.png", "3.png"]
+    assert len(Image.open(own_folder / "looks/1.png").convert("L").getcolors()) > 20
+    assert "looks exists already" in says(f"{words} --out looks", lines).err
+
+
+def test_attentions_are_seen_as_they_are(whole):
+    from autola.predicting import open_translator
+    from evaluators.tasks.translation.looking import attended
+
+    trained = open_translator(whole / "self-ga-0110-stages-1-seed0")
+    _, sights = attended(trained.task, trained.network, trained.data["vocabulary"], "hund mag mann")
+    assert [each.place for each in sights] == [
+        f"layer 1, {site}"
+        for site in (
+            "encoder.self",
+            "decoder.self",
+            "decoder.cross",
+        )
+    ]
+    encoder, decoder, cross = sights
+    assert [*encoder.maps] == ["weights", "query content and position", "key content"]
+    assert [*cross.maps] == ["weights"]
+    assert (encoder.keys[-1], decoder.keys[0], cross.keys) == ("</s>", "<s>", encoder.keys)
+    assert "".join(encoder.keys[:-1]).replace("\u2581", " ").strip() == "hund mag mann"
+    assert cross.queries == decoder.queries == decoder.keys
+    for sight in sights:
+        for shares in sight.maps.values():
+            assert shares.shape == (len(sight.queries), len(sight.keys))
+            assert (shares.sum(1) - 1).abs().max() < 1e-5
+    assert not decoder.maps["weights"].triu(1).any(), "nothing ahead is looked at"
+    assert not trained.network.encoder[0].self_attention._forward_pre_hooks
 
 
 def test_images_are_refused(refused, whole, own_folder):

@@ -55,6 +55,10 @@ class Subwords:
         """Sentences of sub-words; marks are left out."""
         return [self._processor.decode([int(word) for word in one]) for one in words]
 
+    def pieces(self, words: Sequence[int]) -> list[str]:
+        """Sub-words as they are written, marks among them."""
+        return [self._processor.id_to_piece(word) for word in words]
+
     @property
     def text(self) -> str:
         """The model as text that JSON holds."""
