@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,9 @@ def test_what_is_looked_at_is_drawn(says, whole, own_folder):
     assert [{**entry, "picture": 0} for entry in plain] == [{**entry, "picture": 0} for entry in entries]
     assert [entry.get("picture") for entry in entries] == ["looks/1.png", None, "looks/3.png"]
     assert sorted(path.name for path in (own_folder / "looks").iterdir()) == ["1.png", "3.png"]
-    assert len(Image.open(own_folder / "looks/1.png").convert("L").getcolors()) > 20
+    colors = Image.open(own_folder / "looks/1.png").convert("L").getcolors()
+    assert colors is not None
+    assert len(colors) > 20
     assert "looks exists already" in says(f"{words} --out looks", lines).err
 
 
@@ -124,7 +127,7 @@ def test_attentions_are_seen_as_they_are(whole):
     from autola.predicting import open_translator
     from evaluators.tasks.translation.looking import attended
 
-    trained = open_translator(whole / "self-ga-0110-stages-1-seed0")
+    trained: Any = open_translator(whole / "self-ga-0110-stages-1-seed0")
     _, sights = attended(trained.task, trained.network, trained.data["vocabulary"], "hund mag mann")
     assert [each.place for each in sights] == [
         f"layer 1, {site}"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from evaluators.evaluating import modes_kept
 from evaluators.tasks.translation.beam import translate
 from evaluators.tasks.translation.subwords import Subwords
-from search_space.sequence import Look, SequenceOperator, normalised
+from search_space.sequence import Look, Role, SequenceOperator, normalised
 from supernet.networks.transformer import END, START, Layer, Transformer
 
 if TYPE_CHECKING:
@@ -101,5 +101,6 @@ def _attentions(network: Transformer) -> list[tuple[int, str, SequenceOperator]]
 def _maps(look: Look, module: SequenceOperator) -> dict[str, Tensor]:
     maps = {"weights": look.weights}
     if len(look.terms) > 1:
-        maps |= {name: normalised(energy, module.role, None) for name, energy in look.terms.items()}
+        role = cast("Role", module.role)
+        maps |= {name: normalised(energy, role, None) for name, energy in look.terms.items()}
     return {name: weights[0].mean(0).cpu() for name, weights in maps.items()}
