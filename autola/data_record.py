@@ -164,7 +164,7 @@ def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     yield from counted
     rest = [key for key in then if key in now and key not in (PARTS, COSTS)]
     for key in rest:
-        follows = bool(counted) and key in ("classes", "num_classes", "mean", "std")
+        follows = bool(counted) and key in ("classes", "num_classes", "mean", "std", "vocabulary")
         if not follows and not _same(then[key], now[key]):
             yield f"{key.replace('_', ' ')}: {_short(now[key])} now, {_short(then[key])} when this run began"
 

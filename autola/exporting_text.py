@@ -1,4 +1,4 @@
-"""A trained network that translates as ONNX: a folder with two graphs, sub-words, and their loop."""
+"""A trained network that translates as ONNX: a folder with two graphs, sub-words, and a loop to run them."""
 
 from __future__ import annotations
 

@@ -21,6 +21,8 @@ USES = {
     "translation": "autola retrain --task translation",
     "parquet": "--data.format parquet",
     "openvino": "autola export --deploy, measured in OpenVINO too",
+    "ray": "--on ray",
+    "slurm": "--on slurm",
     "mlflow": "--tracker mlflow",
     "trackio": "--tracker trackio",
 }

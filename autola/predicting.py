@@ -43,39 +43,59 @@ def translations(trained: Trained, given: Iterable[bytes]) -> Iterator[tuple[str
     Raises:
         InputError: If one is not UTF-8; none is translated then.
     """
-    lines = [
-        decoded(line, f"standard input, line {number}", first=number == 1)
-        for number, line in enumerate(given, 1)
-    ]
+    lines = _decoded(given)
     for first in range(0, len(lines), LINES):
         some = lines[first : first + LINES]
         yield from zip(some, trained.task.translate(trained.network, trained.data, some))
 
 
-def drawn_translations(
-    trained: Trained, pairs: Iterable[tuple[str, str]], out: Path
-) -> list[tuple[str, str]]:
-    """The same lines and translations, with a picture of what was looked at in each that is not empty.
+def _decoded(given: Iterable[bytes]) -> list[str]:
+    return [
+        decoded(line, f"standard input, line {number}", first=number == 1)
+        for number, line in enumerate(given, 1)
+    ]
+
+
+def pictured_translations(trained: Trained, given: Iterable[bytes], out: Path) -> list[dict[str, Any]]:
+    """Lines with their translations, and pictures of what each attention looked at.
 
     Args:
         trained: A network that translates.
-        pairs: Lines with their translations.
-        out: New folder for the pictures, PNGs by the number of the line.
+        given: Lines in UTF-8.
+        out: New folder for the pictures: n.png of line n.
+
+    Returns:
+        For each line, as JSON values: itself, its translation, and where its picture lies, if it has one.
 
     Raises:
-        InputError: If the folder exists, or the task draws none; nothing is left then.
+        InputError: If a line is not UTF-8, or the folder is there.
     """
-    kept = list[tuple[str, str]]()
+    from evaluators.tasks.translation.looking import attended
+    from outputs.attention_maps import Maps, draw_maps
+
+    lines, entries = _decoded(given), list[dict[str, Any]]()
 
     def draw(folder: Path) -> None:
-        for number, (line, translation) in enumerate(pairs, 1):
-            kept.append((line, translation))
-            if line.strip():
-                picture = trained.task.draw_attention(trained.network, trained.data, line, translation)
-                picture.save(folder / f"line{number}.png")
+        for number, line in enumerate(lines, 1):
+            task: Any = trained.task
+            translation, sights = attended(task, trained.network, trained.data["vocabulary"], line)
+            entry: dict[str, Any] = {"source": line, "translation": translation}
+            if sights:
+                rows = [
+                    Maps(
+                        each.place,
+                        each.queries,
+                        each.keys,
+                        {name: m.tolist() for name, m in each.maps.items()},
+                    )
+                    for each in sights
+                ]
+                draw_maps(rows, folder / f"{number}.png")
+                entry["picture"] = str(out / f"{number}.png")
+            entries.append(entry)
 
     make_folder(out, draw)
-    return kept
+    return entries
 
 
 def run_predictions(

@@ -33,9 +33,10 @@ PICTURES = ["--backbone", "resnet18", "--weights", "None", "--workers", "0", *CP
 PARTS = ["--data.train", PART, "--data.test", PART]
 EPOCHS = ["--train.epochs", "3", "--train.batch-size", "2", "--train.milestones", "2"]
 SENTENCES = [
-    *("--data.vocabulary", "40", "--data.test", "test", "--train.batch-size", "60"),
-    *("--train.warmup-steps", "3", "--transformer.encoder-layers", "1", "--transformer.decoder-layers", "1"),
-    *("--transformer.width", "8", "--transformer.heads", "2", "--transformer.hidden", "12"),
+    *("--preset", "multi30k", "--data.vocabulary", "40", "--data.test", "test", "--train.average", "2"),
+    *("--train.batch-size", "60", "--train.warmup-steps", "3", "--transformer.encoder-layers", "1"),
+    *("--transformer.decoder-layers", "1", "--transformer.width", "8", "--transformer.heads", "2"),
+    *("--transformer.hidden", "12", *CPU),
 ]
 COMMANDS = {
     "search": [*SEARCH, "--searcher.epochs", "4"],
@@ -76,9 +77,7 @@ COMMANDS = {
         *("--train.epochs", "3", "--train.batch-size", "2"),
     ],
     "translation": [
-        *("retrain", "none", "self=ga:0110", "--preset", "multi30k", "--data.root", "sentences", *CPU),
-        *SENTENCES,
-        *("--train.epochs", "4", "--train.average", "2"),
+        *("retrain", "none", "self=ga:0110", "--data.root", "sentences", *SENTENCES, "--train.epochs", "4"),
     ],
 }
 
@@ -96,7 +95,7 @@ LOADED = [
     *("torch.utils.flop_counter", "tensorboard.summary.writer.record_writer", "sklearn.datasets"),
     *("evaluators.tasks.imagenet", "evaluators.tasks.coco_detection", "autola.plans.experiment"),
     *("evaluators.tasks.keypoints", "evaluators.tasks.segmentation", "evaluators.tasks.translation"),
-    *("sacrebleu.metrics.bleu", "sentencepiece"),
+    *("sentencepiece", "sacrebleu"),
 ]
 """Modules that commands find loaded; one that is not installed is passed over."""
 NNI = "nni"

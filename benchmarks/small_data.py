@@ -1,4 +1,4 @@
-"""A few pictures of noise for each task, with what its readers want beside them."""
+"""A few pictures of noise for each task, with what its readers want beside them, and a few sentences."""
 
 from __future__ import annotations
 
@@ -53,6 +53,19 @@ def write_coco(root: Path) -> None:
         (root / "annotations" / f"{kind}_{PART}.json").write_text(json.dumps(content))
 
 
+def write_sentences(root: Path) -> None:
+    """Parallel text: 30, 5 and 6 sentences of a small language, and their translations word by word."""
+    words = {"hund": "dog", "mann": "man", "baum": "tree", "sieht": "sees", "mag": "likes", "nimmt": "takes"}
+    draw = np.random.default_rng(0)
+    root.mkdir(parents=True, exist_ok=True)
+    for part, count in (("train", 30), ("val", 5), ("test", 6)):
+        lines = [draw.choice(list(words), draw.integers(2, 6)) for _ in range(count)]
+        (root / f"{part}.de").write_text("".join(f"{' '.join(line)}\n" for line in lines))
+        (root / f"{part}.en").write_text(
+            "".join(f"{' '.join(words[word] for word in line)}\n" for line in lines)
+        )
+
+
 def write_scenes(root: Path) -> None:
     """Four pictures, and a folder of as many label pictures of three classes."""
     for folder in (PART, f"{PART}annot"):
@@ -61,19 +74,6 @@ def write_scenes(root: Path) -> None:
         _noise(number).save(root / PART / f"{number}.png")
         labels = np.random.default_rng(number).integers(0, 3, (64, 80), dtype=np.uint8)
         Image.fromarray(labels).save(root / f"{PART}annot" / f"{number}.png")
-
-
-def write_sentences(root: Path) -> None:
-    """Forty sentences of three words and their translations word by word; five to evaluate."""
-    nouns = {"hund": "dog", "mann": "man", "baum": "tree", "ball": "ball", "frau": "woman", "auto": "car"}
-    verbs = {"sieht": "sees", "mag": "likes", "nimmt": "takes"}
-    random = np.random.default_rng(0)
-    root.mkdir(parents=True, exist_ok=True)
-    for part, count in (("train", 40), ("val", 5), ("test", 5)):
-        drawn = [[random.choice(sorted(words)) for words in (nouns, verbs, nouns)] for _ in range(count)]
-        for language, known in (("de", None), ("en", nouns | verbs)):
-            lines = (" ".join(word if known is None else known[word] for word in one) for one in drawn)
-            (root / f"{part}.{language}").write_text("".join(f"{line}\n" for line in lines))
 
 
 def _noise(seed: int) -> Image.Image:

@@ -29,7 +29,7 @@ class Look:
 
     Attributes:
         weights: Of each key for each query, by head.
-        terms: Energies by what they read, whose sum, normalised over the keys, are the weights; none where
+        terms: Energies whose sum, normalised over the keys, the weights are, by what they read; none where
             the weights are computed otherwise.
     """
 
@@ -66,7 +66,7 @@ class SequenceOperator(nn.Module):
         memory: Float[Tensor, "b k c"] | None = None,
         padding: Bool[Tensor, "b k"] | None = None,
     ) -> Look | None:
-        """What a call looks at, without dropout, for pictures; None where that is no weighted mean."""
+        """What a call of evaluation mode looks at, for pictures; None where that is no weighted mean."""
         return None
 
     def empty_cache(self, x: Float[Tensor, "b _ c"]) -> Cache:

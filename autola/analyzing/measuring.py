@@ -46,9 +46,7 @@ class Data:
         """
         config = replace(subject.config, devices=1, machines=1)
         config = found_data(config, subject.run, self.root)
-        train = replace(
-            config.train, epochs=1, warmup_epochs=0.0, milestones=(), schedule="cosine", average=0
-        )
+        train = replace(config.train, epochs=1, warmup_epochs=0.0, milestones=(), schedule="cosine")
         key = to_json(replace(config, train=train, attentions=(), seeds=(0,)))
         fabric = make_fabric(config)
         if key not in self._settings:

@@ -21,7 +21,8 @@ SHOWN = 5
 class Arguments:
     """Shows images to a trained network, and draws what it finds onto copies of them.
 
-    A network that translates gets lines of text from standard input, and writes as many to standard output.
+    A network that translates gets lines of text from standard input, and writes as many to standard output;
+    with --out it draws what it looked at.
     """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -31,12 +32,11 @@ class Arguments:
     translates."""
     out: Path | None = None
     """Path of a new folder for the drawn pictures; ./outputs/runs/predict-1, -2 ... if left out, none with
-    --json. Of a network that translates, what it looks at in each line, by the terms of its attentions, drawn
-    only where this is given."""
+    --json. Of lines, what each attention looked at, as n.png of line n; none if left out."""
     json: bool = False
-    """Print one JSON list and nothing else: of each image its path (image), what was found (found), and the
-    path of the drawn picture where there is one (picture); of each line itself (source) and its translation
-    (translation)."""
+    """Print one JSON list and nothing else: of each image its path (image) and what was found (found), of
+    each line itself (source) and its translation (translation); and the path of the drawn picture where there
+    is one (picture)."""
 
 
 def run(arguments: list[str]) -> None:
@@ -65,17 +65,19 @@ def run(arguments: list[str]) -> None:
 
 def _translate(given: Arguments) -> None:
     """Translates the lines of standard input."""
-    from autola.predicting import drawn_translations, open_translator, translations  # slow: torch
+    from autola.predicting import open_translator, pictured_translations, translations  # slow: torch
 
     trained = open_translator(given.run)
-    pairs = translations(trained, sys.stdin.buffer)
-    if given.out is not None:
-        pairs = drawn_translations(trained, pairs, given.out)
+    if given.out is None:
+        pairs = translations(trained, sys.stdin.buffer)
+        entries = ({"source": source, "translation": translation} for source, translation in pairs)
+    else:
+        entries = pictured_translations(trained, sys.stdin.buffer, given.out)
     if given.json:
-        print_json([{"source": source, "translation": translation} for source, translation in pairs])
+        print_json([*entries])
         return
-    for _, translation in pairs:
-        out_of_terminal(translation)
+    for entry in entries:
+        out_of_terminal(entry["translation"])
 
 
 def _text(value: Any) -> str:

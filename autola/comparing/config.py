@@ -166,7 +166,7 @@ class CompareConfig(DeviceConfig):
         return replace(
             self,
             task=self.task.smoke(),
-            train=self.train.smoke(),
+            train=self.train.smoke(self.task.smoke_batch),
             search=search,
             search_seeds=self.search_seeds[:2],
             seeds=self.seeds[:1],

@@ -59,8 +59,7 @@ def row_in_words(name: str, config: CompareConfig) -> str:
 
 def _of_primary(claim: Claim, comparison: Comparison, config: CompareConfig) -> str:
     rows = {row.name: row for row in comparison.rows if row.block == claim.block}
-    network = str(getattr(config.task, "backbone", config.task.name))
-    where = f"{config.task.subject()} with {claim.block or network}"
+    where = f"{config.task.subject()} with {claim.block or config.task.network_name()}"
     first, second = (row_in_words(name, config) for name in (claim.first, claim.second))
     shift = f"{abs(100 * claim.estimate):.2f} points {'more' if claim.estimate >= 0 else 'less'}"
     sizes = f"{_size(rows[claim.first])} and {_size(rows[claim.second])}"

@@ -260,9 +260,11 @@ def _images(run: Evidence, name: str) -> str:
         for part, listing in run.data.get("parts", {}).items()
         if isinstance(listing, dict) and isinstance(listing.get("counts"), dict)
     }
-    shape = run.data.get("input_shape")
+    shape, scorers = run.data.get("input_shape"), run.data.get("metrics")
     parts = [name, *(f"{part} {count:,}" for part, count in counts.items())]
-    return ", ".join(parts) + (f", input {' x '.join(map(str, shape))}" if shape else "")
+    parts += [f"input {' x '.join(map(str, shape))}"] if shape else []
+    parts += [f"{score}: {how}" for score, how in scorers.items()] if isinstance(scorers, dict) else []
+    return ", ".join(parts)
 
 
 def _words(settings: Mapping[str, Any]) -> str:

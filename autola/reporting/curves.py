@@ -89,7 +89,8 @@ def _charts(
             if line.points():
                 lines.append(line)
         if lines:
-            charts.append(_chart(figure.replace("_", " ").capitalize(), figure.rpartition("_")[2], lines))
+            title = figure[:1].upper() + figure[1:].replace("_", " ")
+            charts.append(_chart(title, figure.rpartition("_")[2], lines))
     return {"charts": charts, "legend": numbers} if charts else None
 
 

@@ -47,10 +47,7 @@ WORDS: dict[str, list[str]] = {
         *("retrain", "none", "--task", "segmentation", "--data.layout", "folders", "--data.num-classes", "3"),
         *("--crop", "65", *_PARTS, *_PICTURES, *_POLY),
     ],
-    "translation": [
-        *("retrain", "none", "--preset", "multi30k", "--data.root", DATA, *SENTENCES, *CPU),
-        *("--train.epochs", "2", "--train.average", "0"),
-    ],
+    "translation": ["retrain", "none", "--data.root", DATA, *SENTENCES, "--train.epochs", "2"],
 }
 """What starts each."""
 
@@ -58,8 +55,8 @@ TRAININGS = ("classification", "imagenet", "detection", "keypoints", "segmentati
 """Columns that train a network on pictures."""
 JOBS = tuple(WORDS)
 """Columns that search or train, and can be stopped."""
-PICTURED = tuple(name for name in WORDS if name != "translation")
-"""Those of them that read pictures."""
+PICTURED = tuple(column for column in JOBS if column != "translation")
+"""Those that read pictures."""
 FOLDERS = ("search", "front", "classification")
 """Columns that read a folder a class into memory."""
 COCO = ("detection", "keypoints")

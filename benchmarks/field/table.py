@@ -37,13 +37,14 @@ KINDS = {
     "M": "records are read by one careful reader",
     "N": "numbers that are not numbers",
     "O": "surroundings",
-    "P": "sentences that do not match",
+    "P": "parallel text as people have it",
 }
 """Letter of a kind to what it is about."""
 
 MODULES = (
     *("changed_data", "layouts", "left_out", "labelling_files", "label_pictures", "pictures", "texts"),
-    *("moments", "settings", "models", "poses", "damaged_records", "surroundings", "sentences"),
+    *("moments", "settings", "models", "poses", "damaged_records", "surroundings"),
+    "sentences",
 )
 """Where the cells of the kinds are, in this package."""
 

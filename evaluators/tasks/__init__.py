@@ -250,19 +250,6 @@ class TaskConfig:
         """
         raise InputError(f"the task {self.name} reads images, not text; name at least one image")
 
-    def draw_attention(
-        self, network: nn.Module, data: Mapping[str, Any], line: str, translation: str
-    ) -> Image:
-        """A picture of what a network looks at: its weights, and each term that they are made of.
-
-        Args:
-            network: As `network` builds it, trained.
-            data: The result of `Setting.describe`.
-            line: A sentence.
-            translation: Its translation, all words of which are given to the network.
-        """
-        raise InputError(f"the task {self.name} does not draw what it looks at")
-
     def exportable(self, network: nn.Module, data: Mapping[str, Any]) -> Exportable:
         """What of a trained network `autola export` writes."""
         raise InputError(f"the task {self.name} cannot be exported")
@@ -290,6 +277,10 @@ class TaskConfig:
     def subject(self) -> str:
         """The data in a word, with which the name of a run folder begins."""
         return self.name
+
+    def network_name(self) -> str:
+        """The network in a few words, for sentences."""
+        return str(getattr(self, "backbone", self.name))
 
     def summary(self) -> str:
         """Data and network in a few words, for lists."""

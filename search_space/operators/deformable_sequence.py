@@ -89,7 +89,7 @@ class DeformableSequence(SequenceOperator):
         return self.project(_between(x, places).to(x.dtype))
 
     def empty_cache(self, x: Float[Tensor, "b _ c"]) -> Cache:
-        """Zeros, as there are before the first element: one for each tap, which reaches no further."""
+        """Zeros, as there are before the first element: one for each tap, so that no tap reaches further."""
         return {"elements": x.new_zeros(x.shape[0], self.left + 1, x.shape[2])}
 
     def macs_of(self, queries: int, keys: int) -> int:

@@ -151,7 +151,8 @@ def _convolved(
     _, n, heads, taps = weights.shape
     if torch.compiler.is_exporting():  # a graph for every n, which has no blocks of its own size
         values = around.unflatten(2, (heads, -1))
-        return sum(values[:, tap : tap + n] * weights[..., tap, None] for tap in range(taps)).flatten(2)
+        read = [values[:, tap : tap + n] * weights[..., tap, None] for tap in range(taps)]
+        return sum(read[1:], read[0]).flatten(2)
     size = min(n, max(BLOCK, taps))
     short = -n % size
     weights = F.pad(weights, (0, size, 0, 0, 0, short)).unflatten(1, (-1, size)).transpose(2, 3)

@@ -17,7 +17,7 @@ Names = tuple[tuple[int, str, str], ...]
 
 
 class Reading(nn.Module):
-    """Source words (b, n) to padding (b, n) and the keys and values that each layer reads of them.
+    """Source words (b, n) to padding (b, n) and the keys and values that each layer's attention to them has.
 
     Args:
         network: In eval mode.

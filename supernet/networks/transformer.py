@@ -180,7 +180,7 @@ class Transformer(nn.Module):
         return self.read(source, padding)
 
     def read(self, source: Int64[Tensor, "b n"], padding: Bool[Tensor, "b n"] | None) -> Memory:
-        """Reads the source sentences; padding is True where there is no word, None for no such place."""
+        """Reads the source sentences; padding is True where there is no word, None if one is everywhere."""
         x = self._embedded(source, 0)
         for layer in self.encoder:
             x = layer(x, padding)

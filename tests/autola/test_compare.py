@@ -261,7 +261,7 @@ def test_searches_of_other_data_or_budget_are_refused(refused, found, own_folder
     keys["seed"], keys["searcher"]["epochs"], keys["data"]["limit"] = 1, 50, 70
     (other / "config.json").write_text(json.dumps(keys))
     line = refused(f"compare {SMALL} --found {found} {other} --out run")
-    assert "data.limit 70, not 60; searcher.epochs 50, not 2" in line
+    assert "searcher.epochs 50, not 2; data.limit 70, not 60" in line
     assert "--mixed" in line
 
 

@@ -276,7 +276,7 @@ class Stopped(BaseException):
     """Ends a search before it begins."""
 
     @classmethod
-    def at(cls, config: SearchConfig, out: object) -> None:
+    def at(cls, config: SearchConfig, out: object, on: object) -> None:
         raise cls(config)
 
 

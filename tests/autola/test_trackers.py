@@ -121,7 +121,7 @@ def test_trials_of_an_experiment_are_counted_as_steps(name, stand, call, monkeyp
             yield Finished(trial=trial, genotype=found, score=score, status=status, seconds=1.0, log=log)
 
     monkeypatch.setattr(experiment, "_run", run)
-    monkeypatch.setattr(experiment, "wait_for_port", lambda port: None)
+    monkeypatch.setattr(experiment, "wait_for_port", lambda port, host: None)
     words = "--engine nni --searcher random --trials 3 --searcher.batch-size 10 --searcher.epochs 1"
     told = call(f"search digits {SMALL} --num-nodes 2 {words} --out out --tracker", name)
     assert told.code == 0, told.err

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from PIL import Image
 
 from autola.cli import main
 from tests.autola.test_many_processes import TORCHRUN, results, start, weights
@@ -67,42 +67,6 @@ def test_a_whole_run_is_left_as_it_is(call, whole):
     assert "self=ga:0110[stages=1]" in told.out
 
 
-def test_variants_are_compared_and_timed(call, whole, own_folder):
-    seeds = "--control-seeds 0 1 --beside plain longer --search-nothing"
-    told = call(
-        f"compare self=ga:0110 {SMALL} {seeds} --data.root {whole.parent} --out run".replace(
-            "--preset multi30k", "--task translation"
-        )
-    )
-    assert told.code == 0, told.err
-    found = json.loads((own_folder / "run/comparison.json").read_text())
-    assert found["done"] == found["planned"]
-    assert {"self-ga-0110", "plain"} <= {row["name"] for row in found["rows"]}
-    costs = json.loads((own_folder / "run/costs.json").read_text())
-    assert all(each["latency_ms"] > 0 and each["step_ms"] > 0 for each in costs.values())
-
-
-def test_variants_without_a_plain_network_are_compared(call, whole, own_folder):
-    seeds = "--control-seeds 0 --beside --search-nothing --transformer.positions relative"
-    told = call(
-        f"compare self=ga:0110 self=ga:1111 {SMALL} {seeds} --data.root {whole.parent} --out run".replace(
-            "--preset multi30k", "--task translation"
-        )
-    )
-    assert told.code == 0, told.err
-    assert "nothing is timed, as there is no plain network" in told.err
-    assert (own_folder / "run/comparison.json").is_file()
-
-
-def test_what_it_takes_is_estimated_and_reported(call, whole, own_folder):
-    told = call(f"estimate retrain none self=ga:0110 {SMALL} --data.root {whole.parent}")
-    assert told.code == 0, told.err
-    assert "self=ga:0110" in told.out
-    told = call(f"report {whole} --out report.html")
-    assert told.code == 0, told.err
-    assert "BLEU" in (own_folder / "report.html").read_text()
-
-
 def test_other_text_is_refused_on_the_way(refused, whole, tmp_path):
     there = tmp_path / "moved"
     shutil.copytree(whole.parent, there)
@@ -111,6 +75,7 @@ def test_other_text_is_refused_on_the_way(refused, whole, tmp_path):
     write(there, train=pairs(29), val=pairs(5), test=pairs(6))
     said = refused(f"retrain --resume {there}/run --data.root {there}")
     assert "pairs of sentences in train: 29 now, 30 when this run began" in said
+    assert "vocabulary" not in said, "its numbers tell nobody anything"
 
 
 def test_lines_are_translated(says, whole):
@@ -123,7 +88,8 @@ def test_lines_are_translated(says, whole):
     assert first == {"source": "hund sieht mann", "translation": told.out.splitlines()[0]}
     assert empty == {"source": "", "translation": ""}
     assert last["source"] == "frau mag baum"
-    assert says(f"predict {whole}/none-seed0", b"").out == ""
+    for nothing in (b"", b"\n", b"\n\n"):
+        assert says(f"predict {whole}/none-seed0", nothing).out == nothing.decode()
 
 
 def test_long_lines_are_counted(says, whole):
@@ -141,20 +107,53 @@ def test_what_is_no_text_is_refused(says, whole):
 
 
 def test_what_is_looked_at_is_drawn(says, whole, own_folder):
-    run, lines = f"predict {whole}/self-ga-0110-stages-1-seed0", b"hund sieht mann\n\nfrau mag baum\n"
-    told = says(f"{run} --out pictures", lines)
-    assert told.code == 0
-    assert told.out == says(run, lines).out
-    assert sorted(path.name for path in (own_folder / "pictures").iterdir()) == ["line1.png", "line3.png"]
-    with Image.open(own_folder / "pictures/line1.png") as picture:
-        assert min(picture.size) > 100
-        assert len(set(picture.resize((40, 40)).get_flattened_data())) > 5
-    assert "pictures exists already" in says(f"{run} --out pictures", lines).err
-    assert says(f"{run} --out bad", b"hund\nb\xe4um\n").code == 2
-    assert not (own_folder / "bad").exists()
+    from PIL import Image
+
+    lines, words = b"hund sieht mann\n\nfrau mag baum\n", f"predict {whole}/self-ga-0110-stages-1-seed0"
+    told = says(f"{words} --out looks --json", lines)
+    assert told.code == 0, told.err
+    entries = json.loads(told.out)
+    plain = json.loads(says(f"{words} --json", lines).out)
+    assert [{**entry, "picture": 0} for entry in plain] == [{**entry, "picture": 0} for entry in entries]
+    assert [entry.get("picture") for entry in entries] == ["looks/1.png", None, "looks/3.png"]
+    assert sorted(path.name for path in (own_folder / "looks").iterdir()) == ["1.png", "3.png"]
+    colors = Image.open(own_folder / "looks/1.png").convert("L").getcolors()
+    assert colors is not None
+    assert len(colors) > 20
+    assert "looks exists already" in says(f"{words} --out looks", lines).err
+
+
+def test_attentions_are_seen_as_they_are(whole):
+    from autola.predicting import open_translator
+    from evaluators.tasks.translation.looking import attended
+
+    trained: Any = open_translator(whole / "self-ga-0110-stages-1-seed0")
+    _, sights = attended(trained.task, trained.network, trained.data["vocabulary"], "hund mag mann")
+    assert [each.place for each in sights] == [
+        f"layer 1, {site}"
+        for site in (
+            "encoder.self",
+            "decoder.self",
+            "decoder.cross",
+        )
+    ]
+    encoder, decoder, cross = sights
+    assert [*encoder.maps] == ["weights", "query content and position", "key content"]
+    assert [*cross.maps] == ["weights"]
+    assert (encoder.keys[-1], decoder.keys[0], cross.keys) == ("</s>", "<s>", encoder.keys)
+    assert "".join(encoder.keys[:-1]).replace("\u2581", " ").strip() == "hund mag mann"
+    assert cross.queries == decoder.queries == decoder.keys
+    for sight in sights:
+        for shares in sight.maps.values():
+            assert shares.shape == (len(sight.queries), len(sight.keys))
+            assert (shares.sum(1) - 1).abs().max() < 1e-5
+    assert not decoder.maps["weights"].triu(1).any(), "nothing ahead is looked at"
+    assert not trained.network.encoder[0].self_attention._forward_pre_hooks
 
 
 def test_images_are_refused(refused, whole, own_folder):
+    from PIL import Image
+
     Image.new("RGB", (8, 8)).save(own_folder / "image.png")
     assert "reads lines from standard input" in refused(f"predict {whole}/none-seed0 image.png")
 
@@ -213,6 +212,56 @@ def test_costs_are_counted_in_tokens(call):
     assert twice["activation_bytes"] > 0
     assert twice["params"] == plain["params"]
     assert 2 * plain["macs"] < twice["macs"] < 2.1 * plain["macs"]
+
+
+def test_a_report_shows_scores_and_curves(call, whole, own_folder):
+    assert call(f"report {whole} -o page.html").code == 0
+    page = (own_folder / "page.html").read_text()
+    for said in ("Validation BLEU", "self=ga:0110[stages=1]", "BLEU: nrefs:1|case:mixed|"):
+        assert said in page, said
+
+
+def test_an_estimate_times_steps_of_sentences(call, whole):
+    words = f"retrain none {SMALL} --data.root {whole.parent} --seconds 0.2 --json"
+    told = json.loads(call(f"estimate {words}").out)
+    (part,) = told["parts"]
+    last = json.loads((whole / "none-seed0/metrics.jsonl").read_text().splitlines()[-1])
+    assert (part["count"], part["steps"]) == (1, last["step"])
+    assert 0 < part["step_seconds"] < told["seconds"]
+
+
+def test_comparisons_are_timed_by_sentences(call, whole, own_folder):
+    words = SMALL.replace("--preset multi30k", "--task translation")
+    words += f" --search-nothing --beside plain longer --data.root {whole.parent} --control-seeds 0"
+    told = call(f"compare self=ga:0110 {words} --out timed")
+    assert told.code == 0, told.err
+    costs = json.loads((own_folder / "timed/costs.json").read_text())
+    assert costs
+    assert all(each["latency_ms"] > 0 and each["step_ms"] > 0 for each in costs.values())
+
+
+def test_operators_without_a_plain_network_are_compared(call, whole, own_folder):
+    words = SMALL.replace("--preset multi30k", "--task translation")
+    words += f" --search-nothing --beside --data.root {whole.parent} --control-seeds 0"
+    words += " --transformer.positions relative"
+    told = call(f"compare self=ga:0110 self=ga:1111 {words} --out untimed")
+    assert told.code == 0, told.err
+    assert told.err.count("nothing is timed, as there is no plain network") == 1
+    costs = json.loads((own_folder / "untimed/costs.json").read_text())
+    assert {each["latency_ms"] for each in costs.values()} == {None}
+    assert (own_folder / "untimed/comparison.json").is_file()
+
+
+def test_operators_are_compared(call, whole, own_folder):
+    small = SMALL.replace("--preset multi30k", "--task translation")
+    words = f"{small} --data.root {whole.parent} --search-nothing --beside plain"
+    told = call(f"compare self=ga:0110 {words} --control-seeds 0 1 --no-measure --out compared")
+    assert told.code == 0, told.err
+    assert "On translation with 1+1 layers of 8, self-ga-0110 score" in told.out
+    rows = json.loads((own_folder / "compared/comparison.json").read_text())["rows"]
+    assert [row["name"] for row in rows] == ["self-ga-0110", "plain"]
+    scores = (own_folder / "compared/scores.csv").read_text().splitlines()
+    assert len(scores) == 1 + 4
 
 
 @pytest.mark.slow

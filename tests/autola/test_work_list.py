@@ -209,7 +209,7 @@ def _work(whole: str, log: str, seed: int) -> None:
             time.sleep(0.005)
             continue
         lease.reached(lease.attempt.began + 1, 1, "any")
-        if rng.random() < 0.05:
+        if rng.random() < 0.2:
             os.kill(os.getpid(), signal.SIGKILL)
         with open(log, "a") as file:
             file.write(f"{lease.folder.name}\n")  # one write: whole

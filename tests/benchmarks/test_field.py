@@ -20,8 +20,7 @@ def test_every_kind_has_three_cases() -> None:
 def test_every_task_and_command_is_a_column() -> None:
     columns = {cell.column for cell in load()}
     assert {"search", "front", "retrain", "predict", "inspect", "cost", "export", "list"} <= columns
-    tasks = {task.removeprefix("coco-") for task in TASKS}
-    assert tasks <= columns
+    assert {task.removeprefix("coco-") for task in TASKS} <= columns
 
 
 @pytest.mark.parametrize(

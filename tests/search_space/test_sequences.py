@@ -146,7 +146,7 @@ def test_terms_of_position_are_refused_toward_another_sequence(bits):
 @pytest.mark.parametrize("case", CASES, ids=ids)
 def test_a_look_says_what_the_call_computes(case):
     name, role, options = case
-    module = build(*case).eval()
+    module: Any = build(*case).eval()
     x, memory = words(2, 7), words(2, 5, seed=1) if role == "cross" else None
     padding = padded([7, 4], 7) if memory is None else padded([5, 2], 5)
     look = module.look(x, memory, padding)
@@ -164,13 +164,15 @@ def test_a_look_says_what_the_call_computes(case):
     assert error <= 1e-12 * expected.abs().max()
     assert len(look.terms) == options.get("argument", "1" if name == "plain" else "").count("1")
     if look.terms:
-        again = normalised(sum(look.terms.values()), role, padding)
+        energy: Any = sum(look.terms.values())
+        again = normalised(energy, role, padding)
         assert torch.equal(again, look.weights)
 
 
 @pytest.mark.parametrize("case", CAUSAL, ids=ids)
 def test_an_empty_cache_in_full_is_an_empty_cache(case):
-    module, x, cache = build(*case), words(2, 5), {}
+    module: Any = build(*case)
+    x, cache = words(2, 5), {}
     full = module.empty_cache(x)
     for part in x.split(1, 1):
         y, same = module(part, cache=cache), module(part, cache=full)

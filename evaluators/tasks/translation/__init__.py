@@ -90,17 +90,12 @@ class Translation(TaskConfig):
 
         return translate_lines(self, network, data["vocabulary"], lines)
 
-    def draw_attention(
-        self, network: nn.Module, data: Mapping[str, Any], line: str, translation: str
-    ) -> Image:
-        from evaluators.tasks.translation.prediction import attention_of
-
-        return attention_of(network, data["vocabulary"], line, translation)
+    def network_name(self) -> str:
+        network = self.transformer
+        return f"{network.encoder_layers}+{network.decoder_layers} layers of {network.width}"
 
     def summary(self) -> str:
-        network = self.transformer
-        layers = f"{network.encoder_layers}+{network.decoder_layers} layers of {network.width}"
-        return f"{self.name} {self.data.source}-{self.data.target}, {layers}"
+        return f"{self.name} {self.data.source}-{self.data.target}, {self.network_name()}"
 
     def smoke(self) -> Translation:
         data = replace(self.data, limit=min(self.data.limit or 60, 60), vocabulary=150, longest=60)

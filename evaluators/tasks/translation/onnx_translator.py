@@ -10,10 +10,9 @@ of the chances of the next and the cache with that word; subwords.model, for sen
     translator = Translator("EXPORTED")
     translator(["Ein Hund rennt."])
 
-A beam of 1 is the greedy choice of the likeliest word. The search is that of the network's own
-translations: a sentence is done when as many hypotheses as the beam is wide have ended, and the best is that
-of the highest log-probability over ((5 + length) / 6) ** length_penalty (Wu et al., 2016, arXiv:1609.08144,
-equation 14).
+A beam of 1 is the greedy choice of the likeliest word. The search is that of the network's own translations:
+a sentence is done when as many hypotheses as the beam is wide have ended, and the best is that of the highest
+log-probability over ((5 + length) / 6) ** length_penalty (Wu et al., 2016, arXiv:1609.08144, equation 14).
 """
 
 from __future__ import annotations
@@ -91,12 +90,13 @@ class Translator:
         return found
 
     def read(self, sentences: Sequence[Sequence[int]]) -> list[NDArray[Any]]:
-        """What a translation looks at: where no word is, then keys and values of every layer."""
+        """What a translation looks at: where no word is, then keys and values of every layer, by sentence."""
         longest = max(map(len, sentences)) + 1
         source = np.full((len(sentences), longest), PAD)
         for row, words in enumerate(sentences):
             source[row, : len(words) + 1] = [*words, END]
-        return self._reading.run(None, {"source": source})
+        read: Any = self._reading.run(None, {"source": source})
+        return read
 
     def begin(self, rows: int) -> list[NDArray[Any]]:
         """The cache of translations of which no word is written."""
@@ -118,8 +118,8 @@ class Translator:
         """
         given = [words[:, None], np.array(position), *read, *cache]
         names = [each.name for each in self._writing.get_inputs()]
-        chances, *cache = self._writing.run(None, dict(zip(names, given, strict=True)))
-        return chances, cache
+        written: Any = self._writing.run(None, dict(zip(names, given, strict=True)))
+        return written[0], written[1:]
 
     def search(self, sentences: Sequence[Sequence[int]]) -> list[list[int]]:
         """The best translations of sentences that are not empty, all side by side."""
@@ -187,7 +187,7 @@ def main() -> None:
     for stream in (sys.stdin, sys.stdout):
         stream.reconfigure(encoding="utf-8")  # pyright: ignore[reportAttributeAccessIssue]
     for translation in translator([line.rstrip("\r\n") for line in sys.stdin]):
-        sys.stdout.write(f"{translation}\n")
+        sys.stdout.write(translation + "\n")
 
 
 if __name__ == "__main__":

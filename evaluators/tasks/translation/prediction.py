@@ -12,11 +12,9 @@ from torch import nn
 from evaluators.evaluating import modes_kept
 from evaluators.tasks.translation.beam import translate
 from evaluators.tasks.translation.subwords import Subwords
-from supernet.networks.transformer import END, START, Transformer
+from supernet.networks.transformer import Transformer
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from evaluators.tasks.translation import Translation
 
 log = logging.getLogger(__name__)
@@ -48,19 +46,3 @@ def translate_lines(
             penalty=config.length_penalty,
         )
     return subwords.decode(found)
-
-
-def attention_of(network: nn.Module, vocabulary: str, line: str, translation: str) -> Image:
-    """What a network looks at while it reads a sentence and writes a translation; see `draw_attention`."""
-    from evaluators.tasks.translation.pictures import attention_picture, looks_of
-
-    subwords = Subwords.of_text(vocabulary, "the vocabulary in data.json")
-    source, target = subwords.encode([line, translation])
-    read, written = [*source, END], [START, *target]
-    device = next(network.parameters()).device
-    looks = looks_of(
-        cast(Transformer, network),
-        torch.tensor([read], device=device),
-        torch.tensor([written], device=device),
-    )
-    return attention_picture(looks, subwords.pieces(read), subwords.pieces(written))

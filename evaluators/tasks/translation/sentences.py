@@ -144,7 +144,7 @@ def groups(lengths: Sequence[int], tokens: int) -> list[list[int]]:
 
 def _cuts(rising: Sequence[int], tokens: int) -> list[int]:
     """Where batches begin, and the end: one that is too long stands alone."""
-    cuts = [0]
+    cuts = [0] if rising else []
     for index, length in enumerate(rising):
         if index > cuts[-1] and (index - cuts[-1] + 1) * length > tokens:
             cuts.append(index)

@@ -56,8 +56,8 @@ class Subwords:
         return [self._processor.decode([int(word) for word in one]) for one in words]
 
     def pieces(self, words: Sequence[int]) -> list[str]:
-        """Sub-words as text, a bar where a word begins."""
-        return [self._processor.id_to_piece(int(word)) for word in words]
+        """Sub-words as they are written, marks among them."""
+        return [self._processor.id_to_piece(word) for word in words]
 
     @property
     def text(self) -> str:
