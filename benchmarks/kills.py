@@ -5,8 +5,8 @@
 Each command runs once undisturbed. Then it is started again, killed (`kill -9`) after a random share of that
 time and resumed, until it ends; and so on until it was killed often enough. Equal means: genotype, weights,
 table and result to the bit, metrics but their times, TensorBoard's points those of the metrics, and no file
-more or less. Commands are forked from a process that has loaded the packages, so that most kills fall into
-their work and not into imports.
+more or less, but for who tried when. Commands are forked from a process that has loaded the packages, so that
+most kills fall into their work and not into imports.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from autola.working.lease import WORK
 from benchmarks.answer import answer
 from benchmarks.small_data import PART, write_classes, write_coco, write_scenes, write_sentences
 
@@ -100,6 +101,8 @@ LOADED = [
 """Modules that commands find loaded; one that is not installed is passed over."""
 NNI = "nni"
 """Folder of a run that NNI keeps its own records in, under names that it draws."""
+OF_ATTEMPTS = (NNI, WORK)
+"""Folders whose records are of the attempts at a run, which differ by how often it was killed."""
 FORKING = get_context("forkserver")
 
 
@@ -207,7 +210,7 @@ def ending(run: Path) -> dict[str, Any]:
     kept = dict[str, Any]()
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()
-        if NNI in path.relative_to(run).parts:
+        if not set(OF_ATTEMPTS).isdisjoint(path.relative_to(run).parts):
             continue
         if path.name == "tensorboard":
             kept[name] = _points(path)

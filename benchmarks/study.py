@@ -24,11 +24,11 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Thread
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -46,7 +46,7 @@ from foundation.config import parse_json, with_value
 from foundation.errors import InputError
 from foundation.files import write_text
 from outputs.comparison import COMPARISON, Comparison
-from outputs.records import CONFIG, GENOTYPE, RESULT
+from outputs.records import CONFIG, DATA, GENOTYPE, RESULT
 from outputs.run_directory import RunDirectory
 from search_space.grammar import parse_attention
 from supernet.networks.translator import TRANSFORMERS
@@ -241,11 +241,19 @@ def bring_back(kept: Path, run: Path, root: Path) -> None:
     write_text(run / CONFIG, json.dumps(with_value(config, "root", str(root.absolute())), indent=2) + "\n")
 
 
+_PUBLIC: dict[str, Callable[[dict[str, Any], Path], Any]] = {
+    CONFIG: lambda keys, file: with_value(keys, "root", ROOT),
+    COMPARISON: lambda keys, file: keys | {"run": file.parent.name},
+    DATA: lambda keys, file: {key: value for key, value in keys.items() if key != "vocabulary"},
+}
+"""What is published of a record: no path of this machine, no sub-words, which the same text gives again."""
+
+
 def _copy(file: Path, to: Path) -> None:
     """Copies a file whole or not at all, if it is another than the one that is there."""
     content = file.read_bytes()
-    if file.name == CONFIG:
-        public = with_value(json.loads(content), "root", ROOT)
+    if file.name in _PUBLIC:
+        public = _PUBLIC[file.name](json.loads(content), file)
         content = (json.dumps(public, indent=2) + "\n").encode()
     if to.exists() and to.read_bytes() == content:
         return

@@ -15,6 +15,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from autola.working.lease import WORK
 from benchmarks.field.jobs import DATA, WORDS, write_data
 from benchmarks.field.wrong import WrongError, expect
 
@@ -198,11 +199,13 @@ def stopping() -> Iterator[None]:
 
 
 def everything(folder: Path) -> dict[str, Any]:
-    """All that is in a folder: the bytes of its files."""
+    """All that is in a folder: the bytes of its files, without the records of who tried when."""
     return {
         path.relative_to(folder).as_posix(): None if path.is_dir() else path.read_bytes()
         for path in folder.rglob("*")
-        if path.name != ".lock" and (path.is_dir() or path.is_file())
+        if path.name != ".lock"
+        and WORK not in path.relative_to(folder).parts
+        and (path.is_dir() or path.is_file())
     }
 
 

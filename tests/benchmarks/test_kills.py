@@ -30,6 +30,9 @@ def test_times_alone_do_not_count(tmp_path: Path) -> None:
     first, second = finished(tmp_path / "first"), finished(tmp_path / "second", seconds=2.0)
     assert ending(first) == ending(second)
     assert ending(first) != ending(finished(tmp_path / "third", loss=0.25))
+    (second / "work").mkdir()
+    (second / "work/lease-1.json").write_text("{}")
+    assert ending(first) == ending(second), "a second attempt is no other ending"
     (second / ".result.json.abcdefgh.json").write_text("{}")
     assert ending(first) != ending(second)
 
