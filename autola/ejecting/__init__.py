@@ -18,7 +18,7 @@ from autola.ejecting.placing import Network, attach_in_groups, network_of
 from autola.ejecting.writing import File, checked_shape
 from evaluators.counting import check_shape, macs, params
 from foundation.errors import InputError
-from foundation.files import write_text
+from foundation.files import check_new_file, write_text
 from search_space.attention import Attention, as_terms
 from search_space.grammar import flat
 from search_space.term import Term, label
@@ -65,7 +65,9 @@ def eject(
             or the file exists. Nothing is written then.
     """
     terms = as_terms(attention)
-    path = None if out is None else checked_path(Path(out))
+    path = None if out is None else Path(out)
+    if path is not None:
+        check_new_file(path)
     if not terms:
         raise InputError("none is the plain network: there is nothing to eject; name an attention, as se")
     if not flat(terms):
@@ -91,19 +93,6 @@ def eject(
     if path is not None:
         write_text(path, text)
     return text
-
-
-def checked_path(path: Path) -> Path:
-    """A path that a file can be written to.
-
-    Raises:
-        InputError: If there is something already, or no folder.
-    """
-    if not path.parent.is_dir():
-        raise InputError(f"no folder {path.parent} to write {path.name} to")
-    if path.exists():
-        raise InputError(f"{path} exists already; choose another file")
-    return path
 
 
 def _alone(terms: tuple[Term, ...], channels: int) -> str:
@@ -235,4 +224,4 @@ def _names_of(text: str) -> dict[str, Any]:
     return file.__dict__
 
 
-__all__ = ["checked_path", "eject"]
+__all__ = ["eject"]
