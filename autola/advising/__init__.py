@@ -134,7 +134,7 @@ def advise_on(
     if num_seeds < LEAST_SEEDS:
         raise InputError(
             f"{minutes:g} minutes are {num_seeds} trainings of each row, which show nothing; give "
-            f"{plan.least_minutes(LEAST_SEEDS):.3g} minutes or more"
+            f"{plan.minutes_of(LEAST_SEEDS):.3g} minutes or more"
         )
     if new:
         records.begin(plan)

@@ -8,13 +8,11 @@ from statistics import fmean
 
 from autola.advising.rows import NOTHING
 from evaluators.statistics.difference import difference
-from evaluators.statistics.family import holm
+from evaluators.statistics.family import ALARM, holm
 from evaluators.statistics.nested import Nested
 from search_space.placement import Placement
 from searchers.limits import amount
 
-ALARM = 0.05
-"""Chance of a false alarm over all rows together."""
 LEAVE = "nothing shown to help; leave it as it is"
 
 

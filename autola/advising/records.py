@@ -47,10 +47,6 @@ class AdvicePlan:
         """Time of the search and of so many trainings of every row."""
         return (self.search_seconds + num_seeds * self.training_seconds) / 60
 
-    def least_minutes(self, least: int) -> float:
-        """Time below which there are fewer seeds than that."""
-        return self.minutes_of(least)
-
 
 class AdviceRecords:
     """A folder that is written as advice goes on, or nothing.

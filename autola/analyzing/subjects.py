@@ -12,7 +12,7 @@ from autola.member import members_of
 from autola.runs import is_comparison, is_search, stored_config
 from autola.tables import TABLE
 from autola.trained import Trained, open_trained
-from foundation.errors import InputError
+from foundation.errors import InputError, listed
 from outputs.records import DATA, WEIGHTS
 from outputs.run_directory import RunDirectory
 from search_space.term import label
@@ -123,8 +123,7 @@ def _refuse_others(
     if held[0] != held[1]:
         found.append(f"validation_fraction {held[1]}, not {held[0]}")
     if found:
-        more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         raise InputError(
-            f"{run.path} and {first.path} are of different data: {'; '.join(found[:MOST_NAMED])}{more}; "
+            f"{run.path} and {first.path} are of different data: {listed(found, MOST_NAMED, '; ')}; "
             "analyze runs of the same data together"
         )

@@ -14,7 +14,7 @@ from autola.comparing.saying import sentence_of
 from autola.scoring import JUDGED, SCORE
 from evaluators.statistics.bootstrap import bootstrap_interval
 from evaluators.statistics.difference import Difference, difference
-from evaluators.statistics.family import gated, holm
+from evaluators.statistics.family import ALARM, gated, holm
 from evaluators.statistics.nested import Nested
 from evaluators.statistics.power import Design, detectable
 from foundation.config import parse
@@ -22,9 +22,6 @@ from outputs.comparison import Claim, ComparedCell, ComparedRow, Comparison, Ver
 from outputs.records import RESULT
 from outputs.run_directory import RunDirectory
 from search_space.term import label
-
-ALARM = 0.05
-"""Chance of a false alarm over all contrasts together."""
 
 
 def concluded(
@@ -156,7 +153,7 @@ def _claims(
     found = list[Claim]()
     for place, (contrast, pair, shift) in enumerate(zip(contrasts, pairs, differences)):
         verdict = (
-            _verdict(shift, adjusted[place], alone[place], equivalences[place]) if complete else "no test"
+            verdict_of(shift, adjusted[place], alone[place], equivalences[place]) if complete else "no test"
         )
         interval = shift.interval() or (None, None)
         found.append(
@@ -179,9 +176,17 @@ def _claims(
     return found
 
 
-def _verdict(
+def verdict_of(
     shift: Difference, adjusted: float | None, alone: float | None, equivalence: float | None
 ) -> Verdict:
+    """What may be said of a difference.
+
+    Args:
+        shift: The difference.
+        adjusted: Its p-value among all that are tested, and behind the primary contrast.
+        alone: The same without the primary contrast; `adjusted` where there is none.
+        equivalence: The p-value of a difference of the margin or more, likewise.
+    """
     if shift.error is None or adjusted is None or alone is None or equivalence is None:
         return "no test"
     if adjusted < ALARM:

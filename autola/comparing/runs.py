@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autola.comparing.conclude import ALARM
+from autola.comparing.conclude import verdict_of
 from autola.comparing.settings import MOST_NAMED, differences
 from autola.configs import RetrainConfig
 from autola.runs import stored_config
@@ -17,8 +17,8 @@ from evaluators.statistics.difference import difference
 from evaluators.statistics.family import holm
 from evaluators.statistics.nested import Nested
 from foundation.config import parse_json
-from foundation.errors import InputError
-from outputs.comparison import Claim, ComparedCell, ComparedRow, Comparison, Verdict
+from foundation.errors import InputError, listed
+from outputs.comparison import Claim, ComparedCell, ComparedRow, Comparison
 from outputs.records import DATA
 from outputs.run_directory import RunDirectory
 
@@ -96,13 +96,12 @@ def _refuse_other(
         *differences(_task(known), _task(config), "task"),
         *differences(known.train, config.train, "train"),
         *differences(known.precision, config.precision, "precision"),
-        *differences(_known(first), _known(run), "data"),
+        *differences(first.keys(DATA), run.keys(DATA), "data"),
     ]
     if found:
-        more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         raise InputError(
             f"{run.path} and {first.path} are of different data or budget: "
-            f"{'; '.join(found[:MOST_NAMED])}{more}; compare runs of one kind, or say --mixed"
+            f"{listed(found, MOST_NAMED, '; ')}; compare runs of one kind, or say --mixed"
         )
 
 
@@ -113,10 +112,6 @@ def _task(config: RetrainConfig) -> Any:
         return config.task
     task: Any = config.task
     return replace(task, data=replace(data, root=None))
-
-
-def _known(run: RunDirectory) -> Mapping[str, Any]:
-    return run.keys(DATA)
 
 
 def _cells(
@@ -177,13 +172,6 @@ def _claims(rows: Mapping[str, Nested], margin: float) -> list[Claim]:
     claims = list[Claim]()
     for (name, theirs), shift, p, equal in zip(others, found, adjusted, alike):
         low, high = shift.interval() or (None, None)
-        verdict: Verdict = "no difference shown"
-        if p is None or equal is None:
-            verdict = "no test"
-        elif p < ALARM:
-            verdict = "higher" if shift.estimate > 0 else "lower"
-        elif equal < ALARM:
-            verdict = "equivalent"
         claims.append(
             Claim(
                 block="",
@@ -198,7 +186,7 @@ def _claims(rows: Mapping[str, Nested], margin: float) -> list[Claim]:
                 adjusted=p,
                 equivalence=equal,
                 detectable=None,
-                verdict=verdict,
+                verdict=verdict_of(shift, p, p, equal),
             )
         )
     return claims

@@ -10,7 +10,7 @@ from typing import Any
 from autola.comparing.config import CompareConfig
 from autola.configs import DeviceConfig, SearchConfig
 from autola.runs import stored_config
-from foundation.errors import InputError
+from foundation.errors import InputError, listed
 from outputs.records import DATA
 from outputs.run_directory import RunDirectory
 from search_space.grammar import genotype_term
@@ -68,10 +68,9 @@ def with_found(config: CompareConfig, paths: Sequence[Path], *, mixed: bool = Fa
             *differences(_known(runs[0]), _known(run)),
         ]
         if same and not mixed:
-            more = f" and {len(same) - MOST_NAMED} more" if len(same) > MOST_NAMED else ""
             raise InputError(
                 f"{run.path} and {runs[0].path} are no searches of one kind: "
-                f"{'; '.join(same[:MOST_NAMED])}{more}; take those of equal data and budget, or say --mixed"
+                f"{listed(same, MOST_NAMED, '; ')}; take those of equal data and budget, or say --mixed"
             )
         if each.seed in seeds[:place] and not mixed:
             raise InputError(f"{run.path} has the seed {each.seed} of another: it is the same search twice")

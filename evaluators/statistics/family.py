@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+ALARM = 0.05
+"""Chance of a false alarm over all contrasts together."""
+
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Chances that hold for all together: a p-value below 5 % may be claimed, whichever others are.
