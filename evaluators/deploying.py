@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.counting import check_shape
+from evaluators.evaluating import modes_kept
 from evaluators.latency import in_turn, random_images
 from evaluators.runtimes import Target, check_target, runner
 from foundation.errors import InputError, listed, unknown
@@ -221,18 +222,20 @@ def as_used(
         input_shape: (channels, height, width) of the images to measure forms on.
         native: Whether cells take the native form without measuring.
     """
-    module = copy.deepcopy(module).eval()
     native = native and why_missing() is None
 
     def form(cell: Cell) -> CellForm:
         return "native" if native and native_program(cell) is not None else _by_width(cell)
 
+    if attached(module):
+        with modes_kept(module):
+            module.eval()
+            if input_shape is not None:
+                return deploy(module, input_shape)
+            return replace(module, lambda _, cell: form(cell))[0]
+    module = copy.deepcopy(module).eval()
     if isinstance(module, Cell):
         return DeployedCell(module, form(module))
-    if attached(module):
-        if input_shape is not None:
-            return deploy(module, input_shape)
-        return replace(module, lambda _, cell: form(cell))[0]
     if isinstance(module, Operator):
         fold_norms(module)
     else:
