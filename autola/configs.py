@@ -69,11 +69,15 @@ MOST_THREADS = 4096
 """The most CPU threads that may be asked for: more is a slip of the keyboard."""
 
 
+DeviceKind = Literal["auto", "cpu", "gpu", "mps"]
+"""Kinds of devices, and the fastest that is there."""
+
+
 @config
 class DeviceConfig:
     """Where and how a job computes."""
 
-    device: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    device: DeviceKind = "auto"
     """Kind of device to compute on; auto takes the fastest that is there."""
     devices: int = 1
     """Devices to use on each machine; each runs one process with its share of every batch, so more are

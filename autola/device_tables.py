@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
 
-from autola.configs import SearchConfig
+from autola.configs import DeviceKind, SearchConfig
 from autola.problem import places_in
 from evaluators.data.config import DataConfig
 from evaluators.device_table import DeviceTable, measured_table
@@ -35,7 +34,7 @@ def make_table(
     num_nodes: int | None = None,
     fuse: Fuse | None = None,
     runtime: Target = "eager",
-    device: Literal["auto", "cpu", "gpu", "mps"] = "cpu",
+    device: DeviceKind = "cpu",
     threads: int = 1,
 ) -> DeviceTable:
     """Measures what everything that a search may put into a network takes on this device, and writes it.

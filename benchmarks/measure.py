@@ -8,12 +8,13 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from evaluators.device_table import processor
 
 FREE = frozenset(
     """
@@ -93,7 +94,7 @@ def peak_memory_mb() -> float:
 def surroundings() -> dict[str, object]:
     """Hardware and versions that figures depend on."""
     found: dict[str, object] = {
-        "processor": _processor(),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -105,11 +106,3 @@ def surroundings() -> dict[str, object]:
             "cudnn": torch.backends.cudnn.version(),
         }
     return found
-
-
-def _processor() -> str:
-    """The model's name where Linux tells it."""
-    known = Path("/proc/cpuinfo")
-    lines = known.read_text().splitlines() if known.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from autola.arguments import out_of_terminal, print_json, read_arguments
+from autola.configs import DeviceKind
 from autola.tables import mega
 from foundation.errors import InputError
 from search_space.genotype import Fuse
@@ -17,8 +18,6 @@ from supernet.networks.translator import TRANSFORMERS
 
 if TYPE_CHECKING:
     from evaluators.device_table import DeviceTable
-
-Device = Literal["auto", "cpu", "gpu", "mps"]
 
 Runtime = Literal["eager", "inductor", "onnxruntime", "openvino"]
 
@@ -76,7 +75,7 @@ class Arguments:
     runtime: Runtime | None = None
     """What runs the network of the device table: eager PyTorch (if left out), inductor, onnxruntime or
     openvino."""
-    device: Device | None = None
+    device: DeviceKind | None = None
     """Kind of device that PyTorch runs the network of the device table on; the CPU if left out."""
     threads: int | None = None
     """CPU threads that the device table is measured with; 1 if left out."""

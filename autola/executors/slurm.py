@@ -183,5 +183,5 @@ class Worker:
         return refused
 
     def checkpoint(self, task: str) -> Any:
-        """The same again: how far it came is in the items' folders."""
+        """What submitit queues after a time-out: the same task; how far it came is in the items' folders."""
         return import_module("submitit").helpers.DelayedSubmission(self, task)

@@ -82,11 +82,11 @@ class Status:
     seconds_left: float | None
 
     def json(self) -> dict[str, Any]:
-        """The same as JSON values."""
+        """How far the list is as JSON values."""
         return asdict(self)
 
     def lines(self) -> Iterator[str]:
-        """The same for people."""
+        """How far the list is, in lines for people."""
         yield (
             f"{self.run}  {self.items} items: {self.done} done, {len(self.running)} running, "
             f"{self.waiting} waiting{f' ({self.failed} of them failed before)' if self.failed else ''}, "
