@@ -127,24 +127,6 @@ RAMP = 0.3
 """Share of a search in which the scale is raised from 0 to 1 and the alphas rest."""
 
 
-class RestingMixing(Mixing):
-    """Mixing weights that are there between passes, too, so that the network can be called by itself.
-
-    Attributes:
-        resting: What a pass mixes with that nobody sets weights for.
-    """
-
-    __slots__ = ("resting",)
-
-    def __init__(self, resting: Float[Tensor, "sites candidates"]) -> None:
-        super().__init__()
-        self.resting = resting
-
-    @property
-    def weights(self) -> Float[Tensor, "sites candidates"]:
-        return self.resting if self._weights is None else self._weights
-
-
 class CallCount:
     """A hook that counts the passes of a network.
 
@@ -167,23 +149,37 @@ class MixedSite(MixedEdges):
     nothing helps it falls to 0, and with it their gradient; elsewhere it makes up for what goes to `none`.
     Gates are mixed as gates, so that the map is multiplied once; its statistics are computed once for all.
 
+    What a pass mixes with that nobody sets weights for is part of the network's state: so a copy of the
+    network, an average of it or one that is loaded elsewhere can be called by itself.
+
     Args:
         operators: The candidates by their column; without `none` and what does not fit.
         row: Row of the alphas.
-        mixing: Where the weights (sites, candidates) are read.
+        mixing: Where the weights (sites, candidates) of a pass are read.
+        resting: What a pass mixes with that nobody sets weights for (candidates).
     """
 
-    def __init__(self, operators: Mapping[int, nn.Module], row: int, mixing: Mixing) -> None:
+    def __init__(
+        self,
+        operators: Mapping[int, nn.Module],
+        row: int,
+        mixing: Mixing,
+        resting: Float[Tensor, "candidates"],
+    ) -> None:
         super().__init__(mixing)
         self.row = row
         self.scale: Tensor
+        self.resting: Tensor
         self.operators = nn.ModuleDict({str(column): module for column, module in operators.items()})
         self.register_buffer("scale", torch.zeros(()))
+        self.register_buffer("resting", resting)
         self.num_calls = 0
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         self.num_calls += 1
-        weights, chosen = self.mixing.weights[self.row], self.mixing.chosen
+        # Copies: the next step may change both before a pass's gradients are taken.
+        weights = self.mixing.weights[self.row] if self.mixing.is_set else self.resting.clone()
+        scale, chosen = self.scale.clone(), self.mixing.chosen
         state = State(x)
         gates: Tensor | None = None
         change: Tensor | None = None
@@ -199,7 +195,7 @@ class MixedSite(MixedEdges):
                 change = term if change is None else change + term
         if gates is not None:
             change = x * gates if change is None else change + x * gates
-        return x if change is None else x + self.scale * change
+        return x if change is None else x + scale * change
 
 
 class PlacesSupernet(nn.Module):
@@ -225,7 +221,7 @@ class PlacesSupernet(nn.Module):
         parameter = next(network.parameters(), torch.zeros(()))
         alphas = INITIAL_SCALE * torch.randn(len(space.rows), len(space.primitives))
         self.alphas = nn.Parameter(alphas.to(parameter.device, parameter.dtype))
-        self.mixing = RestingMixing(self.mixing_weights().detach())
+        self.mixing, resting = Mixing(), self.mixing_weights().detach()
         channels = {site.site: site.channels for site in space.sites}
         self._mixed = dict[str, MixedSite]()  # where they stand they are registered
         for row, name in enumerate(space.rows):
@@ -234,7 +230,7 @@ class PlacesSupernet(nn.Module):
                 for column in space.columns_at(name)
                 if space.primitives[column] != NONE
             }
-            mixed = self._mixed[name] = MixedSite(operators, row, self.mixing)
+            mixed = self._mixed[name] = MixedSite(operators, row, self.mixing, resting[row].clone())
             (site,) = named_sites(network, {name: channels[name]})
             insert(network, site, mixed, "a search")
         self.network, self.count = network, CallCount()
@@ -286,7 +282,8 @@ class PlacesSupernet(nn.Module):
 
     def rest(self, weights: Float[Tensor, "sites candidates"]) -> None:
         """Sets what passes mix with that nobody sets weights for."""
-        self.mixing.resting = weights.detach().clone()
+        for mixed in self.sites().values():
+            mixed.resting.copy_(weights[mixed.row].detach())
 
     def weights(self) -> list[nn.Parameter]:
         """All parameters that learn, but the alphas."""

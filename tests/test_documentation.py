@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import re
 import shlex
@@ -86,9 +87,15 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(RETRAIN_PRESETS._entries, "digits", replace(retrain, task=task))
     names: dict[str, Any] = {"__name__": "page"}
     for block in blocks(page):
-        if block.language == "python" and not block.comment.startswith("not run: "):
+        if block.language == "python" and not block.comment.startswith("not run: ") and has_needed(block):
             # As many empty lines above as in the page, so that a traceback names the page's line.
             exec(compile("\n" * block.line + block.text, str(page), "exec"), names)
+
+
+def has_needed(block: Block) -> bool:
+    """Whether a package is here that a block needs and autola does not."""
+    _, needs, package = block.comment.partition("needs ")
+    return not needs or importlib.util.find_spec(package) is not None
 
 
 class Parsed(BaseException):

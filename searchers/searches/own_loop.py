@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -18,8 +18,9 @@ from search_space.placement import Placement
 from search_space.places import CANDIDATES, Places
 from searchers import SEARCHERS, SearcherConfig
 from searchers.limits import Limits, parse_target
+from searchers.searches.batch_form import form_of
 from searchers.searches.differentiable import DifferentiableSearch
-from searchers.searches.problem import Problem
+from searchers.searches.fed_problem import FedProblem, Feed, Loss, UsersProcesses
 from searchers.searches.updates import Updates
 from searchers.settings import Differentiable
 from supernet.attachable import check_attachable
@@ -28,8 +29,8 @@ from supernet.placing import PlacesSupernet, places_of
 MOST_EPOCHS = 20
 """Parts that the steps of a search are counted in: what searchers do between epochs is done between them."""
 
-Loss = Callable[[Any, Any], Tensor]
-"""From the model and a batch to the loss, one number."""
+FIRST_LOOK = 20
+"""Step of somebody else's optimizer, at the earliest, at which the candidates are asked to have learned."""
 
 
 class Losses(NamedTuple):
@@ -37,101 +38,6 @@ class Losses(NamedTuple):
 
     weights: Tensor
     choice: Tensor
-
-
-class Alone:
-    """What a search asks of Fabric, for one process whose loop is the user's own."""
-
-    world_size, global_rank = 1, 0
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-
-    def autocast(self) -> Any:
-        """Nothing: the user's loss decides how it computes."""
-        return nullcontext()
-
-
-class Feed:
-    """A batch that the user hands over, where a search asks for the next one."""
-
-    def __init__(self, num_steps: int) -> None:
-        self.num_steps = num_steps
-        self.now: Any = None
-
-    def __len__(self) -> int:
-        return self.num_steps
-
-    def batch(self, epoch: int, index: int) -> tuple[Any]:
-        """The batch of now, whatever its number."""
-        return (self.now,)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FedProblem(Problem):
-    """A problem whose network, batches and loss are the user's.
-
-    Attributes:
-        model: The user's network; mixtures are put into it.
-        feeds: The batches of now, for the weights and for the choice.
-        given: The loss of now, in a list of one.
-    """
-
-    halves: Any = ()
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    augment: Any = None
-    backbone: Any = None
-    form: Any = "plain"
-    model: nn.Module
-    feeds: tuple[Feed, Feed]
-    given: list[Loss] = field(default_factory=list)
-
-    @property
-    def figure(self) -> str:
-        return "value"
-
-    def batches(self, half: int, batch_size: int, *, training: bool = True) -> Any:
-        return self.feeds[half]
-
-    def supernet(self, *, parts: int = 1) -> PlacesSupernet:
-        if parts > 1:
-            raise InputError("the mixtures of sites take all channels; choose a searcher without parts")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_of(self.seed, "supernet"))
-            supernet = PlacesSupernet(self.model, cast("Places", self.space), keeps_modes=True)
-        supernet.begin_step(0.0)
-        return supernet
-
-    def loss(self, network: Any, *batch: Any) -> tuple[Tensor, Tensor]:
-        """The user's loss of a batch, looked at."""
-        (given,) = batch
-        sites = network.sites()
-        for mixed in sites.values():
-            mixed.num_calls = 0
-        network.count.passes = 0
-        loss = self.given[0](network.network, given)
-        if not isinstance(loss, Tensor) or loss.numel() != 1:
-            is_tensor = isinstance(loss, Tensor)
-            what = f"a tensor of shape {tuple(loss.shape)}" if is_tensor else f"a {type(loss).__name__}"
-            raise InputError(f"the loss is {what}, not one number; take its mean")
-        idle = [name for name, mixed in sites.items() if not mixed.num_calls]
-        all_run = network.mixing.chosen is None  # else a pass may choose nothing anywhere
-        if len(idle) == len(sites) or (all_run and torch.is_grad_enabled() and not loss.requires_grad):
-            raise InputError(
-                "the loss does not depend on the model that it is given; call that, without no_grad or detach"
-            )
-        if idle:
-            raise InputError(f"a forward pass does not come by site {idle[0]!r}; leave it out of sites=[...]")
-        passes = network.count.passes
-        for name, mixed in sites.items():
-            if 0 < passes < mixed.num_calls:
-                raise InputError(
-                    f"a forward pass comes by site {name!r} {mixed.num_calls // passes} times, so that "
-                    "one module would serve several; leave it out of sites=[...]"
-                )
-        loss = loss.reshape(())
-        return loss, loss.detach()
 
 
 class Searching:
@@ -142,20 +48,27 @@ class Searching:
     Attributes:
         model: The user's model, with a mixture of all candidates at every site, to call, train and evaluate.
         space: Its sites and candidates.
-        steps: Steps of the search.
+        steps: Steps of the search, with those of a last phase where the searcher derives by perturbation.
     """
 
     def __init__(self, search: DifferentiableSearch, problem: FedProblem, steps: int) -> None:
         self._search, self._problem = search, problem
         self._supernet = cast("PlacesSupernet", search.supernet)
-        self.model, self.steps = problem.model, steps
+        self.model = problem.model
+        self.steps = max(steps, search.total_steps if search.schedule.tuning_epochs else 0)
         self.space = cast("Places", problem.space)
+        self._first: list[Tensor] | None = [weight.detach().clone() for weight in self._candidates()]
         self._rest()
 
     @property
     def step_number(self) -> int:
         """Steps done."""
         return self._search.step
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps are done, or a guard ended the search."""
+        return self._search.step >= min(self.steps, self._search.total_steps)
 
     def step(self, loss: Loss, batch_for_weights: Any, batch_for_choice: Any) -> Losses:
         """One step: the choice learns on its batch, then all weights that are not frozen on theirs, by SGD.
@@ -184,12 +97,14 @@ class Searching:
         `model` is the other half.
 
         Raises:
-            InputError: If the searcher moves weights and choice together, or what `step` says.
+            InputError: If the searcher moves weights and choice together, the optimizer leaves the candidates
+                as they are, or what `step` says.
         """
         if type(self._search.updates) is not Updates:
             raise InputError(
                 f"{self._search.config.name}, as it is set, moves weights and choice in one step; call step"
             )
+        self._ask_optimizer()
         updates = self._search.updates
         with self._given(loss, batch, batch):
             updates.moves_weights = False
@@ -225,22 +140,27 @@ class Searching:
             raise InputError("the state is of a search over other sites or candidates")
         self._search.load_state_dict(state["search"])
         self._supernet.begin_step(self._share())
+        self._first = None
         self._rest()
 
     @contextmanager
     def _given(self, loss: Loss, weights: Any, choice: Any) -> Iterator[None]:
         """Hands over a loss and batches; the user's random numbers stay as they are."""
-        if self._search.step >= self._search.total_steps:
+        if self.is_over:
             raise InputError(f"the search of {self.steps} steps is over; derive() gives what it found")
         if not self._supernet.weights():
             raise InputError(
                 "no weight of the model learns, not even the candidates'; freeze before searching"
             )
-        self._problem.given[:] = [loss]
+        self._problem.given.loss = loss
         self._problem.feeds[0].now, self._problem.feeds[1].now = weights, choice
         device = self._problem.fabric.device
+        if self._supernet.alphas.device != device:
+            self._search.move_to(device)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             yield
+            if (step := self._search.step) == self.steps and step % self._search.steps_per_epoch:
+                self._search.finish_epoch(step // self._search.steps_per_epoch)  # the last one is shorter
             self._rest()
         self._problem.feeds[0].now = self._problem.feeds[1].now = None
         if self._search.step % self._search.steps_per_epoch == 0:  # waits for the device
@@ -250,6 +170,26 @@ class Searching:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(self._problem.seed, "rest", self._search.step))
             self._supernet.rest(self._search.mixture.draw())
+
+    def _candidates(self) -> list[nn.Parameter]:
+        """The candidates' weights."""
+        return [weight for mixed in self._supernet.sites().values() for weight in mixed.parameters()]
+
+    def _ask_optimizer(self) -> None:
+        """Looks once whether the user's optimizer has the weights that the search brought.
+
+        Raises:
+            InputError: If none of them has moved.
+        """
+        if not self._first or self._search.step < FIRST_LOOK or self._supernet.warming:
+            return
+        now = self._candidates()
+        if all(torch.equal(before.to(weight.device), weight) for before, weight in zip(self._first, now)):
+            raise InputError(
+                f"in {self._search.step} steps no weight of the candidates has moved: make the optimizer "
+                "after autola.searching(...), of search.model.parameters(), and step it"
+            )
+        self._first = None
 
     def _share(self) -> float:
         return max(0, self._search.step - 1) / self._search.total_steps
@@ -279,7 +219,7 @@ def searching(
 
     Args:
         model: A network whose blocks are found, or any with `sites`; trained weights are a good start.
-        steps: Steps of the search; in the first three tenths the candidates warm up.
+        steps: Calls of `step` or `choose` in the search; in the first three tenths the candidates warm up.
         space: What may stand at each site, in the grammar, as genotypes, or what a search gave back.
         sites: Dotted names of modules that attention may follow; a mapping to channels where they do not show
             them. None finds those of the known families.
@@ -302,19 +242,16 @@ def searching(
         )
     if steps < 1:
         raise InputError(f"steps={steps} is not positive")
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        raise InputError("several processes search by autola search --devices, not in a loop of one's own")
     config.check_budget(known := places_of(model, space, sites))
-    epochs = min(steps, MOST_EPOCHS)
-    config = replace(config, epochs=epochs)
-    steps_per_epoch = -(-steps // epochs)
-    device = next(iter(model.parameters()), torch.zeros(())).device
-    limits = None if target is None else _limits(target, known, model, input_shape, device)
+    steps_per_epoch = -(-steps // MOST_EPOCHS)
+    config = replace(config, epochs=-(-steps // steps_per_epoch))
+    processes = UsersProcesses(model)
+    limits = None if target is None else _limits(target, known, model, input_shape, processes.device)
     problem = FedProblem(
         space=known,
         model=model,
         feeds=(Feed(steps_per_epoch), Feed(steps_per_epoch)),
-        fabric=cast(Any, Alone(device)),
+        fabric=cast(Any, processes),
         seed=seed,
         limits=limits,
         penalty=None if limits is None else limits.penalty(target_weight),
@@ -335,24 +272,6 @@ def _limits(
     metrics: list[Metric] = [limit.metric for limit in wanted]
     tables = {metric: place_table(metric, space, model, input_shape, device) for metric in set(metrics)}
     return Limits(space, wanted, cast(Any, tables))
-
-
-def form_of(batch: Any) -> Any:
-    """What two batches have in common: types, keys, and the axes of tensors."""
-    match batch:
-        case Tensor():
-            return f"{batch.ndim} axes of {str(batch.dtype).removeprefix('torch.')}"
-        case Mapping():
-            return {key: form_of(value) for key, value in batch.items()}
-        case tuple() | list():
-            return [form_of(value) for value in batch] if _is_fixed(batch) else type(batch).__name__
-        case _:
-            return type(batch).__name__
-
-
-def _is_fixed(batch: Sequence[Any]) -> bool:
-    """Whether a sequence is parts of a batch rather than its items, of which there may be fewer."""
-    return all(isinstance(part, Tensor) and part.ndim for part in batch) and len(batch) <= 4
 
 
 def _signature(space: Places) -> list[list[str]]:
