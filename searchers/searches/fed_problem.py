@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from foundation.errors import InputError
 from foundation.seeds import seed_of
-from search_space.places import Places
-from searchers.searches.problem import Problem
-from supernet.placing import PlacesSupernet
+from searchers.searches.problem import Problem, mixed_network
+from supernet.mixed_network import MixedNetwork
 
 Loss = Callable[[Any, Any], Tensor]
 """From the model and a batch to the loss, one number."""
@@ -116,12 +115,10 @@ class FedProblem(Problem):
     def batches(self, half: int, batch_size: int, *, training: bool = True) -> Any:
         return self.feeds[half]
 
-    def supernet(self, *, parts: int = 1) -> PlacesSupernet:
-        if parts > 1:
-            raise InputError("the mixtures of sites take all channels; choose a searcher without parts")
+    def supernet(self, *, parts: int = 1) -> MixedNetwork:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(self.seed, "supernet"))
-            supernet = PlacesSupernet(self.model, cast("Places", self.space), keeps_modes=True)
+            supernet = mixed_network(self.space, self.model, parts=parts, keeps_modes=True)
         supernet.begin_step(0.0)
         return supernet
 

@@ -14,8 +14,8 @@ from evaluators.cost_table import Metric
 from foundation.errors import InputError
 from foundation.seeds import seed_of
 from search_space.attention import Attention
-from search_space.placement import Placement
 from search_space.places import CANDIDATES, Places
+from search_space.rows import Rows
 from searchers import SEARCHERS, SearcherConfig
 from searchers.limits import Limits, parse_target
 from searchers.searches.batch_form import form_of
@@ -24,7 +24,9 @@ from searchers.searches.fed_problem import FedProblem, Feed, Loss, UsersProcesse
 from searchers.searches.updates import Updates
 from searchers.settings import Differentiable
 from supernet.attachable import check_attachable
-from supernet.placing import PlacesSupernet, places_of
+from supernet.instead import Instead
+from supernet.mixed_network import MixedNetwork
+from supernet.placing import places_of
 
 MOST_EPOCHS = 20
 """Parts that the steps of a search are counted in: what searchers do between epochs is done between them."""
@@ -47,16 +49,16 @@ class Searching:
 
     Attributes:
         model: The user's model, with a mixture of all candidates at every site, to call, train and evaluate.
-        space: Its sites and candidates.
+        space: Its sites and candidates, or what else is searched.
         steps: Steps of the search, with those of a last phase where the searcher derives by perturbation.
     """
 
     def __init__(self, search: DifferentiableSearch, problem: FedProblem, steps: int) -> None:
         self._search, self._problem = search, problem
-        self._supernet = cast("PlacesSupernet", search.supernet)
+        self._supernet = cast("MixedNetwork", search.supernet)
         self.model = problem.model
         self.steps = max(steps, search.total_steps if search.schedule.tuning_epochs else 0)
-        self.space = cast("Places", problem.space)
+        self.space = cast("Rows", problem.space)
         self._first: list[Tensor] | None = [weight.detach().clone() for weight in self._candidates()]
         self._rest()
 
@@ -114,8 +116,8 @@ class Searching:
                 updates.moves_weights = True
         return self._losses().choice
 
-    def found(self) -> Placement:
-        """The placement that the search would answer with now."""
+    def found(self) -> Any:
+        """What the search would answer with now: a placement, or the answer of another space."""
         return self._search.genotype()
 
     def shares(self) -> Mapping[str, Mapping[str, float]]:
@@ -203,7 +205,7 @@ def searching(
     model: nn.Module,
     *,
     steps: int,
-    space: Sequence[Attention] = CANDIDATES,
+    space: Sequence[Attention] | Rows = CANDIDATES,
     sites: Sequence[str] | Mapping[str, int] | None = None,
     searcher: str | SearcherConfig = "darts",
     target: str | None = None,
@@ -220,7 +222,8 @@ def searching(
     Args:
         model: A network whose blocks are found, or any with `sites`; trained weights are a good start.
         steps: Calls of `step` or `choose` in the search; in the first three tenths the candidates warm up.
-        space: What may stand at each site, in the grammar, as genotypes, or what a search gave back.
+        space: What may stand at each site, in the grammar, as genotypes, or what a search gave back; or a
+            space of your own, whose rows are in the model.
         sites: Dotted names of modules that attention may follow; a mapping to channels where they do not show
             them. None finds those of the known families.
         searcher: Name of a differentiable searcher, or its config.
@@ -242,7 +245,9 @@ def searching(
         )
     if steps < 1:
         raise InputError(f"steps={steps} is not positive")
-    config.check_budget(known := places_of(model, space, sites))
+    if isinstance(space, Rows) and sites is not None:
+        raise InputError(f"the space {space.name!r} says itself where it is; leave out sites=[...]")
+    config.check_budget(known := space if isinstance(space, Rows) else places_of(model, space, sites))
     steps_per_epoch = -(-steps // MOST_EPOCHS)
     config = replace(config, epochs=-(-steps // steps_per_epoch))
     processes = UsersProcesses(model)
@@ -262,17 +267,23 @@ def searching(
 
 
 def _limits(
-    target: str, space: Places, model: nn.Module, input_shape: Sequence[int] | None, device: torch.device
+    target: str, space: Rows, model: nn.Module, input_shape: Sequence[int] | None, device: torch.device
 ) -> Limits:
     from evaluators.place_costs import place_table
+    from evaluators.row_costs import row_table
 
     if input_shape is None:
         raise InputError("a target is of images of one shape: give input_shape, as (3, 224, 224)")
     wanted = parse_target(target)
     metrics: list[Metric] = [limit.metric for limit in wanted]
-    tables = {metric: place_table(metric, space, model, input_shape, device) for metric in set(metrics)}
+    tables = {
+        metric: place_table(metric, space, model, input_shape, device)
+        if isinstance(space, Places)
+        else row_table(metric, cast("Instead", space), model, input_shape)
+        for metric in set(metrics)
+    }
     return Limits(space, wanted, cast(Any, tables))
 
 
-def _signature(space: Places) -> list[list[str]]:
+def _signature(space: Rows) -> list[list[str]]:
     return [list(space.rows), list(space.primitives)]
