@@ -56,8 +56,9 @@ COMMANDS = {
         *("--image-size", "32", "--resize", "36", *LOADING, *PLACES),
     ],
     "search-coco-detection": [
-        *("search", "coco-aa", "--data.root", "coco", "--detector.backbone", "narrow_resnet"),
+        *("search", "coco-aa", "--data.root", "coco", "--detector.backbone", "resnet18"),
         *("--detector.min-sizes", "64", "--detector.max-size", "64", *PARTS, *LOADING, *PLACES),
+        *("--searcher.epochs", "2"),
     ],
     "search-coco-keypoints": [
         *("search", "coco-keypoints", "--data.root", "coco", "--backbone", "narrow_resnet"),

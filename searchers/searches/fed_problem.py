@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foundation.errors import InputError
 from foundation.seeds import seed_of
 from searchers.searches.problem import Problem, mixed_network
 from supernet.mixed_network import MixedNetwork
@@ -75,19 +74,6 @@ class Feed:
         return (self.now,)
 
 
-@dataclass
-class Given:
-    """What the user gave last.
-
-    Attributes:
-        loss: The loss.
-        is_seen: Whether a loss was looked at closely, as the first one is.
-    """
-
-    loss: Loss | None = None
-    is_seen: bool = False
-
-
 @dataclass(frozen=True, kw_only=True)
 class FedProblem(Problem):
     """A problem whose network, batches and loss are the user's.
@@ -95,7 +81,7 @@ class FedProblem(Problem):
     Attributes:
         model: The user's network; mixtures are put into it.
         feeds: The batches of now, for the weights and for the choice.
-        given: The loss of now.
+        given: The loss of now, in a list of one.
     """
 
     halves: Any = ()
@@ -106,7 +92,7 @@ class FedProblem(Problem):
     form: Any = "plain"
     model: nn.Module
     feeds: tuple[Feed, Feed]
-    given: Given = field(default_factory=Given)
+    given: list[Loss] = field(default_factory=list)
 
     @property
     def figure(self) -> str:
@@ -123,39 +109,8 @@ class FedProblem(Problem):
         return supernet
 
     def loss(self, network: Any, *batch: Any) -> tuple[Tensor, Tensor]:
-        """The user's loss of a batch, looked at."""
+        """The user's loss of a batch."""
         (given,) = batch
-        sites = network.sites()
-        for mixed in sites.values():
-            mixed.num_calls = 0
-        network.count.passes = 0
-        # While the alphas rest nothing asks for gradients; the first loss shows whether there would be any.
-        looks = not self.given.is_seen and any(
-            weight.requires_grad for weight in network.network.parameters()
-        )
-        with torch.set_grad_enabled(torch.is_grad_enabled() or looks):
-            assert self.given.loss is not None
-            loss = self.given.loss(network.network, given)
-            wants_slope = torch.is_grad_enabled()
-        if not isinstance(loss, Tensor) or loss.numel() != 1:
-            is_tensor = isinstance(loss, Tensor)
-            what = f"a tensor of shape {tuple(loss.shape)}" if is_tensor else f"a {type(loss).__name__}"
-            raise InputError(f"the loss is {what}, not one number; take its mean")
-        idle = [name for name, mixed in sites.items() if not mixed.num_calls]
-        all_run = network.mixing.chosen is None  # else a pass may choose nothing anywhere
-        if len(idle) == len(sites) or (all_run and wants_slope and not loss.requires_grad):
-            raise InputError(
-                "the loss does not depend on the model that it is given; call that, without no_grad or detach"
-            )
-        if idle:
-            raise InputError(f"a forward pass does not come by site {idle[0]!r}; leave it out of sites=[...]")
-        passes = network.count.passes
-        for name, mixed in sites.items():
-            if 0 < passes < mixed.num_calls:
-                raise InputError(
-                    f"a forward pass comes by site {name!r} {mixed.num_calls // passes} times, so that "
-                    "one module would serve several; leave it out of sites=[...]"
-                )
-        self.given.is_seen = True
-        loss = loss.reshape(())
-        return loss, loss.detach()
+        assert self.given, "a step is given its loss"
+        loss = self.given[0](network.network, given)
+        return loss, loss.detach() if isinstance(loss, Tensor) else loss

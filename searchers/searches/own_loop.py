@@ -16,6 +16,7 @@ from foundation.seeds import seed_of
 from search_space.attention import Attention
 from search_space.places import CANDIDATES, Places
 from search_space.rows import Rows
+from search_space.space import NONE
 from searchers import SEARCHERS, SearcherConfig
 from searchers.limits import Limits, parse_target
 from searchers.searches.batch_form import form_of
@@ -26,13 +27,17 @@ from searchers.settings import Differentiable
 from supernet.attachable import check_attachable
 from supernet.instead import Instead
 from supernet.mixed_network import MixedNetwork
-from supernet.placing import places_of
+from supernet.placing import candidate, places_of
 
 MOST_EPOCHS = 20
 """Parts that the steps of a search are counted in: what searchers do between epochs is done between them."""
 
 FIRST_LOOK = 20
 """Step of somebody else's optimizer, at the earliest, at which the candidates are asked to have learned."""
+
+
+WRAPPERS = nn.parallel.DistributedDataParallel, nn.DataParallel
+"""What holds a model and knows its weights from the time at which it was made."""
 
 
 class Losses(NamedTuple):
@@ -152,14 +157,16 @@ class Searching:
             raise InputError(f"the search of {self.steps} steps is over; derive() gives what it found")
         if not self._supernet.weights():
             raise InputError(
-                "no weight of the model learns, not even the candidates'; freeze before searching"
+                "no weight of the model learns, not even the candidates'; freeze before autola.searching(...)"
             )
-        self._problem.given.loss = loss
+        if torch.is_inference_mode_enabled():
+            raise InputError("nothing learns in torch.inference_mode(); take the step outside of it")
+        self._problem.given[:] = [loss]
         self._problem.feeds[0].now, self._problem.feeds[1].now = weights, choice
         device = self._problem.fabric.device
         if self._supernet.alphas.device != device:
             self._search.move_to(device)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.enable_grad():
             yield
             if (step := self._search.step) == self.steps and step % self._search.steps_per_epoch:
                 self._search.finish_epoch(step // self._search.steps_per_epoch)  # the last one is shorter
@@ -237,6 +244,11 @@ def searching(
             none of these, or nothing keeps the target. The model is unchanged then.
     """
     check_attachable(model)
+    if isinstance(model, WRAPPERS):
+        raise InputError(
+            f"{type(model).__name__} was made of the model as it was; give its .module to "
+            "autola.searching(...), and wrap it after that"
+        )
     config = SEARCHERS[searcher]() if isinstance(searcher, str) else searcher
     if not isinstance(config, Differentiable):
         raise InputError(
@@ -248,6 +260,11 @@ def searching(
     if isinstance(space, Rows) and sites is not None:
         raise InputError(f"the space {space.name!r} says itself where it is; leave out sites=[...]")
     config.check_budget(known := space if isinstance(space, Rows) else places_of(model, space, sites))
+    if not any(weight.requires_grad for weight in model.parameters()) and _all_weightless(known):
+        raise InputError(
+            f"nothing of the model learns, and {', '.join(known.primitives)} have no weights: let some of it "
+            "learn, or add a candidate that has weights, as se"
+        )
     steps_per_epoch = -(-steps // MOST_EPOCHS)
     config = replace(config, epochs=-(-steps // steps_per_epoch))
     processes = UsersProcesses(model)
@@ -283,6 +300,21 @@ def _limits(
         for metric in set(metrics)
     }
     return Limits(space, wanted, cast(Any, tables))
+
+
+def _all_weightless(space: Rows) -> bool:
+    """Whether no candidate of a space of places has weights."""
+    if not isinstance(space, Places):
+        return False
+    channels = {site.site: site.channels for site in space.sites}
+    with torch.device("meta"):
+        built = (
+            candidate(space, name, channels[row])
+            for row in space.rows
+            for name in space.names_at(row)
+            if name != NONE
+        )
+        return not any(True for module in built for _ in module.parameters())
 
 
 def _signature(space: Rows) -> list[list[str]]:

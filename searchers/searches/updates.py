@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.processes import mean_over_processes
+from foundation.errors import InputError
 from searchers.searches.callback import Callback
 from searchers.searches.mixture import Mixture
+from searchers.searches.passes import Passes
 from searchers.searches.problem import Problem
 from searchers.settings import Differentiable
 
@@ -26,6 +28,8 @@ class Updates:
 
     Attributes:
         moves_weights: Whether a step moves the weights, too; not where somebody else's optimizer does.
+        looks: Whether the next loss of resting alphas is computed with gradients, as the first one is, so
+            that one without any is told at once.
 
     Args:
         config: Hyper-parameters.
@@ -37,9 +41,14 @@ class Updates:
     def __init__(
         self, config: Differentiable, problem: Problem, mixture: Mixture, callbacks: Sequence[Callback]
     ) -> None:
-        self.problem, self.moves_weights = problem, True
+        self.problem, self.moves_weights, self.looks = problem, True, True
         self.fabric, self.mixture, self.callbacks, self.clip = problem.fabric, mixture, callbacks, config.clip
         self.parameters = mixture.supernet.weights()
+        if not self.parameters:
+            raise InputError(
+                "nothing of the network learns, and the candidates have no weights: let some of it learn, or "
+                "add a candidate that has weights, as se"
+            )
         self.run, rate = problem.runner(), torch.tensor(config.learning_rate, device=self.fabric.device)
         self.weight_optimizer = torch.optim.SGD(
             self.parameters,
@@ -75,7 +84,11 @@ class Updates:
     @torch.no_grad()
     def judge(self, *batch: Any) -> tuple[Tensor, Tensor]:
         """Loss and accuracy, for alphas that rest."""
-        return self.loss(batch, self.mixture.draw())
+        mixing = self.mixture.draw()
+        with torch.set_grad_enabled(self.looks):
+            loss, correct = self.loss(batch, mixing)
+        self.looks = False
+        return loss.detach(), correct
 
     def update_alphas(self, *batch: Any) -> tuple[Tensor, Tensor]:
         """Moves the alphas; loss and accuracy before that."""
@@ -96,8 +109,10 @@ class Updates:
     def loss(self, batch: Batch, mixing: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of the supernet that mixes with these weights, and a figure."""
         supernet = self.mixture.supernet
+        passes = Passes(supernet)
         with self.fabric.autocast(), supernet.mixed_by(mixing, self.mixture.chosen(mixing)):
-            return self.problem.loss(supernet, *batch)
+            loss, figure = self.problem.loss(supernet, *batch)
+            return passes.check(loss), figure
 
     def with_terms(self, loss: Tensor) -> Tensor:
         """A loss of the alphas with what the mixture and the callbacks add to it."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -26,9 +28,10 @@ from tests.searchers.test_own_loop import batches, cross_entropy
 from tests.searchers.test_searchers import advance, assert_equal_states, short
 from tests.test_documentation import EXTENDING, blocks
 
-NAMES: dict[str, Any] = {"__name__": "my_space"}
-exec(next(block.text for block in blocks(EXTENDING) if block.comment == "file: my_space.py"), NAMES)
-SPACE = NAMES["Norms"].of(backbone())
+MY_SPACE: Any = ModuleType("my_space")
+sys.modules["my_space"] = MY_SPACE
+exec(next(block.text for block in blocks(EXTENDING) if block.comment == "file: my_space.py"), vars(MY_SPACE))
+SPACE = MY_SPACE.Norms.of(backbone())
 
 
 @pytest.fixture(params=[name for name in SEARCHERS if name != "pc_darts"])
@@ -84,7 +87,7 @@ def _mixed_name(name: str) -> str:
 
 
 def test_costs_in_rows_add_up() -> None:
-    class Bare(NAMES["Norms"]):
+    class Bare(MY_SPACE.Norms):
         def build(self, module: Any, name: str) -> torch.nn.Module:
             return torch.nn.GroupNorm(1, module.num_features, affine=name == "group")
 
