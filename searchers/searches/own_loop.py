@@ -129,6 +129,10 @@ class Searching:
         """How the candidates compete: the share of each at every site."""
         return self._search.shares()
 
+    def memory(self) -> Mapping[str, int]:
+        """Bytes that the candidates of each site kept for the backward pass of the first step's batch."""
+        return dict(self._search.updates.kept)
+
     def derive(self) -> nn.Module:
         """The plain model with what was found attached, a copy, with the weights that it has now."""
         return self._supernet.derived(self.found())

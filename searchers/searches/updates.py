@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -15,6 +17,10 @@ from searchers.searches.mixture import Mixture
 from searchers.searches.passes import Passes
 from searchers.searches.problem import Problem
 from searchers.settings import Differentiable
+from supernet.kept import kept_by_site
+from supernet.mixed_network import MixedNetwork
+
+log = logging.getLogger(__name__)
 
 Batch = tuple[Any, ...]
 """What the loss of the problem takes besides the network: images and labels."""
@@ -42,6 +48,7 @@ class Updates:
         self, config: Differentiable, problem: Problem, mixture: Mixture, callbacks: Sequence[Callback]
     ) -> None:
         self.problem, self.moves_weights, self.looks = problem, True, True
+        self.kept: Mapping[str, int] = {}
         self.fabric, self.mixture, self.callbacks, self.clip = problem.fabric, mixture, callbacks, config.clip
         self.parameters = mixture.supernet.weights()
         if not self.parameters:
@@ -84,10 +91,17 @@ class Updates:
     @torch.no_grad()
     def judge(self, *batch: Any) -> tuple[Tensor, Tensor]:
         """Loss and accuracy, for alphas that rest."""
-        mixing = self.mixture.draw()
-        with torch.set_grad_enabled(self.looks):
-            loss, correct = self.loss(batch, mixing)
+        mixing, supernet = self.mixture.draw(), self.mixture.supernet
+        if not self.looks:
+            return self.loss(batch, mixing)
         self.looks = False
+        mixed = isinstance(supernet, MixedNetwork)
+        with torch.enable_grad(), kept_by_site(supernet) if mixed else nullcontext({}) as self.kept:
+            loss, correct = self.loss(batch, mixing)
+        if self.kept:
+            parts = ", ".join(f"{name} {size / 1e6:.3g}" for name, size in self.kept.items())
+            whole = sum(self.kept.values()) / 1e6
+            log.info("the candidates keep %.3g MB of a batch for the backward pass: %s", whole, parts)
         return loss.detach(), correct
 
     def update_alphas(self, *batch: Any) -> tuple[Tensor, Tensor]:
