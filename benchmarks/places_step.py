@@ -132,7 +132,6 @@ def _backbone(options: Options) -> nn.Module:
 
 def measure(options: Options) -> dict[str, Any]:
     """Seconds of all steps, and the ratio of the search's extra to the candidates'."""
-    torch.set_num_threads(1)
     names = [name for name in options.candidates if name != NONE]
     plain, search = plain_step(options), search_step(options)
     alone = {name: plain_step(options, name) for name in names}
@@ -191,6 +190,7 @@ def show(figures: dict[str, Any]) -> None:
 
 def main() -> None:
     """Prints the figures."""
+    torch.set_num_threads(1)
     answer(Options, __doc__, measure, show)
 
 

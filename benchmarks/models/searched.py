@@ -134,9 +134,6 @@ def _in_training(model: nn.Module, images: Tensor) -> list[Tensor] | None:
 
 def measure(options: Options) -> dict[str, Any]:
     """The answers of all networks."""
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
     file = options.results
     found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     networks: dict[str, Any] = found.setdefault("networks", {})
@@ -160,6 +157,9 @@ def show(figures: dict[str, Any]) -> None:
 
 def main() -> None:
     """Prints the figures."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
     answer(Options, __doc__, measure, show)
 
 

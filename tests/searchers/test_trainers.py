@@ -15,8 +15,10 @@ import autola
 from foundation.errors import InputError
 from supernet.attach import attached
 from tests.searchers.test_own_loop import batches, begun, cross_entropy, net, run
+from tests.test_documentation import blocks
 
 ROOT = Path(__file__).parents[2]
+TRAINERS = ROOT / "docs" / "trainers.md"
 STEPS = 8
 TRAIN, HELD = batches(STEPS // 2), batches(STEPS // 2, seed=1)
 
@@ -226,3 +228,10 @@ def test_what_is_not_the_networks_own_follows_it_to_another_device() -> None:
         search.step(cross_entropy, batch[number], batch[number])
     assert search._search.mixture.alive.is_cuda
     search.derive()
+
+
+def test_a_plain_loop_needs_ten_lines_more_at_most() -> None:
+    loop, *_ = (block.text for block in blocks(TRAINERS) if "search.choose(loss, held_batch)" in block.text)
+    more = [line for line in loop.splitlines() if "search" in line or "held" in line]
+    assert 0 < len(more) <= 10
+    assert "optimizer.step()" in loop
