@@ -32,10 +32,10 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from autola.commands.compare import show
 from autola.comparing.config import CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS
 from autola.comparing.running import resume_comparison, run_comparison
+from autola.comparing.showing import show
 from autola.executors import executor_of
 from autola.presets import RETRAIN_PRESETS
 from evaluators.data import DataConfig

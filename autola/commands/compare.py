@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
-from autola.arguments import option, out_of_terminal, read_arguments, without
+from autola.arguments import option, read_arguments, without
 from autola.comparing.config import Addition, CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS
+from autola.comparing.showing import show, show_ranking
 from autola.executors import executor_of
 from autola.presets import RETRAIN_PRESETS
 from evaluators.tasks import TASKS
@@ -19,11 +20,6 @@ from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from search_space.term import Term
 from searchers import SEARCHERS
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from outputs.comparison import Claim, ComparedRow, Comparison
 
 DEFAULT = "digits"
 
@@ -58,12 +54,16 @@ class Arguments:
     runs: tuple[Path, ...] = ()
     """Run folders of retrainings that have ended, which are compared as they are: nothing is trained. With
     --mixed and --margin, no other option goes with it."""
+    across: tuple[Path, ...] = ()
+    """Run folders of comparisons and retrainings of several tasks that have ended: what stands in all of them
+    is ranked, and nothing is trained. --out names a folder for the numbers and the critical-difference
+    diagram; no other option goes with it."""
     search_nothing: bool = False
     """Whether to search nothing and draw no random cells: compare the modules that are given."""
     smoke: bool = False
     """Two short epochs on few small images: the whole path in minutes on a CPU."""
     out: Path | None = None
-    """Run folder to make; a new one under ./outputs/runs if left out."""
+    """Run folder to make; a new one under ./outputs/runs if left out, and none with --across."""
     on: str = "here"
     """Where searches and trainings run: here, one after another; here:4, four processes of this machine; ray,
     ray://HOST:PORT or slurm, the workers of a cluster that sees the run folder. Changes no result."""
@@ -97,8 +97,14 @@ def run(arguments: list[str]) -> None:
         raise InputError(f"two tasks are given: {task} and {given.task}")
     if given.searcher != searcher:
         raise InputError(f"two searchers are given: {searcher} and {given.searcher}")
+    if given.across:
+        _only("across", ("out",), arguments)
+        from autola.comparing.across import across  # slow: SciPy, pandas
+
+        show_ranking(across(given.across, given.out), given.out)
+        return
     if given.runs:
-        _only_runs(arguments)
+        _only("runs", ("mixed", "margin"), arguments)
         from autola.comparing.runs import compare_runs  # slow: SciPy
 
         margin = {"margin": given.config.margin} if option(arguments, "margin") else {}
@@ -121,13 +127,13 @@ def run(arguments: list[str]) -> None:
     show(run_comparison(config, given.out, on=where, minutes=given.minutes))
 
 
-def _only_runs(arguments: Sequence[str]) -> None:
-    """Raises an InputError where more than --mixed and --margin goes with --runs."""
+def _only(name: str, allowed: Sequence[str], arguments: Sequence[str]) -> None:
+    """Raises an InputError where more than some options goes with --runs or --across."""
     flags = [word[2:].partition("=")[0] for word in arguments if word.startswith("--")]
-    wrong = [flag for flag in flags if flag not in ("runs", "mixed", "margin")]
+    wrong = [flag for flag in flags if flag not in (name, *allowed)]
     if wrong or not arguments[0].startswith("--"):
         raise InputError(
-            f"--runs compares what there is, and {'--' + wrong[0] if wrong else arguments[0]} is for new "
+            f"--{name} compares what there is, and {'--' + wrong[0] if wrong else arguments[0]} is for new "
             "trainings; leave it out"
         )
 
@@ -181,95 +187,3 @@ def _addition(given: Arguments, arguments: Sequence[str], attentions: Attentions
     cells = given.config.random_cells if "random-cells" in flags or "random_cells" in flags else 0
     addition = Addition(attentions=attentions, random_cells=cells, **more)
     return None if addition == Addition() else addition
-
-
-SHOWN = {"no difference shown": "not shown"}
-"""Verdicts in fewer words, for the table."""
-
-
-def show(comparison: Comparison) -> None:
-    """Prints the rows, what may be said of each, what they cost, and the sentence."""
-    from rich.console import Console
-
-    first = comparison.claims[0].first if comparison.claims else "first"
-    claims = {(claim.block, claim.second): claim for claim in reversed(comparison.claims)}
-    score = f"{comparison.score} %".replace("accuracy", "acc.")
-    scores = _table(comparison, ("runs", score, f"{first} - row"), ("p", "verdict"))
-    costs = _table(comparison, ("params", "MACs", "train step ms", "image ms", "to plain"))
-    for row in comparison.rows:
-        name = [row.block, row.name] if len({row.block for row in comparison.rows}) > 1 else [row.name]
-        scores.add_row(*name, *_scores(row, claims.get((row.block, row.name))))
-        costs.add_row(*name, *_costs(row))
-    Console().print(scores)
-    _show_spread(comparison)
-    out_of_terminal("")
-    Console().print(costs)
-    out_of_terminal(f"\n{comparison.sentence}\n")
-    out_of_terminal(f"run    {comparison.run}")
-
-
-def _table(comparison: Comparison, right: Sequence[str], left: Sequence[str] = ()) -> Table:
-    from rich.table import Table
-
-    view = Table(box=None, header_style="bold", pad_edge=False)
-    if len({row.block for row in comparison.rows}) > 1:
-        view.add_column("in")
-    view.add_column("row", overflow="fold")
-    for column in right:
-        view.add_column(column, justify="right")
-    for column in left:
-        view.add_column(column)
-    return view
-
-
-def _scores(row: ComparedRow, claim: Claim | None) -> list[str]:
-    trainings = sorted({len(cell.scores) for cell in row.cells})
-    runs = "-".join(map(str, trainings)) if len(trainings) < 2 else f"{trainings[0]}-{trainings[-1]}"
-    spread = f" ± {100 * row.deviation:.2f}" if row.deviation is not None else ""
-    shift = p_value = verdict = ""
-    if claim is not None:
-        shift = f"{100 * claim.estimate:+.2f}"
-        if claim.low is not None and claim.high is not None:
-            shift += rf" \[{100 * claim.low:+.2f}, {100 * claim.high:+.2f}]"
-        p_value = "" if claim.adjusted is None else f"{claim.adjusted:.3f}"
-        verdict = SHOWN.get(claim.verdict, claim.verdict) + (" *" if claim.primary else "")
-    cells = f"{len(row.cells)} x {runs}" if len(row.cells) > 1 else runs
-    return [cells, f"{100 * row.mean:.2f}{spread}", shift, p_value, verdict]
-
-
-def _costs(row: ComparedRow) -> list[str]:
-    from autola.tables import mega
-
-    step, image, ratio = (row.cost(name) for name in ("step_ms", "latency_ms", "latency_ratio"))
-    return [
-        f"{row.cost('params') or 0:,.0f}",
-        mega(round(row.cost("macs") or 0)),
-        "" if step is None else f"{step:.1f}",
-        "" if image is None else f"{image:.2f}",
-        "" if ratio is None else f"{ratio:.2f}x",
-    ]
-
-
-def _show_spread(comparison: Comparison) -> None:
-    """Says where the scores of rows of cells differ, and what the search's own scores are worth."""
-    out_of_terminal(
-        "± one standard deviation; in brackets 95 % intervals; p of all contrasts together; * the primary one"
-    )
-    for row in comparison.rows:
-        if row.setting:
-            out_of_terminal(f"{row.block} {row.name}: {row.setting}".strip())
-    for row in comparison.rows:
-        if row.between is not None and row.within is not None:
-            out_of_terminal(
-                f"{row.name}: cells differ by {100 * row.between:.2f} points, trainings of one by "
-                f"{100 * row.within:.2f} (standard deviations)"
-            )
-    if comparison.improvement is not None:
-        out_of_terminal(f"found is {100 * comparison.improvement:+.2f} % relative to random")
-    if comparison.ranks:
-        from statistics import fmean
-
-        each = " ".join(f"{tau:+.2f}" for tau in comparison.ranks)
-        out_of_terminal(
-            f"search-time and retrained scores: Kendall's tau {fmean(comparison.ranks):+.2f} ({each})"
-        )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from autola.comparing.conclude import verdict_of
-from autola.comparing.settings import MOST_NAMED, differences
+from autola.comparing.settings import MOST_NAMED, differences, unlike
 from autola.configs import RetrainConfig
 from autola.runs import stored_config
 from autola.tables import TABLE, Table
@@ -93,25 +92,14 @@ def _refuse_other(
 ) -> None:
     """Refuses a run of other data, another network or another budget than the first's."""
     found = [
-        *differences(_task(known), _task(config), "task"),
-        *differences(known.train, config.train, "train"),
+        *unlike((known.task, known.train, first.keys(DATA)), (config.task, config.train, run.keys(DATA))),
         *differences(known.precision, config.precision, "precision"),
-        *differences(first.keys(DATA), run.keys(DATA), "data"),
     ]
     if found:
         raise InputError(
             f"{run.path} and {first.path} are of different data or budget: "
             f"{listed(found, MOST_NAMED, '; ')}; compare runs of one kind, or say --mixed"
         )
-
-
-def _task(config: RetrainConfig) -> Any:
-    """The task without where its data lie: what they hold is compared by what was recorded of them."""
-    data: Any = getattr(config.task, "data", None)
-    if data is None or not hasattr(data, "root"):
-        return config.task
-    task: Any = config.task
-    return replace(task, data=replace(data, root=None))
 
 
 def _cells(

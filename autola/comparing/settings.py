@@ -10,6 +10,8 @@ from typing import Any
 from autola.comparing.config import CompareConfig
 from autola.configs import DeviceConfig, SearchConfig
 from autola.runs import stored_config
+from evaluators.recipe import TrainConfig
+from evaluators.tasks import TaskConfig
 from foundation.errors import InputError, listed
 from outputs.records import DATA
 from outputs.run_directory import RunDirectory
@@ -88,6 +90,25 @@ def _plain(config: SearchConfig) -> SearchConfig:
 def _known(run: RunDirectory) -> Mapping[str, Any]:
     """What a run knows of its images, by name; costs are measured anew by each."""
     return {key: value for key, value in run.keys(DATA).items() if key != "costs"}
+
+
+Trained = tuple[TaskConfig, TrainConfig, Mapping[str, Any]]
+"""What decides of what a score is: task, recipe, and what was recorded of the data."""
+
+
+def unlike(first: Trained, second: Trained) -> list[str]:
+    """Says where two trainings differ in task, network, budget or data, wherever the data lie."""
+    return [
+        *differences(_nowhere(first[0]), _nowhere(second[0]), "task"),
+        *differences(first[1], second[1], "train"),
+        *differences(dict(first[2]), dict(second[2]), "data"),
+    ]
+
+
+def _nowhere(task: Any) -> Any:
+    """The task without where its data lie: what they hold is compared by what was recorded of them."""
+    data: Any = getattr(task, "data", None)
+    return replace(task, data=replace(data, root=None)) if hasattr(data, "root") else task
 
 
 def differences(first: Any, second: Any, name: str = "") -> Iterator[str]:
