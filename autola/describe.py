@@ -8,6 +8,8 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from autola.comparing.config import CompareConfig
+from autola.comparing.presets import COMPARE_PRESETS, usual_comparison
 from autola.configs import RetrainConfig, SearchConfig, TaskSearch
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.runs import stored_search
@@ -65,7 +67,7 @@ def _next_of_task(config: TaskSearch, found: Sequence[Path]) -> str:
 
 
 def command_of(
-    config: SearchConfig | TaskSearch | RetrainConfig, attentions: Sequence[str] | None = None
+    config: SearchConfig | TaskSearch | RetrainConfig | CompareConfig, attentions: Sequence[str] | None = None
 ) -> str | None:
     """The command that does the same again: a preset, and what differs from it; None where none comes near.
 
@@ -94,7 +96,27 @@ def command_of(
                 preset = _of_task(preset, config.task)
             if preset is not None:
                 commands.append(words + _differences(config, preset))
+    elif isinstance(config, CompareConfig):
+        commands += [_comparing(config, name) for name in COMPARE_PRESETS]
     return shlex.join(min(commands, key=len)) if commands else None
+
+
+def _comparing(config: CompareConfig, preset: str) -> list[str]:
+    """The words of a comparison that starts from a preset."""
+    words, start = (
+        ["autola", "compare", *map(label, config.attentions), "--preset", preset],
+        COMPARE_PRESETS[preset],
+    )
+    searcher = None if config.search is None else config.search.searcher.name
+    usual = usual_comparison(preset, config.task.name, searcher)
+    if config.task.name != start.task.name:
+        words += ["--task", config.task.name]
+    if config.search is None:
+        words += ["--search-nothing"]
+        usual = replace(usual, search=None, attentions=config.attentions)
+    elif start.search is None or searcher != start.search.searcher.name:
+        words += ["--searcher", config.search.searcher.name]
+    return words + _differences(config, usual)
 
 
 def _of_task(preset: RetrainConfig, given: TaskConfig) -> RetrainConfig | None:

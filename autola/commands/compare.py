@@ -11,19 +11,14 @@ import tyro
 
 from autola.arguments import option, read_arguments, without
 from autola.comparing.config import Addition, CompareConfig
-from autola.comparing.presets import COMPARE_PRESETS
+from autola.comparing.presets import usual_comparison
 from autola.comparing.showing import show, show_ranking
 from autola.executors import executor_of
-from autola.presets import RETRAIN_PRESETS
-from evaluators.tasks import TASKS
 from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from search_space.term import Term
-from searchers import SEARCHERS
 
 DEFAULT = "digits"
-
-Attentions = tuple[tuple[Term, ...], ...]
 
 ADDED = ("search-seeds", "seeds", "random-seeds", "control-seeds")
 """Options that add to a comparison, with --resume."""
@@ -81,22 +76,10 @@ class Arguments:
 
 def run(arguments: list[str]) -> None:
     """Compares, and prints the table."""
-    preset = option(arguments, "preset") or DEFAULT
     root = None
     if option(arguments, "resume"):  # the option of the run's task, which is not known yet
         root, arguments = option(arguments, "data.root"), without(arguments, "data.root")
-    usual = _with_task(COMPARE_PRESETS[preset], option(arguments, "task"))
-    usual = _with_searcher(usual, option(arguments, "searcher"))
-    assert usual.search is not None, "presets search"
-    searcher, task = usual.search.searcher.name, usual.task.name
-    default = Arguments(preset=preset, task=task, searcher=searcher, config=usual)
-    given = read_arguments(Arguments, arguments, command="compare", default=default)
-    if given.preset != preset:
-        raise InputError(f"two presets are given: {preset} and {given.preset}")
-    if given.task != task:
-        raise InputError(f"two tasks are given: {task} and {given.task}")
-    if given.searcher != searcher:
-        raise InputError(f"two searchers are given: {searcher} and {given.searcher}")
+    given, usual = read_settings(arguments)
     if given.across:
         _only("across", ("out",), arguments)
         from autola.comparing.across import across  # slow: SciPy, pandas
@@ -112,8 +95,7 @@ def run(arguments: list[str]) -> None:
         return
     if given.resume is None and "--resume" in arguments:
         raise InputError("--resume needs the folder of the comparison to go on with")
-    attentions = tuple(parse_attention(text) for text in given.attentions)
-    addition = None if given.resume is None else _addition(given, arguments, attentions)
+    addition = None if given.resume is None else _addition(given, arguments)
     where = executor_of(given.on, given.jobs)
     # Each import is slow: Fabric.
     from autola.comparing.running import resume_comparison, run_comparison
@@ -123,8 +105,25 @@ def run(arguments: list[str]) -> None:
         run_folder = RunDirectory.open(given.resume)
         show(resume_comparison(run_folder, on=where, minutes=given.minutes, root=root, addition=addition))
         return
-    config = _whole(given, usual, attentions)
+    config = whole(given, usual)
     show(run_comparison(config, given.out, on=where, minutes=given.minutes))
+
+
+def read_settings(arguments: list[str]) -> tuple[Arguments, CompareConfig]:
+    """What was given, and what it started from."""
+    preset = option(arguments, "preset") or DEFAULT
+    usual = usual_comparison(preset, option(arguments, "task"), option(arguments, "searcher"))
+    assert usual.search is not None, "presets search"
+    searcher, task = usual.search.searcher.name, usual.task.name
+    default = Arguments(preset=preset, task=task, searcher=searcher, config=usual)
+    given = read_arguments(Arguments, arguments, command="compare", default=default)
+    if given.preset != preset:
+        raise InputError(f"two presets are given: {preset} and {given.preset}")
+    if given.task != task:
+        raise InputError(f"two tasks are given: {task} and {given.task}")
+    if given.searcher != searcher:
+        raise InputError(f"two searchers are given: {searcher} and {given.searcher}")
+    return given, usual
 
 
 def _only(name: str, allowed: Sequence[str], arguments: Sequence[str]) -> None:
@@ -138,25 +137,11 @@ def _only(name: str, allowed: Sequence[str], arguments: Sequence[str]) -> None:
         )
 
 
-def _with_task(config: CompareConfig, name: str | None) -> CompareConfig:
-    """A preset that trains something else, as the task's own retrain preset does."""
-    if name is None or name == config.task.name:
-        return config
-    preset = RETRAIN_PRESETS[TASKS[name].preset]
-    return replace(config, task=preset.task, train=preset.train, spread=None)
-
-
-def _with_searcher(config: CompareConfig, name: str | None) -> CompareConfig:
-    """A preset whose searches use another searcher."""
-    if name is None or config.search is None or name == config.search.searcher.name:
-        return config
-    return replace(config, search=replace(config.search, searcher=SEARCHERS[name]()))
-
-
-def _whole(given: Arguments, usual: CompareConfig, attentions: Attentions) -> CompareConfig:
+def whole(given: Arguments, usual: CompareConfig) -> CompareConfig:
+    """The comparison that was asked for."""
     from autola.comparing.settings import followed, with_found  # slow: run folders
 
-    config = followed(given.config, usual)
+    config, attentions = followed(given.config, usual), _attentions(given)
     if given.search_nothing:
         if given.found:
             raise InputError("--found names searches, and --search-nothing says that there are none")
@@ -168,7 +153,11 @@ def _whole(given: Arguments, usual: CompareConfig, attentions: Attentions) -> Co
     return config.smoke() if given.smoke else config
 
 
-def _addition(given: Arguments, arguments: Sequence[str], attentions: Attentions) -> Addition | None:
+def _attentions(given: Arguments) -> tuple[tuple[Term, ...], ...]:
+    return tuple(parse_attention(text) for text in given.attentions)
+
+
+def _addition(given: Arguments, arguments: Sequence[str]) -> Addition | None:
     """What is added with --resume; None for nothing.
 
     Raises:
@@ -185,5 +174,5 @@ def _addition(given: Arguments, arguments: Sequence[str], attentions: Attentions
     names = [flag.replace("-", "_") for flag in flags if flag.replace("_", "-") in ADDED]
     more = {name: getattr(given.config, name) for name in names}
     cells = given.config.random_cells if "random-cells" in flags or "random_cells" in flags else 0
-    addition = Addition(attentions=attentions, random_cells=cells, **more)
+    addition = Addition(attentions=_attentions(given), random_cells=cells, **more)
     return None if addition == Addition() else addition

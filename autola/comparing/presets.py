@@ -7,8 +7,10 @@ from dataclasses import replace
 from autola.comparing.config import CompareConfig
 from autola.presets import CIFAR10, RETRAIN_PRESETS, SEARCH_PRESETS
 from evaluators.recipe import TrainConfig
+from evaluators.tasks import TASKS
 from evaluators.tasks.classification import Classification
 from foundation.registry import Registry
+from searchers import SEARCHERS
 from searchers.darts import Darts
 from searchers.guards import Guards
 
@@ -62,3 +64,21 @@ COMPARE_PRESETS.add(
         threads=1,
     ),
 )
+
+
+def usual_comparison(preset: str, task: str | None = None, searcher: str | None = None) -> CompareConfig:
+    """What a command line starts from.
+
+    Args:
+        preset: Name of a preset.
+        task: Name of what is trained; of another than the preset's, task and recipe are those of the
+            task's own retrain preset.
+        searcher: Name of how cells are searched; of another than the preset's, its usual settings.
+    """
+    config = COMPARE_PRESETS[preset]
+    if task is not None and task != config.task.name:
+        own = RETRAIN_PRESETS[TASKS[task].preset]
+        config = replace(config, task=own.task, train=own.train, spread=None)
+    if searcher is not None and config.search is not None and searcher != config.search.searcher.name:
+        config = replace(config, search=replace(config.search, searcher=SEARCHERS[searcher]()))
+    return config

@@ -21,6 +21,7 @@ SHOWN = {"no difference shown": "not shown"}
 def show(comparison: Comparison) -> None:
     """Prints the rows, what may be said of each, what they cost, and the sentence."""
     from rich.console import Console
+    from rich.markup import escape
 
     first = comparison.claims[0].first if comparison.claims else "first"
     claims = {(claim.block, claim.second): claim for claim in reversed(comparison.claims)}
@@ -29,8 +30,8 @@ def show(comparison: Comparison) -> None:
     costs = _table(comparison, ("params", "MACs", "train step ms", "image ms", "to plain"))
     for row in comparison.rows:
         name = [row.block, row.name] if len({row.block for row in comparison.rows}) > 1 else [row.name]
-        scores.add_row(*name, *_scores(row, claims.get((row.block, row.name))))
-        costs.add_row(*name, *_costs(row))
+        scores.add_row(*name, *map(escape, score_words(row, claims.get((row.block, row.name)))))
+        costs.add_row(*name, *cost_words(row))
     Console().print(scores)
     _show_spread(comparison)
     out_of_terminal("")
@@ -53,7 +54,8 @@ def _table(comparison: Comparison, right: Sequence[str], left: Sequence[str] = (
     return view
 
 
-def _scores(row: ComparedRow, claim: Claim | None) -> list[str]:
+def score_words(row: ComparedRow, claim: Claim | None) -> list[str]:
+    """Trainings, score, the first row's lead, p and verdict of a row."""
     trainings = sorted({len(cell.scores) for cell in row.cells})
     runs = "-".join(map(str, trainings)) if len(trainings) < 2 else f"{trainings[0]}-{trainings[-1]}"
     spread = f" ± {100 * row.deviation:.2f}" if row.deviation is not None else ""
@@ -61,14 +63,15 @@ def _scores(row: ComparedRow, claim: Claim | None) -> list[str]:
     if claim is not None:
         shift = f"{100 * claim.estimate:+.2f}"
         if claim.low is not None and claim.high is not None:
-            shift += rf" \[{100 * claim.low:+.2f}, {100 * claim.high:+.2f}]"
+            shift += f" [{100 * claim.low:+.2f}, {100 * claim.high:+.2f}]"
         p_value = "" if claim.adjusted is None else f"{claim.adjusted:.3f}"
         verdict = SHOWN.get(claim.verdict, claim.verdict) + (" *" if claim.primary else "")
     cells = f"{len(row.cells)} x {runs}" if len(row.cells) > 1 else runs
     return [cells, f"{100 * row.mean:.2f}{spread}", shift, p_value, verdict]
 
 
-def _costs(row: ComparedRow) -> list[str]:
+def cost_words(row: ComparedRow) -> list[str]:
+    """Parameters, MACs, train step, image and its ratio to plain; empty where they were not measured."""
     from autola.tables import mega
 
     step, image, ratio = (row.cost(name) for name in ("step_ms", "latency_ms", "latency_ratio"))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from autola.comparing.config import CompareConfig
 from autola.configs import RetrainConfig
 from autola.member import members_of
 from autola.reporting.evidence import Evidence
@@ -31,7 +32,9 @@ def curves(run: Evidence) -> dict[str, Any] | None:
     if not run.curves:
         return None
     if isinstance(run.settings, RetrainConfig):
-        return _of_trainings(run, run.settings)
+        return _of_trainings(_by_attention(run, run.settings))
+    if isinstance(run.settings, CompareConfig):
+        return _of_trainings(_by_row(run))
     groups = {name: [records] for name, records in run.curves.items()}
     if len(groups) == 1:
         return _of_search(next(iter(run.curves.values())))
@@ -55,13 +58,30 @@ def _of_search(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"charts": charts, "legend": {name: numbers[name] for name in drawn}}
 
 
-def _of_trainings(run: Evidence, config: RetrainConfig) -> dict[str, Any] | None:
-    """Trainings: a line an attention, the mean over its seeds."""
-    groups = dict[str, list[Sequence[Mapping[str, Any]]]]()
+Groups = dict[str, list[Sequence[Mapping[str, Any]]]]
+"""Lines of metrics.jsonl of trainings that one line of a chart is the mean of, by its name."""
+
+
+def _by_attention(run: Evidence, config: RetrainConfig) -> Groups:
+    groups = Groups()
     for member in members_of(config):
         if member.name in run.curves:
             name = short_label(label(config.attentions[member.number]))
             groups.setdefault(name, []).append(run.curves[member.name])
+    return groups
+
+
+def _by_row(run: Evidence) -> Groups:
+    """The trainings of a comparison by row, and by block where there are several."""
+    groups = Groups()
+    for part in run.parts:
+        if part.row and part.name in run.curves:
+            groups.setdefault(f"{part.block} {part.row}".strip(), []).append(run.curves[part.name])
+    return groups
+
+
+def _of_trainings(groups: Groups) -> dict[str, Any] | None:
+    """Trainings: a line a group, the mean over its members."""
     records = [each[-1] for group in groups.values() for each in group]
     names = dict.fromkeys(
         name

@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 import autola
+from autola.commands import compare as compare_command
 from autola.commands import retrain as retrain_command
 from autola.commands import search as search_command
+from autola.comparing.presets import COMPARE_PRESETS, usual_comparison
 from autola.describe import command_of
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.reporting.evidence import read_evidence
+from evaluators.tasks import TASKS
 from outputs.report.chart import Chart, Line
 from search_space.grammar import parse_attention
 
@@ -223,6 +226,16 @@ def test_the_command_of_a_config_is_read_as_that_config() -> None:
         words = shlex.split(command_of(config) or "")
         (read,) = retrain_command.read_settings(words[2:])[1].values()
         assert read == config
+    comparisons = [preset for _, preset in COMPARE_PRESETS.items()]
+    given = replace(comparisons[0], attentions=attentions, seeds=(3,), beside=("plain",), margin=0.02)
+    comparisons += [
+        given,
+        replace(given, search=None),
+        usual_comparison("digits", "coco-keypoints", "random"),
+    ]
+    for config in comparisons:
+        words = shlex.split(command_of(config) or "")
+        assert compare_command.whole(*compare_command.read_settings(words[2:])) == config
 
 
 def test_a_chart_leaves_out_what_is_not_there() -> None:
