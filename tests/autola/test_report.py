@@ -228,11 +228,8 @@ def test_the_command_of_a_config_is_read_as_that_config() -> None:
         assert read == config
     comparisons = [preset for _, preset in COMPARE_PRESETS.items()]
     given = replace(comparisons[0], attentions=attentions, seeds=(3,), beside=("plain",), margin=0.02)
-    comparisons += [
-        given,
-        replace(given, search=None),
-        usual_comparison("digits", "coco-keypoints", "random"),
-    ]
+    comparisons += [given, replace(given, search=None)]
+    comparisons += [usual_comparison("digits", task, "random") for task, _ in TASKS.items()]
     for config in comparisons:
         words = shlex.split(command_of(config) or "")
         assert compare_command.whole(*compare_command.read_settings(words[2:])) == config
