@@ -17,8 +17,8 @@ from outputs.records import DATA
 from outputs.run_directory import RunDirectory
 from search_space.grammar import genotype_term
 
-TAKEN = ("data", "backbone", "width")
-"""Settings that a search has as the task has them, where nothing else is said."""
+TAKEN = ("backbone", "width")
+"""Settings that a search has as the task has them, where nothing else is said; its images likewise."""
 
 MOST_NAMED = 4
 """Differences that a message names."""
@@ -38,13 +38,24 @@ def followed(config: CompareConfig, usual: CompareConfig) -> CompareConfig:
     data = getattr(config.task, "data", None)
     if search is None or usual.search is None or type(data) is not type(search.data):
         return config
-    changes = dict[str, Any]()
-    for name in TAKEN:
-        given, before = getattr(config.task, name, None), getattr(usual.task, name, None)
-        untouched = getattr(search, name) == getattr(usual.search, name)
-        if given != before and untouched:
-            changes[name] = given
+    changes = _changed(config.task, usual.task, search, usual.search, TAKEN)
+    names = [field.name for field in fields(data)]
+    images = _changed(data, getattr(usual.task, "data", data), search.data, usual.search.data, names)
+    if images:
+        changes["data"] = replace(search.data, **images)
     return replace(config, search=replace(search, **changes)) if changes else config
+
+
+def _changed(
+    task: Any, task_before: Any, search: Any, search_before: Any, names: Sequence[str]
+) -> dict[str, Any]:
+    """What was changed in the task, and was left as it was in the search."""
+    found = dict[str, Any]()
+    for name in names:
+        given, before = getattr(task, name, None), getattr(task_before, name, None)
+        if given != before and getattr(search, name) == getattr(search_before, name):
+            found[name] = given
+    return found
 
 
 def with_found(config: CompareConfig, paths: Sequence[Path], *, mixed: bool = False) -> CompareConfig:
