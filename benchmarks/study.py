@@ -2,11 +2,11 @@
 
 cells: three searches on a fifth of CIFAR-10 with ResNet-8 of width 16, three trainings of each cell, six
 random cells twice, all controls three times, two epochs of all images each (`autola compare --preset
-cifar10-short`). groups: the same with cells of 1, 2, 4 and 8 channel groups. transfer: cells searched in ResNet-20, trained in it, in ResNet-56
-and in a Wide-ResNet, beside cells searched in those. finetune: a pretrained ResNet-50 on few large images;
-every attention begins as the identity. translation: the terms of attention on Multi30k's sentences, in a
-small Transformer with relative positions, as in Zhu et al., ICCV 2019; then with sines, beside plain
-attention.
+cifar10-short`). groups: the same with cells of 1, 2, 4 and 8 channel groups. transfer: cells searched in
+ResNet-20, trained in it, in ResNet-56 and in a Wide-ResNet, beside cells searched in those. finetune: a
+pretrained ResNet-50 on few large images; every attention begins as the identity. translation: the terms of
+attention on Multi30k's sentences, in a small Transformer with relative positions, as in Zhu et al., ICCV
+2019; then with sines, beside plain attention.
 
     python -m benchmarks.study cells --root FOLDER --minutes 60 --jobs 2
     python -m benchmarks.study cells --table

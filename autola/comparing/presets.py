@@ -42,10 +42,10 @@ COMPARE_PRESETS.add(
     ),
 )
 
-# Short trainings on all of CIFAR-10, and searches on a fifth of it: minutes each on one CPU core. In a pilot,
-# two seeds of a module differed by 0.2 to 0.5 points; how much cells differ was not known. Deployed, a cell of
-# one operator costs 1.5 times the plain network (a dilated convolution, SE) to 1.85 times (separable
-# convolutions): 1.6 leaves all to be chosen, and few of the dear ones. The alphas take 390 steps, large ones.
+# Short trainings on all of CIFAR-10, searches on a fifth of it: minutes each on one CPU core. In a pilot,
+# two seeds of a module differed by 0.2 to 0.5 points; how much cells differ was not known. Deployed, a cell
+# of one operator costs 1.5 times the plain network (a dilated convolution, SE) to 1.85 times (separable
+# convolutions): 1.6 leaves all to be chosen, and few of the dear ones. The alphas take 390 large steps.
 COMPARE_PRESETS.add(
     "cifar10-short",
     CompareConfig(
