@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from autola.comparing.config import CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS, usual_comparison
 from autola.configs import RetrainConfig, SearchConfig, TaskSearch
-from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS, search_preset
 from autola.runs import stored_search
 from evaluators.tasks import TaskConfig, as_task
 from evaluators.tasks.classification import Classification
@@ -77,8 +77,8 @@ def command_of(
             from; config.json has them in full.
     """
     commands = list[list[str]]()
-    if isinstance(config, SearchConfig):
-        for name, preset in SEARCH_PRESETS.items():
+    if isinstance(config, SearchConfig | TaskSearch):
+        for name, preset in _searches(config):
             words, kind = ["autola", "search", name], type(config.searcher)
             if kind is not type(preset.searcher):
                 words += ["--searcher", kind.name]
@@ -99,6 +99,16 @@ def command_of(
     elif isinstance(config, CompareConfig):
         commands += [_comparing(config, name) for name in COMPARE_PRESETS]
     return shlex.join(min(commands, key=len)) if commands else None
+
+
+def _searches(config: SearchConfig | TaskSearch) -> Iterator[tuple[str, SearchConfig | TaskSearch]]:
+    """Presets of searches that one may start from: of the same task, if it is of one."""
+    if isinstance(config, SearchConfig):
+        yield from SEARCH_PRESETS.items()
+        return
+    for name, preset in RETRAIN_PRESETS.items():
+        if type(preset.task) is type(config.task) and not isinstance(preset.task, Classification):
+            yield name, search_preset(name)
 
 
 def _comparing(config: CompareConfig, preset: str) -> list[str]:

@@ -117,4 +117,6 @@ def scores(run: Evidence) -> list[tuple[str, str]]:
     lines = run.curves.get("search", ())
     keys = ("best_accuracy", "alpha_accuracy")
     last = next((lines[-1][key] for key in keys if lines and lines[-1].get(key) is not None), None)
-    return [(str(run.genotype or "nothing yet"), "" if last is None else f"{100 * last:.2f}")]
+    return [
+        (str(run.genotype or run.placement or "nothing yet"), "" if last is None else f"{100 * last:.2f}")
+    ]

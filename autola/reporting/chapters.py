@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from autola.comparing.config import CompareConfig
-from autola.configs import RetrainConfig, SearchConfig
+from autola.configs import AnySearch, RetrainConfig, SearchConfig, TaskSearch
 from autola.describe import command_of
 from autola.reporting.cells import cell
 from autola.reporting.compared import comparison_chapter
 from autola.reporting.curves import curves, shares
 from autola.reporting.evidence import Evidence
+from autola.reporting.placements import placement_texts
 from autola.reporting.words import data_words, words_of
 from autola.tables import cells_of, mega
 from foundation.config import to_json
@@ -23,7 +24,7 @@ from search_space.term import label, short_label
 def chapter(run: Evidence) -> dict[str, Any]:
     """What the template asks for."""
     match run.settings:
-        case SearchConfig():
+        case SearchConfig() | TaskSearch():
             texts = _search(run, run.settings)
         case CompareConfig():
             texts = comparison_chapter(run, run.settings)
@@ -40,7 +41,23 @@ def chapter(run: Evidence) -> dict[str, Any]:
     }
 
 
-def _search(run: Evidence, config: SearchConfig) -> dict[str, Any]:
+def _search(run: Evidence, config: AnySearch) -> dict[str, Any]:
+    if isinstance(config, SearchConfig) and not config.of_places:
+        texts = _of_cells(run, config)
+    else:
+        texts = placement_texts(run, config)
+    return {
+        **texts,
+        "answer": _found(run),
+        "costs": _costs(run, config) if isinstance(config, SearchConfig) else None,
+        "table": None,
+        "front": _front(run),
+        "shares": shares(run),
+        "guards": _guards(run),
+    }
+
+
+def _of_cells(run: Evidence, config: SearchConfig) -> dict[str, Any]:
     space = config.resolved_space()
     limits = f", within {' or '.join(config.target)}" if config.target else ""
     question = (
@@ -60,24 +77,15 @@ def _search(run: Evidence, config: SearchConfig) -> dict[str, Any]:
         ("limits", ", ".join(config.target) or "none"),
         ("seed", config.seed),
     ]
-    guarded = _guards(run)
-    return {
-        "question": question,
-        "answer": _found(run),
-        "setting": setting,
-        "cells": []
-        if run.genotype is None
-        else [cell(run.genotype, run.run.shares(), config, run.data, "The cell")],
-        "costs": None if run.genotype is None else _costs(run, config),
-        "table": None,
-        "front": _front(run),
-        "shares": shares(run),
-        "guards": guarded,
-    }
+    drawn = (
+        [] if run.genotype is None else [cell(run.genotype, run.run.shares(), config, run.data, "The cell")]
+    )
+    return {"question": question, "setting": setting, "cells": drawn}
 
 
 def _found(run: Evidence) -> str:
-    if run.genotype is None:
+    found = run.genotype or run.placement
+    if found is None:
         return "Nothing was found yet: the search has not ended its first epoch."
     lines = run.curves.get("search", ())
     state = (
@@ -85,7 +93,7 @@ def _found(run: Evidence) -> str:
         if run.result
         else f" so far, after epoch {lines[-1]['epoch'] if lines else 0}; the search has not ended"
     )
-    return f"Found{state}: {run.genotype}"
+    return f"Found{state}: {found}"
 
 
 def _guards(run: Evidence) -> list[tuple[str, Any]]:
@@ -128,10 +136,14 @@ def _costs(run: Evidence, config: SearchConfig) -> dict[str, Any] | None:
     from evaluators.cost import measure  # slow: PyTorch
     from search_space.term import Term
 
-    assert run.genotype is not None
+    if run.genotype is not None:
+        found = (Term(name="hoga", argument=run.name, genotype=run.genotype),)
+    elif run.placement is not None:
+        found = (Term(name="places", argument=run.name, placement=run.placement),)
+    else:
+        return None
     if not {"input_shape", "num_classes"} <= run.data.keys():
         return None
-    found = (Term(name="hoga", argument=run.name, genotype=run.genotype),)
     setting: Any = {
         "input_shape": run.data["input_shape"],
         "num_classes": run.data["num_classes"],

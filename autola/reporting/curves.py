@@ -129,9 +129,9 @@ def _chart(title: str, axis: str, lines: Sequence[Line]) -> Chart:
 
 
 def shares(run: Evidence) -> dict[str, Any] | None:
-    """Charts of the shares of all operators, an edge each; None where nobody recorded them."""
+    """Charts of the shares of all operators, an edge or a site each; None where nobody recorded them."""
     moved = read_shares(run.run.path)
-    if not moved or run.genotype is None:
+    if not moved or (run.genotype is None and run.placement is None):
         return None
     names = [name for name in next(iter(moved.values())) if name != NONE]
     numbers = styles([*names, NONE])
@@ -139,7 +139,6 @@ def shares(run: Evidence) -> dict[str, Any] | None:
     epochs = {record["step"]: record["epoch"] for record in lines if "step" in record}
     charts = list[Chart]()
     for edge, rows in moved.items():
-        source, _, node = edge.partition("_")
         drawn = [
             Line(
                 name=name,
@@ -152,7 +151,7 @@ def shares(run: Evidence) -> dict[str, Any] | None:
         first, *_ = sorted(
             (line for line in drawn if line.name != NONE), key=lambda line: -(line.ys[-1] or 0.0)
         )
-        title = f"{source} to {node}"
+        title = edge if run.genotype is None else " to ".join(edge.split("_", 1))
         charts.append(
             Chart(
                 title=title,
@@ -160,7 +159,7 @@ def shares(run: Evidence) -> dict[str, Any] | None:
                 y="share",
                 lines=drawn,
                 floor=0.0,
-                summary=f"Shares on the edge {title}: {first.name} ends highest, at {first.ys[-1]:.3f}",
+                summary=f"Shares at {title}: {first.name} ends highest, at {first.ys[-1]:.3f}",
             )
         )
     return {

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from autola.comparing.config import CompareConfig
 from autola.comparing.items import full_config, items_of, planned_rows, searches_of
-from autola.configs import RetrainConfig, SearchConfig
+from autola.configs import AnySearch, RetrainConfig, SearchConfig, TaskSearch
 from autola.data_record import COSTS
 from autola.member import members_of
-from autola.runs import is_comparison, is_search, stored_config
+from autola.runs import is_comparison, is_search, stored_config, stored_search
 from autola.tables import TABLE, Table
 from foundation.config import parse_json
 from foundation.errors import InputError
@@ -21,7 +21,8 @@ from outputs.front import FRONT, Front
 from outputs.records import CONFIG, DATA, ENVIRONMENT, GENOTYPE, RESULT
 from outputs.run_directory import RunDirectory
 from search_space.genotype import Genotype
-from search_space.grammar import genotype_at
+from search_space.grammar import genotype_at, placement_at
+from search_space.placement import PLACEMENT, Placement
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,7 +41,8 @@ class Evidence:
         result: What result.json holds; None of a run that has not ended.
         table: The table of a retraining that has ended.
         front: The front of a search with several targets that has ended.
-        genotype: What a search found so far.
+        genotype: Cell that a search found so far.
+        placement: Placement that a search found so far.
         told: What a comparison allows one to say, of its trainings that have ended.
         parts: Searches and trainings of a comparison that have begun.
         row: The row of a comparison that a training of it belongs to; empty elsewhere.
@@ -50,7 +52,7 @@ class Evidence:
     name: str
     kind: Literal["search", "retraining", "comparison"]
     run: RunDirectory
-    settings: SearchConfig | RetrainConfig | CompareConfig
+    settings: SearchConfig | TaskSearch | RetrainConfig | CompareConfig
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
     data: Mapping[str, Any]
@@ -59,6 +61,7 @@ class Evidence:
     table: Table | None
     front: Front | None
     genotype: Genotype | None
+    placement: Placement | None = None
     told: Comparison | None = None
     parts: tuple[Evidence, ...] = ()
     row: str = ""
@@ -79,8 +82,19 @@ class Evidence:
     def problem(self) -> dict[str, Any]:
         """What has to be equal for runs to be compared: not the method, seeds, or where it computes."""
         if self.kind == "search":
-            keys = ("data", "backbone", "width", "space", "primitives", "num_nodes", "fuse", "target")
-            return flat({key: self.config[key] for key in keys}, without=("root",))
+            keys = (
+                "data",
+                "task",
+                "backbone",
+                "width",
+                "space",
+                "primitives",
+                "sites",
+                "num_nodes",
+                "fuse",
+                "target",
+            )
+            return flat({key: self.config[key] for key in keys if key in self.config}, without=("root",))
         keys = ("task", "train", "search", "match") if self.kind == "comparison" else ("task", "train")
         return flat({key: self.config[key] for key in keys}, without=("root",))
 
@@ -109,7 +123,7 @@ def read_evidence(path: Path, row: str = "", block: str = "") -> Evidence:
     if is_comparison(run):
         return _comparison(run)
     search = is_search(run)
-    settings = stored_config(run, SearchConfig) if search else stored_config(run, RetrainConfig)
+    settings = stored_search(run) if search else stored_config(run, RetrainConfig)
     table = parse_json(Table, run.text(TABLE), str(path / TABLE)) if run.has(TABLE) else None
     front = parse_json(Front, run.text(FRONT), str(path / FRONT)) if run.has(FRONT) else None
     return Evidence(
@@ -119,6 +133,7 @@ def read_evidence(path: Path, row: str = "", block: str = "") -> Evidence:
         table=table,
         front=front,
         genotype=genotype_at(run.path) if search and run.has(GENOTYPE) else None,
+        placement=placement_at(run.path) if search and run.has(PLACEMENT) else None,
         row=row,
         block=block,
         **_records(run),
@@ -160,9 +175,9 @@ def _records(run: RunDirectory) -> dict[str, Any]:
 
 
 def _curves(
-    run: RunDirectory, settings: SearchConfig | RetrainConfig, front: Front | None
+    run: RunDirectory, settings: AnySearch | RetrainConfig, front: Front | None
 ) -> dict[str, Sequence[Mapping[str, Any]]]:
-    if isinstance(settings, SearchConfig):
+    if isinstance(settings, AnySearch):
         names = [point.run for point in front.points] if front else []
     else:
         names = [member.name for member in members_of(settings)]

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from autola.commands import retrain as retrain_command
 from autola.commands import search as search_command
 from autola.comparing.presets import COMPARE_PRESETS, usual_comparison
 from autola.describe import command_of
-from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS, search_preset
 from autola.reporting.evidence import read_evidence
 from evaluators.tasks import TASKS
 from outputs.report.chart import Chart, Line
@@ -211,11 +212,15 @@ def test_where_it_is_written(call, refused, finished, tmp_path) -> None:
 
 
 def test_the_command_of_a_config_is_read_as_that_config() -> None:
-    searches = [preset for _, preset in SEARCH_PRESETS.items()]
+    searches: list[Any] = [preset for _, preset in SEARCH_PRESETS.items()]
     digits = SEARCH_PRESETS["digits"]
     searches.append(
         replace(digits, target=("macs<=48M",), seed=3, width=8, primitives=("SE", "skip_connect"))
     )
+    searches += [
+        replace(search_preset(name), seed=2, primitives=("none", "se"))
+        for name in ("camvid", "coco-keypoints", "imagenet")
+    ]
     for config in searches:
         words = shlex.split(command_of(config) or "")
         assert search_command.read_settings(words[2:])[1] == config
