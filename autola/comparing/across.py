@@ -11,7 +11,7 @@ from autola.comparing.items import full_config
 from autola.comparing.rows import PLAIN, blocks_of
 from autola.comparing.settings import Trained, unlike
 from autola.configs import RetrainConfig
-from autola.runs import is_comparison, stored_config
+from autola.runs import is_comparison, refuse_twice, stored_config
 from autola.tables import TABLE, Table
 from evaluators.statistics.family import ALARM
 from evaluators.statistics.ranks import Ranks, need_posthocs, ranks_of
@@ -55,6 +55,7 @@ def across(runs: Sequence[str | Path], out: str | Path | None = None) -> Ranking
             scikit-posthocs is not there.
     """
     need_posthocs()
+    refuse_twice([Path(path) for path in runs])
     tasks = [task for path in runs for task in _read(RunDirectory.open(path))]
     if len(tasks) < 2:
         raise InputError("ranks need two tasks or more; within one, `autola compare` says what may be said")

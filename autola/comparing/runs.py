@@ -9,7 +9,7 @@ from pathlib import Path
 from autola.comparing.conclude import verdict_of
 from autola.comparing.settings import MOST_NAMED, differences, unlike
 from autola.configs import RetrainConfig
-from autola.runs import stored_config
+from autola.runs import refuse_twice, stored_config
 from autola.tables import TABLE, Table
 from evaluators.statistics.bootstrap import bootstrap_interval
 from evaluators.statistics.difference import difference
@@ -44,7 +44,9 @@ def compare_runs(runs: Sequence[str | Path], *, mixed: bool = False, margin: flo
         raise InputError("name at least one retraining: --runs RUN ...")
     if not 0 < margin < float("inf"):
         raise InputError(f"margin={margin} is not positive")
-    directories = _opened(runs)
+    paths = [Path(run) for run in runs]
+    refuse_twice(paths)
+    directories = [RunDirectory.open(path) for path in paths]
     configs = [stored_config(run, RetrainConfig) for run in directories]
     tables = [_table(run) for run in directories]
     for run, config, table in zip(directories[1:], configs[1:], tables[1:]):
@@ -70,15 +72,6 @@ def compare_runs(runs: Sequence[str | Path], *, mixed: bool = False, margin: flo
         sentence="",
     )
     return replace(comparison, sentence=_sentence(comparison, mixed=mixed and len(directories) > 1))
-
-
-def _opened(runs: Sequence[str | Path]) -> list[RunDirectory]:
-    seen = set[Path]()
-    for run in runs:
-        if Path(run).resolve() in seen:
-            raise InputError(f"{run} is named twice")
-        seen.add(Path(run).resolve())
-    return [RunDirectory.open(run) for run in runs]
 
 
 def _table(run: RunDirectory) -> Table:

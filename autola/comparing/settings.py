@@ -39,7 +39,7 @@ def followed(config: CompareConfig, usual: CompareConfig) -> CompareConfig:
     if search is None or usual.search is None or type(data) is not type(search.data):
         return config
     changes = _changed(config.task, usual.task, search, usual.search, TAKEN)
-    names = [field.name for field in fields(data)]
+    names = [field.name for field in fields(search.data)]
     images = _changed(data, getattr(usual.task, "data", data), search.data, usual.search.data, names)
     if images:
         changes["data"] = replace(search.data, **images)

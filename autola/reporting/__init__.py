@@ -10,7 +10,8 @@ from typing import Any
 from autola.reporting.analyses import analyses
 from autola.reporting.chapters import chapter
 from autola.reporting.checklist import checklist
-from autola.reporting.evidence import Evidence, differing, flat, read_evidence, refuse_twice
+from autola.reporting.evidence import Evidence, differing, flat, read_evidence
+from autola.runs import refuse_twice
 from foundation.errors import InputError
 from outputs.report import check_target, need_jinja, render, write
 

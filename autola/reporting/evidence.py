@@ -15,7 +15,6 @@ from autola.member import members_of
 from autola.runs import is_comparison, is_search, stored_config, stored_search
 from autola.tables import TABLE, Table
 from foundation.config import parse_json
-from foundation.errors import InputError
 from outputs.comparison import COMPARISON, Comparison
 from outputs.front import FRONT, Front
 from outputs.records import CONFIG, DATA, ENVIRONMENT, GENOTYPE, RESULT
@@ -213,12 +212,3 @@ def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names of settings that are not the same in all."""
     names = dict.fromkeys(name for each in settings for name in each)
     return [name for name in names if any(each.get(name) != settings[0].get(name) for each in settings)]
-
-
-def refuse_twice(paths: Sequence[Path]) -> None:
-    """Raises an InputError where a run is named twice."""
-    seen = set[Path]()
-    for path in paths:
-        if path.resolve() in seen:
-            raise InputError(f"{path} is named twice")
-        seen.add(path.resolve())
