@@ -46,8 +46,8 @@ COMPARE_PRESETS.add(
 # two seeds of a module differed by 0.2 to 0.5 points; how much cells differ was not known. Deployed, a cell
 # of one operator costs 1.5 times the plain network (a dilated convolution, SE) to 1.85 times (separable
 # convolutions): 1.6 leaves all to be chosen, and few of the dear ones. The alphas take 390 large steps. While
-# they are alike, skip_connect leads on more than two of ten edges in one epoch of eight, by chance alone; on more
-# than four in one of two hundred.
+# they are alike, skip_connect leads on more than two of ten edges in one epoch of eight, by chance alone; on
+# more than four in one of two hundred.
 COMPARE_PRESETS.add(
     "cifar10-short",
     CompareConfig(
