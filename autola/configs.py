@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,14 +11,14 @@ import tyro
 
 from evaluators.data import DataConfig
 from evaluators.recipe import TrainConfig
-from evaluators.tasks import TASKS, TaskConfig
+from evaluators.tasks import TASKS, TaskConfig, reads_text
 from foundation import rules
 from foundation.config import adapter, config, parse
 from foundation.errors import InputError
 from foundation.registry import Registry
 from outputs.trackers import NONE, TRACKERS
 from search_space.genotype import Fuse
-from search_space.places import CANDIDATES, PLACES
+from search_space.places import CANDIDATES, PLACES, SEQUENCE_CANDIDATES
 from search_space.space import OWN, SPACES, Space
 from search_space.term import Term
 from searchers import SEARCHERS, SearcherConfig
@@ -324,7 +324,23 @@ class TaskSearch(AnySearch):
 
     @property
     def network_name(self) -> str:
+        if reads_text(self.task):
+            return self.task.network_name()
         return str(getattr(self.task, "backbone", self.task.name))
+
+    def candidates(self) -> tuple[str, ...]:
+        if self.primitives is None and reads_text(self.task):
+            return SEQUENCE_CANDIDATES
+        return super().candidates()
+
+    def with_searcher(self, searcher: AnySearcher) -> TaskSearch:
+        """The same search by another searcher, which takes the batches and the optimizer of this one."""
+        names = ["batch_size"]
+        if getattr(self.searcher, "optimizer", "sgd") != "sgd":
+            names += ["optimizer", "learning_rate", "weight_decay"]
+        known = {field.name for field in fields(searcher)}
+        taken = {name: getattr(self.searcher, name) for name in names if name in known}
+        return replace(self, searcher=replace(searcher, **taken))
 
     def recipe(self) -> TrainConfig:
         """What of a recipe the task has to know."""

@@ -1,6 +1,6 @@
 r"""Times a training step of translation: plain against torch.nn.Transformer, operators against plain.
 
-    python -m benchmarks.translation_step [--repeats 15] [--lengths 30 300] [--attentions ...] \\
+    python -m benchmarks.translation_step [--repeats 15] [--lengths 30 300] [--attentions ...] \
         [--json FILE.json] [--picture FILE.svg]
 
 CPU seconds of steps that take turns, in one process and with one thread. A step is forward, cross-entropy and

@@ -9,14 +9,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from evaluators.recipe import TrainConfig
 from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 from search_space.searchable import Searchable
-from searchers import Search, SearcherConfig
+from searchers import ADAM_BETAS, Search, SearcherConfig
 from searchers.candidates import Candidates, History
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ class BlackBox(SearcherConfig):
     take longer."""
     batch_size: int = 128
     """Images in a step, over all processes; more need more memory and make fewer steps."""
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    """Optimizer of the weights: SGD with momentum, or Adam (betas 0.9 and 0.98), without which Transformers
+    hardly learn."""
     learning_rate: float = 0.1
     """Learning rate at the first step, falling along half a cosine; higher trains faster and less stably."""
     min_learning_rate: float = 0.0
@@ -98,6 +101,8 @@ class BlackBox(SearcherConfig):
         return TrainConfig(
             epochs=self.epochs,
             batch_size=self.batch_size,
+            optimizer=self.optimizer,
+            beta2=ADAM_BETAS[1],
             learning_rate=self.learning_rate,
             min_learning_rate=self.min_learning_rate,
             weight_decay=self.weight_decay,

@@ -27,8 +27,11 @@ class Differentiable(SearcherConfig):
     batch_size: int = 128
     """Images in a step from each half, over all processes; more need more memory and make fewer steps
     (train_search.py:25)."""
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    """Optimizer of the weights: SGD with momentum, or Adam (betas 0.9 and 0.98), without which Transformers
+    hardly learn."""
     learning_rate: float = 0.025
-    """Learning rate of the weights' SGD at the first step; higher trains faster and less stably
+    """Learning rate of the weights at the first step; higher trains faster and less stably
     (train_search.py:26)."""
     min_learning_rate: float = 1e-4
     """Learning rate of the weights at the end of its cosine; higher keeps changing them to the end
@@ -67,6 +70,8 @@ class Differentiable(SearcherConfig):
         rules.not_above(self, "min_learning_rate", "learning_rate")
         if self.nesterov and not self.momentum:
             raise InputError("nesterov needs a momentum")
+        if self.nesterov and self.optimizer != "sgd":
+            raise InputError(f"nesterov is SGD's; {self.optimizer} has none")
 
     def start(self, problem: Problem) -> Any:
         """A new `DifferentiableSearch` at step 0, as the function that `search` names puts it together."""

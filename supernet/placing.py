@@ -227,18 +227,24 @@ class PlacesSupernet(nn.Module):
         self.alphas = nn.Parameter(alphas.to(parameter.device, parameter.dtype))
         self.mixing = RestingMixing(self.mixing_weights().detach())
         channels = {site.site: site.channels for site in space.sites}
-        self._mixed = dict[str, MixedSite]()  # where they stand they are registered
-        for row, name in enumerate(space.rows):
-            operators = {
-                column: candidate(space, space.primitives[column], channels[name])
-                for column in space.columns_at(name)
-                if space.primitives[column] != NONE
-            }
-            mixed = self._mixed[name] = MixedSite(operators, row, self.mixing)
-            (site,) = named_sites(network, {name: channels[name]})
-            insert(network, site, mixed, "a search")
+        # Where they stand they are registered.
+        self._mixed = {
+            name: self._mixture(network, name, channels[name], row) for row, name in enumerate(space.rows)
+        }
         self.network, self.count = network, CallCount()
         network.register_forward_pre_hook(self.count)
+
+    def _mixture(self, network: nn.Module, name: str, channels: int, row: int) -> Any:
+        """A new mixture, where it belongs in the network."""
+        operators = {
+            column: candidate(self.space, self.space.primitives[column], channels)
+            for column in self.space.columns_at(name)
+            if self.space.primitives[column] != NONE
+        }
+        mixed = MixedSite(operators, row, self.mixing)
+        (site,) = named_sites(network, {name: channels})
+        insert(network, site, mixed, "a search")
+        return mixed
 
     def forward(
         self, *args: Any, weights: Tensor | None = None, chosen: Sequence[int] | None = None, **others: Any
@@ -296,7 +302,7 @@ class PlacesSupernet(nn.Module):
         """For the step of the alphas: nothing inside asks for gradients of the weights."""
         return frozen(self.weights())
 
-    def sites(self) -> dict[str, MixedSite]:
+    def sites(self) -> dict[str, Any]:
         """The mixtures by the names of their sites."""
         return self._mixed
 

@@ -154,7 +154,7 @@ class Problem:
         if isinstance(self.space, Places):
             if parts > 1:
                 raise InputError("the mixtures of sites take all channels; choose a searcher without parts")
-            network = PlacesSupernet(self.backbone(), self.space)
+            network = self.places_supernet(self.space)
         else:
             assert isinstance(self.space, Space)
             network = Supernet(self.backbone(), self.space, self.form, parts=parts)
@@ -167,6 +167,14 @@ class Problem:
         What a placement attaches starts as the identity, as in the supernet.
         """
         torch.manual_seed(seed_of(self.seed, "found", *purpose))
-        network = attach(self.backbone(), genotype, identity=isinstance(genotype, Placement))
+        network = self.placed(genotype)
         speed_up(network, compile=self.compile, recompute=self.recompute)
         return network.to(self.fabric.device, real_dtype(self.fabric))
+
+    def places_supernet(self, space: Places) -> PlacesSupernet:
+        """A new supernet of placements."""
+        return PlacesSupernet(self.backbone(), space)
+
+    def placed(self, genotype: Any) -> nn.Module:
+        """A new backbone with a genotype or placement attached."""
+        return attach(self.backbone(), genotype, identity=isinstance(genotype, Placement))

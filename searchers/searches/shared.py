@@ -204,6 +204,8 @@ def renew_statistics(
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     network.train()
+    if not norms:
+        return
     for number, batch in enumerate(batches, 1):
         for norm in norms:
             norm.momentum = 1 / number  # makes the moving average the mean so far

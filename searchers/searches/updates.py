@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.processes import mean_over_processes
+from searchers import ADAM_BETAS
 from searchers.searches.callback import Callback
 from searchers.searches.mixture import Mixture
 from searchers.searches.problem import Problem
@@ -41,14 +42,16 @@ class Updates:
         self.fabric, self.mixture, self.callbacks, self.clip = problem.fabric, mixture, callbacks, config.clip
         self.parameters = mixture.supernet.weights()
         self.run, rate = problem.runner(), torch.tensor(config.learning_rate, device=self.fabric.device)
-        self.weight_optimizer = torch.optim.SGD(
+        optimizer, own = torch.optim.SGD, {"momentum": config.momentum, "nesterov": config.nesterov}
+        if config.optimizer == "adam":
+            optimizer, own = torch.optim.Adam, {"betas": ADAM_BETAS, "capturable": problem.fused}
+        self.weight_optimizer = optimizer(
             self.parameters,
             lr=rate if problem.cuda_graph else config.learning_rate,
-            momentum=config.momentum,
-            nesterov=config.nesterov,
             weight_decay=config.weight_decay,
             foreach=not problem.fused,  # a few calls for all weights, bit for bit the same
             fused=problem.fused,
+            **own,
         )
         self.alpha_optimizer = torch.optim.Adam(
             mixture.architecture,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from evaluators.data.even_split import split_evenly
+from evaluators.data.even_split import even_halves, split_evenly
 from evaluators.data.listing import Listing, recorded
 from evaluators.recipe import TrainConfig
+from evaluators.tasks import Halves
+from evaluators.tasks.translation.likelihood import LikelihoodTask
 from evaluators.tasks.translation.scores import signatures
 from evaluators.tasks.translation.sentences import Part, Sentences, TokenBatches
 from evaluators.tasks.translation.subwords import Subwords
@@ -49,6 +52,7 @@ class TranslationSetting:
     """
 
     score: str = "BLEU"
+    task: type[TranslationTask] = TranslationTask
 
     def __init__(self, config: Translation, train: TrainConfig, fabric: Fabric) -> None:
         self.config, self.recipe, self.fabric = config, train, fabric
@@ -132,6 +136,17 @@ class TranslationSetting:
             **recorded(self.listings),
         }
 
+    def halves(self) -> Halves:
+        """Every second pair that is trained on, and the others; judged by the likelihood of their words."""
+        first, second = copy.copy(self), copy.copy(self)
+        numbers = even_halves(len(self.train), "pairs of sentences")
+        first.train, second.train = (self.train.select(half) for half in numbers)
+        first.validation, second.validation = second.train, None
+        for half in (first, second):
+            half.task, half.score = LikelihoodTask, LikelihoodTask.score
+        sizes = f"{len(first.train)} pairs of sentences and {len(second.train)} others"
+        return Halves(first, second, sizes)
+
     def start(self, network: nn.Module, seed: int) -> TranslationTask:
         fabric = self.fabric
         batches = TokenBatches(
@@ -142,7 +157,7 @@ class TranslationSetting:
             rank=fabric.global_rank,
             world_size=fabric.world_size,
         )
-        return TranslationTask(
+        return self.task(
             network,
             batches,
             fabric,
