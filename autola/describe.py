@@ -11,7 +11,7 @@ from typing import Any
 from autola.configs import RetrainConfig, SearchConfig, TaskSearch
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.runs import stored_search
-from evaluators.tasks import TaskConfig, as_task
+from evaluators.tasks import TaskConfig, as_task, reads_text
 from evaluators.tasks.classification import Classification
 from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
@@ -54,7 +54,8 @@ def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
 
 
 def _next_of_task(config: TaskSearch, found: Sequence[Path]) -> str:
-    start = ["autola", "retrain", "none", "se", *(f"places:{path}" for path in found), "--preset"]
+    beside = [label(config.task.unsearched())] if reads_text(config.task) else ["none", "se"]
+    start = ["autola", "retrain", *beside, *(f"places:{path}" for path in found), "--preset"]
     weights = ["--identity"] if config.task.weights and not config.task.identity else []
     commands = [
         [*start, name, *_differences(config.task, preset.task), *weights]
