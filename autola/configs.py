@@ -337,7 +337,7 @@ class TaskSearch(AnySearch):
         """The same search by another searcher, which takes the batches and the optimizer of this one."""
         names = ["batch_size"]
         if getattr(self.searcher, "optimizer", "sgd") != "sgd":
-            names += ["optimizer", "learning_rate", "weight_decay"]
+            names += ["optimizer", "learning_rate", "weight_decay", "nesterov"]
         known = {field.name for field in fields(searcher)}
         taken = {name: getattr(self.searcher, name) for name in names if name in known}
         return replace(self, searcher=replace(searcher, **taken))

@@ -150,8 +150,7 @@ def _tables(
             assert isinstance(config, SearchConfig), "tasks have no table of another device"
             tables[metric] = _elsewhere(config, config.latency_table, space, input_shape)
         elif isinstance(problem, SequenceProblem):
-            assert isinstance(space, Places)
-            tables[metric] = sequence_table(metric, space, problem.backbone(), input_shape, device)
+            tables[metric] = sequence_table(metric, problem.places, problem.backbone(), input_shape, device)
         elif isinstance(space, Places):
             tables[metric] = place_table(metric, space, problem.backbone(), input_shape, device)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import torch
@@ -16,15 +15,13 @@ from supernet.networks.transformer import Transformer
 from supernet.sequence_placing import standing_at, text_at
 from supernet.sequence_sites import FAMILY, ROLES, site_named, site_of
 
-log = logging.getLogger(__name__)
-
 
 def sequence_places(
     network: Transformer, candidates: Sequence[str], sites: Sequence[str] | None = None, *, name: str
 ) -> Places:
     """The space of placements of some candidates at the attentions of a Transformer.
 
-    A candidate that cannot stand at an attention is left out there, which is logged with the reason.
+    A candidate that cannot stand at an attention is left out there.
 
     Args:
         network: The network; what stands in it stays at sites that are not searched.
@@ -48,8 +45,7 @@ def sequence_places(
         reasons = {kind: reason for kind in kinds if (reason := refused[kind]) is not None}
         if len(reasons) == len(kinds):
             raise InputError(f"{text} fits no site that is searched: {next(iter(reasons.values()))}")
-        for kind, reason in reasons.items():
-            log.info("%s is left out at %s: %s", text, kind, reason)
+        for kind in reasons:
             left_out += [(site, text) for site in searched if site_named(site)[0] == kind]
     return Places(
         network=name,
@@ -76,6 +72,14 @@ def _searched(sites: Sequence[str] | None, known: Sequence[str]) -> list[str]:
             raise unknown("attention of the Transformer", given, [*SITES, *known])
         chosen.update(found)
     return [site for site in known if site in chosen]
+
+
+def left_out_at(space: Places) -> str:
+    """Which candidates are left out at which attentions, in words; empty where all fit all."""
+    kinds = dict[str, list[str]]()
+    for site, name in space.left_out:
+        kinds.setdefault(site_named(site)[0], []).append(name)
+    return "; ".join(f"{', '.join(dict.fromkeys(names))} at {kind}" for kind, names in kinds.items())
 
 
 def _refusal(kind: str, text: str, network: Transformer) -> str | None:

@@ -18,6 +18,11 @@ from supernet.sequence_supernet import SequenceSupernet
 class SequenceProblem(TaskProblem):
     """Placements in a Transformer, by the loss of its task."""
 
+    @property
+    def places(self) -> Places:
+        """What is searched."""
+        return cast(Places, self.space)
+
     def places_supernet(self, space: Places) -> SequenceSupernet:
         return SequenceSupernet(cast(Transformer, self.backbone()), space)
 
