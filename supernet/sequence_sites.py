@@ -12,7 +12,7 @@ from search_space.grammar import standing_terms
 from search_space.operator import OPERATORS
 from search_space.placement import Placement, Standing
 from search_space.sequence import PlainAttention, Role, SequenceOperator
-from search_space.term import SITES, STAGES, Term, label
+from search_space.term import SITES, STAGES, Term, attention_of, label
 from supernet.carrying import nearest, shown_way
 from supernet.networks.translator import TransformerConfig
 
@@ -99,6 +99,12 @@ def carried_to_layers(placement: Placement, layers: Mapping[str, int]) -> Placem
             f"the placement is of {placement.network}, whose sites are modules with maps; a network that "
             "translates takes those that were searched in one"
         )
+    for each in placement.standings:
+        if each.stage not in layers or attention_of(each.site) != each.stage:
+            raise InputError(
+                f"the placement names the site {each.site!r} of {each.stage or 'no attention'}; those of a "
+                f"Transformer are its layers, as decoder.self.2 of decoder.self: {', '.join(layers)}"
+            )
     standings, went, stages = list[Standing](), dict[str, list[str]](), placement.stages
     for name, number in layers.items():
         before = stages.get(name, [])

@@ -184,6 +184,12 @@ def test_placements_stay_in_their_kind_of_network():
     maps = places_of(resnet, ("none", "se"))
     with pytest.raises(InputError, match="takes those that were searched in one"):
         build_transformer(TINY, 13, as_terms(drawn(maps, 1)))
+    renamed = replace(found.standings[0], site="encoder.self.x")
+    with pytest.raises(InputError, match=r"names the site 'encoder\.self\.x' of encoder\.self"):
+        build_transformer(TINY, 13, as_terms(replace(found, standings=(renamed, *found.standings[1:]))))
+    crossed = replace(found.standings[-1], attention="dynamic")
+    with pytest.raises(InputError, match="dynamic cannot stand between decoder and encoder"):
+        build_transformer(TINY, 13, as_terms(replace(found, standings=(*found.standings[:-1], crossed))))
 
 
 @pytest.mark.parametrize("seed", range(3))
