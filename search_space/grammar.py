@@ -83,6 +83,8 @@ def _term(match: re.Match[str], text: str, site: str | None) -> Term:
         raise InputError(f"{text!r} stands at {site} already; leave out {match['site']}=")
     site = match["site"] if site is None else site
     items = [] if match["options"] is None else match["options"].split(",")
+    if site is not None and name == "places":
+        raise InputError(f"a placement says itself where it stands; leave out {site}=, as in places:PATH")
     recipes = operators() if site is None else _on_sequences(site, name)
     has_form = name in recipes and FORM in recipes[name].known_options
     options = [_option(item, text, has_form) for item in items]

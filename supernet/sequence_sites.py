@@ -123,6 +123,9 @@ def carried_to_layers(placement: Placement, layers: Mapping[str, int]) -> Placem
 def _names(term: Term) -> tuple[str, ...]:
     if term.site is None:
         text = label((term,))
+        if term.name not in OPERATORS.sequences:
+            known = ", ".join(OPERATORS.sequences)
+            raise InputError(f"`{term.name}` has no form on sequences; those that have: {known}")
         raise InputError(
             f"{text} does not say which attention of the Transformer it stands for; "
             f"give one of {', '.join(SITES)}: self={text}"

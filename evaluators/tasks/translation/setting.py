@@ -72,9 +72,9 @@ class TranslationSetting:
             held = set(split_evenly(count, train.validation_fraction, "sentences")[1])
         self.validation: Part | None = Part() if held else None
         self.train = self._training(_limited(texts["train"], data.limit), held)
-        self.test = self._evaluated(_limited(texts["test"], data.limit))
+        self.test = self._evaluated(data.test, _limited(texts["test"], data.limit))
         if "validation" in texts:
-            self.validation = self._evaluated(_limited(texts["validation"], data.limit))
+            self.validation = self._evaluated(parts["validation"], _limited(texts["validation"], data.limit))
         self.listings = {
             name: Listing({"pairs of sentences": text.count}, {"sentences": text.digest})
             for name, text in texts.items()
@@ -93,7 +93,7 @@ class TranslationSetting:
 
     def _training(self, pairs: Iterable[Pair], held: set[int]) -> Part:
         """The pairs that are trained on; those held out go to the validation."""
-        part, empty, long, longest = Part(), 0, 0, self.config.data.longest
+        part, empty, long, same, longest = Part(), 0, 0, 0, self.config.data.longest
         for number, (pair, source, target) in enumerate(self._numbered(pairs)):
             if number in held:
                 assert self.validation is not None
@@ -105,6 +105,9 @@ class TranslationSetting:
             else:
                 part.source.append(source)
                 part.target.append(target)
+                same += pair[0] == pair[1]
+        if 2 * same > len(part):
+            log.warning("%d of %d training pairs have the same sentence on both sides", same, len(part))
         if empty:
             log.warning("%d training pairs have an empty sentence and are left out", empty)
         if long:
@@ -113,11 +116,16 @@ class TranslationSetting:
             raise InputError(f"no pair to train on is left: {empty} are empty, {long} too long")
         return part
 
-    def _evaluated(self, pairs: Iterable[Pair]) -> Part:
+    def _evaluated(self, name: str, pairs: Iterable[Pair]) -> Part:
         """The pairs that are evaluated: all of them."""
-        part = Part()
+        part, empty = Part(), 0
         for pair, source, target in self._numbered(pairs):
             _add(part, pair, source, target)
+            empty += not source or not target
+        if empty == len(part):
+            raise InputError(f"no pair of the part {name!r} has words on both sides; nothing can be scored")
+        if empty:
+            log.warning("%d pairs of %s have an empty sentence; they count in its score", empty, name)
         return part
 
     def _numbered(self, pairs: Iterable[Pair]) -> Iterator[tuple[Pair, list[int], list[int]]]:
