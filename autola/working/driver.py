@@ -257,7 +257,7 @@ class _Driving:
         self.following.look(seen, self.bar)
         epochs = self.worklist.listed.epochs
         done = self.worklist.done * epochs + sum(each.attempt.epoch for each in seen if each.attempt)
-        self.bar.update(self.task, completed=done)
+        self.bar.update(self.task, completed=done, refresh=True)
 
     def _is_ours(self, seen: Seen) -> bool:
         return seen.attempt is not None and seen.attempt.driver == self.driver
@@ -326,5 +326,7 @@ def _bar(worklist: WorkList) -> Iterator[tuple[Progress, Any]]:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     total = len(worklist.names) * worklist.listed.epochs
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    # Drawn at every look, and not by a thread, beside which workers could not be forks of this process.
+    drawn = {"disable": not console.is_terminal, "transient": True, "auto_refresh": False}
+    with Progress(*columns, console=console, **drawn) as bar:
         yield bar, bar.add_task("epochs", total=total)

@@ -17,6 +17,7 @@ import torch
 
 from autola.cli import import_modules
 from autola.runs import UnfitError
+from autola.speaking import ROOMS
 from autola.stopping import asked, polite
 from autola.working.doing import Doer, NotHereError
 from autola.working.lease import LOG, WORK, Lease, LostError
@@ -27,9 +28,6 @@ from foundation.errors import InputError, NoSpaceError, listed
 from outputs.run_directory import LockedError
 
 log = logging.getLogger(__name__)
-
-ROOMS = ("autola", "searchers", "evaluators", "supernet", "outputs")
-"""Whose lines belong to the log of an item."""
 
 SPACE_SECONDS = 5.0
 """Time between two looks at whether a full disk has space again."""
