@@ -18,8 +18,9 @@ from autola.runs import is_search, new_run, stored_config
 from autola.runtime import device_line, in_first, make_fabric, own_state
 from autola.tables import TABLE, Row, Table
 from autola.working import check_devices, modules_for
-from autola.working.driver import do_work, missing, missing_line
+from autola.working.driver import do_work
 from autola.working.making import make_list
+from autola.working.progress import missing, missing_line
 from autola.working.settings import Settings
 from autola.working.worklist import WorkList
 from evaluators.cost import macs, params

@@ -37,8 +37,9 @@ from autola.problem import search_problem
 from autola.runs import new_run, stored_config
 from autola.runtime import device_line, make_fabric, own_state
 from autola.working import check_devices, modules_for
-from autola.working.driver import do_work, missing, missing_line
+from autola.working.driver import do_work
 from autola.working.making import make_list
+from autola.working.progress import missing, missing_line
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
 from outputs.comparison import COMPARISON, PICTURE, Comparison, draw_comparison, write_tables

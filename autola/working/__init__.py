@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from autola.cli import IMPORTED
-from autola.configs import DeviceConfig, RetrainConfig, SearchConfig
+from autola.configs import AnySearch, DeviceConfig, RetrainConfig
 from autola.group import misfit
 from foundation.errors import InputError
 
@@ -33,7 +33,7 @@ def check_devices(executor: Executor | None, config: DeviceConfig) -> None:
         )
 
 
-def modules_for(executor: Executor | None, *configs: RetrainConfig | SearchConfig) -> tuple[str, ...]:
+def modules_for(executor: Executor | None, *configs: RetrainConfig | AnySearch) -> tuple[str, ...]:
     """Modules of the user's that whoever does a part of these imports first.
 
     Raises:

@@ -25,6 +25,7 @@ from autola.stopping import asked, polite
 from autola.working.doing import Doer
 from autola.working.lease import LOG, WORK, Lease
 from autola.working.making import versions
+from autola.working.progress import where
 from autola.working.settings import Settings
 from autola.working.worker import carry_out, check_here
 from autola.working.worklist import LIST, Listed, Seen, WorkList, epochs_of, read_item
@@ -126,27 +127,6 @@ def do_by(
     finally:
         executor.close()
         following.look(())
-
-
-def where(seen: Seen) -> str:
-    """Who does an item, in a few words."""
-    attempt = seen.attempt
-    return "being taken up" if attempt is None else f"{attempt.host}, process {attempt.process}"
-
-
-def missing(worklist: WorkList) -> list[tuple[str, str]]:
-    """The items that are set aside, and why."""
-    return [
-        (seen.name, seen.attempt.why or "its process ended")
-        for seen in worklist.open()
-        if seen.state == "aside" and seen.attempt is not None
-    ]
-
-
-def missing_line(worklist: WorkList, name: str, why: str) -> str:
-    """An item that is set aside, why, and where its log is."""
-    path = worklist.whole / name / WORK / LOG
-    return f"{name}, set aside: {why}" + (f" (log: {path})" if path.is_file() else "")
 
 
 def work_on_list(whole: Path, executor: Executor | None, minutes: float | None) -> None:

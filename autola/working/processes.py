@@ -144,8 +144,14 @@ def _executed(task: str, variables: Mapping[str, str], streams: Any) -> Popen[by
     path = [*map(str, sys.path), str(Path(__file__).parents[2])]  # no other way finds a source tree
     command = [sys.executable, "-c", CODE.format(path=path, task=task)]
     stdin, stdout, stderr = streams
-    new = {"start_new_session": True}  # Ctrl-C is for this process, which stops the others
-    return Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, env=dict(variables), **new)
+    return Popen(
+        command,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        env=dict(variables),
+        start_new_session=True,  # Ctrl-C is for this process, which stops the others
+    )
 
 
 def _forked(task: str, variables: Mapping[str, str], streams: Any) -> Any:

@@ -197,3 +197,24 @@ def summary(worklist: WorkList) -> str:
     status = status_of(worklist)
     names = listed([each.item for each in status.running])
     return f"{status.done} of {status.items} done" + (f"; others do {names}" if names else "")
+
+
+def where(seen: Seen) -> str:
+    """Who does an item, in a few words."""
+    attempt = seen.attempt
+    return "being taken up" if attempt is None else f"{attempt.host}, process {attempt.process}"
+
+
+def missing(worklist: WorkList) -> list[tuple[str, str]]:
+    """The items that are set aside, and why."""
+    return [
+        (seen.name, seen.attempt.why or "its process ended")
+        for seen in worklist.open()
+        if seen.state == "aside" and seen.attempt is not None
+    ]
+
+
+def missing_line(worklist: WorkList, name: str, why: str) -> str:
+    """An item that is set aside, why, and where its log is."""
+    path = worklist.whole / name / WORK / LOG
+    return f"{name}, set aside: {why}" + (f" (log: {path})" if path.is_file() else "")

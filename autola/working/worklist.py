@@ -37,6 +37,10 @@ class Item:
     """Modules of the user's that whoever does it imports first."""
     judged: tuple[Genotype, ...] | None = None
     """Cells that a search of a comparison judges at its end; None for a search of a front."""
+    trial: int | None = None
+    """Number of the trial of a search, from 0; None for an item that is no trial."""
+    candidate: str = ""
+    """What the trial judges, as JSON."""
 
 
 @config
