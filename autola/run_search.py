@@ -13,7 +13,7 @@ from autola.found import Found, found_in
 from autola.plans import Plan, has_trials, plan_of
 from autola.runs import new_run, stored_search
 from autola.runtime import in_first, make_fabric, own_state
-from autola.working import check_devices, modules_for
+from autola.working import check_devices, modules_for, ready
 from autola.working.worklist import LIST
 from foundation.errors import InputError
 from outputs.records import CHECKPOINTS, METRICS
@@ -43,12 +43,13 @@ def run_search(
     planned.check(config)
     _check_workers(config, planned, on)
     check_trackers(config.tracker)
-    with own_state(config):
+    with own_state(config, on=on):
         fabric = make_fabric(config)
         plan = planned(config, fabric)
         plan.on = on
         config, kind = absolute(config), f"{plan.kind}-{config.subject}"
-        with new_run(config, plan.data, kind=kind, seed=config.seed, out=out, fabric=fabric) as run:
+        made: Any = {"kind": kind, "seed": config.seed, "out": out, "fabric": fabric}
+        with ready(on, fabric), new_run(config, plan.data, **made) as run:
             return plan.run(config, run)
 
 

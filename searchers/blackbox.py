@@ -148,8 +148,10 @@ class InBatches:
         self._proposed = 0
 
     def __call__(self, history: History) -> Any:
-        for number in range(self._proposed, len(history)):  # it may keep what it learnt, so it lives through
-            if self.num_known(number) < number:  # what a search that goes on again has behind it
+        if len(history) < self._proposed:
+            self._proposed = 0  # another search, or this one went back to a stored state
+        for number in range(self._proposed, len(history)):
+            if self.num_known(number) < number:  # it may keep what it learnt, so it lives through it again
                 self.propose(self._visible(history[:number]))
         self._proposed = len(history) + 1
         return self.propose(self._visible(history))

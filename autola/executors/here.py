@@ -31,7 +31,7 @@ class Here:
         if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST_WORKERS):
             raise InputError(f"--on here:{text}: give a number of processes from 1 to {MOST_WORKERS}")
         self.most = int(text)
-        self.where = "here"
+        self.where, self.local = "here", True
         self._gpus, self._threads = False, 0
         self._workers: dict[int, Process] = {}
 

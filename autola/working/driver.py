@@ -307,6 +307,6 @@ def _bar(worklist: WorkList) -> Iterator[tuple[Progress, Any]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     total = len(worklist.names) * worklist.listed.epochs
     # Drawn at every look, and not by a thread, beside which workers could not be forks of this process.
-    drawn = {"disable": not console.is_terminal, "transient": True, "auto_refresh": False}
+    drawn: Any = {"disable": not console.is_terminal, "transient": True, "auto_refresh": False}
     with Progress(*columns, console=console, **drawn) as bar:
         yield bar, bar.add_task("epochs", total=total)

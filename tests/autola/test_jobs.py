@@ -18,7 +18,7 @@ import pytest
 import autola
 from autola import stopping
 from autola.executors import here
-from autola.working import driver, worker
+from autola.working import driver, processes, worker
 from autola.working.doing import Doer, NotHereError
 from autola.working.worker import Ended, Task, carry_out, work
 from autola.working.worklist import WorkList
@@ -43,7 +43,7 @@ def test_jobs_side_by_side_end_the_same_to_the_bit(call, own_folder, finished):
 
 
 def test_what_no_process_can_train_is_not_begun(call, trained, monkeypatch):
-    monkeypatch.setattr(here, "Popen", lambda *given, **more: pytest.fail("nothing is left"))
+    monkeypatch.setattr(processes, "Process", lambda *given, **more: pytest.fail("nothing is left"))
     (trained / "table.json").unlink()
     told = call(f"retrain --resume {trained} --jobs 2")
     assert told.code == 0
@@ -108,7 +108,7 @@ def test_gpus_are_taken_in_turn(monkeypatch):
 class Threads:
     """An executor whose workers are threads that do items in no time, as a test says."""
 
-    where = "in threads"
+    where, local = "in threads", True
 
     def __init__(self, most: int, act: Any = end) -> None:
         self.most, self.act = most, act
