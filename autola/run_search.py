@@ -14,7 +14,7 @@ from autola.plans import Plan, has_trials, plan_of
 from autola.runs import new_run, stored_search
 from autola.runtime import in_first, make_fabric, own_state
 from autola.working import check_devices, modules_for, ready
-from autola.working.worklist import LIST
+from autola.working.items import LIST
 from foundation.errors import InputError
 from outputs.records import CHECKPOINTS, METRICS
 from outputs.run_directory import RunDirectory

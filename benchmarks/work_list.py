@@ -29,8 +29,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from autola.working.items import Item, Listed, write_item, write_list
 from autola.working.progress import status_of
-from autola.working.worklist import Item, Listed, WorkList, write_item, write_list
+from autola.working.worklist import WorkList
 from outputs.records import RESULT, Records
 
 

@@ -39,9 +39,10 @@ def run(arguments: list[str]) -> int:
     if given.minutes is not None and not given.minutes > 0:
         raise InputError(f"minutes={given.minutes} is not positive")
     # Each import is slow: PyTorch, Fabric.
-    from autola.working.driver import work_on_item, work_on_list
+    from autola.working.helping import work_on_item, work_on_list
+    from autola.working.items import is_item
     from autola.working.progress import missing, missing_line, summary
-    from autola.working.worklist import WorkList, is_item
+    from autola.working.worklist import WorkList
 
     if is_item(given.folder):
         if executor is not None:

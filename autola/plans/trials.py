@@ -18,11 +18,12 @@ from autola.runs import tracked
 from autola.runtime import device_line, in_first
 from autola.working import modules_for
 from autola.working.driver import do_work
+from autola.working.items import read_item
 from autola.working.making import make_item, make_list
 from autola.working.progress import missing, missing_line
 from autola.working.settings import Settings
 from autola.working.trying import FIGURES, SCORE, SECONDS
-from autola.working.worklist import WorkList, read_item
+from autola.working.worklist import WorkList
 from foundation.errors import InputError
 from foundation.files import write_atomically
 from outputs.records import RESULT, WEIGHTS

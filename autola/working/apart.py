@@ -12,9 +12,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from autola.working.lease import LOG, WORK, Lease
+from autola.working.attempt import LOG, WORK
+from autola.working.items import ITEM, LIST, read_list
+from autola.working.lease import Lease
 from autola.working.worker import Task, main
-from autola.working.worklist import ITEM, LIST, WorkList, read_list
+from autola.working.worklist import WorkList
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
 from foundation.files import write_atomically

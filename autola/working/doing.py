@@ -18,9 +18,9 @@ from autola.problem import search_problem
 from autola.runs import fitting, is_search, stored_config, stored_search
 from autola.runtime import in_first, make_fabric, own_state
 from autola.scoring import scored
+from autola.working.items import LIST, read_item
 from autola.working.settings import Settings
 from autola.working.trying import Problems, try_candidate
-from autola.working.worklist import LIST, read_item
 from foundation.errors import InputError
 from outputs.records import DATA
 from outputs.run_directory import RunDirectory

@@ -12,7 +12,8 @@ import torch
 from lightning.fabric import Fabric
 
 from autola.configs import AnySearch, RetrainConfig
-from autola.working.worklist import Item, Listed, WorkList, write_item, write_list
+from autola.working.items import Item, Listed, write_item, write_list
+from autola.working.worklist import WorkList
 from foundation.config import digest, to_json
 from outputs.environment import environment
 from outputs.records import CONFIG, RESULT

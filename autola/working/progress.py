@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from autola.working.lease import LOG, WORK
+from autola.working.attempt import LOG, WORK
 from autola.working.worklist import Seen, WorkList
 from foundation.errors import InputError, listed
 from outputs.metrics_log import MetricsLog

@@ -14,7 +14,7 @@ from autola.drive import drive
 from autola.problem import search_problem
 from autola.runs import fitting, go_on, stored_search, tracked
 from autola.runtime import in_first
-from autola.working.worklist import Item
+from autola.working.items import Item
 from evaluators.job import NotFiniteError
 from foundation.config import to_json
 from outputs.records import DATA, RESULT, WEIGHTS

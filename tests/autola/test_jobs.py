@@ -20,6 +20,7 @@ from autola import stopping
 from autola.executors import here
 from autola.working import driver, processes, worker
 from autola.working.doing import Doer, NotHereError
+from autola.working.driving import MOST_DEATHS
 from autola.working.worker import Ended, Task, carry_out, work
 from autola.working.worklist import WorkList
 from evaluators.train import Training
@@ -190,7 +191,7 @@ def test_workers_that_only_end_are_not_started_for_ever(tmp_path):
     executor._work = lambda task: executor.over.append(Ended(why="exit code 1"))
     with pytest.raises(InputError, match=r"workers end before they take anything up \(exit code 1\)"):
         drive(made(tmp_path, 2), executor)
-    assert len(executor.running) == driver.MOST_DEATHS
+    assert len(executor.running) == MOST_DEATHS
     assert executor.said == ["open", "close"]
 
 

@@ -12,8 +12,9 @@ from autola.api import changed
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
 from autola.retraining import run_retraining
 from autola.run_search import run_search
+from autola.working.items import read_item
 from autola.working.worker import main
-from autola.working.worklist import WorkList, read_item
+from autola.working.worklist import WorkList
 from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from searchers.random import Random

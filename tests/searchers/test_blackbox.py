@@ -94,7 +94,7 @@ def test_proposals_at_once_see_no_score_of_each_other_and_a_search_that_goes_on_
         genotype = whole(trials)
         trials.append(Trial(genotype=genotype, score=score(genotype)))
     assert seen == [(number, config.num_known(number)) for number in range(22)]
-    assert all(number - config.num_known(number) < 4 for number in range(8, 22)) or name == "random"
+    assert all(number - config.num_known(number) < 4 for number in range(8, 22)) or isinstance(config, Random)
     for length in (0, 7, 13, 20):  # as after a stop
         again = begun()
         assert [again(trials[:number]) for number in range(length, 22)] == [
