@@ -171,9 +171,10 @@ class Ray:
             except errors.TaskCancelledError:
                 _lose(parcel)
             except errors.RayError as error:
-                _lose(parcel)
-                kind = type(error).__name__
-                found.append(Ended(why=f"{kind}: {str(error).strip().splitlines()[-1][:200]}"))
+                found.append(
+                    Ended(why=f"{type(error).__name__}: {str(error).strip().splitlines()[-1][:200]}")
+                )
+                _lose(parcel, found[-1].why)
             else:
                 if refused:
                     found.append(Ended(refused=refused))
@@ -196,9 +197,9 @@ class Ray:
 EXECUTORS.add("ray", Ray)
 
 
-def _lose(parcel: Parcel | None) -> None:
+def _lose(parcel: Parcel | None, why: str = "") -> None:
     if parcel is not None:
-        parcel.lost()
+        parcel.lost(why)
 
 
 def _worker(*, apart: bool) -> Any:

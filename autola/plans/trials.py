@@ -107,6 +107,7 @@ class Trials(Plan):
                     )
             names = [_name(number) for number in range(len(candidates))]
             made: Any = {"command": "search", "epochs": self._searcher.epochs, "modules": modules}
+            made["more"] = self._searcher.trials - len(names)
             return make_list(run.path, names, fabric=self._fabric, **made)
 
         worklist = in_first(self._fabric, make) or WorkList(run.path)

@@ -74,9 +74,13 @@ class Parcel:
             why = failed[-1].partition(": ")[2] if failed else "it came back without a result"
             self._end("unfit", why)  # it was tried as often as is tried there
 
-    def lost(self) -> None:
-        """Has the item wait again."""
-        self._end("released")
+    def lost(self, why: str = "") -> None:
+        """Has the item wait again.
+
+        Args:
+            why: What ended its machine or process, which counts as a failure; "" where it was asked to end.
+        """
+        self._end("failed" if why else "released", why)
 
     def _end(self, state: str, why: str = "") -> None:
         self._beating.close()

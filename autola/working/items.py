@@ -45,6 +45,8 @@ class Listed:
     """Folders, in the order in which they are worth having."""
     epochs: int
     """Epochs of each, as far as that is the same."""
+    more: int = 0
+    """Items that are only known once these are done: later trials of a search."""
     modules: tuple[str, ...] = ()
     """Modules of the user's that workers import."""
     versions: dict[str, str]

@@ -77,7 +77,14 @@ def _follow(run: RunDirectory, text: str) -> None:
 
 
 def make_list(
-    whole: Path, names: Sequence[str], *, command: str, epochs: int, modules: Sequence[str], fabric: Fabric
+    whole: Path,
+    names: Sequence[str],
+    *,
+    command: str,
+    epochs: int,
+    modules: Sequence[str],
+    fabric: Fabric,
+    more: int = 0,
 ) -> WorkList:
     """Writes the list of a run, whose items are there.
 
@@ -88,11 +95,13 @@ def make_list(
         epochs: Epochs of each.
         modules: Modules of the user's that workers import.
         fabric: Device and processes of this one.
+        more: Items that are only known once these are done.
     """
     listed = Listed(
         command=command,
         items=tuple(names),
         epochs=epochs,
+        more=more,
         modules=tuple(modules),
         versions=versions(),
         processor=processor(fabric.device),

@@ -115,14 +115,15 @@ class Far(Ray):
     def _remote(self, task: Any, path: list[str]) -> int:
         away = self.run.rename(self.run.with_name("away"))
         try:
-            self.done[len(self.done)] = None if self.lost else executor._worker(apart=True)(task, path)
+            self.lost -= 1
+            there = executor._worker(apart=True)
+            self.done[len(self.done)] = None if self.lost >= 0 else there(task, path)
         finally:
             away.rename(self.run)
         return len(self.done) - 1
 
     def _get(self, ref: int) -> Any:
         if self.done[ref] is None:
-            self.lost -= 1
             raise RuntimeError("the node died")
         return self.done[ref]
 
