@@ -26,7 +26,7 @@ from autola.working.worklist import WorkList
 from evaluators.train import Training
 from foundation.config import parse_json
 from foundation.errors import InputError, NoSpaceError
-from outputs.run_directory import RunDirectory
+from outputs.run_directory import LockedError, RunDirectory
 from search_space.operator import OPERATORS
 from tests.autola.runs import RETRAIN, records, stop_at
 from tests.autola.test_work_list import end, made
@@ -350,6 +350,18 @@ def test_folders_without_work_are_refused(refused, found, own_folder):
     assert "name the folder of a run" in refused("work")
 
 
+def unlocked(folder: Path, seconds: float) -> None:
+    """Waits until nobody has a run folder locked."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            RunDirectory(folder).lock().unlock()
+            return
+        except LockedError:
+            assert time.monotonic() < until, f"somebody still writes to {folder}"
+            time.sleep(0.1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_no_worker_outlives_the_process_that_started_it(own_folder, finished, number, code):
@@ -363,9 +375,8 @@ def test_no_worker_outlives_the_process_that_started_it(own_folder, finished, nu
             time.sleep(0.1)
         process.send_signal(number)
         assert process.wait() == code
-    time.sleep(1.0)
     for path in metrics:
-        RunDirectory(path.parent).lock().unlock()  # nobody writes any more
+        unlocked(path.parent, seconds=30)  # nobody writes any more
     assert all(seen.state == "waiting" for seen in WorkList(own_folder / "run").all())
 
 
