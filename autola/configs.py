@@ -205,7 +205,9 @@ class AnySearch(DeviceConfig):
         if self.engine == "process" and self.experiment != ExperimentConfig():
             usual = ExperimentConfig()
             names = [name for name in vars(usual) if getattr(self.experiment, name) != getattr(usual, name)]
-            raise InputError(f"{', '.join(names)}: only --engine nni runs trials side by side")
+            raise InputError(
+                f"{', '.join(names)}: only --engine nni has that; trials side by side without it: --on here:2"
+            )
         if self.cuda_graph and self.recompute:
             raise InputError(
                 "blocks that are computed again cannot be recorded; choose cuda_graph or recompute"

@@ -40,6 +40,10 @@ class BlackBox(SearcherConfig):
 
     trials: int = 20
     """Candidates to judge; more find better ones and take longer."""
+    at_once: int = 1
+    """Candidates that are proposed one after another before the first of them is judged. More keep more
+    workers busy (--on), and each proposal then learns from fewer scores. The answer depends on this number,
+    and never on how many workers there are."""
     shared: bool = False
     """Judge candidates with the weights of one supernet, trained on a path drawn at random for every step,
     instead of a training for each: far faster, less exact."""
@@ -63,6 +67,7 @@ class BlackBox(SearcherConfig):
 
     def __post_init__(self) -> None:
         rules.positive(self, "trials", hint="; a search judges at least one candidate")
+        rules.positive(self, "at_once")
         self.recipe()
 
     @classmethod
@@ -118,10 +123,45 @@ class BlackBox(SearcherConfig):
         """A function that proposes among the candidates; it may keep what it learnt from the history."""
         return partial(self.propose, candidates)
 
+    def num_known(self, trial: int) -> int:
+        """How many trials, counted from the first, are judged when the one of this number is proposed."""
+        return trial - trial % self.at_once
+
+    def proposals(self, problem: Problem) -> Proposer:
+        """Proposes for a problem, and learns of scores when all that were proposed at once have theirs."""
+        candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
+        return InBatches(self.proposer(candidates), self.num_known)
+
     def start(self, problem: Problem) -> Search:
         from searchers.searches.shared import SharedSearch
         from searchers.searches.trained import TrainedSearch
 
-        candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
         search = SharedSearch if self.shared else TrainedSearch
-        return search(self.recipe(), self.trials, self.proposer(candidates), problem)
+        return search(self.recipe(), self.trials, self.proposals(problem), problem)
+
+
+class InBatches:
+    """A proposer that sees scores when all candidates that were proposed together have theirs.
+
+    Args:
+        propose: Proposes; a trial without a score that did not fail is under way.
+        num_known: From the number of a trial to that of the trials that are judged when it is proposed.
+    """
+
+    def __init__(self, propose: Proposer, num_known: Callable[[int], int]) -> None:
+        self.propose, self.num_known = propose, num_known
+        self._proposed = 0
+
+    def __call__(self, history: History) -> Any:
+        if len(history) < self._proposed:
+            self._proposed = 0  # another search, or this one went back to a stored state
+        for number in range(self._proposed, len(history)):
+            if self.num_known(number) < number:  # it may keep what it learnt, so it lives through it again
+                self.propose(self._visible(history[:number]))
+        self._proposed = len(history) + 1
+        return self.propose(self._visible(history))
+
+    def _visible(self, history: History) -> History:
+        known = self.num_known(len(history))
+        under_way = [replace(trial, score=None, failed=False) for trial in history[known:]]
+        return [*history[:known], *under_way]

@@ -39,8 +39,9 @@ class Arguments:
     """Candidates that a black-box searcher judges, short for --searcher.trials; more find better ones and
     take longer."""
     on: str = "here"
-    """Where the searches for several --target run: here, one after another; here:4, four processes of this
-    machine; ray, ray://HOST:PORT or slurm, the workers of a cluster that sees the run folder."""
+    """Where the searches for several --target run, or the trials of a black-box searcher that trains each:
+    here, one after another; here:4, four processes of this machine; ray, ray://HOST:PORT or slurm, the
+    workers of a cluster that sees the run folder."""
     out: Path | None = None
     """Path of the run folder to make; a new one under ./outputs/runs if left out."""
     resume: Path | None = None
