@@ -131,13 +131,6 @@ std::vector<T> packed(const T* weights, int outputs, int inputs, int64_t output_
   return blocks;
 }
 
-template <typename T>
-inline T total_of(typename Vectors<T>::Vector vector) {
-  T total = 0;
-  for (int lane = 0; lane < Vectors<T>::kLanes; ++lane) total += vector[lane];
-  return total;
-}
-
 template <typename T, int A, int B>
 inline void add_products_of(const T* a, int64_t a_step, const T* b, int64_t b_step, int64_t begin, int64_t end, T* to,
                             int64_t to_step) {
@@ -155,7 +148,7 @@ inline void add_products_of(const T* a, int64_t a_step, const T* b, int64_t b_st
     }
   }
   for (int i = 0; i < A; ++i)
-    for (int j = 0; j < B; ++j) to[i * to_step + j] += total_of<T>(sums[i][j]);
+    for (int j = 0; j < B; ++j) to[i * to_step + j] += Vectors<T>::total(sums[i][j]);
 }
 
 // to[i][j] += the sum over positions of a[i] b[j]: the gradient of a 1x1 convolution's weights.
@@ -195,7 +188,7 @@ inline void add_tap_products_of(const Layer& layer, const Plane<T>& plane, const
 #pragma GCC unroll 7
       for (int x = 0; x < K; ++x) sums[x] += given * V::load(row + p + x * step);
     }
-    for (int x = 0; x < K; ++x) to[x] += total_of<T>(sums[x]);
+    for (int x = 0; x < K; ++x) to[x] += Vectors<T>::total(sums[x]);
   }
 }
 

@@ -5,14 +5,18 @@
 // so that sums run over planes as they lie.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "cell.h"
 
 namespace autola {
 
 constexpr int kMostSections = 16;  // parts of a batch with gradients of their own, so that threads do not meet
+
+constexpr int64_t kMostKept = 1 << 28;  // bytes of memory that a thread keeps from one call to the next
 
 // Runs `work(begin, end)` over 0 ... number in parts.
 using Parallel = std::function<void(int64_t, const std::function<void(int64_t, int64_t)>&)>;
@@ -29,30 +33,39 @@ struct NormAt {
   int64_t scale, shift, statistics;
 };
 
+template <typename T>
 struct EdgeAt {
   GateAt gate;
   std::vector<int64_t> kernels;
   std::vector<NormAt> norms;
+  std::vector<std::vector<T>> pointwise, turned_pointwise;  // packed, where a layer has one
 };
 
 // Where everything lies, in the order in which search_space/native/training.py writes it.
+template <typename T>
 struct Places {
   GateAt groups, output;
-  std::vector<EdgeAt> edges;
+  std::vector<EdgeAt<T>> edges;
   std::vector<int64_t> fuse;
   std::vector<NormAt> fuse_norms;
   int64_t num_weights = 0, num_statistics = 0;
 
-  explicit Places(const Program& program) {
+  Places(const Program& program, const T* weights) {
     const int c = program.width, channels = c * program.num_nodes;
     groups = gate(c, program.gate_hidden);
     for (const Edge& edge : program.edges) {
-      EdgeAt at{};
+      EdgeAt<T> at{};
       if (edge.hidden > 0) at.gate = gate(c, edge.hidden);
       for (const Layer& layer : edge.layers) {
         at.kernels.push_back(take(layer.is_separable ? layer.inputs * (layer.taps() + layer.outputs)
                                                      : layer.inputs * layer.taps() * layer.outputs));
         at.norms.push_back(norm(layer.outputs));
+        at.pointwise.emplace_back();
+        at.turned_pointwise.emplace_back();
+        if (!layer.is_separable || weights == nullptr) continue;
+        const T* pointwise = weights + at.kernels.back() + layer.inputs * layer.taps();
+        at.pointwise.back() = packed(pointwise, layer.outputs, layer.inputs, layer.inputs, 1);
+        at.turned_pointwise.back() = packed(pointwise, layer.inputs, layer.outputs, 1, layer.inputs);
       }
       edges.push_back(at);
     }
@@ -91,7 +104,7 @@ class Training {
  public:
   Training(const Program& program, const T* weights, double eps, int64_t batch, int height, int width,
            const Parallel& parallel)
-      : program_(program), places_(program), weights_(weights), eps_(eps), batch_(batch),
+      : program_(program), places_(program, weights), weights_(weights), eps_(eps), batch_(batch),
         plane_(height, width, program.margin), positions_(int64_t(height) * width),
         sections_(std::min<int64_t>(batch, kMostSections)), parallel_(parallel),
         mean_(places_.num_statistics), variance_(places_.num_statistics), inverse_(places_.num_statistics),
@@ -99,48 +112,69 @@ class Training {
     for (int y = 0; y < height; ++y)
       std::fill_n(valid_.data() + plane_.first + int64_t(y) * plane_.stride, width, T(1));
   }
-  const Places& places() const { return places_; }
 
   // `nodes` is (b, channels, h, w); `statistics` the means of all norms, then the variances.
   void forward(Images<const T> x, Images<T> y, T* nodes, T* statistics) {
     const int c = program_.width, channels = c * program_.num_nodes;
-    x_ = maps(channels, true);
-    joined_ = maps(channels + c, true);
-    for (int i = 0; i < 2; ++i) between_[i] = maps(std::max(c, 2), false);
-    each([&](Scratch& scratch, int64_t image) {
-      read(x, image, x_, channels);
-      for (int i = 0; i < channels; ++i) std::fill_n(joined_.at(image, i), plane_.size, T(0));
-      join_pooled(scratch, image);
-    });
-    for (size_t number = 0; number < program_.edges.size(); ++number) forward_edge(number);
+    sums_.resize(batch_ * places_.num_statistics);
+    squares_.resize(batch_ * places_.num_statistics);
+    prepare(false);
+    for (int node = 1; node <= program_.num_nodes; ++node) {
+      const auto [begin, end] = edges_of(node);
+      each([&](Scratch& scratch, int64_t image) {
+        if (node == 1) {
+          read_into(x, image, x_.at(image, 0), channels);
+          std::fill_n(joined_.at(image, 0), channels * plane_.size, T(0));
+          join_pooled(scratch, image);
+        } else {
+          add_gated(node - 1, scratch, image);
+        }
+        for (int number = begin; number < end; ++number) start_edge(number, scratch, image);
+      });
+      for (int number = begin; number < end; ++number) settle(number, 0);
+      for (size_t l = 1; l < most_layers(node); ++l) {
+        each([&](Scratch& scratch, int64_t image) {
+          for (int number = begin; number < end; ++number)
+            if (l < program_.edges[number].layers.size()) run_layer_of(number, l, scratch, image, true);
+        });
+        for (int number = begin; number < end; ++number) settle(number, l);
+      }
+    }
+    const auto finish_nodes = [&](Scratch& scratch, int64_t image) {
+      add_gated(program_.num_nodes, scratch, image);
+      for (int i = 0; i < channels; ++i) plane_.empty(joined_.at(image, i), nodes + (image * channels + i) * positions_);
+    };
     if (program_.fuse == 0) {
       each([&](Scratch& scratch, int64_t image) {
+        finish_nodes(scratch, image);
         join_plainly(scratch, image);
         gate_output(scratch, image, y);
       });
     } else {
+      const int last = program_.fuse - 1;
       Maps fused[2] = {maps(channels, false), {}};
-      if (program_.fuse > 1) fused[1] = maps(channels, false);
+      if (last > 0) fused[1] = maps(channels, false);
       const auto first = packed(weights_ + places_.fuse[0], channels, channels + c, channels + c, 1);
-      pass_of_norm(places_.fuse_norms[0], fused[0], [&](Scratch&, int64_t image) {
+      each([&](Scratch& scratch, int64_t image) {
+        finish_nodes(scratch, image);
         multiply_planes(channels, channels + c, first, joined_.at(image, 0), fused[0].at(image, 0));
+        note(places_.fuse_norms[0], image, fused[0].at(image, 0));
       });
-      if (program_.fuse > 1) {
+      settle(places_.fuse_norms[0]);
+      if (last > 0) {
         const auto second = packed(weights_ + places_.fuse[1], channels, channels, channels, 1);
-        pass_of_norm(places_.fuse_norms[1], fused[1], [&](Scratch& scratch, int64_t image) {
+        each([&](Scratch& scratch, int64_t image) {
           rectify(places_.fuse_norms[0], fused[0].at(image, 0), scratch.wide[0]);
           multiply_planes(channels, channels, second, scratch.wide[0], fused[1].at(image, 0));
+          note(places_.fuse_norms[1], image, fused[1].at(image, 0));
         });
+        settle(places_.fuse_norms[1]);
       }
-      const int last = program_.fuse - 1;
       each([&](Scratch& scratch, int64_t image) {
         add_normed(places_.fuse_norms[last], fused[last].at(image, 0), x_.at(image, 0), scratch.wide[0]);
         gate_output(scratch, image, y);
       });
     }
-    each([&](Scratch&, int64_t image) {
-      for (int i = 0; i < channels; ++i) plane_.empty(joined_.at(image, i), nodes + (image * channels + i) * positions_);
-    });
     std::copy(mean_.begin(), mean_.end(), statistics);
     std::copy(variance_.begin(), variance_.end(), statistics + places_.num_statistics);
   }
@@ -153,25 +187,38 @@ class Training {
       mean_[i] = statistics[i];
       inverse_[i] = T(1 / std::sqrt(double(statistics[places_.num_statistics + i]) + eps_));
     }
+    sums_.resize(batch_ * places_.num_statistics);
+    squares_.resize(batch_ * places_.num_statistics);
+    mean_sum_.resize(places_.num_statistics);
+    mean_product_.resize(places_.num_statistics);
     gradients_.assign(sections_ * places_.num_weights, T(0));
-    x_ = maps(channels, true);
-    joined_ = maps(channels + c, true);
+    prepare(true);
     of_x_ = maps(channels, false);
     of_joined_ = maps(channels + c, false);
-    for (int i = 0; i < 2; ++i) between_[i] = maps(std::max(c, 2), false);
-    of_between_ = maps(std::max(c, 2), false);
-    each([&](Scratch& scratch, int64_t image) {
-      read(x, image, x_, channels);
+    for (int slot = 0; slot < program_.num_nodes; ++slot) of_between_.push_back(maps(std::max(c, 2), false));
+    const auto begin_image = [&](Scratch& scratch, int64_t image) {
+      read_into(x, image, x_.at(image, 0), channels);
       for (int i = 0; i < channels; ++i) {
         T* node = joined_.at(image, i);
-        std::fill_n(node, plane_.size, T(0));
         plane_.fill(node, nodes + (image * channels + i) * positions_);
+        plane_.clear_margins(node);
       }
       join_pooled(scratch, image);
+    };
+    backward_fuse(of_y, begin_image, [&](Scratch& scratch, int64_t image) {
+      begin_backward(program_.num_nodes, scratch, image);
     });
-    backward_fuse(of_y);
-    for (size_t number = program_.edges.size(); number-- > 0;) backward_edge(number);
-    each([&](Scratch&, int64_t image) { write(of_x_, image, of_x, channels, nullptr); });
+    for (int node = program_.num_nodes; node > 0; --node) {
+      const auto [begin, end] = edges_of(node);
+      for (int l = int(most_layers(node)) - 1; l >= 0; --l) {
+        for (int number = begin; number < end; ++number) finish(number, l);
+        each([&](Scratch& scratch, int64_t image) {
+          for (int number = begin; number < end; ++number) through_layer_of(number, l, scratch, image);
+          if (l == 0) end_node(node, scratch, image, of_x);
+        });
+      }
+      if (most_layers(node) == 0) each([&](Scratch& scratch, int64_t image) { end_node(node, scratch, image, of_x); });
+    }
     std::fill_n(of_weights, places_.num_weights, T(0));
     for (int64_t section = 0; section < sections_; ++section)
       for (int64_t i = 0; i < places_.num_weights; ++i) of_weights[i] += gradients_[section * places_.num_weights + i];
@@ -193,20 +240,56 @@ class Training {
   };
 
   const Program& program_;
-  const Places places_;
+  const Places<T> places_;
   const T* weights_;
   double eps_;
   int64_t batch_;
   Plane<T> plane_;
   int64_t positions_, sections_;
   const Parallel& parallel_;
-  std::vector<T> mean_, variance_, inverse_, valid_, gradients_;
-  std::vector<std::unique_ptr<T[]>> kept_;
-  Maps x_, joined_, of_x_, of_joined_, between_[2], of_between_;
+  std::vector<T> mean_, variance_, inverse_, valid_, gradients_, mean_sum_, mean_product_;
+  std::vector<double> sums_, squares_;  // of images, for every channel of every norm
+  std::unique_ptr<T[]> own_;
+  T* free_ = nullptr;  // memory for maps that nothing lies in
+  Maps x_, joined_, of_x_, of_joined_;
+  std::vector<std::array<Maps, 2>> between_;  // what the layers of an edge give, before their norms; one for each source
+  std::vector<Maps> of_between_;
+
+  // Takes memory for `maps`: kept between calls where it is little, since the system clears what it gives.
+  void prepare(bool is_backward) {
+    const int c = program_.width, channels = c * program_.num_nodes, states = program_.num_nodes * std::max(c, 2);
+    const int64_t planes = (is_backward ? 2 : 1) * (2 * channels + c) + (is_backward ? 3 : 2) * states + program_.fuse * channels;
+    const int64_t size = batch_ * planes * plane_.size;
+    thread_local std::vector<T> kept;
+    if (size * int64_t(sizeof(T)) > kMostKept) {
+      own_.reset(new T[size]);
+    } else if (int64_t(kept.size()) < size) {
+      kept.resize(size);
+    }
+    free_ = own_ ? own_.get() : kept.data();
+    x_ = maps(channels, true);
+    joined_ = maps(channels + c, true);
+    for (int slot = 0; slot < program_.num_nodes; ++slot)
+      between_.push_back({maps(std::max(c, 2), false), maps(std::max(c, 2), false)});
+  }
+  // Numbers of the edges into a node.
+  std::pair<int, int> edges_of(int node) const {
+    int begin = 0;
+    while (begin < int(program_.edges.size()) && program_.edges[begin].node < node) ++begin;
+    int end = begin;
+    while (end < int(program_.edges.size()) && program_.edges[end].node == node) ++end;
+    return {begin, end};
+  }
+  size_t most_layers(int node) const {
+    size_t most = 0;
+    for (const Edge& edge : program_.edges)
+      if (edge.node == node) most = std::max(most, edge.layers.size());
+    return most;
+  }
 
   Maps maps(int channels, bool has_margins) {
-    kept_.emplace_back(new T[batch_ * channels * plane_.size]);
-    Maps made{kept_.back().get(), channels, plane_.size};
+    Maps made{free_, channels, plane_.size};
+    free_ += batch_ * channels * plane_.size;
     if (has_margins)
       for (int64_t i = 0; i < batch_ * channels; ++i) clear_ends(made.begin + i * plane_.size);
     return made;
@@ -251,40 +334,52 @@ class Training {
   }
 
   // Maps of the caller's, with zeros around them.
-  void read(Images<const T> from, int64_t image, const Maps& to, int channels) { read_into(from, image, to.at(image, 0), channels); }
-  void read_into(Images<const T> from, int64_t image, T* planes, int channels) {
-    const T* at = from.at + image * from.image_step;
-    for (int y = 0; y < plane_.height; ++y) {
-      const int64_t line = plane_.first + int64_t(y) * plane_.stride, position = int64_t(y) * plane_.width;
-      for (int start = 0; start < plane_.width; start += kLanes) {
-        const int end = std::min(start + kLanes, plane_.width);
-        for (int i = 0; i < channels; ++i) {
-          const T* row = at + i * from.channel_step + position * from.position_step;
-          T* to = planes + i * plane_.size + line;
-          for (int p = start; p < end; ++p) to[p] = row[p * from.position_step];
-        }
+  void read_into(Images<const T> from, int64_t image, T* planes, int channels) const {
+    each_block(channels, [&](int64_t line, int64_t position, int number, int i, bool is_square) {
+      const T* at = from.at + image * from.image_step + i * from.channel_step + position * from.position_step;
+      T* to = planes + i * plane_.size + line;
+      if (from.position_step == 1) {
+        std::memcpy(to, at, number * sizeof(T));
+      } else if (is_square) {
+        Vector rows[kLanes] = {};
+        for (int p = 0; p < number; ++p) rows[p] = V::load(at + p * from.position_step);
+        V::transpose(rows);
+        for (int j = 0; j < kLanes; ++j) std::memcpy(to + j * plane_.size, &rows[j], number * sizeof(T));
+      } else {
+        for (int p = 0; p < number; ++p) to[p] = at[p * from.position_step];
       }
-    }
+    }, from.position_step == 1);
     for (int i = 0; i < channels; ++i) plane_.clear_margins(planes + i * plane_.size);
   }
-  void write(const Maps& from, int64_t image, Images<T> to, int channels, const T* factors) {
-    write_from(from.at(image, 0), image, to, channels, factors);
-  }
-  void write_from(const T* planes, int64_t image, Images<T> to, int channels, const T* factors) {
-    T* at = to.at + image * to.image_step;
-    for (int y = 0; y < plane_.height; ++y) {
-      const int64_t line = plane_.first + int64_t(y) * plane_.stride, position = int64_t(y) * plane_.width;
-      if (to.position_step == 1) {
-        for (int i = 0; i < channels; ++i)
-          for (int p = 0; p < plane_.width; ++p)
-            at[i * to.channel_step + position + p] = planes[i * plane_.size + line + p] * (factors ? factors[i] : T(1));
-        continue;
+  // Maps for the caller, each channel times a factor if there are any.
+  void write_from(const T* planes, int64_t image, Images<T> to, int channels, const T* factors) const {
+    each_block(channels, [&](int64_t line, int64_t position, int number, int i, bool is_square) {
+      T* at = to.at + image * to.image_step + i * to.channel_step + position * to.position_step;
+      const T* from = planes + i * plane_.size + line;
+      if (is_square) {
+        Vector rows[kLanes];
+        for (int j = 0; j < kLanes; ++j) rows[j] = V::load(from + j * plane_.size) * (factors ? factors[i + j] : T(1));
+        V::transpose(rows);
+        for (int p = 0; p < number; ++p) V::store(at + p * to.position_step, rows[p]);
+      } else {
+        const T factor = factors ? factors[i] : T(1);
+        for (int p = 0; p < number; ++p) at[p * to.position_step] = from[p] * factor;
       }
-      for (int p = 0; p < plane_.width; ++p)
-        for (int i = 0; i < channels; ++i)
-          at[(position + p) * to.position_step + i * to.channel_step] =
-              planes[i * plane_.size + line + p] * (factors ? factors[i] : T(1));
-    }
+    }, to.position_step == 1);
+  }
+  // Gives pieces of rows: their place in a plane, in the map, their length, and their channel, or the first of as
+  // many channels as a vector has lanes.
+  template <typename Give>
+  void each_block(int channels, Give give, bool planes_lie_apart) const {
+    const int step = planes_lie_apart ? plane_.width : kLanes;
+    const int squares = planes_lie_apart ? 0 : channels / kLanes * kLanes;
+    for (int y = 0; y < plane_.height; ++y)
+      for (int x = 0; x < plane_.width; x += step) {
+        const int64_t line = plane_.first + int64_t(y) * plane_.stride + x, position = int64_t(y) * plane_.width + x;
+        const int number = std::min(step, plane_.width - x);
+        for (int i = 0; i < squares; i += kLanes) give(line, position, number, i, true);
+        for (int i = squares; i < channels; ++i) give(line, position, number, i, false);
+      }
   }
 
   // Norms.
@@ -294,40 +389,39 @@ class Training {
     return weights_[norm.shift + i] - mean_[norm.statistics + i] * scale_of(norm, i);
   }
 
-  // Runs `work`, which fills planes, and takes their statistics over the batch.
-  template <typename Work>
-  void pass_of_norm(const NormAt& norm, const Maps& of, Work work) {
-    const int channels = norm.channels;
-    std::vector<double> means(batch_ * channels), squares(batch_ * channels);
-    each([&](Scratch& scratch, int64_t image) {
-      work(scratch, image);
-      for (int i = 0; i < channels; ++i) {
-        const T* plane = of.at(image, i);
-        Vector sum{};
-        over([&](int64_t p) { sum += V::load(plane + p); });
-        const T mean = total_of<T>(sum) / T(positions_);
-        Vector square{};
-        over([&](int64_t p) {
-          const Vector rest = (V::load(plane + p) - mean) * V::load(valid_.data() + p);
-          square += rest * rest;
-        });
-        means[image * channels + i] = mean;
-        squares[image * channels + i] = total_of<T>(square);
-      }
-    });
-    for (int i = 0; i < channels; ++i) {
+  // Takes an image's mean and sum of squared deviations of the planes that a norm reads.
+  void note(const NormAt& norm, int64_t image, const T* planes) {
+    for (int i = 0; i < norm.channels; ++i) {
+      const T* plane = planes + i * plane_.size;
+      Vector sum{}, square{};
+      over([&](int64_t p) { sum += V::load(plane + p); });
+      const T mean = V::total(sum) / T(positions_);
+      over([&](int64_t p) {
+        const Vector rest = (V::load(plane + p) - mean) * V::load(valid_.data() + p);
+        square += rest * rest;
+      });
+      const int64_t at = image * places_.num_statistics + norm.statistics + i;
+      sums_[at] = mean;
+      squares_[at] = V::total(square);
+    }
+  }
+  // The statistics of the batch, from those of the images.
+  void settle(const NormAt& norm) {
+    for (int64_t i = norm.statistics; i < norm.statistics + norm.channels; ++i) {
       double mean = 0, square = 0;
-      for (int64_t image = 0; image < batch_; ++image) mean += means[image * channels + i];
+      for (int64_t image = 0; image < batch_; ++image) mean += sums_[image * places_.num_statistics + i];
       mean /= double(batch_);
       for (int64_t image = 0; image < batch_; ++image) {
-        const double rest = means[image * channels + i] - mean;
-        square += squares[image * channels + i] + rest * rest * double(positions_);
+        const double rest = sums_[image * places_.num_statistics + i] - mean;
+        square += squares_[image * places_.num_statistics + i] + rest * rest * double(positions_);
       }
-      const double variance = square / (double(batch_) * double(positions_));
-      mean_[norm.statistics + i] = T(mean);
-      variance_[norm.statistics + i] = T(variance);
-      inverse_[norm.statistics + i] = T(1 / std::sqrt(double(T(variance)) + eps_));
+      mean_[i] = T(mean);
+      variance_[i] = T(square / (double(batch_) * double(positions_)));
+      inverse_[i] = T(1 / std::sqrt(double(variance_[i]) + eps_));
     }
+  }
+  void settle(int number, size_t l) {
+    if (l < places_.edges[number].norms.size()) settle(places_.edges[number].norms[l]);
   }
   // to = relu(norm(from))
   void rectify(const NormAt& norm, const T* from, T* to) const {
@@ -349,16 +443,8 @@ class Training {
     }
   }
 
-  // What the gradient of a norm's input needs of the batch.
-  struct Sums {
-    std::vector<double> sum, product;
-    std::vector<T> mean_of_sum, mean_of_product;
-  };
-  Sums sums_for(const NormAt& norm) const {
-    return {std::vector<double>(batch_ * norm.channels), std::vector<double>(batch_ * norm.channels), {}, {}};
-  }
-  // Adds the gradient of a norm's output on an image, given the input.
-  void add_sums(const NormAt& norm, Sums& sums, int64_t image, const T* gradient, const T* input) const {
+  // Takes an image's sums of the gradient of a norm's output, alone and times what the norm gives.
+  void note_gradient(const NormAt& norm, int64_t image, const T* gradient, const T* input) {
     for (int i = 0; i < norm.channels; ++i, gradient += plane_.size, input += plane_.size) {
       const T mean = mean_[norm.statistics + i];
       Vector sum{}, product{};
@@ -367,32 +453,34 @@ class Training {
         sum += given;
         product += given * (V::load(input + p) - mean);
       });
-      sums.sum[image * norm.channels + i] = total_of<T>(sum);
-      sums.product[image * norm.channels + i] = total_of<T>(product) * inverse_[norm.statistics + i];
+      const int64_t at = image * places_.num_statistics + norm.statistics + i;
+      sums_[at] = V::total(sum);
+      squares_[at] = double(V::total(product)) * inverse_[norm.statistics + i];
     }
   }
-  // Gives the norm's weights their gradient.
-  void finish(const NormAt& norm, Sums& sums) {
+  // The same sums over the batch, which are the gradients of the norm's weights.
+  void finish(const NormAt& norm) {
     const double number = double(batch_) * double(positions_);
-    sums.mean_of_sum.resize(norm.channels);
-    sums.mean_of_product.resize(norm.channels);
     for (int i = 0; i < norm.channels; ++i) {
       double sum = 0, product = 0;
       for (int64_t image = 0; image < batch_; ++image) {
-        sum += sums.sum[image * norm.channels + i];
-        product += sums.product[image * norm.channels + i];
+        sum += sums_[image * places_.num_statistics + norm.statistics + i];
+        product += squares_[image * places_.num_statistics + norm.statistics + i];
       }
       gradients_[norm.shift + i] = T(sum);
       gradients_[norm.scale + i] = T(product);
-      sums.mean_of_sum[i] = T(sum / number);
-      sums.mean_of_product[i] = T(product / number);
+      mean_sum_[norm.statistics + i] = T(sum / number);
+      mean_product_[norm.statistics + i] = T(product / number);
     }
   }
+  void finish(int number, size_t l) {
+    if (l < places_.edges[number].norms.size()) finish(places_.edges[number].norms[l]);
+  }
   // to = the gradient of a norm's input.
-  void through_norm(const NormAt& norm, const Sums& sums, const T* gradient, const T* input, T* to) const {
+  void through_norm(const NormAt& norm, const T* gradient, const T* input, T* to) const {
     for (int i = 0; i < norm.channels; ++i, gradient += plane_.size, input += plane_.size, to += plane_.size) {
-      const T scale = scale_of(norm, i), mean = mean_[norm.statistics + i], first = sums.mean_of_sum[i];
-      const T second = sums.mean_of_product[i] * inverse_[norm.statistics + i];
+      const T scale = scale_of(norm, i), mean = mean_[norm.statistics + i], first = mean_sum_[norm.statistics + i];
+      const T second = mean_product_[norm.statistics + i] * inverse_[norm.statistics + i];
       over([&](int64_t p) {
         const Vector rest = V::load(gradient + p) - first - (V::load(input + p) - mean) * second;
         V::store(to + p, rest * scale * V::load(valid_.data() + p));
@@ -417,7 +505,7 @@ class Training {
       const T* plane = planes + i * plane_.size;
       Vector sum{};
       over([&](int64_t p) { sum += V::load(plane + p); });
-      mean[i] = total_of<T>(sum) / T(positions_);
+      mean[i] = V::total(sum) / T(positions_);
       if (maximum == nullptr) continue;
       T largest = plane[plane_.first];
       for (int y = 0; y < plane_.height; ++y)
@@ -474,7 +562,8 @@ class Training {
       }
     }
   }
-  // of_planes += given * factor + the gradients of mean and maximum, channel by channel.
+  // Gives, or adds, given * factor + the gradients of mean and maximum, channel by channel.
+  template <bool kAdds = true>
   void add_through_gate(const Scratch& scratch, int channels, const T* planes, const T* given, T* of_planes,
                         bool reads_maximum) const {
     for (int i = 0; i < channels; ++i) {
@@ -482,7 +571,8 @@ class Training {
       const T* from = given + i * plane_.size;
       T* to = of_planes + i * plane_.size;
       over([&](int64_t p) {
-        V::store(to + p, V::load(to + p) + V::load(from + p) * factor + V::load(valid_.data() + p) * mean);
+        const Vector given_here = V::load(from + p) * factor + V::load(valid_.data() + p) * mean;
+        V::store(to + p, kAdds ? V::load(to + p) + given_here : given_here);
       });
       if (reads_maximum) to[place_of(planes + i * plane_.size, scratch.maximum[i])] += scratch.of_maximum[i];
     }
@@ -500,7 +590,7 @@ class Training {
     for (int i = 0; i < channels; ++i) {
       Vector sum{};
       over([&](int64_t p) { sum += V::load(a + i * plane_.size + p) * V::load(b + i * plane_.size + p); });
-      to[i] = total_of<T>(sum);
+      to[i] = V::total(sum);
     }
   }
   void scale(const T* from, int channels, const std::vector<T>& factors, T* to) const {
@@ -536,8 +626,7 @@ class Training {
     gate(places_.groups, scratch, false);
     products_of(given, sum, c, scratch.of_factors);
     through_gate(places_.groups, scratch, false);
-    for (int i = 0; i < c; ++i) over([&](int64_t p) { V::store(of_sum + i * plane_.size + p, Vector{}); });
-    add_through_gate(scratch, c, sum, given, of_sum, false);
+    add_through_gate<false>(scratch, c, sum, given, of_sum, false);
     for (int group = 0; group < program_.num_nodes; ++group) add(of_sum, c, of_x_.at(image, group * c));
   }
   void add(const T* from, int channels, T* to) const {
@@ -560,12 +649,11 @@ class Training {
   T* node_of(const Edge& edge, int64_t image) const { return joined_.at(image, (edge.node - 1) * program_.width); }
 
   // The planes that the gate of an edge multiplies: its source, or that scaled by a channel gate.
-  const T* multiplied(const Edge& edge, const EdgeAt& at, Scratch& scratch, int64_t image) const {
+  const T* multiplied(const Edge& edge, const EdgeAt<T>& at, Scratch& scratch, int64_t image) const {
     const T* source = source_of(edge, image);
     if (edge.kind != kScaled) return source;
     const int c = program_.width;
-    pool(source, c, scratch.mean, edge.reads_maximum ? &scratch.maximum : nullptr);
-    gate(at.gate, scratch, edge.reads_maximum);
+    gate_of_pools(edge, at, source, scratch);
     scale(source, c, scratch.factors, scratch.wide[0]);
     return scratch.wide[0];
   }
@@ -664,47 +752,42 @@ class Training {
         V::store(to + output * plane_.size + p + kLanes, b);
       });
   }
-  std::vector<T> pointwise_of(const Layer& layer, int64_t weights, bool turned) const {
-    if (!layer.is_separable) return {};
-    const T* at = weights_ + weights + layer.inputs * layer.taps();
-    return turned ? packed(at, layer.inputs, layer.outputs, 1, layer.inputs)
-                  : packed(at, layer.outputs, layer.inputs, layer.inputs, 1);
-  }
-
-  void forward_edge(size_t number) {
+  // Adds what an edge without layers gives, or runs the first layer of one that has some.
+  void start_edge(int number, Scratch& scratch, int64_t image) {
     const Edge& edge = program_.edges[number];
-    const EdgeAt& at = places_.edges[number];
     const int c = program_.width;
-    if (edge.kind == kPassing) {
-      each([&](Scratch&, int64_t image) { add(source_of(edge, image), c, node_of(edge, image)); });
-    } else if (edge.kind == kChannel) {
-      each([&](Scratch& scratch, int64_t image) {
-        const T* source = source_of(edge, image);
-        pool(source, c, scratch.mean, edge.reads_maximum ? &scratch.maximum : nullptr);
-        gate(at.gate, scratch, edge.reads_maximum);
-        T* node = node_of(edge, image);
-        for (int i = 0; i < c; ++i) {
-          const T factor = scratch.factors[i];
-          over([&](int64_t p) {
-            T* to = node + i * plane_.size + p;
-            V::store(to, V::load(to) + V::load(source + i * plane_.size + p) * factor);
-          });
-        }
-      });
-    } else {
-      for (size_t l = 0; l < edge.layers.size(); ++l) run_layer_of(edge, at, l, true);
-      const NormAt& norm = at.norms.back();
-      const Maps& last = between_[(edge.layers.size() - 1) % 2];
-      each([&](Scratch& scratch, int64_t image) {
-        const T* planes = multiplied(edge, at, scratch, image);
-        T* node = node_of(edge, image);
-        gate_by_maps(norm, last.at(image, 0), [&](int, int i, int64_t p, Vector factor) {
-          T* to = node + i * plane_.size + p;
-          V::store(to, V::load(to) + V::load(planes + i * plane_.size + p) * factor);
-        });
+    const T* source = source_of(edge, image);
+    T* node = node_of(edge, image);
+    if (edge.kind == kPassing) return add(source, c, node);
+    if (edge.kind != kChannel) return run_layer_of(number, 0, scratch, image, true);
+    gate_of_pools(edge, places_.edges[number], source, scratch);
+    for (int i = 0; i < c; ++i) {
+      const T factor = scratch.factors[i];
+      over([&](int64_t p) {
+        T* to = node + i * plane_.size + p;
+        V::store(to, V::load(to) + V::load(source + i * plane_.size + p) * factor);
       });
     }
   }
+  void gate_of_pools(const Edge& edge, const EdgeAt<T>& at, const T* source, Scratch& scratch) const {
+    pool(source, program_.width, scratch.mean, edge.reads_maximum ? &scratch.maximum : nullptr);
+    gate(at.gate, scratch, edge.reads_maximum);
+  }
+  // Adds to a node what its edges with layers give.
+  void add_gated(int node, Scratch& scratch, int64_t image) {
+    const auto [begin, end] = edges_of(node);
+    for (int number = begin; number < end; ++number) {
+      const Edge& edge = program_.edges[number];
+      if (edge.layers.empty()) continue;
+      const T* planes = multiplied(edge, places_.edges[number], scratch, image);
+      T* sum = node_of(edge, image);
+      gate_by_maps(places_.edges[number].norms.back(), last_of(edge).at(image, 0), [&](int, int i, int64_t p, Vector factor) {
+        T* to = sum + i * plane_.size + p;
+        V::store(to, V::load(to) + V::load(planes + i * plane_.size + p) * factor);
+      });
+    }
+  }
+  const Maps& last_of(const Edge& edge) const { return between_[edge.source][(edge.layers.size() - 1) % 2]; }
   // Gives sigmoid(norm(logits)) for every channel; one map serves all channels.
   template <typename Give>
   void gate_by_maps(const NormAt& norm, const T* logits, Give give) const {
@@ -721,100 +804,84 @@ class Training {
       });
     }
   }
-  // One layer of an edge over the batch, into between_[l % 2]; a layer behind the first reads the one before.
-  void run_layer_of(const Edge& edge, const EdgeAt& at, size_t l, bool takes_statistics) {
-    const Layer& layer = edge.layers[l];
-    const auto pointwise = pointwise_of(layer, at.kernels[l], false);
-    const Maps& to = between_[l % 2];
-    const auto work = [&](Scratch& scratch, int64_t image) {
-      const T* input = input_of(edge, at, l, scratch, image);
-      run_layer(layer, weights_ + at.kernels[l], pointwise, input, to.at(image, 0), scratch.tile);
-    };
-    if (takes_statistics) {
-      pass_of_norm(at.norms[l], to, work);
-    } else {
-      each(work);
-    }
+  // One layer of an edge; one behind the first reads the one before.
+  void run_layer_of(int number, size_t l, Scratch& scratch, int64_t image, bool notes) {
+    const Edge& edge = program_.edges[number];
+    const EdgeAt<T>& at = places_.edges[number];
+    T* to = between_[edge.source][l % 2].at(image, 0);
+    const T* input = input_of(edge, at, l, scratch, image);
+    run_layer(edge.layers[l], weights_ + at.kernels[l], at.pointwise[l], input, to, scratch.tile);
+    if (notes) note(at.norms[l], image, to);
   }
   // What layer l reads. Spoils narrow[0] and wide[0].
-  const T* input_of(const Edge& edge, const EdgeAt& at, size_t l, Scratch& scratch, int64_t image) const {
+  const T* input_of(const Edge& edge, const EdgeAt<T>& at, size_t l, Scratch& scratch, int64_t image) const {
     if (l == 0) return layer_input(edge, multiplied(edge, at, scratch, image), scratch.narrow[0]);
-    rectify(at.norms[l - 1], between_[(l - 1) % 2].at(image, 0), scratch.narrow[0]);
+    rectify(at.norms[l - 1], between_[edge.source][(l - 1) % 2].at(image, 0), scratch.narrow[0]);
     return scratch.narrow[0];
   }
 
-  void backward_edge(size_t number) {
-    const Edge& edge = program_.edges[number];
-    const EdgeAt& at = places_.edges[number];
+  // The first steps back through the edges into a node: all of one without layers, the sigmoid of others.
+  void begin_backward(int node, Scratch& scratch, int64_t image) {
+    const auto [begin, end] = edges_of(node);
     const int c = program_.width;
-    const auto of_node = [&](int64_t image) { return of_joined_.at(image, (edge.node - 1) * c); };
-    if (edge.kind == kPassing) {
-      each([&](Scratch&, int64_t image) { add(of_node(image), c, of_source_of(edge, image)); });
-      return;
-    }
-    if (edge.kind == kChannel) {
-      each([&](Scratch& scratch, int64_t image) {
-        const T* source = source_of(edge, image);
-        pool(source, c, scratch.mean, edge.reads_maximum ? &scratch.maximum : nullptr);
-        gate(at.gate, scratch, edge.reads_maximum);
-        products_of(of_node(image), source, c, scratch.of_factors);
+    const T* given = of_joined_.at(image, (node - 1) * c);
+    for (int number = begin; number < end; ++number) {
+      const Edge& edge = program_.edges[number];
+      const EdgeAt<T>& at = places_.edges[number];
+      const T* source = source_of(edge, image);
+      T* of_source = of_source_of(edge, image);
+      if (edge.kind == kPassing) {
+        add(given, c, of_source);
+      } else if (edge.kind == kChannel) {
+        gate_of_pools(edge, at, source, scratch);
+        products_of(given, source, c, scratch.of_factors);
         through_gate(at.gate, scratch, edge.reads_maximum);
-        add_through_gate(scratch, c, source, of_node(image), of_source_of(edge, image), edge.reads_maximum);
-      });
-      return;
-    }
-    const int count = int(edge.layers.size());
-    for (int l = 0; l + 1 < count; ++l) run_layer_of(edge, at, l, false);
-    const NormAt& norm = at.norms.back();
-    Sums sums = sums_for(norm);
-    const auto pointwise = pointwise_of(edge.layers.back(), at.kernels.back(), false);
-    each([&](Scratch& scratch, int64_t image) {
-      T* logits = between_[(count - 1) % 2].at(image, 0);
-      const T* input = input_of(edge, at, count - 1, scratch, image);
-      run_layer(edge.layers.back(), weights_ + at.kernels.back(), pointwise, input, logits, scratch.tile);
-      const T* planes = multiplied(edge, at, scratch, image);
-      T *of_logits = of_between_.at(image, 0), *of_source = of_source_of(edge, image);
-      const T* given = of_node(image);
-      if (norm.channels == 1 && c > 1) over([&](int64_t p) { V::store(of_logits + p, Vector{}); });
-      gate_by_maps(norm, logits, [&](int output, int i, int64_t p, Vector factor) {
-        const Vector from = V::load(given + i * plane_.size + p);
-        const Vector step = from * V::load(planes + i * plane_.size + p) * factor * (T(1) - factor);
-        T* to = of_logits + output * plane_.size + p;
-        V::store(to, norm.channels == 1 && c > 1 ? V::load(to) + step : step);
-        if (edge.kind == kScaled) return;  // its gradient goes through the channel gate, below
-        T* of = of_source + i * plane_.size + p;
-        V::store(of, V::load(of) + from * factor);
-      });
-      add_sums(norm, sums, image, of_logits, logits);
-    });
-    finish(norm, sums);
-    for (int l = count - 1; l >= 0; --l) {
-      const Layer& layer = edge.layers[l];
-      const auto turned = pointwise_of(layer, at.kernels[l], true);
-      Sums before = l > 0 ? sums_for(at.norms[l - 1]) : Sums{};
-      each([&](Scratch& scratch, int64_t image) {
-        T *gradient = scratch.narrow[1], *of_input = scratch.narrow[2], *of_logits = of_between_.at(image, 0);
-        through_norm(at.norms[l], sums, of_logits, between_[l % 2].at(image, 0), gradient);
-        const T* planes = l == 0 ? multiplied(edge, at, scratch, image) : nullptr;
-        const T* input = l == 0 ? layer_input(edge, planes, scratch.narrow[0]) : input_of(edge, at, l, scratch, image);
-        through_layer(layer, at.kernels[l], turned, input, gradient, of_input, scratch);
-        if (l > 0) {
-          const T* logits = between_[(l - 1) % 2].at(image, 0);
-          through_relu(at.norms[l - 1], logits, of_input);
-          for (int i = 0; i < layer.inputs; ++i) std::copy_n(of_input + i * plane_.size, plane_.size, of_logits + i * plane_.size);
-          add_sums(at.norms[l - 1], before, image, of_logits, logits);
-        } else {
-          through_input(edge, at, scratch, image, planes, input, of_input);
-        }
-      });
-      if (l > 0) {
-        finish(at.norms[l - 1], before);
-        sums = std::move(before);
+        add_through_gate(scratch, c, source, given, of_source, edge.reads_maximum);
+      } else {
+        for (size_t l = 0; l < edge.layers.size(); ++l) run_layer_of(number, l, scratch, image, false);
+        const NormAt& norm = at.norms.back();
+        const T *planes = multiplied(edge, at, scratch, image), *logits = last_of(edge).at(image, 0);
+        T* of_logits = of_between_[edge.source].at(image, 0);
+        const bool is_one = norm.channels == 1 && c > 1;
+        if (is_one) over([&](int64_t p) { V::store(of_logits + p, Vector{}); });
+        gate_by_maps(norm, logits, [&](int output, int i, int64_t p, Vector factor) {
+          const Vector from = V::load(given + i * plane_.size + p);
+          const Vector step = from * V::load(planes + i * plane_.size + p) * factor * (T(1) - factor);
+          T* to = of_logits + output * plane_.size + p;
+          V::store(to, is_one ? V::load(to) + step : step);
+          if (edge.kind == kScaled) return;  // its gradient goes through the channel gate: `through_input`
+          T* of = of_source + i * plane_.size + p;
+          V::store(of, V::load(of) + from * factor);
+        });
+        note_gradient(norm, image, of_logits, logits);
       }
     }
   }
+  // From the gradient of what layer l gives, its norm behind it, to that of what it reads.
+  void through_layer_of(int number, int l, Scratch& scratch, int64_t image) {
+    const Edge& edge = program_.edges[number];
+    const EdgeAt<T>& at = places_.edges[number];
+    if (l >= int(edge.layers.size())) return;
+    const Layer& layer = edge.layers[l];
+    const auto& logits = between_[edge.source];
+    T *gradient = scratch.narrow[1], *of_input = scratch.narrow[2], *of_logits = of_between_[edge.source].at(image, 0);
+    through_norm(at.norms[l], of_logits, logits[l % 2].at(image, 0), gradient);
+    const T* planes = l == 0 ? multiplied(edge, at, scratch, image) : nullptr;
+    const T* input = l == 0 ? layer_input(edge, planes, scratch.narrow[0]) : input_of(edge, at, l, scratch, image);
+    through_layer(layer, at.kernels[l], at.turned_pointwise[l], input, gradient, of_input, scratch);
+    if (l == 0) return through_input(edge, at, scratch, image, planes, input, of_input);
+    const T* before = logits[(l - 1) % 2].at(image, 0);
+    through_relu(at.norms[l - 1], before, of_input);
+    std::copy_n(of_input, layer.inputs * plane_.size, of_logits);
+    note_gradient(at.norms[l - 1], image, of_logits, before);
+  }
+  // Once the gradients of a node's sources are whole: goes on to the node before, or writes the input's.
+  void end_node(int node, Scratch& scratch, int64_t image, Images<T> of_x) {
+    if (node > 1) return begin_backward(node - 1, scratch, image);
+    write_from(of_x_.at(image, 0), image, of_x, program_.width * program_.num_nodes, nullptr);
+  }
   // From the gradient of what the first layer reads to that of the source. Spoils wide[1].
-  void through_input(const Edge& edge, const EdgeAt& at, Scratch& scratch, int64_t image, const T* planes, const T* input,
+  void through_input(const Edge& edge, const EdgeAt<T>& at, Scratch& scratch, int64_t image, const T* planes, const T* input,
                      const T* of_input) {
     const int c = program_.width;
     T* of_source = of_source_of(edge, image);
@@ -823,11 +890,9 @@ class Training {
     // The channel gate's values are those of `planes`, which were computed last.
     T* of_planes = scratch.wide[1];
     const T* given = of_joined_.at(image, (edge.node - 1) * c);
-    for (int i = 0; i < c; ++i) over([&](int64_t p) { V::store(of_planes + i * plane_.size + p, Vector{}); });
-    gate_by_maps(at.norms.back(), between_[(edge.layers.size() - 1) % 2].at(image, 0),
-                 [&](int, int i, int64_t p, Vector factor) {
-                   V::store(of_planes + i * plane_.size + p, V::load(given + i * plane_.size + p) * factor);
-                 });
+    gate_by_maps(at.norms.back(), last_of(edge).at(image, 0), [&](int, int i, int64_t p, Vector factor) {
+      V::store(of_planes + i * plane_.size + p, V::load(given + i * plane_.size + p) * factor);
+    });
     add_through_pools(planes, input, of_input, of_planes);
     const T* source = source_of(edge, image);
     products_of(of_planes, source, c, scratch.of_factors);
@@ -874,26 +939,27 @@ class Training {
     gate(places_.output, scratch, false);
     products_of(scratch.wide[1], scratch.wide[0], channels, scratch.of_factors);
     through_gate(places_.output, scratch, false);
-    T* to = of_x_.at(image, 0);
-    for (int i = 0; i < channels; ++i) over([&](int64_t p) { V::store(to + i * plane_.size + p, Vector{}); });
-    add_through_gate(scratch, channels, scratch.wide[0], scratch.wide[1], to, false);
+    add_through_gate<false>(scratch, channels, scratch.wide[0], scratch.wide[1], of_x_.at(image, 0), false);
   }
-  void backward_fuse(Images<const T> of_y) {
+  // `begin` reads an image before the first pass; `end` goes on once the gradients of nodes and input are there.
+  template <typename Begin, typename End>
+  void backward_fuse(Images<const T> of_y, Begin begin, End end) {
     const int c = program_.width, channels = c * program_.num_nodes, joined = channels + c;
     if (program_.fuse == 0) {
       each([&](Scratch& scratch, int64_t image) {
+        begin(scratch, image);
         join_plainly(scratch, image);
         through_output(scratch, image, of_y);
         const T* given = of_x_.at(image, 0);
-        T* of_pooled = scratch.wide[0];
-        for (int i = 0; i < channels; ++i) std::copy_n(given + i * plane_.size, plane_.size, of_joined_.at(image, i));
+        std::copy_n(given, channels * plane_.size, of_joined_.at(image, 0));
         for (int i = 0; i < c; ++i)
           over([&](int64_t p) {
             Vector sum = V::load(given + i * plane_.size + p);
             for (int group = 1; group < program_.num_nodes; ++group) sum += V::load(given + (group * c + i) * plane_.size + p);
-            V::store(of_pooled + i * plane_.size + p, sum);
+            V::store(scratch.wide[0] + i * plane_.size + p, sum);
           });
-        through_pooled(scratch, image, of_pooled);
+        through_pooled(scratch, image, scratch.wide[0]);
+        end(scratch, image);
       });
       return;
     }
@@ -901,15 +967,15 @@ class Training {
     const NormAt &first_norm = places_.fuse_norms[0], &last_norm = places_.fuse_norms.back();
     const auto first = packed(weights_ + places_.fuse[0], channels, joined, joined, 1);
     const auto first_turned = packed(weights_ + places_.fuse[0], joined, channels, 1, joined);
-    const Maps one = maps(channels, false), two = maps(channels, false);
+    const Maps one = maps(channels, false), two = is_double ? maps(channels, false) : Maps{};
     std::vector<T> second, second_turned;
     if (is_double) {
       second = packed(weights_ + places_.fuse[1], channels, channels, channels, 1);
       second_turned = packed(weights_ + places_.fuse[1], channels, channels, 1, channels);
     }
     const Maps& last = is_double ? two : one;
-    Sums sums = sums_for(last_norm);
     each([&](Scratch& scratch, int64_t image) {
+      begin(scratch, image);
       multiply_planes(channels, joined, first, joined_.at(image, 0), one.at(image, 0));
       if (is_double) {
         rectify(first_norm, one.at(image, 0), scratch.wide[0]);
@@ -917,31 +983,30 @@ class Training {
       }
       add_normed(last_norm, last.at(image, 0), x_.at(image, 0), scratch.wide[0]);
       through_output(scratch, image, of_y);
-      add_sums(last_norm, sums, image, of_x_.at(image, 0), last.at(image, 0));
+      note_gradient(last_norm, image, of_x_.at(image, 0), last.at(image, 0));
     });
-    finish(last_norm, sums);
+    finish(last_norm);
     if (is_double) {
-      Sums before = sums_for(first_norm);
       each([&](Scratch& scratch, int64_t image) {
         T *gradient = scratch.wide[0], *input = scratch.wide[1], *of_input = two.at(image, 0);
-        through_norm(last_norm, sums, of_x_.at(image, 0), two.at(image, 0), gradient);
+        through_norm(last_norm, of_x_.at(image, 0), two.at(image, 0), gradient);
         rectify(first_norm, one.at(image, 0), input);
         add_products(channels, gradient, channels, input, plane_.size, plane_.first, plane_.tiles_end,
                      scratch.gradients + places_.fuse[1]);
         multiply_planes(channels, channels, second_turned, gradient, of_input);
         through_relu(first_norm, one.at(image, 0), of_input);
-        add_sums(first_norm, before, image, of_input, one.at(image, 0));
+        note_gradient(first_norm, image, of_input, one.at(image, 0));
       });
-      finish(first_norm, before);
-      sums = std::move(before);
+      finish(first_norm);
     }
     each([&](Scratch& scratch, int64_t image) {
       T* gradient = scratch.wide[0];
-      through_norm(first_norm, sums, is_double ? two.at(image, 0) : of_x_.at(image, 0), one.at(image, 0), gradient);
+      through_norm(first_norm, is_double ? two.at(image, 0) : of_x_.at(image, 0), one.at(image, 0), gradient);
       add_products(channels, gradient, joined, joined_.at(image, 0), plane_.size, plane_.first, plane_.tiles_end,
                    scratch.gradients + places_.fuse[0]);
       multiply_planes(joined, channels, first_turned, gradient, of_joined_.at(image, 0));
       through_pooled(scratch, image, of_joined_.at(image, channels));
+      end(scratch, image);
     });
   }
 };

@@ -52,7 +52,7 @@ std::tuple<Tensor, Tensor, Tensor> forward(Tensor x, Tensor weights, std::vector
   const autola::Program program(numbers.data(), int64_t(numbers.size()), true);
   check(program, x, weights);
   Tensor y = torch::stable::empty_like(x), nodes = torch::stable::new_empty(x, x.sizes());
-  Tensor statistics = torch::stable::new_empty(x, {2 * autola::Places(program).num_statistics});
+  Tensor statistics = torch::stable::new_empty(x, {2 * autola::Places<float>(program, nullptr).num_statistics});
   with_cell(program, x, weights, eps, [&](auto& cell, auto number) {
     using T = decltype(number);
     cell.forward(images<const T>(x), images<T>(y), static_cast<T*>(nodes.data_ptr()),
@@ -66,7 +66,7 @@ std::tuple<Tensor, Tensor> backward(Tensor of_y, Tensor x, Tensor nodes, Tensor 
                                     std::vector<int64_t> numbers, double eps) {
   const autola::Program program(numbers.data(), int64_t(numbers.size()), true);
   for (const Tensor& maps : {x, of_y, nodes}) check(program, maps, weights);
-  STD_TORCH_CHECK(statistics.numel() == 2 * autola::Places(program).num_statistics, "the cell has other statistics");
+  STD_TORCH_CHECK(statistics.numel() == 2 * autola::Places<float>(program, nullptr).num_statistics, "the cell has other statistics");
   Tensor of_x = torch::stable::empty_like(x), of_weights = torch::stable::empty_like(weights);
   with_cell(program, x, weights, eps, [&](auto& cell, auto number) {
     using T = decltype(number);
