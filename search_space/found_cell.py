@@ -18,7 +18,7 @@ class FoundCell(Cell):
     """A cell with single operators on its edges.
 
     Attributes:
-        native: Whether it trains by the native operator where that takes it; False for PyTorch's own operators.
+        native: Whether it trains by the native operator where that takes it; by PyTorch's own otherwise.
     """
 
     native = True

@@ -7,6 +7,7 @@ statistics alone; its backward pass computes the rest again. Second derivatives 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ from search_space.operators.squeeze_excite import AverageMaxExcite, SqueezeExcit
 
 if TYPE_CHECKING:
     from search_space.cell import Cell
+
+log = logging.getLogger(__name__)
 
 SOURCES = ("vectors.h", "convolutions.h", "cell.h", "training.h", "training_operator.cpp")
 
@@ -71,7 +74,7 @@ class TrainingProgram:
         """Whether the operator is here and trains on such maps as the cell now stands.
 
         On the CPU, in float32 or float64, outside of autocast, compilers and `torch.func`; where all norms
-        train and keep statistics, of several values a channel; and nobody has hung hooks on parts of the cell.
+        train and keep statistics, of several values a channel; and no part of the cell has hooks.
         """
         return (
             self.is_known
@@ -248,6 +251,7 @@ def _is_watched(module: nn.Module) -> bool:
 def why_not_trained() -> str | None:
     """Loads the operator, built the first time. Gives the reason where that is not possible, else None."""
     if (reason := load_once("training_operator.cpp", SOURCES)) is not None:
+        log.info("found cells train by PyTorch's own operators: %s", reason)
         return reason
     torch.library.register_fake("autola::cell_training", _shapes)
     torch.library.register_fake("autola::cell_training_backward", _shapes_backward)
