@@ -99,7 +99,7 @@ class _Reader:
         second, second_bias = self.take(channels, hidden), self.take(channels)
         pools = [state.spatial_mean, state.spatial_max] if reads_maximum else [state.spatial_mean]
         layers = [F.linear(F.linear(pool, first, first_bias).relu(), second, second_bias) for pool in pools]
-        return torch.sigmoid(add_all(layers))[:, :, None, None]
+        return torch.sigmoid(torch.stack(layers).sum(0))[:, :, None, None]
 
     def norm(self, x: Tensor) -> Tensor:
         scale, shift = self.take(x.shape[1]), self.take(x.shape[1])
