@@ -8,10 +8,12 @@ CPU seconds, the files of a runtime taking turns. What is not installed is skipp
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -195,7 +197,8 @@ def with_nncf(
     core = openvino.Core()
     whole = core.read_model(model=io.BytesIO(model))
     parts = [part.numpy() for part in calibration.split(1)]
-    small = nncf.quantize(whole, nncf.Dataset(parts), subset_size=len(parts))
+    with contextlib.redirect_stdout(sys.stderr):  # its progress
+        small = nncf.quantize(whole, nncf.Dataset(parts), subset_size=len(parts))
     settings = {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     found, runs = dict[str, Any](), dict[str, Callable[[], object]]()
     with tempfile.TemporaryDirectory() as folder:
