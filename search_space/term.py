@@ -103,7 +103,8 @@ class Term:
             )
         if self.genotype:
             assert isinstance(channels, int)
-            from search_space.cell import found_cell  # PyTorch comes with the first module that is built
+            # PyTorch comes with the first module that is built.
+            from search_space.found_cell import found_cell
 
             return found_cell(channels, self.genotype)
         options: dict[str, Any] = {key: value for key, value in self.options if key != STAGES}
