@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -81,6 +81,12 @@ class SharedSearch:
 
     def genotype(self) -> Any:
         return best_of(self.history) or self.propose([])
+
+    def ranked(self) -> Iterator[Any]:
+        """What was judged, by falling score, each once."""
+        judged = [trial for trial in self.history if trial.score is not None]
+        best_first = sorted(judged, key=lambda trial: -(trial.score or 0.0))
+        return iter(dict.fromkeys(trial.genotype for trial in best_first))
 
     def shares(self) -> None:
         return None
