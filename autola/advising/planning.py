@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lightning.fabric import Fabric
@@ -42,6 +42,21 @@ MOST_EPOCHS = 50
 """Epochs of the search."""
 BUDGET = 2.0
 """Seconds of steps that are timed of each kind."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amounts:
+    """How much is done, where the time does not decide that.
+
+    Attributes:
+        search_epochs, final_epochs, train_epochs: See `AdvicePlan`.
+        seeds: Trainings of every row.
+    """
+
+    search_epochs: int
+    final_epochs: int
+    train_epochs: int
+    seeds: int
 
 
 @config

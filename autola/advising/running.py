@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from autola.advising.conclude import ADVICE, Advice, concluded
 from autola.advising.planning import (
     AdvicePlan,
+    Amounts,
     check_time,
     limits_of,
     planned,
@@ -30,6 +32,7 @@ from autola.run_search import resume_search, run_search
 from autola.runs import new_run, stored_config
 from autola.runtime import make_fabric, own_state
 from autola.working import check_devices
+from evaluators.place_costs import PlaceTable
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError, listed
 from outputs.comparison import Comparison
@@ -45,7 +48,12 @@ PLAN, SEARCH, COMPARED = "plan.json", "search", "compare"
 
 
 def run_advice(
-    given: AdviceConfig, out: Path | None = None, *, minutes: float, on: Executor | None = None
+    given: AdviceConfig,
+    out: Path | None = None,
+    *,
+    minutes: float,
+    on: Executor | None = None,
+    amounts: Amounts | None = None,
 ) -> Advice:
     """Advises, or goes on where that was stopped; with more minutes it adds seeds.
 
@@ -54,6 +62,7 @@ def run_advice(
         out: Folder of its records, of this advice if it is there; None for a new one under ./outputs/runs.
         minutes: Time for all.
         on: What starts workers, each of which trains one at a time; None to train here.
+        amounts: How much is done in all, if not what there is time for; no training begins after the minutes.
 
     Raises:
         InputError: If the settings or data are wrong, nothing keeps the target, the time is too short, `out`
@@ -64,7 +73,7 @@ def run_advice(
     check_devices(on, given)
     given = absolute(given)
     began, jobs = time.monotonic(), 1 if on is None else on.most
-    run, plan, space = _opened(given, out, minutes, jobs)
+    run, plan, space = _opened(given, out, lambda *known: _plan(given, *known, out, minutes, jobs, amounts))
     with run:
         before = _seconds_of(run.path)
 
@@ -74,7 +83,7 @@ def run_advice(
         def passed(what: str) -> None:
             log.info("%.1f of %g minutes: %s", minutes - left(), minutes, what)
 
-        num_seeds = check_time(plan, minutes, jobs)
+        num_seeds = check_time(plan, minutes, jobs) if amounts is None else amounts.seeds
         found = _searched(given, plan, run.path / SEARCH)
         passed(f"found {found}")
         shares = RunDirectory(run.path / SEARCH).site_shares() or {}
@@ -97,8 +106,23 @@ def run_advice(
     return advice
 
 
+def _plan(
+    given: AdviceConfig,
+    space: Places,
+    tables: Mapping[str, PlaceTable],
+    out: Path | None,
+    minutes: float,
+    jobs: int,
+    amounts: Amounts | None,
+) -> AdvicePlan:
+    if amounts is None:
+        return planned(given, space, tables, out, minutes, jobs)
+    epochs = {name: number for name, number in vars(amounts).items() if name != "seeds"}
+    return AdvicePlan(search_seconds=0.0, training_seconds=1.0, tables=dict(tables), **epochs)
+
+
 def _opened(
-    given: AdviceConfig, out: Path | None, minutes: float, jobs: int
+    given: AdviceConfig, out: Path | None, plan_of: Callable[..., AdvicePlan]
 ) -> tuple[RunDirectory, AdvicePlan, Places]:
     """The folder, locked, the plan, and what is searched; nothing is written where something is wrong."""
     if out is None or not out.exists():
@@ -106,7 +130,7 @@ def _opened(
             fabric = make_fabric(given)
             space, tables, data = space_of(given, fabric)
             limits_of(given, space, tables)
-        plan = planned(given, space, tables, out, minutes, jobs)
+        plan = plan_of(space, tables)
         with own_state(given):
             kind = f"advise-{given.task.subject()}"
             run = new_run(given, data, kind=kind, seed=given.seed, out=out, fabric=make_fabric(given))
@@ -127,7 +151,7 @@ def _opened(
         if run.has(PLAN):
             plan = parse_json(AdvicePlan, run.text(PLAN), str(run.path / PLAN))
         else:  # it was stopped before that was written
-            plan = planned(given, space, tables, out, minutes, jobs)
+            plan = plan_of(space, tables)
             run.write_text(PLAN, to_json(plan))
     except BaseException:
         run.unlock()

@@ -117,12 +117,15 @@ class FinalSearch:
         """Begins to train the next finalist; one in which nothing learns is judged as it is."""
         assert self.finalists is not None
         self.failed = False
-        self.network: nn.Module = self.problem.found(self.finalists[len(self.history)], "final")
-        self.training: Training | None = None
-        if any(weight.requires_grad for weight in self.network.parameters()):
-            task = FinalTask(self.problem, self.network, self.train_batches)
-            seed = seed_of(self.problem.seed, "final")
-            self.training = Training(task, self.recipe, self.problem.fabric, seed)
+        self.training = self.training_of(self.finalists[len(self.history)])
+
+    def training_of(self, genotype: Any) -> Training | None:
+        """The training of a finalist, all of the same order of batches; None where nothing learns."""
+        self.network: nn.Module = self.problem.found(genotype, "final")
+        if not any(weight.requires_grad for weight in self.network.parameters()):
+            return None
+        task = FinalTask(self.problem, self.network, self.train_batches)
+        return Training(task, self.recipe, self.problem.fabric, seed_of(self.problem.seed, "final"))
 
     def _train(self, number: int) -> None:
         """A step of the present finalist; with its last one it is judged."""

@@ -1,4 +1,4 @@
-"""Finals: the likeliest are trained at the end, in an order that does not depend on shares, and go on exactly."""
+"""Finals: the likeliest are trained at the end, whatever their shares, and go on exactly."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ def test_the_order_is_that_of_sums_of_values() -> None:
         names = space.operators(placement)
         return sum(values[row, space.primitives.index(name)].item() for row, name in enumerate(names))
 
-    everything = (space.genotype(names) for names in itertools.product(space.primitives, repeat=len(space.rows)))
+    everything = (
+        space.genotype(names) for names in itertools.product(space.primitives, repeat=len(space.rows))
+    )
     wanted = sorted(map(value, everything), reverse=True)[:6]
     assert [value(placement) for placement in given] == pytest.approx(wanted)
 
@@ -106,7 +108,7 @@ def test_worth_is_what_the_loss_misses_whatever_the_share() -> None:
 def test_candidates_that_are_trained_anyway_have_no_finals() -> None:
     with pytest.raises(InputError, match="leave out finals"):
         Evolution(shared=False, finals=FINALS)
-    with pytest.raises(InputError, match="finals.count"):
+    with pytest.raises(InputError, match=r"finals\.count"):
         Finals(count=-1)
 
 
