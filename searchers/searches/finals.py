@@ -25,6 +25,9 @@ from searchers.searches.problem import Problem
 
 log = logging.getLogger(__name__)
 
+MOST_RANKED = 1000
+"""Candidates of the ranking that are looked at; a larger space may have more that only add to another."""
+
 
 class Ranking(Search, Protocol):
     """A search that says what it holds to be best, next best and so on."""
@@ -203,12 +206,24 @@ def with_finals(search: Ranking, config: Finals, recipe: TrainConfig, problem: P
 
 
 def finalists_of(search: Ranking, problem: Problem, number: int) -> list[Any]:
-    """What is trained at the end: nothing attached, where that can be, then the likeliest."""
+    """What is trained at the end: nothing attached, where that can be, then the likeliest.
+
+    Placements that only add to one that ranks higher are left out: by its ranking the search is against it,
+    and they are so many, and so alike, that nothing else would be tried.
+    """
     space = problem.space
     names = [[space.primitives[column] for column in space.columns_at(row)] for row in space.rows]
     empty = isinstance(space, Places) and all(NONE in known for known in names)
     nothing = [space.genotype([NONE] * len(names))] if empty else []
     candidates = Candidates(space=space, limits=problem.limits, seed=problem.seed)
     kept = [each for each in nothing if candidates.allows(each)]
-    others = (each for each in search.ranked() if each not in kept)
-    return [*kept, *islice(others, number - len(kept))]
+    finalists = list[Any](kept)
+    taken = list[set[tuple[Any, str]]]()
+    for each in islice(search.ranked(), MOST_RANKED):
+        if len(finalists) >= number:
+            break
+        ours = {pair for pair in space.decided(each).items() if pair[1] != NONE}
+        if each not in kept and not (empty and any(theirs and theirs < ours for theirs in taken)):
+            finalists.append(each)
+            taken.append(ours)
+    return finalists[:number]

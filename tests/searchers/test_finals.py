@@ -112,7 +112,11 @@ def test_candidates_that_are_trained_anyway_have_no_finals() -> None:
         Finals(count=-1)
 
 
-def test_fewer_candidates_than_finalists_are_all_trained() -> None:
+def test_no_finalist_only_adds_to_one_that_ranks_higher() -> None:
     search: Any = Darts(**SHORT, finals=Finals(count=50, epochs=1)).start(places_problem())
     found = finalists_of(search.search, search.problem, 50)
-    assert len(found) == min(50, search.problem.space.size)
+    taken = [{pair for pair in each.attentions.items() if pair[1] != NONE} for each in found]
+    assert 3 < len(found) < search.problem.space.size
+    assert found[0].attentions.keys() == search.problem.space.genotype([NONE] * 3).attentions.keys()
+    for number, later in enumerate(taken):
+        assert not any(earlier and earlier < later for earlier in taken[:number])
