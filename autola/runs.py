@@ -30,7 +30,7 @@ RUNS = Path("outputs/runs")
 
 
 def new_run(
-    config: AnySearch | RetrainConfig | CompareConfig,
+    config: AdviceConfig | AnySearch | RetrainConfig | CompareConfig,
     data: Mapping[str, Any],
     *,
     kind: str,

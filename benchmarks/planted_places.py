@@ -73,7 +73,7 @@ OF_ALPHAS: dict[str, Any] = {"alpha_learning_rate": 0.05, "alpha_weight_decay": 
 SEARCHERS: dict[str, SearcherConfig] = {
     "darts": Darts(**OF_WEIGHTS, **OF_ALPHAS),
     "gdas": Gdas(**OF_WEIGHTS, **OF_ALPHAS),
-    "drnas": DrNas(**OF_WEIGHTS, **OF_ALPHAS | {"keep": 1.0, "alpha_warmup": 0.0}),
+    "drnas": DrNas(keep=1.0, alpha_warmup=0.0, **OF_WEIGHTS, **OF_ALPHAS),
     "evolution": Evolution(trials=60, population=30, **OF_WEIGHTS),
     "random_ws": RandomWS(trials=60, **OF_WEIGHTS),
 }
@@ -337,7 +337,8 @@ def main() -> None:
     if options.out.exists():
         known = json.loads(options.out.read_text())
         results, draws = known["results"], known["draws"]
-    for seed, kind, searcher in product(range(options.seeds), options.kinds, options.searchers):
+    of_kind = list(product(options.kinds, options.searchers))
+    for seed, (kind, searcher) in product(range(options.seeds), of_kind):
         key = f"{searcher}/{kind}/{seed}"
         if key in results:
             continue

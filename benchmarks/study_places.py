@@ -48,8 +48,8 @@ def subjects(root: Path, *, smoke: bool = False) -> Iterator[tuple[str, AdviceCo
         _subject(root, "coco-keypoints", "coco", smoke=smoke, batch=16, rate=1e-3, backbone="resnet18"),
     )
     yield "imagenet", _subject(
-        root, "imagenet", "imagenette", smoke=smoke, batch=32, rate=0.02, backbone="resnet18", train_size=64,
-        resize=72, workers=0,
+        root, "imagenet", "imagenette", smoke=smoke, batch=32, rate=0.02, backbone="resnet18", image_size=64,
+        train_size=64, resize=72, workers=0,
     )  # fmt: skip
     yield "coco-faster-rcnn", _subject(root, "coco-faster-rcnn", "coco", smoke=smoke, batch=2, rate=0.005)
 

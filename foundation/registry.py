@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -64,7 +64,7 @@ class Registry(Generic[T]):
         self._homes[name] = _registering_module()
 
     @contextmanager
-    def lent(self, name: str, entry: T) -> Iterator[None]:
+    def lent(self, name: str, entry: T) -> Generator[None]:
         """Registers `entry` under `name` inside a block alone; see `register`."""
         self._load()
         self.add(name, entry)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -116,7 +116,7 @@ class OwnModel(TaskConfig):
 
     name: ClassVar[str] = OWN
 
-    network_class: str
+    backbone: str
     """Name of the class of the network."""
 
     def read(self, train: TrainConfig, fabric: Fabric) -> OwnSetting:
@@ -128,9 +128,6 @@ class OwnModel(TaskConfig):
         if torch.empty(0).is_meta:
             network = network.to("meta")
         return attach(network, attention, identity=True)
-
-    def network_name(self) -> str:
-        return self.network_class
 
 
 class OwnSetting:
@@ -232,7 +229,7 @@ def minus_loss(network: nn.Module, loss: Loss, batches: Iterable[Any]) -> float:
 
 
 @contextmanager
-def held(subject: Subject) -> Iterator[OwnModel]:
+def held(subject: Subject) -> Generator[OwnModel]:
     """The subject as a task, inside a block.
 
     Raises:
@@ -243,7 +240,7 @@ def held(subject: Subject) -> Iterator[OwnModel]:
     _HELD[OWN] = subject
     try:
         with TASKS.lent(OWN, OwnModel):
-            yield OwnModel(network_class=type(subject.plain).__name__)
+            yield OwnModel(backbone=type(subject.plain).__name__)
     finally:
         del _HELD[OWN]
 

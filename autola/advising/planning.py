@@ -100,7 +100,7 @@ def space_of(given: AdviceConfig, fabric: Fabric) -> tuple[Places, dict[str, Pla
         )
     data = described(given, setting)
     network = new_network(given.task, data, (), given.seed).to(fabric.device)
-    name = str(getattr(given.task, "backbone", given.task.network_name()))
+    name = str(getattr(given.task, "backbone", given.task.name))  # as the search calls it
     space = places_of(network, given.primitives, given.sites, network=name)
     device = fabric.device
     tables = {each: place_table(each, space, network, setting.input_shape, device) for each in METRICS}

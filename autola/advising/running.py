@@ -73,7 +73,11 @@ def run_advice(
     check_devices(on, given)
     given = absolute(given)
     began, jobs = time.monotonic(), 1 if on is None else on.most
-    run, plan, space = _opened(given, out, lambda *known: _plan(given, *known, out, minutes, jobs, amounts))
+
+    def plan_of(space: Places, tables: Mapping[str, PlaceTable]) -> AdvicePlan:
+        return _plan(given, space, tables, out, minutes, jobs, amounts)
+
+    run, plan, space = _opened(given, out, plan_of)
     with run:
         before = _seconds_of(run.path)
 
@@ -122,7 +126,7 @@ def _plan(
 
 
 def _opened(
-    given: AdviceConfig, out: Path | None, plan_of: Callable[..., AdvicePlan]
+    given: AdviceConfig, out: Path | None, plan_of: Callable[[Places, Mapping[str, PlaceTable]], AdvicePlan]
 ) -> tuple[RunDirectory, AdvicePlan, Places]:
     """The folder, locked, the plan, and what is searched; nothing is written where something is wrong."""
     if out is None or not out.exists():
