@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from autola.comparing.config import CompareConfig
+from autola.comparing.presets import COMPARE_PRESETS, usual_comparison
 from autola.configs import RetrainConfig, SearchConfig, TaskSearch
-from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS, search_preset
 from autola.runs import stored_search
 from evaluators.tasks import TaskConfig, as_task
 from evaluators.tasks.classification import Classification
@@ -65,7 +67,7 @@ def _next_of_task(config: TaskSearch, found: Sequence[Path]) -> str:
 
 
 def command_of(
-    config: SearchConfig | TaskSearch | RetrainConfig, attentions: Sequence[str] | None = None
+    config: SearchConfig | TaskSearch | RetrainConfig | CompareConfig, attentions: Sequence[str] | None = None
 ) -> str | None:
     """The command that does the same again: a preset, and what differs from it; None where none comes near.
 
@@ -75,8 +77,8 @@ def command_of(
             from; config.json has them in full.
     """
     commands = list[list[str]]()
-    if isinstance(config, SearchConfig):
-        for name, preset in SEARCH_PRESETS.items():
+    if isinstance(config, SearchConfig | TaskSearch):
+        for name, preset in _searches(config):
             words, kind = ["autola", "search", name], type(config.searcher)
             if kind is not type(preset.searcher):
                 words += ["--searcher", kind.name]
@@ -94,7 +96,37 @@ def command_of(
                 preset = _of_task(preset, config.task)
             if preset is not None:
                 commands.append(words + _differences(config, preset))
+    elif isinstance(config, CompareConfig):
+        commands += [_comparing(config, name) for name in COMPARE_PRESETS]
     return shlex.join(min(commands, key=len)) if commands else None
+
+
+def _searches(config: SearchConfig | TaskSearch) -> Iterator[tuple[str, SearchConfig | TaskSearch]]:
+    """Presets of searches that one may start from: of the same task, if it is of one."""
+    if isinstance(config, SearchConfig):
+        yield from SEARCH_PRESETS.items()
+        return
+    for name, preset in RETRAIN_PRESETS.items():
+        if type(preset.task) is type(config.task) and not isinstance(preset.task, Classification):
+            yield name, search_preset(name)
+
+
+def _comparing(config: CompareConfig, preset: str) -> list[str]:
+    """The words of a comparison that starts from a preset."""
+    words, start = (
+        ["autola", "compare", *map(label, config.attentions), "--preset", preset],
+        COMPARE_PRESETS[preset],
+    )
+    searcher = None if config.search is None else config.search.searcher.name
+    usual = usual_comparison(preset, config.task.name, searcher)
+    if config.task.name != start.task.name:
+        words += ["--task", config.task.name]
+    if config.search is None:
+        words += ["--search-nothing"]
+        usual = replace(usual, search=None, attentions=config.attentions)
+    elif start.search is None or searcher != start.search.searcher.name:
+        words += ["--searcher", config.search.searcher.name]
+    return words + _differences(config, usual)
 
 
 def _of_task(preset: RetrainConfig, given: TaskConfig) -> RetrainConfig | None:

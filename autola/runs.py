@@ -140,6 +140,15 @@ def is_comparison(run: RunDirectory) -> bool:
     return _kind(run) is CompareConfig
 
 
+def refuse_twice(runs: Iterable[Path]) -> None:
+    """Raises an InputError where a run is named twice, however its path is written."""
+    seen = set[Path]()
+    for run in runs:
+        if run.resolve() in seen:
+            raise InputError(f"{run} is named twice")
+        seen.add(run.resolve())
+
+
 def go_on(job: Job, run: RunDirectory, name: str) -> None:
     """Takes a job to where the newest checkpoint of its run left it.
 

@@ -1,12 +1,13 @@
 """The studies: does what a search finds help, beside controls of its cost? Each is one or more comparisons.
 
-cells: three searches on CIFAR-10 with ResNet-8 of width 16, three trainings of each cell, six random cells
-twice, all controls five times, five epochs each (`autola compare --preset cifar10-short`). groups: the same
-with cells of 1, 2, 4 and 8 channel groups. transfer: cells searched in ResNet-20, trained in it, in ResNet-56
-and in a Wide-ResNet, beside cells searched in those. finetune: a pretrained ResNet-50 on few large images;
-every attention begins as the identity. translation: the terms of attention on Multi30k's sentences, in a
-small Transformer with relative positions, as in Zhu et al., ICCV 2019; then with sines, beside plain
-attention. places: which module where, in networks of four tasks; see `benchmarks.study_places`.
+cells: three searches on a fifth of CIFAR-10 with ResNet-8 of width 16, three trainings of each cell, six
+random cells twice, all controls three times, two epochs of all images each (`autola compare --preset
+cifar10-short`). groups: the same with cells of 1, 2, 4 and 8 channel groups. transfer: cells searched in
+ResNet-20, trained in it, in ResNet-56 and in a Wide-ResNet, beside cells searched in those. finetune: a
+pretrained ResNet-50 on few large images; every attention begins as the identity. translation: the terms of
+attention on Multi30k's sentences, in a small Transformer with relative positions, as in Zhu et al., ICCV
+2019; then with sines, beside plain attention. places: which module where, in five networks; see
+`benchmarks.study_places`.
 
     python -m benchmarks.study cells --root FOLDER --minutes 60 --jobs 2
     python -m benchmarks.study cells --table
@@ -33,10 +34,10 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from autola.advising.conclude import ADVICE
-from autola.commands.compare import show
 from autola.comparing.config import CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS
 from autola.comparing.running import resume_comparison, run_comparison
+from autola.comparing.showing import show
 from autola.executors import executor_of
 from autola.presets import RETRAIN_PRESETS
 from benchmarks.study_places import run_places
@@ -113,7 +114,11 @@ def comparisons(options: Options) -> dict[str, CompareConfig]:
     data = DataConfig(name="folder", root=root)
     assert isinstance(cells.task, Classification)
     assert cells.search is not None
-    cells = replace(cells, task=replace(cells.task, data=data), search=replace(cells.search, data=data))
+    cells = replace(
+        cells,
+        task=replace(cells.task, data=data),
+        search=replace(cells.search, data=replace(data, limit=cells.search.data.limit)),
+    )
     if options.epochs is not None:
         cells = replace(cells, train=replace(cells.train, epochs=options.epochs))
     match options.study:

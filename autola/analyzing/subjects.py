@@ -9,7 +9,7 @@ from pathlib import Path
 from autola.comparing.settings import MOST_NAMED, differences
 from autola.configs import RetrainConfig
 from autola.member import members_of
-from autola.runs import is_comparison, is_search, stored_config
+from autola.runs import is_comparison, is_search, refuse_twice, stored_config
 from autola.tables import TABLE
 from autola.trained import Trained, open_trained
 from foundation.errors import InputError, listed
@@ -56,11 +56,7 @@ def open_subjects(paths: Sequence[str | Path]) -> list[Subject]:
     if not paths:
         raise InputError("name at least one run: the folder of a retraining, or of one training in it")
     folders = [folder for path in paths for folder in _trainings(Path(path))]
-    seen = set[Path]()
-    for folder in folders:
-        if folder.resolve() in seen:
-            raise InputError(f"{folder} is named twice")
-        seen.add(folder.resolve())
+    refuse_twice(folders)
     runs = [RunDirectory.open(folder) for folder in folders]
     configs = [stored_config(run, RetrainConfig) for run in runs]
     for run, config in zip(runs, configs):

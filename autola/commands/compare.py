@@ -5,29 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
-from autola.arguments import option, out_of_terminal, read_arguments, without
+from autola.arguments import option, read_arguments, without
 from autola.comparing.config import Addition, CompareConfig
-from autola.comparing.presets import COMPARE_PRESETS
+from autola.comparing.presets import usual_comparison
+from autola.comparing.showing import show, show_ranking
 from autola.executors import executor_of
-from autola.presets import RETRAIN_PRESETS
-from evaluators.tasks import TASKS
 from foundation.errors import InputError
 from search_space.grammar import parse_attention
 from search_space.term import Term
-from searchers import SEARCHERS
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from outputs.comparison import Claim, ComparedRow, Comparison
 
 DEFAULT = "digits"
-
-Attentions = tuple[tuple[Term, ...], ...]
 
 ADDED = ("search-seeds", "seeds", "random-seeds", "control-seeds")
 """Options that add to a comparison, with --resume."""
@@ -58,12 +49,16 @@ class Arguments:
     runs: tuple[Path, ...] = ()
     """Run folders of retrainings that have ended, which are compared as they are: nothing is trained. With
     --mixed and --margin, no other option goes with it."""
+    across: tuple[Path, ...] = ()
+    """Run folders of comparisons and retrainings of several tasks that have ended: what stands in all of them
+    is ranked, and nothing is trained. --out names a folder for the numbers and the critical-difference
+    diagram; no other option goes with it."""
     search_nothing: bool = False
     """Whether to search nothing and draw no random cells: compare the modules that are given."""
     smoke: bool = False
     """Two short epochs on few small images: the whole path in minutes on a CPU."""
     out: Path | None = None
-    """Run folder to make; a new one under ./outputs/runs if left out."""
+    """Run folder to make; a new one under ./outputs/runs if left out, and none with --across."""
     on: str = "here"
     """Where searches and trainings run: here, one after another; here:4, four processes of this machine; ray,
     ray://HOST:PORT or slurm, the workers of a cluster that sees the run folder. Changes no result."""
@@ -81,12 +76,43 @@ class Arguments:
 
 def run(arguments: list[str]) -> None:
     """Compares, and prints the table."""
-    preset = option(arguments, "preset") or DEFAULT
     root = None
     if option(arguments, "resume"):  # the option of the run's task, which is not known yet
         root, arguments = option(arguments, "data.root"), without(arguments, "data.root")
-    usual = _with_task(COMPARE_PRESETS[preset], option(arguments, "task"))
-    usual = _with_searcher(usual, option(arguments, "searcher"))
+    given, usual = read_settings(arguments)
+    if given.across:
+        _only("across", ("out",), arguments)
+        from autola.comparing.across import across  # slow: SciPy, pandas
+
+        show_ranking(across(given.across, given.out), given.out)
+        return
+    if given.runs:
+        _only("runs", ("mixed", "margin"), arguments)
+        from autola.comparing.runs import compare_runs  # slow: SciPy
+
+        margin = {"margin": given.config.margin} if option(arguments, "margin") else {}
+        show(compare_runs(given.runs, mixed=given.mixed, **margin))
+        return
+    if given.resume is None and "--resume" in arguments:
+        raise InputError("--resume needs the folder of the comparison to go on with")
+    addition = None if given.resume is None else _addition(given, arguments)
+    where = executor_of(given.on, given.jobs)
+    # Each import is slow: Fabric.
+    from autola.comparing.running import resume_comparison, run_comparison
+    from outputs.run_directory import RunDirectory
+
+    if given.resume is not None:
+        run_folder = RunDirectory.open(given.resume)
+        show(resume_comparison(run_folder, on=where, minutes=given.minutes, root=root, addition=addition))
+        return
+    config = whole(given, usual)
+    show(run_comparison(config, given.out, on=where, minutes=given.minutes))
+
+
+def read_settings(arguments: list[str]) -> tuple[Arguments, CompareConfig]:
+    """What was given, and what it started from."""
+    preset = option(arguments, "preset") or DEFAULT
+    usual = usual_comparison(preset, option(arguments, "task"), option(arguments, "searcher"))
     assert usual.search is not None, "presets search"
     searcher, task = usual.search.searcher.name, usual.task.name
     default = Arguments(preset=preset, task=task, searcher=searcher, config=usual)
@@ -97,60 +123,25 @@ def run(arguments: list[str]) -> None:
         raise InputError(f"two tasks are given: {task} and {given.task}")
     if given.searcher != searcher:
         raise InputError(f"two searchers are given: {searcher} and {given.searcher}")
-    if given.runs:
-        _only_runs(arguments)
-        from autola.comparing.runs import compare_runs  # slow: SciPy
-
-        margin = {"margin": given.config.margin} if option(arguments, "margin") else {}
-        show(compare_runs(given.runs, mixed=given.mixed, **margin))
-        return
-    if given.resume is None and "--resume" in arguments:
-        raise InputError("--resume needs the folder of the comparison to go on with")
-    attentions = tuple(parse_attention(text) for text in given.attentions)
-    addition = None if given.resume is None else _addition(given, arguments, attentions)
-    where = executor_of(given.on, given.jobs)
-    # Each import is slow: Fabric.
-    from autola.comparing.running import resume_comparison, run_comparison
-    from outputs.run_directory import RunDirectory
-
-    if given.resume is not None:
-        run_folder = RunDirectory.open(given.resume)
-        show(resume_comparison(run_folder, on=where, minutes=given.minutes, root=root, addition=addition))
-        return
-    config = _whole(given, usual, attentions)
-    show(run_comparison(config, given.out, on=where, minutes=given.minutes))
+    return given, usual
 
 
-def _only_runs(arguments: Sequence[str]) -> None:
-    """Raises an InputError where more than --mixed and --margin goes with --runs."""
+def _only(name: str, allowed: Sequence[str], arguments: Sequence[str]) -> None:
+    """Raises an InputError where more than some options goes with --runs or --across."""
     flags = [word[2:].partition("=")[0] for word in arguments if word.startswith("--")]
-    wrong = [flag for flag in flags if flag not in ("runs", "mixed", "margin")]
+    wrong = [flag for flag in flags if flag not in (name, *allowed)]
     if wrong or not arguments[0].startswith("--"):
         raise InputError(
-            f"--runs compares what there is, and {'--' + wrong[0] if wrong else arguments[0]} is for new "
+            f"--{name} compares what there is, and {'--' + wrong[0] if wrong else arguments[0]} is for new "
             "trainings; leave it out"
         )
 
 
-def _with_task(config: CompareConfig, name: str | None) -> CompareConfig:
-    """A preset that trains something else, as the task's own retrain preset does."""
-    if name is None or name == config.task.name:
-        return config
-    preset = RETRAIN_PRESETS[TASKS[name].preset]
-    return replace(config, task=preset.task, train=preset.train, spread=None)
-
-
-def _with_searcher(config: CompareConfig, name: str | None) -> CompareConfig:
-    """A preset whose searches use another searcher."""
-    if name is None or config.search is None or name == config.search.searcher.name:
-        return config
-    return replace(config, search=replace(config.search, searcher=SEARCHERS[name]()))
-
-
-def _whole(given: Arguments, usual: CompareConfig, attentions: Attentions) -> CompareConfig:
+def whole(given: Arguments, usual: CompareConfig) -> CompareConfig:
+    """The comparison that was asked for."""
     from autola.comparing.settings import followed, with_found  # slow: run folders
 
-    config = followed(given.config, usual)
+    config, attentions = followed(given.config, usual), _attentions(given)
     if given.search_nothing:
         if given.found:
             raise InputError("--found names searches, and --search-nothing says that there are none")
@@ -162,7 +153,11 @@ def _whole(given: Arguments, usual: CompareConfig, attentions: Attentions) -> Co
     return config.smoke() if given.smoke else config
 
 
-def _addition(given: Arguments, arguments: Sequence[str], attentions: Attentions) -> Addition | None:
+def _attentions(given: Arguments) -> tuple[tuple[Term, ...], ...]:
+    return tuple(parse_attention(text) for text in given.attentions)
+
+
+def _addition(given: Arguments, arguments: Sequence[str]) -> Addition | None:
     """What is added with --resume; None for nothing.
 
     Raises:
@@ -179,97 +174,5 @@ def _addition(given: Arguments, arguments: Sequence[str], attentions: Attentions
     names = [flag.replace("-", "_") for flag in flags if flag.replace("_", "-") in ADDED]
     more = {name: getattr(given.config, name) for name in names}
     cells = given.config.random_cells if "random-cells" in flags or "random_cells" in flags else 0
-    addition = Addition(attentions=attentions, random_cells=cells, **more)
+    addition = Addition(attentions=_attentions(given), random_cells=cells, **more)
     return None if addition == Addition() else addition
-
-
-SHOWN = {"no difference shown": "not shown"}
-"""Verdicts in fewer words, for the table."""
-
-
-def show(comparison: Comparison) -> None:
-    """Prints the rows, what may be said of each, what they cost, and the sentence."""
-    from rich.console import Console
-
-    first = comparison.claims[0].first if comparison.claims else "first"
-    claims = {(claim.block, claim.second): claim for claim in reversed(comparison.claims)}
-    score = f"{comparison.score} %".replace("accuracy", "acc.")
-    scores = _table(comparison, ("runs", score, f"{first} - row"), ("p", "verdict"))
-    costs = _table(comparison, ("params", "MACs", "train step ms", "image ms", "to plain"))
-    for row in comparison.rows:
-        name = [row.block, row.name] if len({row.block for row in comparison.rows}) > 1 else [row.name]
-        scores.add_row(*name, *_scores(row, claims.get((row.block, row.name))))
-        costs.add_row(*name, *_costs(row))
-    Console().print(scores)
-    _show_spread(comparison)
-    out_of_terminal("")
-    Console().print(costs)
-    out_of_terminal(f"\n{comparison.sentence}\n")
-    out_of_terminal(f"run    {comparison.run}")
-
-
-def _table(comparison: Comparison, right: Sequence[str], left: Sequence[str] = ()) -> Table:
-    from rich.table import Table
-
-    view = Table(box=None, header_style="bold", pad_edge=False)
-    if len({row.block for row in comparison.rows}) > 1:
-        view.add_column("in")
-    view.add_column("row", overflow="fold")
-    for column in right:
-        view.add_column(column, justify="right")
-    for column in left:
-        view.add_column(column)
-    return view
-
-
-def _scores(row: ComparedRow, claim: Claim | None) -> list[str]:
-    trainings = sorted({len(cell.scores) for cell in row.cells})
-    runs = "-".join(map(str, trainings)) if len(trainings) < 2 else f"{trainings[0]}-{trainings[-1]}"
-    spread = f" ± {100 * row.deviation:.2f}" if row.deviation is not None else ""
-    shift = p_value = verdict = ""
-    if claim is not None:
-        shift = f"{100 * claim.estimate:+.2f}"
-        if claim.low is not None and claim.high is not None:
-            shift += rf" \[{100 * claim.low:+.2f}, {100 * claim.high:+.2f}]"
-        p_value = "" if claim.adjusted is None else f"{claim.adjusted:.3f}"
-        verdict = SHOWN.get(claim.verdict, claim.verdict) + (" *" if claim.primary else "")
-    cells = f"{len(row.cells)} x {runs}" if len(row.cells) > 1 else runs
-    return [cells, f"{100 * row.mean:.2f}{spread}", shift, p_value, verdict]
-
-
-def _costs(row: ComparedRow) -> list[str]:
-    from autola.tables import mega
-
-    step, image, ratio = (row.cost(name) for name in ("step_ms", "latency_ms", "latency_ratio"))
-    return [
-        f"{row.cost('params') or 0:,.0f}",
-        mega(round(row.cost("macs") or 0)),
-        "" if step is None else f"{step:.1f}",
-        "" if image is None else f"{image:.2f}",
-        "" if ratio is None else f"{ratio:.2f}x",
-    ]
-
-
-def _show_spread(comparison: Comparison) -> None:
-    """Says where the scores of rows of cells differ, and what the search's own scores are worth."""
-    out_of_terminal(
-        "± one standard deviation; in brackets 95 % intervals; p of all contrasts together; * the primary one"
-    )
-    for row in comparison.rows:
-        if row.setting:
-            out_of_terminal(f"{row.block} {row.name}: {row.setting}".strip())
-    for row in comparison.rows:
-        if row.between is not None and row.within is not None:
-            out_of_terminal(
-                f"{row.name}: cells differ by {100 * row.between:.2f} points, trainings of one by "
-                f"{100 * row.within:.2f} (standard deviations)"
-            )
-    if comparison.improvement is not None:
-        out_of_terminal(f"found is {100 * comparison.improvement:+.2f} % relative to random")
-    if comparison.ranks:
-        from statistics import fmean
-
-        each = " ".join(f"{tau:+.2f}" for tau in comparison.ranks)
-        out_of_terminal(
-            f"search-time and retrained scores: Kendall's tau {fmean(comparison.ranks):+.2f} ({each})"
-        )

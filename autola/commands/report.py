@@ -17,7 +17,7 @@ class Arguments:
     """Writes one HTML page about runs: question, setting, cell, curves, results, how to repeat it."""
 
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN ...")] = ()
-    """Folders of searches and retrainings; also such that have not ended."""
+    """Folders of searches, retrainings and comparisons; also such that have not ended."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Path of the HTML file to write; report.html in the folder of the first run if left out."""
 

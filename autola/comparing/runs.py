@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from autola.comparing.conclude import verdict_of
-from autola.comparing.settings import MOST_NAMED, differences
+from autola.comparing.settings import MOST_NAMED, differences, unlike
 from autola.configs import RetrainConfig
-from autola.runs import stored_config
+from autola.runs import refuse_twice, stored_config
 from autola.tables import TABLE, Table
 from evaluators.statistics.bootstrap import bootstrap_interval
 from evaluators.statistics.difference import difference
@@ -45,7 +44,9 @@ def compare_runs(runs: Sequence[str | Path], *, mixed: bool = False, margin: flo
         raise InputError("name at least one retraining: --runs RUN ...")
     if not 0 < margin < float("inf"):
         raise InputError(f"margin={margin} is not positive")
-    directories = _opened(runs)
+    paths = [Path(run) for run in runs]
+    refuse_twice(paths)
+    directories = [RunDirectory.open(path) for path in paths]
     configs = [stored_config(run, RetrainConfig) for run in directories]
     tables = [_table(run) for run in directories]
     for run, config, table in zip(directories[1:], configs[1:], tables[1:]):
@@ -73,15 +74,6 @@ def compare_runs(runs: Sequence[str | Path], *, mixed: bool = False, margin: flo
     return replace(comparison, sentence=_sentence(comparison, mixed=mixed and len(directories) > 1))
 
 
-def _opened(runs: Sequence[str | Path]) -> list[RunDirectory]:
-    seen = set[Path]()
-    for run in runs:
-        if Path(run).resolve() in seen:
-            raise InputError(f"{run} is named twice")
-        seen.add(Path(run).resolve())
-    return [RunDirectory.open(run) for run in runs]
-
-
 def _table(run: RunDirectory) -> Table:
     if not run.has(TABLE):
         raise InputError(f"{run.path} has not ended; autola retrain --resume {run.path} goes on")
@@ -93,25 +85,14 @@ def _refuse_other(
 ) -> None:
     """Refuses a run of other data, another network or another budget than the first's."""
     found = [
-        *differences(_task(known), _task(config), "task"),
-        *differences(known.train, config.train, "train"),
+        *unlike((known.task, known.train, first.keys(DATA)), (config.task, config.train, run.keys(DATA))),
         *differences(known.precision, config.precision, "precision"),
-        *differences(first.keys(DATA), run.keys(DATA), "data"),
     ]
     if found:
         raise InputError(
             f"{run.path} and {first.path} are of different data or budget: "
             f"{listed(found, MOST_NAMED, '; ')}; compare runs of one kind, or say --mixed"
         )
-
-
-def _task(config: RetrainConfig) -> Any:
-    """The task without where its data lie: what they hold is compared by what was recorded of them."""
-    data: Any = getattr(config.task, "data", None)
-    if data is None or not hasattr(data, "root"):
-        return config.task
-    task: Any = config.task
-    return replace(task, data=replace(data, root=None))
 
 
 def _cells(

@@ -10,13 +10,15 @@ from typing import Any
 from autola.comparing.config import CompareConfig
 from autola.configs import DeviceConfig, SearchConfig
 from autola.runs import stored_config
+from evaluators.recipe import TrainConfig
+from evaluators.tasks import TaskConfig
 from foundation.errors import InputError, listed
 from outputs.records import DATA
 from outputs.run_directory import RunDirectory
 from search_space.grammar import genotype_term
 
-TAKEN = ("data", "backbone", "width")
-"""Settings that a search has as the task has them, where nothing else is said."""
+TAKEN = ("backbone", "width")
+"""Settings that a search has as the task has them, where nothing else is said; its images likewise."""
 
 MOST_NAMED = 4
 """Differences that a message names."""
@@ -36,13 +38,24 @@ def followed(config: CompareConfig, usual: CompareConfig) -> CompareConfig:
     data = getattr(config.task, "data", None)
     if search is None or usual.search is None or type(data) is not type(search.data):
         return config
-    changes = dict[str, Any]()
-    for name in TAKEN:
-        given, before = getattr(config.task, name, None), getattr(usual.task, name, None)
-        untouched = getattr(search, name) == getattr(usual.search, name)
-        if given != before and untouched:
-            changes[name] = given
+    changes = _changed(config.task, usual.task, search, usual.search, TAKEN)
+    names = [field.name for field in fields(search.data)]
+    images = _changed(data, getattr(usual.task, "data", data), search.data, usual.search.data, names)
+    if images:
+        changes["data"] = replace(search.data, **images)
     return replace(config, search=replace(search, **changes)) if changes else config
+
+
+def _changed(
+    task: Any, task_before: Any, search: Any, search_before: Any, names: Sequence[str]
+) -> dict[str, Any]:
+    """What was changed in the task, and was left as it was in the search."""
+    found = dict[str, Any]()
+    for name in names:
+        given, before = getattr(task, name, None), getattr(task_before, name, None)
+        if given != before and getattr(search, name) == getattr(search_before, name):
+            found[name] = given
+    return found
 
 
 def with_found(config: CompareConfig, paths: Sequence[Path], *, mixed: bool = False) -> CompareConfig:
@@ -88,6 +101,25 @@ def _plain(config: SearchConfig) -> SearchConfig:
 def _known(run: RunDirectory) -> Mapping[str, Any]:
     """What a run knows of its images, by name; costs are measured anew by each."""
     return {key: value for key, value in run.keys(DATA).items() if key != "costs"}
+
+
+Trained = tuple[TaskConfig, TrainConfig, Mapping[str, Any]]
+"""What decides of what a score is: task, recipe, and what was recorded of the data."""
+
+
+def unlike(first: Trained, second: Trained) -> list[str]:
+    """Says where two trainings differ in task, network, budget or data, wherever the data lie."""
+    return [
+        *differences(_nowhere(first[0]), _nowhere(second[0]), "task"),
+        *differences(first[1], second[1], "train"),
+        *differences(dict(first[2]), dict(second[2]), "data"),
+    ]
+
+
+def _nowhere(task: Any) -> Any:
+    """The task without where its data lie: what they hold is compared by what was recorded of them."""
+    data: Any = getattr(task, "data", None)
+    return replace(task, data=replace(data, root=None)) if hasattr(data, "root") else task
 
 
 def differences(first: Any, second: Any, name: str = "") -> Iterator[str]:

@@ -10,7 +10,8 @@ from typing import Any
 from autola.reporting.analyses import analyses
 from autola.reporting.chapters import chapter
 from autola.reporting.checklist import checklist
-from autola.reporting.evidence import Evidence, differing, flat, read_evidence, refuse_twice
+from autola.reporting.evidence import Evidence, differing, flat, read_evidence
+from autola.runs import refuse_twice
 from foundation.errors import InputError
 from outputs.report import check_target, need_jinja, render, write
 
@@ -25,7 +26,7 @@ def write_report(runs: Sequence[str | Path], out: str | Path | None = None) -> P
     """Writes one HTML page about one or several runs; it needs no other file and no network.
 
     Args:
-        runs: Run folders of searches and retrainings, also such that have not ended.
+        runs: Run folders of searches, retrainings and comparisons, also such that have not ended.
         out: File to write; report.html in the first run's folder if left out. A report that is there is
             written anew.
 
@@ -99,6 +100,14 @@ def _comparison(runs: Sequence[Evidence]) -> dict[str, Any]:
 
 def scores(run: Evidence) -> list[tuple[str, str]]:
     """What a run found, and how good it is, in per cent."""
+    if run.told is not None:
+        return [
+            (
+                f"{row.block} {row.name}".strip(),
+                f"{100 * row.mean:.2f}" + (f" ± {100 * row.deviation:.2f}" if row.deviation else ""),
+            )
+            for row in run.told.rows
+        ]
     if run.table is not None:
         return [
             (row.attention, f"{100 * row.mean:.2f}" + (f" ± {100 * row.spread:.2f}" if row.spread else ""))
@@ -109,4 +118,6 @@ def scores(run: Evidence) -> list[tuple[str, str]]:
     lines = run.curves.get("search", ())
     keys = ("best_accuracy", "alpha_accuracy")
     last = next((lines[-1][key] for key in keys if lines and lines[-1].get(key) is not None), None)
-    return [(str(run.genotype or "nothing yet"), "" if last is None else f"{100 * last:.2f}")]
+    return [
+        (str(run.genotype or run.placement or "nothing yet"), "" if last is None else f"{100 * last:.2f}")
+    ]

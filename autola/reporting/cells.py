@@ -62,6 +62,8 @@ def cell(
     )
     return {
         "title": title,
+        "hint": "Point at an edge, or move to it with the tab key: it says its operator, and what is known "
+        "of it. The table has the same.",
         "svg": cell_svg(genotype, of_edges, titles, f"The cell as a graph. {described}"),
         "head": ("edge", "operator", *columns),
         "rows": rows,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from autola.configs import RetrainConfig, SearchConfig
+from autola.comparing.config import CompareConfig
+from autola.configs import AnySearch, RetrainConfig, SearchConfig, TaskSearch
 from autola.describe import command_of
 from autola.reporting.cells import cell
+from autola.reporting.compared import comparison_chapter
 from autola.reporting.curves import curves, shares
-from autola.reporting.evidence import Evidence, flat
+from autola.reporting.evidence import Evidence
+from autola.reporting.placements import placement_texts
+from autola.reporting.words import data_words, words_of
 from autola.tables import cells_of, mega
 from foundation.config import to_json
 from outputs.front import TITLES, UNITS
@@ -19,11 +23,13 @@ from search_space.term import label, short_label
 
 def chapter(run: Evidence) -> dict[str, Any]:
     """What the template asks for."""
-    texts = (
-        _search(run, run.settings)
-        if isinstance(run.settings, SearchConfig)
-        else _retraining(run, run.settings)
-    )
+    match run.settings:
+        case SearchConfig() | TaskSearch():
+            texts = _search(run, run.settings)
+        case CompareConfig():
+            texts = comparison_chapter(run, run.settings)
+        case RetrainConfig():
+            texts = _retraining(run, run.settings)
     return {
         "name": run.name,
         "title": f"{run.kind.capitalize()}: {run.name}",
@@ -35,7 +41,23 @@ def chapter(run: Evidence) -> dict[str, Any]:
     }
 
 
-def _search(run: Evidence, config: SearchConfig) -> dict[str, Any]:
+def _search(run: Evidence, config: AnySearch) -> dict[str, Any]:
+    if isinstance(config, SearchConfig) and not config.of_places:
+        texts = _of_cells(run, config)
+    else:
+        texts = placement_texts(run, config)
+    return {
+        **texts,
+        "answer": _found(run),
+        "costs": _costs(run, config) if isinstance(config, SearchConfig) else None,
+        "table": None,
+        "front": _front(run),
+        "shares": shares(run),
+        "guards": _guards(run),
+    }
+
+
+def _of_cells(run: Evidence, config: SearchConfig) -> dict[str, Any]:
     space = config.resolved_space()
     limits = f", within {' or '.join(config.target)}" if config.target else ""
     question = (
@@ -44,34 +66,26 @@ def _search(run: Evidence, config: SearchConfig) -> dict[str, Any]:
         f"{space.size:,} genotypes; {config.searcher.name} looked for one."
     )
     setting = [
-        ("searcher", _words(run.config["searcher"])),
+        ("searcher", words_of(run.config["searcher"])),
         (
             "data",
-            f"{_images(run, config.data.name)}; weights and alphas learn on two halves of the training set",
+            f"{data_words(run.data, config.data.name)}; weights and alphas learn on two halves of the "
+            "training set",
         ),
         ("network", config.backbone + (f", width {config.width}" if config.width else "")),
         ("space", f"{config.space}: {', '.join(space.primitives)}"),
         ("limits", ", ".join(config.target) or "none"),
         ("seed", config.seed),
     ]
-    guarded = _guards(run)
-    return {
-        "question": question,
-        "answer": _found(run),
-        "setting": setting,
-        "cells": []
-        if run.genotype is None
-        else [cell(run.genotype, run.run.shares(), config, run.data, "The cell")],
-        "costs": None if run.genotype is None else _costs(run, config),
-        "table": None,
-        "front": _front(run),
-        "shares": shares(run),
-        "guards": guarded,
-    }
+    drawn = (
+        [] if run.genotype is None else [cell(run.genotype, run.run.shares(), config, run.data, "The cell")]
+    )
+    return {"question": question, "setting": setting, "cells": drawn}
 
 
 def _found(run: Evidence) -> str:
-    if run.genotype is None:
+    found = run.genotype or run.placement
+    if found is None:
         return "Nothing was found yet: the search has not ended its first epoch."
     lines = run.curves.get("search", ())
     state = (
@@ -79,7 +93,7 @@ def _found(run: Evidence) -> str:
         if run.result
         else f" so far, after epoch {lines[-1]['epoch'] if lines else 0}; the search has not ended"
     )
-    return f"Found{state}: {run.genotype}"
+    return f"Found{state}: {found}"
 
 
 def _guards(run: Evidence) -> list[tuple[str, Any]]:
@@ -122,10 +136,14 @@ def _costs(run: Evidence, config: SearchConfig) -> dict[str, Any] | None:
     from evaluators.cost import measure  # slow: PyTorch
     from search_space.term import Term
 
-    assert run.genotype is not None
+    if run.genotype is not None:
+        found = (Term(name="hoga", argument=run.name, genotype=run.genotype),)
+    elif run.placement is not None:
+        found = (Term(name="places", argument=run.name, placement=run.placement),)
+    else:
+        return None
     if not {"input_shape", "num_classes"} <= run.data.keys():
         return None
-    found = (Term(name="hoga", argument=run.name, genotype=run.genotype),)
     setting: Any = {
         "input_shape": run.data["input_shape"],
         "num_classes": run.data["num_classes"],
@@ -205,9 +223,9 @@ def _retraining(run: Evidence, config: RetrainConfig) -> dict[str, Any]:
         "question": question,
         "answer": _best(run),
         "setting": [
-            ("task", _words(run.config["task"])),
-            ("recipe", _words(run.config["train"])),
-            ("data", _images(run, config.task.subject())),
+            ("task", words_of(run.config["task"])),
+            ("recipe", words_of(run.config["train"])),
+            ("data", data_words(run.data, config.task.subject())),
             ("attentions", ", ".join(label(attention) for attention in config.attentions)),
             ("seeds", " ".join(map(str, config.seeds))),
         ],
@@ -252,30 +270,6 @@ def _results(run: Evidence) -> dict[str, Any] | None:
         "numbers": (1, 2, 3, 4, 5, 6),
         "caption": "± standard deviation over seeds; to none: mean difference ± half its 95 % interval.",
     }
-
-
-def _images(run: Evidence, name: str) -> str:
-    counts = {
-        part: sum(listing["counts"].values())
-        for part, listing in run.data.get("parts", {}).items()
-        if isinstance(listing, dict) and isinstance(listing.get("counts"), dict)
-    }
-    shape, scorers = run.data.get("input_shape"), run.data.get("metrics")
-    parts = [name, *(f"{part} {count:,}" for part, count in counts.items())]
-    parts += [f"input {' x '.join(map(str, shape))}"] if shape else []
-    parts += [f"{score}: {how}" for score, how in scorers.items()] if isinstance(scorers, dict) else []
-    return ", ".join(parts)
-
-
-def _words(settings: Mapping[str, Any]) -> str:
-    """Settings in a line; what is off or left out is left out."""
-    named = flat({key: value for key, value in settings.items() if key != "name"})
-    shown = [
-        f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
-        for name, value in named.items()
-        if value not in (None, [], False, 0, 0.0)
-    ]
-    return ", ".join([*([str(settings["name"])] if "name" in settings else []), *shown])
 
 
 def _environment(run: Evidence) -> Sequence[tuple[str, Any]]:

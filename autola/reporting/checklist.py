@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from autola.comparing.rows import LONGER, SIZED, WRAPPED
+from autola.comparing.rows import RANDOM as RANDOM_CELLS
 from autola.reporting.evidence import Evidence, differing
 from foundation.errors import listed
 
@@ -35,8 +37,13 @@ class Item:
     why: str
 
 
+CHANGED = (*SIZED, LONGER)
+"""Controls of a comparison that differ from the rest in what they are named after."""
+
+
 def checklist(runs: Sequence[Evidence]) -> list[dict[str, Any]]:
-    """The parts of the checklist, each a title and its items."""
+    """The parts of the checklist, each a title and its items; a comparison counts as what it is made of."""
+    runs = [part for run in runs for part in (run.parts or (run,))]
     return [
         {
             "title": title,
@@ -102,7 +109,9 @@ def _same_benchmark(runs: Sequence[Evidence]) -> Finding:
     digests = [run.data.get("parts") for run in compared]
     if any(digest != digests[0] for digest in digests):
         return "no", "the data of the runs are not the same: counts or digests differ"
-    return "yes", "the runs agree in data, network, space and recipe"
+    changed = sorted({run.row for run in runs if run.row in CHANGED})
+    but = f"; {listed(changed)} differ in what they are named after" if changed else ""
+    return "yes", f"the runs agree in data, network, space and recipe{but}"
 
 
 def _confounders(runs: Sequence[Evidence]) -> Finding:
@@ -116,6 +125,10 @@ def _confounders(runs: Sequence[Evidence]) -> Finding:
 
 
 def _ablation(runs: Sequence[Evidence]) -> Finding:
+    rows = {run.row for run in runs}
+    alone = [row for row in (*WRAPPED, *CHANGED) if row in rows]
+    if alone:
+        return "yes", f"rows show what the wrapper, or size and length of training alone, do: {listed(alone)}"
     return "unknown", "no record says so"
 
 
@@ -123,7 +136,7 @@ def _protocol(runs: Sequence[Evidence]) -> Finding:
     retrainings = [run for run in runs if run.kind == "retraining"]
     if not retrainings:
         return "unknown", "no retraining is among these runs"
-    keys = differing([run.protocol() for run in retrainings])
+    keys = differing([run.protocol() for run in retrainings if run.row not in CHANGED])
     if keys:
         return "no", f"the retrainings differ in {listed(keys)}"
     return "yes", "one recipe and one look at the test set, at the end, for all"
@@ -140,6 +153,9 @@ def _random(runs: Sequence[Evidence]) -> Finding:
     found = [run.name for run in runs if run.kind == "search" and run.config["searcher"]["name"] in RANDOM]
     if found:
         return "yes", f"random search: {listed(found)}"
+    drawn = {run.name for run in runs if run.row == RANDOM_CELLS}
+    if drawn:
+        return "yes", f"random cells of the same space, under the same limit: {len(drawn)} trainings"
     if any(run.kind == "search" for run in runs):
         return "no", "no random search, and no random cells, are among these runs"
     return "unknown", "no search is among these runs"
@@ -181,7 +197,7 @@ def _details(runs: Sequence[Evidence]) -> Finding:
 
 def _comparable(runs: Sequence[Evidence]) -> list[Evidence] | None:
     """The runs that are compared with one another; None where nothing is."""
-    retrainings = [run for run in runs if run.kind == "retraining"]
+    retrainings = [run for run in runs if run.kind == "retraining" and run.row not in CHANGED]
     if len(retrainings) > 1 or (retrainings and len(retrainings[0].config["attentions"]) > 1):
         return retrainings
     searches = [run for run in runs if run.kind == "search"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from autola.comparing.config import CompareConfig
 from autola.configs import RetrainConfig
 from autola.member import members_of
 from autola.reporting.evidence import Evidence
@@ -31,7 +32,9 @@ def curves(run: Evidence) -> dict[str, Any] | None:
     if not run.curves:
         return None
     if isinstance(run.settings, RetrainConfig):
-        return _of_trainings(run, run.settings)
+        return _of_trainings(_by_attention(run, run.settings))
+    if isinstance(run.settings, CompareConfig):
+        return _of_trainings(_by_row(run))
     groups = {name: [records] for name, records in run.curves.items()}
     if len(groups) == 1:
         return _of_search(next(iter(run.curves.values())))
@@ -55,13 +58,30 @@ def _of_search(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"charts": charts, "legend": {name: numbers[name] for name in drawn}}
 
 
-def _of_trainings(run: Evidence, config: RetrainConfig) -> dict[str, Any] | None:
-    """Trainings: a line an attention, the mean over its seeds."""
-    groups = dict[str, list[Sequence[Mapping[str, Any]]]]()
+Groups = dict[str, list[Sequence[Mapping[str, Any]]]]
+"""Lines of metrics.jsonl of trainings that one line of a chart is the mean of, by its name."""
+
+
+def _by_attention(run: Evidence, config: RetrainConfig) -> Groups:
+    groups = Groups()
     for member in members_of(config):
         if member.name in run.curves:
             name = short_label(label(config.attentions[member.number]))
             groups.setdefault(name, []).append(run.curves[member.name])
+    return groups
+
+
+def _by_row(run: Evidence) -> Groups:
+    """The trainings of a comparison by row, and by block where there are several."""
+    groups = Groups()
+    for part in run.parts:
+        if part.row and part.name in run.curves:
+            groups.setdefault(f"{part.block} {part.row}".strip(), []).append(run.curves[part.name])
+    return groups
+
+
+def _of_trainings(groups: Groups) -> dict[str, Any] | None:
+    """Trainings: a line a group, the mean over its members."""
     records = [each[-1] for group in groups.values() for each in group]
     names = dict.fromkeys(
         name
@@ -109,9 +129,9 @@ def _chart(title: str, axis: str, lines: Sequence[Line]) -> Chart:
 
 
 def shares(run: Evidence) -> dict[str, Any] | None:
-    """Charts of the shares of all operators, an edge each; None where nobody recorded them."""
+    """Charts of the shares of all operators, an edge or a site each; None where nobody recorded them."""
     moved = read_shares(run.run.path)
-    if not moved or run.genotype is None:
+    if not moved or (run.genotype is None and run.placement is None):
         return None
     names = [name for name in next(iter(moved.values())) if name != NONE]
     numbers = styles([*names, NONE])
@@ -119,7 +139,6 @@ def shares(run: Evidence) -> dict[str, Any] | None:
     epochs = {record["step"]: record["epoch"] for record in lines if "step" in record}
     charts = list[Chart]()
     for edge, rows in moved.items():
-        source, _, node = edge.partition("_")
         drawn = [
             Line(
                 name=name,
@@ -132,7 +151,7 @@ def shares(run: Evidence) -> dict[str, Any] | None:
         first, *_ = sorted(
             (line for line in drawn if line.name != NONE), key=lambda line: -(line.ys[-1] or 0.0)
         )
-        title = f"{source} to {node}"
+        title = edge if run.genotype is None else " to ".join(edge.split("_", 1))
         charts.append(
             Chart(
                 title=title,
@@ -140,7 +159,7 @@ def shares(run: Evidence) -> dict[str, Any] | None:
                 y="share",
                 lines=drawn,
                 floor=0.0,
-                summary=f"Shares on the edge {title}: {first.name} ends highest, at {first.ys[-1]:.3f}",
+                summary=f"Shares at {title}: {first.name} ends highest, at {first.ys[-1]:.3f}",
             )
         )
     return {

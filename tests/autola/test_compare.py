@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -370,3 +372,27 @@ def test_costs_are_measured_once(call, own_folder, monkeypatch):
     monkeypatch.setattr("autola.comparing.running.cost_of", lambda *given: pytest.fail("measured again"))
     (own_folder / "run/comparison.json").unlink()
     assert call("compare --resume run").code == 0
+
+
+def test_the_report_says_what_may_be_said(compared, own_folder, call):
+    page = own_folder / "report.html"
+    made = call(f"report {compared} -o {page}")
+    assert made.code == 0, made.err
+    text = html.unescape(re.sub(r"<[^>]+>", " ", page.read_text(encoding="utf-8")))
+    words, told = " ".join(text.split()), comparison(compared)
+    assert told.sentence in words
+    for row in told.rows:
+        assert f"{100 * row.mean:.2f}" in words
+        assert f"{row.cost('params'):,.0f}" in words
+    assert "The cell of search-seed0" in words
+    assert "random cells of the same space, under the same limit: 2 trainings" in words
+    assert "wider differ in what they are named after" in words
+    assert "autola compare --preset digits" in words
+
+
+def test_a_comparison_that_has_not_ended_is_reported_as_far_as_it_is(copy, own_folder, call):
+    for name in ("comparison.json", "found0-seed0/result.json"):
+        (copy / name).unlink()
+    made = call(f"report {copy} -o {own_folder / 'report.html'}")
+    assert made.code == 0, made.err
+    assert "No training has ended yet" in (own_folder / "report.html").read_text(encoding="utf-8")

@@ -31,6 +31,11 @@ def test_what_is_found_is_taken_by_the_other_commands(call, own_folder):
     assert all(
         f"site {standing.site}" in (own_folder / "found.svg").read_text() for standing in placement.standings
     )
+    assert call("report run -o report.html").code == 0
+    page = (own_folder / "report.html").read_text(encoding="utf-8")
+    assert f"Found: {placement}" in page
+    assert "data:image/svg+xml;base64," in page
+    assert "autola search digits --space places" in page
     plain, found = shown["costs"][0]["params"], shown["costs"][-1]["params"]
     assert found <= 1.02 * plain
     assert "layer1.0.bn2" in call("inspect run --no-latency").out

@@ -7,15 +7,19 @@ import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import autola
+from autola.commands import compare as compare_command
 from autola.commands import retrain as retrain_command
 from autola.commands import search as search_command
+from autola.comparing.presets import COMPARE_PRESETS, usual_comparison
 from autola.describe import command_of
-from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS, search_preset
 from autola.reporting.evidence import read_evidence
+from evaluators.tasks import TASKS
 from outputs.report.chart import Chart, Line
 from search_space.grammar import parse_attention
 
@@ -208,11 +212,15 @@ def test_where_it_is_written(call, refused, finished, tmp_path) -> None:
 
 
 def test_the_command_of_a_config_is_read_as_that_config() -> None:
-    searches = [preset for _, preset in SEARCH_PRESETS.items()]
+    searches: list[Any] = [preset for _, preset in SEARCH_PRESETS.items()]
     digits = SEARCH_PRESETS["digits"]
     searches.append(
         replace(digits, target=("macs<=48M",), seed=3, width=8, primitives=("SE", "skip_connect"))
     )
+    searches += [
+        replace(search_preset(name), seed=2, primitives=("none", "se"))
+        for name in ("camvid", "coco-keypoints", "imagenet")
+    ]
     for config in searches:
         words = shlex.split(command_of(config) or "")
         assert search_command.read_settings(words[2:])[1] == config
@@ -223,6 +231,13 @@ def test_the_command_of_a_config_is_read_as_that_config() -> None:
         words = shlex.split(command_of(config) or "")
         (read,) = retrain_command.read_settings(words[2:])[1].values()
         assert read == config
+    comparisons = [preset for _, preset in COMPARE_PRESETS.items()]
+    given = replace(comparisons[0], attentions=attentions, seeds=(3,), beside=("plain",), margin=0.02)
+    comparisons += [given, replace(given, search=None)]
+    comparisons += [usual_comparison("digits", task, "random") for task, _ in TASKS.items()]
+    for config in comparisons:
+        words = shlex.split(command_of(config) or "")
+        assert compare_command.whole(*compare_command.read_settings(words[2:])) == config
 
 
 def test_a_chart_leaves_out_what_is_not_there() -> None:

@@ -107,6 +107,8 @@ def test_a_search_that_is_stopped_finds_the_same(
     assert told.code == 0, told.err
     shown = json.loads(told.out)
     assert {row["site"]: row["attention"] for row in shown["sites"]} == placement.attentions
+    assert call("report run -o report.html").code == 0
+    assert f"Found: {placement}" in (own_folder / "report.html").read_text(encoding="utf-8")
     config = settings(command)
     problem, known = search_problem(config, make_fabric(config))
     found = {each.place: each.attention for each in attached(problem.found(placement))}

@@ -40,6 +40,7 @@ class Keypoints(TaskConfig):
     preset: ClassVar[str] = "coco-keypoints"
     extra: ClassVar[str | None] = "coco"
     hub_task: ClassVar[str] = "keypoint-detection"
+    old_names: ClassVar[Mapping[str, str]] = {"margin": "crop_margin"}
     facts: ClassVar[tuple[str, ...]] = ("input_shape", "keypoints", "skeleton")
     unused: ClassVar[Mapping[str, str]] = {"label_smoothing": "is for classes, and heat maps have none"}
 
@@ -53,7 +54,7 @@ class Keypoints(TaskConfig):
     image_size: tuple[int, int] = (256, 192)
     """Height and width in pixels that a person's crop is resized to, multiples of 32; larger finds keypoints
     more exactly and costs more time and memory."""
-    margin: float = 1.25
+    crop_margin: float = 1.25
     """Sides of a crop in those of the person's box; higher shows more around the person."""
     sigma: float = 2.0
     """Standard deviation of the Gaussians that the heat maps learn, in cells of 4x4 pixels; higher learns
@@ -84,7 +85,7 @@ class Keypoints(TaskConfig):
         if min(self.image_size) < 32 or any(side % 32 for side in self.image_size):
             raise InputError(f"image_size={self.image_size}; give multiples of 32, height before width")
         rules.pixels(self, "image_size")
-        rules.positive(self, "margin", "sigma")
+        rules.positive(self, "crop_margin", "sigma")
         rules.share(self, "scale", "turned")
         if self.scale == 1:
             raise InputError("scale=1 shrinks crops to nothing; give less, 0 for none")

@@ -36,7 +36,7 @@ def predict(
 
     picture = as_rgb(image)
     people = [tuple(map(float, box)) for box in boxes] or [(0.0, 0.0, *map(float, picture.size))]
-    matrices = np.stack([crop_matrix(box, config.image_size, margin=config.margin) for box in people])
+    matrices = np.stack([crop_matrix(box, config.image_size, margin=config.crop_margin) for box in people])
     crops = torch.stack([cut_out(picture, matrix, config.image_size) for matrix in matrices])
     weight = next(network.parameters())
     inputs = normalized(crops, weight.device, weight.dtype)
@@ -68,6 +68,6 @@ def predict(
 
 def prepared(config: Keypoints, picture: Image.Image, network: nn.Module) -> Tensor:
     """An image that one person fills, cropped and normalised, (1, 3, h, w)."""
-    whole = crop_matrix((0.0, 0.0, *map(float, picture.size)), config.image_size, margin=config.margin)
+    whole = crop_matrix((0.0, 0.0, *map(float, picture.size)), config.image_size, margin=config.crop_margin)
     weight = next(network.parameters())
     return normalized(cut_out(picture, whole, config.image_size)[None], weight.device, weight.dtype)

@@ -127,7 +127,9 @@ class KeypointSetting:
 
     def _stream(self, part: People, seed: int, jitter: Jitter | None = None) -> Stream:
         config = self.config
-        crops = PersonCrops(part.coco, part.people, config.image_size, config.margin, self.partners, jitter)
+        crops = PersonCrops(
+            part.coco, part.people, config.image_size, config.crop_margin, self.partners, jitter
+        )
         return Stream.of(
             crops,
             self.recipe.part_size,

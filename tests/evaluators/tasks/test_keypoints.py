@@ -87,7 +87,7 @@ def test_who_knows_the_maps_finds_real_people(flip_test, decode):
 def test_to_second_order_the_true_maps_score_one():
     data = CocoData(root=str(real_data("coco")), train="val2017", test="val2017", limit=30)
     # A margin in which all keypoints of a person lie.
-    config = Keypoints(data=data, backbone="resnet18", decode="dark", margin=3.0, workers=0)
+    config = Keypoints(data=data, backbone="resnet18", decode="dark", crop_margin=3.0, workers=0)
     setting = config.read(replace(RECIPE, validation_fraction=0.0), fabric())
     task = setting.start(nn.Identity(), 0)
     scores = task.evaluate(knowing(task), "test")
@@ -221,7 +221,7 @@ def test_a_first_look_is_small(small):
     ("given", "message"),
     [
         ({"image_size": (100, 96)}, r"image_size=\(100, 96\); give multiples of 32"),
-        ({"margin": 0}, "margin=0 is not positive"),
+        ({"crop_margin": 0}, "crop_margin=0 is not positive"),
         ({"sigma": -1}, "sigma=-1 is not positive"),
         ({"scale": 1}, "scale=1 shrinks crops to nothing"),
         ({"turned": 1.5}, r"turned=1\.5 is no share"),

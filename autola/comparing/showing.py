@@ -1,0 +1,128 @@
+"""What a comparison ends with, in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autola.arguments import out_of_terminal
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from outputs.comparison import Claim, ComparedRow, Comparison
+    from outputs.ranking import Ranking
+
+SHOWN = {"no difference shown": "not shown"}
+"""Verdicts in fewer words, for the table."""
+
+
+def show(comparison: Comparison) -> None:
+    """Prints the rows, what may be said of each, what they cost, and the sentence."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    first = comparison.claims[0].first if comparison.claims else "first"
+    claims = {(claim.block, claim.second): claim for claim in reversed(comparison.claims)}
+    score = f"{comparison.score} %".replace("accuracy", "acc.")
+    scores = _table(comparison, ("runs", score, f"{first} - row"), ("p", "verdict"))
+    costs = _table(comparison, ("params", "MACs", "train step ms", "image ms", "to plain"))
+    for row in comparison.rows:
+        name = [row.block, row.name] if len({row.block for row in comparison.rows}) > 1 else [row.name]
+        scores.add_row(*name, *map(escape, score_words(row, claims.get((row.block, row.name)))))
+        costs.add_row(*name, *cost_words(row))
+    Console().print(scores)
+    _show_spread(comparison)
+    out_of_terminal("")
+    Console().print(costs)
+    out_of_terminal(f"\n{comparison.sentence}\n")
+    out_of_terminal(f"run    {comparison.run}")
+
+
+def _table(comparison: Comparison, right: Sequence[str], left: Sequence[str] = ()) -> Table:
+    from rich.table import Table
+
+    view = Table(box=None, header_style="bold", pad_edge=False)
+    if len({row.block for row in comparison.rows}) > 1:
+        view.add_column("in")
+    view.add_column("row", overflow="fold")
+    for column in right:
+        view.add_column(column, justify="right")
+    for column in left:
+        view.add_column(column)
+    return view
+
+
+def score_words(row: ComparedRow, claim: Claim | None) -> list[str]:
+    """Trainings, score, the first row's lead, p and verdict of a row."""
+    trainings = sorted({len(cell.scores) for cell in row.cells})
+    runs = "-".join(map(str, trainings)) if len(trainings) < 2 else f"{trainings[0]}-{trainings[-1]}"
+    spread = f" ± {100 * row.deviation:.2f}" if row.deviation is not None else ""
+    shift = p_value = verdict = ""
+    if claim is not None:
+        shift = f"{100 * claim.estimate:+.2f}"
+        if claim.low is not None and claim.high is not None:
+            shift += f" [{100 * claim.low:+.2f}, {100 * claim.high:+.2f}]"
+        p_value = "" if claim.adjusted is None else f"{claim.adjusted:.3f}"
+        verdict = SHOWN.get(claim.verdict, claim.verdict) + (" *" if claim.primary else "")
+    cells = f"{len(row.cells)} x {runs}" if len(row.cells) > 1 else runs
+    return [cells, f"{100 * row.mean:.2f}{spread}", shift, p_value, verdict]
+
+
+def cost_words(row: ComparedRow) -> list[str]:
+    """Parameters, MACs, train step, image and its ratio to plain; empty where they were not measured."""
+    from autola.tables import mega
+
+    step, image, ratio = (row.cost(name) for name in ("step_ms", "latency_ms", "latency_ratio"))
+    return [
+        f"{row.cost('params') or 0:,.0f}",
+        mega(round(row.cost("macs") or 0)),
+        "" if step is None else f"{step:.1f}",
+        "" if image is None else f"{image:.2f}",
+        "" if ratio is None else f"{ratio:.2f}x",
+    ]
+
+
+def _show_spread(comparison: Comparison) -> None:
+    """Says where the scores of rows of cells differ, and what the search's own scores are worth."""
+    out_of_terminal(
+        "± one standard deviation; in brackets 95 % intervals; p of all contrasts together; * the primary one"
+    )
+    for row in comparison.rows:
+        if row.setting:
+            out_of_terminal(f"{row.block} {row.name}: {row.setting}".strip())
+    for row in comparison.rows:
+        if row.between is not None and row.within is not None:
+            out_of_terminal(
+                f"{row.name}: cells differ by {100 * row.between:.2f} points, trainings of one by "
+                f"{100 * row.within:.2f} (standard deviations)"
+            )
+    if comparison.improvement is not None:
+        out_of_terminal(f"found is {100 * comparison.improvement:+.2f} % relative to random")
+    if comparison.ranks:
+        from statistics import fmean
+
+        each = " ".join(f"{tau:+.2f}" for tau in comparison.ranks)
+        out_of_terminal(
+            f"search-time and retrained scores: Kendall's tau {fmean(comparison.ranks):+.2f} ({each})"
+        )
+
+
+def show_ranking(ranking: Ranking, folder: Path | None) -> None:
+    """Prints the scores in each task, the mean ranks, and the sentence."""
+    from rich.console import Console
+    from rich.table import Table
+
+    view = Table(box=None, header_style="bold", pad_edge=False)
+    view.add_column("row", overflow="fold")
+    for task in ranking.tasks:
+        view.add_column(f"{task.name}, {task.score} %", justify="right", overflow="fold")
+    view.add_column("mean rank", justify="right")
+    for place in sorted(range(len(ranking.rows)), key=lambda place: ranking.mean[place]):
+        scores = [f"{100 * task.scores[place]:.2f}" for task in ranking.tasks]
+        view.add_row(ranking.rows[place], *scores, f"{ranking.mean[place]:.2f}")
+    Console().print(view)
+    out_of_terminal(f"\n{ranking.sentence}")
+    if folder is not None:
+        out_of_terminal(f"\nwrote {folder}")
