@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from lightning.fabric import Fabric
 
@@ -155,16 +154,27 @@ def planned(
     given: AdviceConfig,
     space: Places,
     tables: Mapping[str, PlaceTable],
-    out: Path | None,
+    way: Way,
     minutes: float,
-    jobs: int,
+    amounts: Amounts | None,
 ) -> AdvicePlan:
     """Times a few steps of the search and of the dearest training, and shares the minutes out.
+
+    Args:
+        given: What is advised on.
+        space: Sites and candidates.
+        tables: What candidates cost at the sites, by metric.
+        way: How it is timed, and for how many jobs.
+        minutes: Time for all.
+        amounts: How much is done, where that is given: then nothing is timed.
 
     Raises:
         InputError: If the time is too short for trainings that show something.
     """
-    seconds, way = 60 * minutes, Way(out=out, budget=BUDGET)
+    if amounts is not None:
+        epochs = {name: number for name, number in vars(amounts).items() if name != "seeds"}
+        return AdvicePlan(search_seconds=0.0, training_seconds=1.0, tables=dict(tables), **epochs)
+    seconds, alone = 60 * minutes, replace(way, jobs=1)
     one = AdvicePlan(
         search_epochs=1,
         final_epochs=0,
@@ -173,7 +183,7 @@ def planned(
         training_seconds=0.0,
         tables=dict(tables),
     )
-    search = _seconds(estimate_search(search_of(given, one), way))
+    search = _seconds(estimate_search(search_of(given, one), alone))
     names = [name for name in space.primitives if name != NONE]
     dearest = max(names, key=lambda name: tables["latency"].of(everywhere(space, name)))
     once = recipe_of(given, one)
@@ -184,10 +194,10 @@ def planned(
         seeds=(given.seed,),
         **given.devices_of(),
     )
-    trained = _seconds(estimate_retraining(training, way))
+    trained = _seconds(estimate_retraining(training, alone))
     search_epochs = _clamp(SEARCH_SHARE * seconds / 2 / search, MOST_EPOCHS)
     final_epochs = _clamp(SEARCH_SHARE * seconds / 2 / (FINALISTS * trained), given.train.epochs)
-    each = (1 - SEARCH_SHARE) * seconds * jobs / (MOST_ROWS * LEAST_SEEDS)
+    each = (1 - SEARCH_SHARE) * seconds * way.jobs / (MOST_ROWS * LEAST_SEEDS)
     train_epochs = _clamp(each / trained, given.train.epochs)
     plan = replace(
         one,
@@ -197,7 +207,7 @@ def planned(
         search_seconds=search_epochs * search + FINALISTS * final_epochs * trained,
         training_seconds=train_epochs * trained,
     )
-    check_time(plan, minutes, jobs)
+    check_time(plan, minutes, way.jobs)
     return plan
 
 

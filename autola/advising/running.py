@@ -9,6 +9,7 @@ from pathlib import Path
 
 from autola.advising.conclude import ADVICE, Advice, concluded
 from autola.advising.planning import (
+    BUDGET,
     AdvicePlan,
     Amounts,
     check_time,
@@ -26,6 +27,7 @@ from autola.comparing.running import resume_comparison, run_comparison
 from autola.comparing.settings import MOST_NAMED, differences
 from autola.configs import AdviceConfig
 from autola.data_record import absolute, check_data
+from autola.estimating import Way
 from autola.executors import Executor
 from autola.member import member_names
 from autola.run_search import resume_search, run_search
@@ -75,7 +77,7 @@ def run_advice(
     began, jobs = time.monotonic(), 1 if on is None else on.most
 
     def plan_of(space: Places, tables: Mapping[str, PlaceTable]) -> AdvicePlan:
-        return _plan(given, space, tables, out, minutes, jobs, amounts)
+        return planned(given, space, tables, Way(out=out, jobs=jobs, budget=BUDGET), minutes, amounts)
 
     run, plan, space = _opened(given, out, plan_of)
     with run:
@@ -108,21 +110,6 @@ def run_advice(
         passed("done" if advice.complete else "stopped; the same again goes on")
         run.write_text(ADVICE, f"{advice}\n")
     return advice
-
-
-def _plan(
-    given: AdviceConfig,
-    space: Places,
-    tables: Mapping[str, PlaceTable],
-    out: Path | None,
-    minutes: float,
-    jobs: int,
-    amounts: Amounts | None,
-) -> AdvicePlan:
-    if amounts is None:
-        return planned(given, space, tables, out, minutes, jobs)
-    epochs = {name: number for name, number in vars(amounts).items() if name != "seeds"}
-    return AdvicePlan(search_seconds=0.0, training_seconds=1.0, tables=dict(tables), **epochs)
 
 
 def _opened(

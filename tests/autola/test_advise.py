@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import autola
-from autola.advising import RECIPE, planning
+from autola.advising import RECIPE, planning, running
 from autola.advising.conclude import LEAVE, concluded
 from autola.advising.rows import FOUND, NOTHING, rows_of
 from evaluators.place_costs import place_table
@@ -52,7 +52,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "MOST_EPOCHS", 2)
     monkeypatch.setattr(planning, "MOST_SEEDS", 3)
     monkeypatch.setattr(planning, "FINALISTS", 2)
-    monkeypatch.setattr(planning, "BUDGET", 0.01)
+    monkeypatch.setattr(running, "BUDGET", 0.01)
 
 
 def advise(out: Path, **changes: Any) -> autola.Advice:
