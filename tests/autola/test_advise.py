@@ -102,7 +102,7 @@ def test_stopped_anywhere_it_ends_with_the_same_scores(
             continue
     else:
         raise AssertionError("it never ended")
-    assert calls > 122
+    assert calls > 61  # it was stopped
     assert [(row.name, row.placement, row.scores) for row in advice.rows] == [
         (row.name, row.placement, row.scores) for row in whole.rows
     ]
