@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from autola.comparing.config import CompareConfig
-from autola.configs import AnySearch, RetrainConfig, SearchConfig, TaskSearch
+from autola.configs import AdviceConfig, AnySearch, RetrainConfig, SearchConfig, TaskSearch
 from evaluators.data.listing import PARTS, Listing, recorded
 from evaluators.tasks import Setting
 from evaluators.weight_sources import weights_file
@@ -104,7 +104,7 @@ def recorded_costs(config: AnySearch, run: RunDirectory) -> Any:
     return run.keys(DATA, COSTS)[COSTS] if config.target else None
 
 
-def described(config: RetrainConfig | TaskSearch, setting: Setting) -> dict[str, Any]:
+def described(config: AdviceConfig | RetrainConfig | TaskSearch, setting: Setting) -> dict[str, Any]:
     """What a run records of the data of its task, and of the file of weights that it starts from.
 
     Raises:

@@ -18,6 +18,7 @@ from foundation.errors import InputError
 from search_space.searchable import Searchable
 from searchers import ADAM_BETAS, Search, SearcherConfig
 from searchers.candidates import Candidates, History
+from searchers.finals import Finals
 
 if TYPE_CHECKING:
     from searchers.searches.problem import Problem
@@ -64,10 +65,17 @@ class BlackBox(SearcherConfig):
     clip: float = 5.0
     """Largest norm of the gradient, which is scaled down to it; lower is stabler and slower. 0 for no
     clipping."""
+    finals: Finals = Finals()
+    """Trainings of the best by shared weights at the end, of which the best is the answer."""
 
     def __post_init__(self) -> None:
         rules.positive(self, "trials", hint="; a search judges at least one candidate")
         rules.positive(self, "at_once")
+        if self.finals.count and not self.shared:
+            raise InputError(
+                "finals train the best by shared weights, and every candidate has its own training here; "
+                "leave out finals, or give shared"
+            )
         self.recipe()
 
     @classmethod
@@ -133,11 +141,14 @@ class BlackBox(SearcherConfig):
         return InBatches(self.proposer(candidates), self.num_known)
 
     def start(self, problem: Problem) -> Search:
+        from searchers.searches.finals import with_finals
         from searchers.searches.shared import SharedSearch
         from searchers.searches.trained import TrainedSearch
 
-        search = SharedSearch if self.shared else TrainedSearch
-        return search(self.recipe(), self.trials, self.proposals(problem), problem)
+        if not self.shared:
+            return TrainedSearch(self.recipe(), self.trials, self.proposals(problem), problem)
+        search = SharedSearch(self.recipe(), self.trials, self.proposals(problem), problem)
+        return with_finals(search, self.finals, self.recipe(), problem)
 
 
 class InBatches:

@@ -12,7 +12,7 @@ import pytest
 from autola.comparing.config import CompareConfig
 from autola.comparing.items import items_of, planned_rows
 from autola.comparing.presets import COMPARE_PRESETS
-from benchmarks import study
+from benchmarks import study, study_places
 from foundation.errors import InputError
 from outputs.comparison import Comparison
 from tests.autola.runs import records
@@ -109,3 +109,12 @@ def test_the_place_of_the_images_is_left_out_and_put_back(tmp_path):
 def test_a_study_needs_its_images():
     with pytest.raises(InputError, match="--root FOLDER"):
         study.run_study(study.Options())
+
+
+def test_placements_are_studied_in_five_networks(tmp_path: Path) -> None:
+    found = dict(study_places.subjects(tmp_path))
+    assert list(found) == ["cifar10", "camvid", "coco-keypoints", "imagenet", "coco-faster-rcnn"]
+    for given in found.values():
+        assert str(tmp_path) in given.task.data.root
+        assert given.train.epochs == study_places.AMOUNTS.train_epochs
+        assert given.target == study_places.TARGET
