@@ -31,10 +31,12 @@ from search_space.places import Places
 from search_space.searchable import Searchable
 from search_space.space import Space
 from searchers.limits import Limits, parse_target
+from searchers.searches.passes import several
 from searchers.searches.problem import Problem
 from searchers.searches.sequence_problem import SequenceProblem
 from searchers.searches.task_problem import TaskProblem
 from supernet.backbones import build_backbone
+from supernet.map_sizes import passed_maps
 from supernet.networks.transformer import Transformer
 from supernet.placing import places_of
 from supernet.sequence_places import sequence_places
@@ -63,6 +65,8 @@ def search_problem(
     else:
         assert isinstance(config, SearchConfig)
         problem, known = _of_images(config, fabric)
+    if isinstance(problem.space, Places):
+        _check_passes(problem.backbone, problem.space, known["input_shape"])
     config.searcher.check_budget(problem.space)
     if config.target:
         (target,) = config.target
@@ -157,6 +161,20 @@ def _tables(
             assert isinstance(space, Space)
             tables[metric] = cost_table(metric, space, problem.backbone, input_shape, device)
     return problem.fabric.broadcast(tables)  # latencies differ between processes
+
+
+def _check_passes(backbone: Callable[[], nn.Module], space: Places, input_shape: Sequence[int]) -> None:
+    """Refuses sites by which a pass does not come, or comes several times: one module would serve several."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            calls = passed_maps(backbone(), space.rows, input_shape)
+    except InputError as error:
+        if isinstance(error.__cause__, NotImplementedError):  # of an outline; the first step looks again
+            return
+        raise
+    for name, sizes in calls.items():
+        if len(sizes) > 1:
+            raise several(name, len(sizes))
 
 
 def _elsewhere(config: SearchConfig, path: Path, space: Searchable, input_shape: Sequence[int]) -> AnyTable:

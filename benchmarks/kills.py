@@ -2,11 +2,12 @@
 
     python -m benchmarks.kills --kills 20 --commands search retrain front
 
-Each command runs once undisturbed. Then it is started again, killed (`kill -9`) after a random share of that
-time and resumed, until it ends; and so on until it was killed often enough. Equal means: genotype, weights,
-table and result to the bit, metrics but their times, TensorBoard's points those of the metrics, and no file
-more or less, but for who tried when. Commands are forked from a process that has loaded the packages, so that
-most kills fall into their work and not into imports.
+Each command runs once undisturbed. Then it is started again, killed (`kill -9`) at a random moment between
+the one at which that had its folder and its end, and resumed, until it ends; and so on until it was killed
+often enough. Equal means: genotype or placement, weights, table and result to the bit, metrics but their
+times, TensorBoard's points those of the metrics, and no file more or less, but for who tried when. Commands
+are forked from a process that has loaded the packages, so that most kills fall into their work and not into
+imports.
 """
 
 from __future__ import annotations
@@ -28,9 +29,14 @@ from benchmarks.answer import answer
 from benchmarks.small_data import PART, write_classes, write_coco, write_scenes, write_sentences
 
 CPU = ["--device", "cpu", "--threads", "1"]
+PLACES = [
+    *("--space", "places", "--primitives", "none", "se", "eca", "--searcher.epochs", "4"),
+    *("--searcher.batch-size", "2", "--target", "params<=1.2x", *CPU),
+]
 SMALL = ["--data.limit", "60", "--width", "8", *CPU]
 SEARCH = ["search", "digits", *SMALL, "--num-nodes", "2", "--searcher.batch-size", "10"]
-PICTURES = ["--backbone", "resnet18", "--weights", "None", "--workers", "0", *CPU]
+LOADING = ["--weights", "None", "--workers", "0"]
+PICTURES = ["--backbone", "resnet18", *LOADING, *CPU]
 PARTS = ["--data.train", PART, "--data.test", PART]
 EPOCHS = ["--train.epochs", "3", "--train.batch-size", "2", "--train.milestones", "2"]
 SENTENCES = [
@@ -41,6 +47,28 @@ SENTENCES = [
 ]
 COMMANDS = {
     "search": [*SEARCH, "--searcher.epochs", "4"],
+    "search-classification": [
+        *("search", "digits", "--data.limit", "60", "--backbone", "cifar_resnet8", *PLACES),
+        *("--searcher.batch-size", "10"),
+    ],
+    "search-imagenet": [
+        *("search", "imagenet", "--data.root", "classes", "--backbone", "narrow_resnet"),
+        *("--image-size", "32", "--resize", "36", *LOADING, *PLACES),
+    ],
+    "search-coco-detection": [
+        *("search", "coco-aa", "--data.root", "coco", "--detector.backbone", "resnet18"),
+        *("--detector.min-sizes", "64", "--detector.max-size", "64", *PARTS, *LOADING, *PLACES),
+        *("--searcher.epochs", "2"),
+    ],
+    "search-coco-keypoints": [
+        *("search", "coco-keypoints", "--data.root", "coco", "--backbone", "narrow_resnet"),
+        *("--image-size", "64", "64", *PARTS, *LOADING, *PLACES),
+    ],
+    "search-segmentation": [
+        *("search", "camvid", "--data.root", "scenes", "--data.layout", "folders", "--data.num-classes", "3"),
+        *("--data.classes", "--data.ignore", "255", "--backbone", "narrow_resnet", "--crop", "65"),
+        *(*PARTS, *LOADING, *PLACES),
+    ],
     "front": [
         *(*SEARCH, "--searcher", "random", "--searcher.trials", "4", "--searcher.epochs", "3"),
         *("--target", "macs<=2x", "macs<=3x"),
@@ -96,9 +124,9 @@ LOADED = [
     *("torch.utils.flop_counter", "tensorboard.summary.writer.record_writer", "sklearn.datasets"),
     *("evaluators.tasks.imagenet", "evaluators.tasks.coco_detection", "autola.plans.experiment"),
     *("evaluators.tasks.keypoints", "evaluators.tasks.segmentation", "evaluators.tasks.translation"),
-    *("sentencepiece", "sacrebleu"),
+    *("sentencepiece", "sacrebleu", "benchmarks.narrow_resnet"),
 ]
-"""Modules that commands find loaded; one that is not installed is passed over."""
+"""Modules that commands find loaded, a narrow network among them; what is not installed is passed over."""
 NNI = "nni"
 """Folder of a run that NNI keeps its own records in, under names that it draws."""
 OF_ATTEMPTS = (NNI, WORK)
@@ -144,10 +172,15 @@ def _killed(
 ) -> dict[str, int]:
     folder.mkdir()
     _run(["--version"], None, data)  # starts the process that has all loaded
-    began = time.monotonic()
+    began = time.time()
     assert _run([*command, "--out", str(folder / "undisturbed")], None, data)
-    seconds = time.monotonic() - began
-    print(f"{folder.name}: {seconds:.1f} s undisturbed", file=sys.stderr, flush=True)
+    seconds = time.time() - began
+    ready = (folder / "undisturbed" / "config.json").stat().st_mtime - began
+    print(
+        f"{folder.name}: {seconds:.1f} s undisturbed, a folder after {ready:.1f} s",
+        file=sys.stderr,
+        flush=True,
+    )
     wanted = ending(folder / "undisturbed")
     done = runs = equal = early = 0
     while done < kills:
@@ -156,7 +189,7 @@ def _killed(
         while not ended:
             known = (run / "config.json").exists()
             words = [command[0], "--resume", str(run)] if known else [*command, "--out", str(run)]
-            limit = moments.uniform(0.05, 0.7) * seconds if done < kills else None
+            limit = moments.uniform(0.9 * ready, seconds) if done < kills else None
             ended = _run(words, limit, data)
             done += not ended
             early += not ended and not (run / "config.json").exists()
@@ -216,7 +249,7 @@ def ending(run: Path) -> dict[str, Any]:
             kept[name] = _points(path)
         elif path.is_dir() or path.parent.name == "tensorboard":
             continue
-        elif path.name in ("genotype.json", "weights.safetensors", "shares.json"):
+        elif path.name in ("genotype.json", "placement.json", "weights.safetensors", "shares.json"):
             kept[name] = path.read_bytes()
         elif path.suffix == ".json":
             kept[name] = _timeless(json.loads(path.read_text()))

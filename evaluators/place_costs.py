@@ -11,6 +11,7 @@ from evaluators.cost_table import Metric
 from foundation.config import config
 from search_space.placement import Placement
 from search_space.places import Places
+from search_space.rows import Choices
 from search_space.space import NONE
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ class PlaceTable:
         """What a candidate adds at a site."""
         return self.sites[row][operator]
 
-    def of(self, genotype: Placement) -> float:
-        """Cost of the network with a placement."""
-        standing = genotype.attentions
+    def of(self, genotype: Placement | Choices) -> float:
+        """Cost of the network with a placement, or another answer."""
+        standing = genotype.attentions if isinstance(genotype, Placement) else dict(genotype.chosen)
         return math.fsum((self.fixed, *(costs[standing[site]] for site, costs in self.sites.items())))
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from math import prod
 
 from foundation.config import config
 from foundation.errors import InputError
 from search_space.genotype import Genotype
 from search_space.placement import Placement, Standing
+from search_space.rows import Rows
 from search_space.space import NONE
 
 PLACES = "places"
@@ -44,7 +43,7 @@ class Candidate:
 
 
 @config
-class Places:
+class Places(Rows):
     """All placements of some candidates at some sites of a network.
 
     Raises:
@@ -85,39 +84,15 @@ class Places:
         return tuple(choice.attention for choice in self.choices)
 
     @property
-    def candidates(self) -> tuple[str, ...]:
-        """The same: `none`, too, can be derived, and is where nothing pays for itself."""
-        return self.primitives
-
-    @property
-    def candidate_columns(self) -> list[int]:
-        """The columns of the candidates: all of them."""
-        return list(range(len(self.choices)))
-
-    @property
     def rows(self) -> tuple[str, ...]:
         """The sites that are searched."""
         return self.searched
-
-    @property
-    def num_nodes(self) -> int:
-        """Sites that are searched; for messages about small spaces."""
-        return len(self.searched)
 
     def columns_at(self, row: str) -> list[int]:
         """The columns of the candidates that fit a site."""
         return [
             column for column, name in enumerate(self.primitives) if (row, name) not in set(self.left_out)
         ]
-
-    def names_at(self, row: str) -> list[str]:
-        """The candidates that fit a site."""
-        return [self.primitives[column] for column in self.columns_at(row)]
-
-    @property
-    def size(self) -> int:
-        """Number of placements."""
-        return prod(len(self.columns_at(row)) for row in self.rows)
 
     def genotype(self, operators: Sequence[str]) -> Placement:
         """The placement with these candidates, one for each of `rows`, in that order."""
@@ -135,51 +110,6 @@ class Places:
         """What a placement has at the sites that are searched, in the order of `rows`."""
         standing = genotype.attentions
         return tuple(standing[row] for row in self.rows)
-
-    def decided(self, genotype: Placement) -> dict[str, str]:
-        """What a placement has at each site that is searched."""
-        return dict(zip(self.rows, self.operators(genotype), strict=True))
-
-    def arranged(self, rows: Sequence[str], operators: Sequence[str], scores: Sequence[float]) -> Placement:
-        """The placement with these candidates at these sites, which are all."""
-        assert tuple(rows) == self.rows
-        return self.genotype(operators)
-
-    def strongest(self, weights: Sequence[Sequence[float]], most: int | None = None) -> Placement:
-        """Every site with its strongest candidate; the first of equals.
-
-        Raises:
-            InputError: If `most` is given: sites belong to no node.
-        """
-        if most is not None:
-            raise InputError(
-                "top2 keeps the two strongest edges of a cell's node; sites have none, use argmax"
-            )
-        best = [
-            max(self.columns_at(row), key=strengths.__getitem__)
-            for row, strengths in zip(self.rows, weights, strict=True)
-        ]
-        return self.genotype([self.primitives[column] for column in best])
-
-    def sample(self, rng: random.Random) -> Placement:
-        """A placement drawn uniformly."""
-        return self.genotype([rng.choice(self.names_at(row)) for row in self.rows])
-
-    def neighbours(self, genotype: Placement) -> Iterator[Placement]:
-        """All placements that differ from this one at one site."""
-        operators = self.operators(genotype)
-        for number, row in enumerate(self.rows):
-            for name in self.names_at(row):
-                if name != operators[number]:
-                    yield self.genotype([*operators[:number], name, *operators[number + 1 :]])
-
-    def mutate(self, genotype: Placement, rng: random.Random) -> Placement:
-        """A neighbour: one site, drawn uniformly among those that have a choice, gets another candidate."""
-        operators = list(self.operators(genotype))
-        number = rng.choice([index for index, row in enumerate(self.rows) if len(self.columns_at(row)) > 1])
-        others = [name for name in self.names_at(self.rows[number]) if name != operators[number]]
-        operators[number] = rng.choice(others)
-        return self.genotype(operators)
 
     def check(self, genotype: Placement) -> Placement:
         """Returns the placement if it is one of this space.

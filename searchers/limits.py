@@ -14,6 +14,7 @@ from evaluators.cost_tables import AnyTable, read_table
 from foundation.config import config, parse
 from foundation.errors import InputError, shown, unknown
 from search_space.places import Places
+from search_space.rows import Rows
 from search_space.searchable import Searchable
 from searchers.knapsack import Knapsack
 
@@ -114,7 +115,9 @@ class Limits:
     @property
     def _what(self) -> str:
         """What is limited, for messages."""
-        return "placement" if isinstance(self.space, Places) else "genotype"
+        if isinstance(self.space, Places):
+            return "placement"
+        return f"answer of {self.space.name}" if isinstance(self.space, Rows) else "genotype"
 
     def most(self, limit: Limit) -> float:
         """The most of a limit, in the units of its table."""
@@ -216,7 +219,7 @@ class Limits:
             chances = mixing * possible
             expected = (chances / chances.sum(1, keepdim=True) * of_row).sum((1, 2))
             over = [torch.relu(cost + least - 1) for cost, least in zip(expected.unbind(), fixed)]
-            if isinstance(space, Places):  # what stands at a site has to pay for itself within the limit, too
+            if isinstance(space, Rows):  # what stands at a site has to pay for itself within the limit, too
                 rooms = (max(1 - least, 1e-9) for least in fixed)
                 over += [PRICE * cost / room for cost, room in zip(expected.unbind(), rooms)]
             return weight * torch.stack(over).sum()

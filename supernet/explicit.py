@@ -17,10 +17,10 @@ from search_space.placement import Standing
 from search_space.places import Places
 from search_space.searchable import Searchable
 from search_space.term import attention_of
-from supernet.placing import PlacesSupernet
+from supernet.mixed_network import MixedNetwork
 from supernet.supernet import Supernet
 
-SearchedNetwork = Supernet | PlacesSupernet
+SearchedNetwork = Supernet | MixedNetwork
 """A network that holds all candidates of a space at once."""
 
 
@@ -105,7 +105,7 @@ def _on_sequences(space: Searchable) -> bool:
 def _operators_of(space: Searchable) -> list[str]:
     """The operators that a space's candidates are made of."""
     if not isinstance(space, Places):
-        return list(space.candidates)
+        return [name for name in space.candidates if name in OPERATORS]
     found = list[str]()
     for choice in space.choices:
         standing = Standing(

@@ -34,15 +34,26 @@ def map_sizes(
     Raises:
         InputError: If the network cannot take such an image, or does not use a module.
     """
+    return {name: _largest(seen) for name, seen in passed_maps(model, names, input_shape).items()}
+
+
+def _largest(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    heights, widths = zip(*sizes)
+    return max(heights), max(widths)
+
+
+def passed_maps(
+    model: nn.Module, names: Collection[str], input_shape: Sequence[int]
+) -> dict[str, list[tuple[int, int]]]:
+    """Height and width of the outputs of some modules, one pair for every call; see `map_sizes`."""
     twin = outline(model, input_shape)
-    sizes = dict[str, tuple[int, int]]()
+    sizes = dict[str, list[tuple[int, int]]]()
 
     def record(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if not isinstance(output, Tensor):
             raise InputError(f"{name!r} gives a {type(output).__name__}, which has no height and width")
-        h, w = output.shape[-2:]
-        before = sizes.get(name, (0, 0))
-        sizes[name] = (max(h, before[0]), max(w, before[1]))
+        height, width = output.shape[-2:]
+        sizes.setdefault(name, []).append((height, width))
 
     for name in names:
         twin.get_submodule(name).register_forward_hook(partial(record, name))

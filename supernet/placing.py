@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -22,10 +21,9 @@ from search_space.space import NONE
 from search_space.state import State
 from supernet.attach import FromIdentity, attached, detach, insert
 from supernet.carrying import family_of_sites, sites_of, standing_of
-from supernet.mixed import MixedEdges, Mixing
-from supernet.modules import freeze_norms, frozen
+from supernet.mixed import Mixing
+from supernet.mixed_network import MixedNetwork, Mixture, uncounted
 from supernet.sites import Site, named_sites, stages_of
-from supernet.supernet import INITIAL_SCALE
 
 log = logging.getLogger(__name__)
 
@@ -123,43 +121,7 @@ def candidate(space: Places, name: str, channels: int) -> nn.Module:
     return _module(standing, channels)
 
 
-RAMP = 0.3
-"""Share of a search in which the scale is raised from 0 to 1 and the alphas rest."""
-
-
-class RestingMixing(Mixing):
-    """Mixing weights that are there between passes, too, so that the network can be called by itself.
-
-    Attributes:
-        resting: What a pass mixes with that nobody sets weights for.
-    """
-
-    __slots__ = ("resting",)
-
-    def __init__(self, resting: Float[Tensor, "sites candidates"]) -> None:
-        super().__init__()
-        self.resting = resting
-
-    @property
-    def weights(self) -> Float[Tensor, "sites candidates"]:
-        return self.resting if self._weights is None else self._weights
-
-
-class CallCount:
-    """A hook that counts the passes of a network.
-
-    Attributes:
-        passes: How many there were since somebody set it to 0.
-    """
-
-    def __init__(self) -> None:
-        self.passes = 0
-
-    def __call__(self, module: nn.Module, args: Any) -> None:
-        self.passes += 1
-
-
-class MixedSite(MixedEdges):
+class MixedSite(Mixture):
     """x + s sum_o w_o (o(x) - x) over the candidates o of a site; `none` is the identity, which adds nothing.
 
     The scale s starts at 0, so that the network's output is that of the plain one, and is raised to 1 while
@@ -169,26 +131,20 @@ class MixedSite(MixedEdges):
 
     Args:
         operators: The candidates by their column; without `none` and what does not fit.
-        row: Row of the alphas.
-        mixing: Where the weights (sites, candidates) are read.
+        *of_row: What a `Mixture` takes.
     """
 
-    def __init__(self, operators: Mapping[int, nn.Module], row: int, mixing: Mixing) -> None:
-        super().__init__(mixing)
-        self.row = row
-        self.scale: Tensor
+    def __init__(self, operators: Mapping[int, nn.Module], *of_row: Any) -> None:
+        super().__init__(*of_row)
         self.operators = nn.ModuleDict({str(column): module for column, module in operators.items()})
-        self.register_buffer("scale", torch.zeros(()))
-        self.num_calls = 0
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        self.num_calls += 1
-        weights, chosen = self.mixing.weights[self.row], self.mixing.chosen
+        weights, scale, chosen = self.mixing_now()
         state = State(x)
         gates: Tensor | None = None
         change: Tensor | None = None
         for column, operator in self.operators.items():
-            if chosen is not None and int(column) != chosen[self.row]:
+            if chosen is not None and int(column) != chosen:
                 continue
             weight = weights[int(column)]
             if isinstance(operator, Gate):
@@ -199,129 +155,38 @@ class MixedSite(MixedEdges):
                 change = term if change is None else change + term
         if gates is not None:
             change = x * gates if change is None else change + x * gates
-        return x if change is None else x + self.scale * change
+        return x if change is None else x + scale * change
 
 
-class PlacesSupernet(nn.Module):
-    """A network with a mixture of all candidates at every site that is searched.
+class PlacesSupernet(MixedNetwork):
+    """A network with a mixture of all candidates at every site that is searched."""
 
-    Alphas have a row for each site and a column for each candidate. A forward pass mixes with softmax(alphas)
-    unless other weights are set.
-
-    Attributes:
-        warming: Whether the scale of the sites is still below 1, so that the alphas rest.
-        freezes_norms: Whether batch norms keep their statistics while all else trains.
-
-    Args:
-        network: The plain network; it is changed in place.
-        space: Its sites and candidates.
-        keeps_modes: Whether whoever owns the network decides what of it is in training mode.
-    """
-
-    def __init__(self, network: nn.Module, space: Places, *, keeps_modes: bool = False) -> None:
-        super().__init__()
-        self.space, self.keeps_modes = space, keeps_modes
-        self.warming, self.freezes_norms = True, False
-        parameter = next(network.parameters(), torch.zeros(()))
-        alphas = INITIAL_SCALE * torch.randn(len(space.rows), len(space.primitives))
-        self.alphas = nn.Parameter(alphas.to(parameter.device, parameter.dtype))
-        self.mixing = RestingMixing(self.mixing_weights().detach())
-        channels = {site.site: site.channels for site in space.sites}
-        # Where they stand they are registered.
-        self._mixed = {
-            name: self._mixture(network, name, channels[name], row) for row, name in enumerate(space.rows)
-        }
-        self.network, self.count = network, CallCount()
-        network.register_forward_pre_hook(self.count)
-
-    def _mixture(self, network: nn.Module, name: str, channels: int, row: int) -> Any:
-        """A new mixture, where it belongs in the network."""
+    def mixture(self, network: nn.Module, row: str, of_row: tuple[int, Mixing, Tensor]) -> MixedSite:
+        space: Places = self.space
+        (channels,) = (site.channels for site in space.sites if site.site == row)
         operators = {
-            column: candidate(self.space, self.space.primitives[column], channels)
-            for column in self.space.columns_at(name)
-            if self.space.primitives[column] != NONE
+            column: candidate(space, space.primitives[column], channels)
+            for column in space.columns_at(row)
+            if space.primitives[column] != NONE
         }
-        mixed = MixedSite(operators, row, self.mixing)
-        (site,) = named_sites(network, {name: channels})
+        mixed = MixedSite(operators, *of_row)
+        (site,) = named_sites(network, {row: channels})
         insert(network, site, mixed, "a search")
         return mixed
 
-    def forward(
-        self, *args: Any, weights: Tensor | None = None, chosen: Sequence[int] | None = None, **others: Any
-    ) -> Any:
-        """What the network gives.
-
-        Args:
-            *args: What the network takes.
-            weights: Mixing weights (sites, candidates); None for those that are set, or softmax(alphas).
-            chosen: For every site the one column that is computed; None for all of them.
-            **others: What the network takes by name.
-        """
-        if weights is None and self.mixing.is_set:
-            return self.network(*args, **others)
-        with self.mixed_by(self.mixing_weights() if weights is None else weights, chosen):
-            return self.network(*args, **others)
-
-    @contextmanager
-    def mixed_by(self, weights: Tensor, chosen: Sequence[int] | None = None) -> Iterator[None]:
-        """Passes inside mix with these weights."""
-        self.mixing.set(weights, chosen)
-        try:
-            yield
-        finally:
-            self.mixing.set(None)
-
-    def train(self, mode: bool = True) -> PlacesSupernet:
-        if self.keeps_modes:
-            return self
-        super().train(mode)
-        if self.freezes_norms:
-            freeze_norms(self)
-        return self
-
-    def mixing_weights(self) -> Float[Tensor, "sites candidates"]:
-        """softmax(alphas), a distribution over the candidates of every site; 0 for those that do not fit."""
-        return fitting(self.space, self.alphas).softmax(-1)
-
-    @torch.no_grad()
-    def begin_step(self, share: float) -> None:
-        """Sets the scale of all sites by the share of the search that is over, 0 to 1."""
-        self.warming = share < RAMP
-        for mixed in self.sites().values():
-            mixed.scale.fill_(min(1.0, share / RAMP))
-
-    def rest(self, weights: Float[Tensor, "sites candidates"]) -> None:
-        """Sets what passes mix with that nobody sets weights for."""
-        self.mixing.resting = weights.detach().clone()
-
-    def weights(self) -> list[nn.Parameter]:
-        """All parameters that learn, but the alphas."""
-        return [weight for weight in self.network.parameters() if weight.requires_grad]
-
-    def frozen_weights(self) -> AbstractContextManager[None]:
-        """For the step of the alphas: nothing inside asks for gradients of the weights."""
-        return frozen(self.weights())
-
-    def sites(self) -> dict[str, Any]:
-        """The mixtures by the names of their sites."""
-        return self._mixed
-
-    def derived(self, placement: Placement) -> nn.Module:
+    def derived(self, genotype: Placement) -> nn.Module:
         """The plain network with a placement attached, as a copy, with the weights that they have here.
 
         Before the scale s is 1, a module o is x + s (o(x) - x), as `attach(..., identity=True)` has it.
         """
-        mixtures = self.sites()
+        mixtures = cast("Mapping[str, MixedSite]", self.sites())
         chosen = {
             site: mixtures[site].operators[str(self.space.primitives.index(standing.attention))]
-            for standing in placement.taken()
+            for standing in genotype.taken()
             if (site := standing.site) in mixtures
         }
-        network = detach(copy.deepcopy(self.network))
-        for number, hook in list(network._forward_pre_hooks.items()):
-            if isinstance(hook, CallCount):
-                del network._forward_pre_hooks[number]
-        for standing in placement.taken():
+        network = uncounted(detach(copy.deepcopy(self.network)))
+        for standing in genotype.taken():
             if standing.site not in chosen:
                 continue
             module, scale = copy.deepcopy(chosen[standing.site]), mixtures[standing.site].scale
@@ -331,18 +196,3 @@ class PlacesSupernet(nn.Module):
             (site,) = named_sites(network, {standing.site: standing.channels})
             insert(network, site, module, standing.attention)
         return network
-
-
-def fitting(space: Places, alphas: Tensor) -> Tensor:
-    """Alphas, minus infinity for candidates that do not fit a site."""
-    if not space.left_out:
-        return alphas
-    return alphas.masked_fill(~fits(space).to(alphas.device), -torch.inf)
-
-
-def fits(space: Places) -> Tensor:
-    """Which candidates fit which site (sites, candidates)."""
-    mask = torch.zeros(len(space.rows), len(space.primitives), dtype=torch.bool)
-    for number, row in enumerate(space.rows):
-        mask[number, space.columns_at(row)] = True
-    return mask

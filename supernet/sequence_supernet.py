@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -14,24 +14,22 @@ from search_space.places import Places
 from search_space.sequence import Cache, SequenceOperator
 from search_space.state import add_all
 from supernet.mixed import Mixing
+from supernet.mixed_network import MixedNetwork, Mixture, uncounted
 from supernet.networks.transformer import Transformer
-from supernet.placing import RAMP, PlacesSupernet
 from supernet.sequence_placing import SiteOperator, new_site, put
 from supernet.sequence_sites import Site
 
 
-class MixedAttention(SequenceOperator):
+class MixedAttention(Mixture, SequenceOperator):
     """sum over o of w_o o(x) over the candidates o of an attention, plain attention among them.
 
     Args:
         operators: The candidates by their column, without those that do not fit.
-        row: Row of the alphas.
-        mixing: Where the weights (sites, candidates) are read.
+        *of_row: What a `Mixture` takes.
     """
 
-    def __init__(self, operators: Mapping[int, SiteOperator], row: int, mixing: Mixing) -> None:
-        super().__init__()
-        self.row, self.mixing = row, mixing
+    def __init__(self, operators: Mapping[int, SiteOperator], *of_row: Any) -> None:
+        super().__init__(*of_row)
         self.operators = nn.ModuleDict({str(column): module for column, module in operators.items()})
 
     def forward(
@@ -41,14 +39,14 @@ class MixedAttention(SequenceOperator):
         padding: Bool[Tensor, "b k"] | None = None,
         cache: Cache | None = None,
     ) -> Float[Tensor, "b q c"]:
-        weights, chosen = self.mixing.weights[self.row], self.mixing.chosen
-        columns = list(self.operators) if chosen is None else [str(chosen[self.row])]
+        weights, _, chosen = self.mixing_now()
+        columns = list(self.operators) if chosen is None else [str(chosen)]
         return add_all(
             [weights[int(column)] * self.operators[column](x, memory, padding, cache) for column in columns]
         )
 
 
-class SequenceSupernet(PlacesSupernet):
+class SequenceSupernet(MixedNetwork):
     """A Transformer with a mixture of all candidates at every attention that is searched.
 
     Unlike on maps a mixture stands instead of what the network begins with: the candidates are its attention.
@@ -62,26 +60,22 @@ class SequenceSupernet(PlacesSupernet):
     def __init__(self, network: Transformer, space: Places) -> None:
         super().__init__(network, space)
 
-    def _mixture(self, network: nn.Module, name: str, channels: int, row: int) -> MixedAttention:
+    def mixture(self, network: nn.Module, row: str, of_row: tuple[int, Mixing, Tensor]) -> MixedAttention:
         operators = {
-            column: SiteOperator(new_site(cast(Transformer, network), name, self.space.primitives[column]))
-            for column in self.space.columns_at(name)
+            column: SiteOperator(new_site(cast(Transformer, network), row, self.space.primitives[column]))
+            for column in self.space.columns_at(row)
         }
-        mixed = MixedAttention(operators, row, self.mixing)
+        mixed = MixedAttention(operators, *of_row)
         parameter = next(network.parameters())
         mixed.to(device=parameter.device, dtype=parameter.dtype).train(network.training)
-        put(cast(Transformer, network), name, Site(mixed))
+        put(cast(Transformer, network), row, Site(mixed))
         return mixed
 
-    def begin_step(self, share: float) -> None:
-        self.warming = share < RAMP
-
-    def derived(self, placement: Placement) -> Transformer:
+    def derived(self, genotype: Placement) -> Transformer:
         """The network with a placement, as a copy, with the weights that they have here."""
-        network = cast(Transformer, copy.deepcopy(self.network))
-        network._forward_pre_hooks.clear()  # that of `CallCount`
-        for site, attention in self.space.decided(placement).items():
+        network = cast(Transformer, uncounted(copy.deepcopy(self.network)))
+        for site, attention in self.space.decided(genotype).items():
             operators = self.sites()[site].operators
             column = str(self.space.primitives.index(attention))
-            put(network, site, copy.deepcopy(operators[column]).site)
+            put(network, site, cast(SiteOperator, copy.deepcopy(operators[column])).site)
         return network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import re
 import shlex
@@ -86,9 +87,15 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(RETRAIN_PRESETS._entries, "digits", replace(retrain, task=task))
     names: dict[str, Any] = {"__name__": "page"}
     for block in blocks(page):
-        if block.language == "python" and not block.comment.startswith("not run: "):
+        if block.language == "python" and not block.comment.startswith("not run: ") and has_needed(block):
             # As many empty lines above as in the page, so that a traceback names the page's line.
             exec(compile("\n" * block.line + block.text, str(page), "exec"), names)
+
+
+def has_needed(block: Block) -> bool:
+    """Whether a package is here that a block needs and autola does not."""
+    _, needs, package = block.comment.partition("needs ")
+    return not needs or importlib.util.find_spec(package) is not None
 
 
 class Parsed(BaseException):
@@ -114,8 +121,10 @@ def test_command_lines_parse(line: list[str], monkeypatch: pytest.MonkeyPatch) -
 
 
 DRIVER = """
-import json, sys
+import json, runpy, sys
 from autola.cli import main
+sys.path.append(".")
+runpy.run_path("my_norms.py")
 for line in json.load(sys.stdin):
     if main(line):
         sys.exit(f"failed: autola {' '.join(line)}")
@@ -124,11 +133,15 @@ for line in json.load(sys.stdin):
 
 def test_extensions_run(tmp_path: Path) -> None:
     # In a process of its own: what they register stays there.
+    programs = ""
     for block in blocks(EXTENDING):
         if block.language == "python":
-            (tmp_path / block.comment.removeprefix("file: ")).write_text(block.text, encoding="utf-8")
+            kind, _, name = block.comment.partition(": ")
+            (tmp_path / name).write_text(block.text, encoding="utf-8")
+            programs += block.text if kind == "program" else ""
     lines = command_lines(EXTENDING)
     imported = {line[line.index("--import") + 1] for line in lines}
+    imported |= set(re.findall(r"^from (my_\w+) import", programs, re.MULTILINE)) | {"my_norms"}
     assert imported == {path.stem for path in tmp_path.glob("*.py")}
     command = [sys.executable, "-c", f"import sys; sys.path.append({str(ROOT)!r}){DRIVER}"]
     done = subprocess.run(command, input=json.dumps(lines), cwd=tmp_path, text=True, capture_output=True)

@@ -146,6 +146,19 @@ class DifferentiableSearch:
     def weights(self) -> dict[str, Tensor]:
         return self.supernet.state_dict()
 
+    def move_to(self, device: torch.device) -> None:
+        """Moves to a device what is not the network's own: alphas, their optimizers' averages, figures."""
+        with torch.no_grad():
+            for parameter in self.mixture.architecture:
+                parameter.data, parameter.grad = parameter.data.to(device), None
+        self.mixture.alive = self.mixture.alive.to(device)
+        self.figures.values = self.figures.values.to(device)
+        for optimizer in (self.updates.weight_optimizer, self.updates.alpha_optimizer):
+            for kept in optimizer.state.values():
+                for name, value in kept.items():
+                    if name != "step":  # Adam keeps the number of steps on the host
+                        kept[name] = value.to(device) if isinstance(value, Tensor) else value
+
     def state_dict(self) -> dict[str, Any]:
         state = {
             "step": self.step,

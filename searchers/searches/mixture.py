@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from supernet.explicit import SearchedNetwork
-from supernet.placing import PlacesSupernet, fits
+from supernet.mixed_network import MixedNetwork, fits
 
 
 class Mixture:
@@ -41,7 +41,7 @@ class Mixture:
         self.architecture: list[Tensor] = [supernet.alphas]
         self.alive = torch.ones_like(supernet.alphas, dtype=torch.bool)
         self.all_alive = True
-        if isinstance(supernet, PlacesSupernet) and supernet.space.left_out:
+        if isinstance(supernet, MixedNetwork):
             self.keep(fits(supernet.space).to(self.alive.device))
 
     def logits(self) -> Tensor:

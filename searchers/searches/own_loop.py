@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -14,22 +14,30 @@ from evaluators.cost_table import Metric
 from foundation.errors import InputError
 from foundation.seeds import seed_of
 from search_space.attention import Attention
-from search_space.placement import Placement
 from search_space.places import CANDIDATES, Places
+from search_space.rows import Rows
+from search_space.space import NONE
 from searchers import SEARCHERS, SearcherConfig
 from searchers.limits import Limits, parse_target
+from searchers.searches.batch_form import form_of
 from searchers.searches.differentiable import DifferentiableSearch
-from searchers.searches.problem import Problem
+from searchers.searches.fed_problem import FedProblem, Feed, Loss, UsersProcesses
 from searchers.searches.updates import Updates
 from searchers.settings import Differentiable
 from supernet.attachable import check_attachable
-from supernet.placing import PlacesSupernet, places_of
+from supernet.instead import Instead
+from supernet.mixed_network import MixedNetwork
+from supernet.placing import candidate, places_of
 
 MOST_EPOCHS = 20
 """Parts that the steps of a search are counted in: what searchers do between epochs is done between them."""
 
-Loss = Callable[[Any, Any], Tensor]
-"""From the model and a batch to the loss, one number."""
+FIRST_LOOK = 20
+"""Step of somebody else's optimizer, at the earliest, at which the candidates are asked to have learned."""
+
+
+WRAPPERS = nn.parallel.DistributedDataParallel, nn.DataParallel
+"""What holds a model and knows its weights from the time at which it was made."""
 
 
 class Losses(NamedTuple):
@@ -39,101 +47,6 @@ class Losses(NamedTuple):
     choice: Tensor
 
 
-class Alone:
-    """What a search asks of Fabric, for one process whose loop is the user's own."""
-
-    world_size, global_rank = 1, 0
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-
-    def autocast(self) -> Any:
-        """Nothing: the user's loss decides how it computes."""
-        return nullcontext()
-
-
-class Feed:
-    """A batch that the user hands over, where a search asks for the next one."""
-
-    def __init__(self, num_steps: int) -> None:
-        self.num_steps = num_steps
-        self.now: Any = None
-
-    def __len__(self) -> int:
-        return self.num_steps
-
-    def batch(self, epoch: int, index: int) -> tuple[Any]:
-        """The batch of now, whatever its number."""
-        return (self.now,)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FedProblem(Problem):
-    """A problem whose network, batches and loss are the user's.
-
-    Attributes:
-        model: The user's network; mixtures are put into it.
-        feeds: The batches of now, for the weights and for the choice.
-        given: The loss of now, in a list of one.
-    """
-
-    halves: Any = ()
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    augment: Any = None
-    backbone: Any = None
-    form: Any = "plain"
-    model: nn.Module
-    feeds: tuple[Feed, Feed]
-    given: list[Loss] = field(default_factory=list)
-
-    @property
-    def figure(self) -> str:
-        return "value"
-
-    def batches(self, half: int, batch_size: int, *, training: bool = True) -> Any:
-        return self.feeds[half]
-
-    def supernet(self, *, parts: int = 1) -> PlacesSupernet:
-        if parts > 1:
-            raise InputError("the mixtures of sites take all channels; choose a searcher without parts")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_of(self.seed, "supernet"))
-            supernet = PlacesSupernet(self.model, cast("Places", self.space), keeps_modes=True)
-        supernet.begin_step(0.0)
-        return supernet
-
-    def loss(self, network: Any, *batch: Any) -> tuple[Tensor, Tensor]:
-        """The user's loss of a batch, looked at."""
-        (given,) = batch
-        sites = network.sites()
-        for mixed in sites.values():
-            mixed.num_calls = 0
-        network.count.passes = 0
-        loss = self.given[0](network.network, given)
-        if not isinstance(loss, Tensor) or loss.numel() != 1:
-            is_tensor = isinstance(loss, Tensor)
-            what = f"a tensor of shape {tuple(loss.shape)}" if is_tensor else f"a {type(loss).__name__}"
-            raise InputError(f"the loss is {what}, not one number; take its mean")
-        idle = [name for name, mixed in sites.items() if not mixed.num_calls]
-        all_run = network.mixing.chosen is None  # else a pass may choose nothing anywhere
-        if len(idle) == len(sites) or (all_run and torch.is_grad_enabled() and not loss.requires_grad):
-            raise InputError(
-                "the loss does not depend on the model that it is given; call that, without no_grad or detach"
-            )
-        if idle:
-            raise InputError(f"a forward pass does not come by site {idle[0]!r}; leave it out of sites=[...]")
-        passes = network.count.passes
-        for name, mixed in sites.items():
-            if 0 < passes < mixed.num_calls:
-                raise InputError(
-                    f"a forward pass comes by site {name!r} {mixed.num_calls // passes} times, so that "
-                    "one module would serve several; leave it out of sites=[...]"
-                )
-        loss = loss.reshape(())
-        return loss, loss.detach()
-
-
 class Searching:
     """A search of which attention stands where, in a model and a loop that are the user's.
 
@@ -141,21 +54,28 @@ class Searching:
 
     Attributes:
         model: The user's model, with a mixture of all candidates at every site, to call, train and evaluate.
-        space: Its sites and candidates.
-        steps: Steps of the search.
+        space: Its sites and candidates, or what else is searched.
+        steps: Steps of the search, with those of a last phase where the searcher derives by perturbation.
     """
 
     def __init__(self, search: DifferentiableSearch, problem: FedProblem, steps: int) -> None:
         self._search, self._problem = search, problem
-        self._supernet = cast("PlacesSupernet", search.supernet)
-        self.model, self.steps = problem.model, steps
-        self.space = cast("Places", problem.space)
+        self._supernet = cast("MixedNetwork", search.supernet)
+        self.model = problem.model
+        self.steps = max(steps, search.total_steps if search.schedule.tuning_epochs else 0)
+        self.space = cast("Rows", problem.space)
+        self._first: list[Tensor] | None = [weight.detach().clone() for weight in self._candidates()]
         self._rest()
 
     @property
     def step_number(self) -> int:
         """Steps done."""
         return self._search.step
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps are done, or a guard ended the search."""
+        return self._search.step >= min(self.steps, self._search.total_steps)
 
     def step(self, loss: Loss, batch_for_weights: Any, batch_for_choice: Any) -> Losses:
         """One step: the choice learns on its batch, then all weights that are not frozen on theirs, by SGD.
@@ -184,12 +104,14 @@ class Searching:
         `model` is the other half.
 
         Raises:
-            InputError: If the searcher moves weights and choice together, or what `step` says.
+            InputError: If the searcher moves weights and choice together, the optimizer leaves the candidates
+                as they are, or what `step` says.
         """
         if type(self._search.updates) is not Updates:
             raise InputError(
                 f"{self._search.config.name}, as it is set, moves weights and choice in one step; call step"
             )
+        self._ask_optimizer()
         updates = self._search.updates
         with self._given(loss, batch, batch):
             updates.moves_weights = False
@@ -199,13 +121,17 @@ class Searching:
                 updates.moves_weights = True
         return self._losses().choice
 
-    def found(self) -> Placement:
-        """The placement that the search would answer with now."""
+    def found(self) -> Any:
+        """What the search would answer with now: a placement, or the answer of another space."""
         return self._search.genotype()
 
     def shares(self) -> Mapping[str, Mapping[str, float]]:
         """How the candidates compete: the share of each at every site."""
         return self._search.shares()
+
+    def memory(self) -> Mapping[str, int]:
+        """Bytes that the candidates of each site kept for the backward pass of the first step's batch."""
+        return dict(self._search.updates.kept)
 
     def derive(self) -> nn.Module:
         """The plain model with what was found attached, a copy, with the weights that it has now."""
@@ -225,22 +151,29 @@ class Searching:
             raise InputError("the state is of a search over other sites or candidates")
         self._search.load_state_dict(state["search"])
         self._supernet.begin_step(self._share())
+        self._first = None
         self._rest()
 
     @contextmanager
     def _given(self, loss: Loss, weights: Any, choice: Any) -> Iterator[None]:
         """Hands over a loss and batches; the user's random numbers stay as they are."""
-        if self._search.step >= self._search.total_steps:
+        if self.is_over:
             raise InputError(f"the search of {self.steps} steps is over; derive() gives what it found")
         if not self._supernet.weights():
             raise InputError(
-                "no weight of the model learns, not even the candidates'; freeze before searching"
+                "no weight of the model learns, not even the candidates'; freeze before autola.searching(...)"
             )
+        if torch.is_inference_mode_enabled():
+            raise InputError("nothing learns in torch.inference_mode(); take the step outside of it")
         self._problem.given[:] = [loss]
         self._problem.feeds[0].now, self._problem.feeds[1].now = weights, choice
         device = self._problem.fabric.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        if self._supernet.alphas.device != device:
+            self._search.move_to(device)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.enable_grad():
             yield
+            if (step := self._search.step) == self.steps and step % self._search.steps_per_epoch:
+                self._search.finish_epoch(step // self._search.steps_per_epoch)  # the last one is shorter
             self._rest()
         self._problem.feeds[0].now = self._problem.feeds[1].now = None
         if self._search.step % self._search.steps_per_epoch == 0:  # waits for the device
@@ -250,6 +183,26 @@ class Searching:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(self._problem.seed, "rest", self._search.step))
             self._supernet.rest(self._search.mixture.draw())
+
+    def _candidates(self) -> list[nn.Parameter]:
+        """The candidates' weights."""
+        return [weight for mixed in self._supernet.sites().values() for weight in mixed.parameters()]
+
+    def _ask_optimizer(self) -> None:
+        """Looks once whether the user's optimizer has the weights that the search brought.
+
+        Raises:
+            InputError: If none of them has moved.
+        """
+        if not self._first or self._search.step < FIRST_LOOK or self._supernet.warming:
+            return
+        now = self._candidates()
+        if all(torch.equal(before.to(weight.device), weight) for before, weight in zip(self._first, now)):
+            raise InputError(
+                f"in {self._search.step} steps no weight of the candidates has moved: make the optimizer "
+                "after autola.searching(...), of search.model.parameters(), and step it"
+            )
+        self._first = None
 
     def _share(self) -> float:
         return max(0, self._search.step - 1) / self._search.total_steps
@@ -263,7 +216,7 @@ def searching(
     model: nn.Module,
     *,
     steps: int,
-    space: Sequence[Attention] = CANDIDATES,
+    space: Sequence[Attention] | Rows = CANDIDATES,
     sites: Sequence[str] | Mapping[str, int] | None = None,
     searcher: str | SearcherConfig = "darts",
     target: str | None = None,
@@ -279,8 +232,9 @@ def searching(
 
     Args:
         model: A network whose blocks are found, or any with `sites`; trained weights are a good start.
-        steps: Steps of the search; in the first three tenths the candidates warm up.
-        space: What may stand at each site, in the grammar, as genotypes, or what a search gave back.
+        steps: Calls of `step` or `choose` in the search; in the first three tenths the candidates warm up.
+        space: What may stand at each site, in the grammar, as genotypes, or what a search gave back; or a
+            space of your own, whose rows are in the model.
         sites: Dotted names of modules that attention may follow; a mapping to channels where they do not show
             them. None finds those of the known families.
         searcher: Name of a differentiable searcher, or its config.
@@ -294,6 +248,11 @@ def searching(
             none of these, or nothing keeps the target. The model is unchanged then.
     """
     check_attachable(model)
+    if isinstance(model, WRAPPERS):
+        raise InputError(
+            f"{type(model).__name__} was made of the model as it was; give its .module to "
+            "autola.searching(...), and wrap it after that"
+        )
     config = SEARCHERS[searcher]() if isinstance(searcher, str) else searcher
     if not isinstance(config, Differentiable):
         raise InputError(
@@ -307,19 +266,23 @@ def searching(
         )
     if steps < 1:
         raise InputError(f"steps={steps} is not positive")
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        raise InputError("several processes search by autola search --devices, not in a loop of one's own")
-    config.check_budget(known := places_of(model, space, sites))
-    epochs = min(steps, MOST_EPOCHS)
-    config = replace(config, epochs=epochs)
-    steps_per_epoch = -(-steps // epochs)
-    device = next(iter(model.parameters()), torch.zeros(())).device
-    limits = None if target is None else _limits(target, known, model, input_shape, device)
+    if isinstance(space, Rows) and sites is not None:
+        raise InputError(f"the space {space.name!r} says itself where it is; leave out sites=[...]")
+    config.check_budget(known := space if isinstance(space, Rows) else places_of(model, space, sites))
+    if not any(weight.requires_grad for weight in model.parameters()) and _all_weightless(known):
+        raise InputError(
+            f"nothing of the model learns, and {', '.join(known.primitives)} have no weights: let some of it "
+            "learn, or add a candidate that has weights, as se"
+        )
+    steps_per_epoch = -(-steps // MOST_EPOCHS)
+    config = replace(config, epochs=-(-steps // steps_per_epoch))
+    processes = UsersProcesses(model)
+    limits = None if target is None else _limits(target, known, model, input_shape, processes.device)
     problem = FedProblem(
         space=known,
         model=model,
         feeds=(Feed(steps_per_epoch), Feed(steps_per_epoch)),
-        fabric=cast(Any, Alone(device)),
+        fabric=cast(Any, processes),
         seed=seed,
         limits=limits,
         penalty=None if limits is None else limits.penalty(target_weight),
@@ -330,35 +293,38 @@ def searching(
 
 
 def _limits(
-    target: str, space: Places, model: nn.Module, input_shape: Sequence[int] | None, device: torch.device
+    target: str, space: Rows, model: nn.Module, input_shape: Sequence[int] | None, device: torch.device
 ) -> Limits:
     from evaluators.place_costs import place_table
+    from evaluators.row_costs import row_table
 
     if input_shape is None:
         raise InputError("a target is of images of one shape: give input_shape, as (3, 224, 224)")
     wanted = parse_target(target)
     metrics: list[Metric] = [limit.metric for limit in wanted]
-    tables = {metric: place_table(metric, space, model, input_shape, device) for metric in set(metrics)}
+    tables = {
+        metric: place_table(metric, space, model, input_shape, device)
+        if isinstance(space, Places)
+        else row_table(metric, cast("Instead", space), model, input_shape)
+        for metric in set(metrics)
+    }
     return Limits(space, wanted, cast(Any, tables))
 
 
-def form_of(batch: Any) -> Any:
-    """What two batches have in common: types, keys, and the axes of tensors."""
-    match batch:
-        case Tensor():
-            return f"{batch.ndim} axes of {str(batch.dtype).removeprefix('torch.')}"
-        case Mapping():
-            return {key: form_of(value) for key, value in batch.items()}
-        case tuple() | list():
-            return [form_of(value) for value in batch] if _is_fixed(batch) else type(batch).__name__
-        case _:
-            return type(batch).__name__
+def _all_weightless(space: Rows) -> bool:
+    """Whether no candidate of a space of places has weights."""
+    if not isinstance(space, Places):
+        return False
+    channels = {site.site: site.channels for site in space.sites}
+    with torch.device("meta"):
+        built = (
+            candidate(space, name, channels[row])
+            for row in space.rows
+            for name in space.names_at(row)
+            if name != NONE
+        )
+        return not any(True for module in built for _ in module.parameters())
 
 
-def _is_fixed(batch: Sequence[Any]) -> bool:
-    """Whether a sequence is parts of a batch rather than its items, of which there may be fewer."""
-    return all(isinstance(part, Tensor) and part.ndim for part in batch) and len(batch) <= 4
-
-
-def _signature(space: Places) -> list[list[str]]:
+def _signature(space: Rows) -> list[list[str]]:
     return [list(space.rows), list(space.primitives)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,18 @@ from foundation.errors import InputError
 from foundation.seeds import seed_of
 from search_space.placement import Placement
 from search_space.places import Places
+from search_space.rows import Rows
 from search_space.searchable import Searchable
 from search_space.space import Space
 from searchers.limits import Limits
 from supernet.attach import attach
 from supernet.blocks import speed_up
 from supernet.explicit import SearchedNetwork
+from supernet.instead import Instead
+from supernet.mixed_network import MixedNetwork
+from supernet.networks.transformer import Transformer
 from supernet.placing import PlacesSupernet
+from supernet.sequence_supernet import SequenceSupernet
 from supernet.supernet import Form, Supernet, one_hot
 
 if TYPE_CHECKING:
@@ -94,7 +99,7 @@ class Problem:
 
         The same as in the loss of a differentiable search: what stands at a site and helps nobody goes.
         """
-        if self.penalty is None or not isinstance(self.space, Places):
+        if self.penalty is None or not isinstance(self.space, Rows):
             return 0.0
         return float(self.penalty(one_hot(self.space, genotype)))
 
@@ -151,13 +156,10 @@ class Problem:
     def supernet(self, *, parts: int = 1) -> SearchedNetwork:
         """A new supernet on the device; one part in `parts` of the channels goes through its mixtures."""
         torch.manual_seed(seed_of(self.seed, "supernet"))
-        if isinstance(self.space, Places):
-            if parts > 1:
-                raise InputError("the mixtures of sites take all channels; choose a searcher without parts")
-            network = self.places_supernet(self.space)
-        else:
-            assert isinstance(self.space, Space)
+        if isinstance(self.space, Space):
             network = Supernet(self.backbone(), self.space, self.form, parts=parts)
+        else:
+            network = mixed_network(self.space, self.backbone(), parts=parts)
         speed_up(network, compile=self.compile, recompute=self.recompute)
         return network.to(self.fabric.device, real_dtype(self.fabric))
 
@@ -171,10 +173,26 @@ class Problem:
         speed_up(network, compile=self.compile, recompute=self.recompute)
         return network.to(self.fabric.device, real_dtype(self.fabric))
 
-    def places_supernet(self, space: Places) -> PlacesSupernet:
-        """A new supernet of placements."""
-        return PlacesSupernet(self.backbone(), space)
-
     def placed(self, genotype: Any) -> nn.Module:
-        """A new backbone with a genotype or placement attached."""
+        """A new backbone with what was found in it."""
+        if isinstance(self.space, Instead):
+            return self.space.found(self.backbone(), genotype)
         return attach(self.backbone(), genotype, identity=isinstance(genotype, Placement))
+
+
+def mixed_network(
+    space: Searchable, network: nn.Module, *, parts: int = 1, keeps_modes: bool = False
+) -> MixedNetwork:
+    """A network with mixtures of a space's candidates, in place; see `MixedNetwork`.
+
+    Raises:
+        InputError: If a part of the channels alone is to go through them.
+    """
+    if parts > 1:
+        raise InputError("the mixtures of sites take all channels; choose a searcher without parts")
+    if isinstance(network, Transformer):
+        return SequenceSupernet(network, cast(Places, space))
+    if isinstance(space, Places):
+        return PlacesSupernet(network, space, keeps_modes=keeps_modes)
+    assert isinstance(space, Instead), "a space is of cells, of places, or of modules that stand for others"
+    return space.supernet(network, keeps_modes=keeps_modes)

@@ -11,7 +11,6 @@ from search_space.places import Places
 from searchers.searches.task_problem import TaskProblem
 from supernet.networks.transformer import Transformer
 from supernet.sequence_placing import place
-from supernet.sequence_supernet import SequenceSupernet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +21,6 @@ class SequenceProblem(TaskProblem):
     def places(self) -> Places:
         """What is searched."""
         return cast(Places, self.space)
-
-    def places_supernet(self, space: Places) -> SequenceSupernet:
-        return SequenceSupernet(cast(Transformer, self.backbone()), space)
 
     def placed(self, genotype: Any) -> nn.Module:
         return place(cast(Transformer, self.backbone()), genotype)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from evaluators.processes import mean_over_processes
+from foundation.errors import InputError
 from searchers import ADAM_BETAS
 from searchers.searches.callback import Callback
 from searchers.searches.mixture import Mixture
+from searchers.searches.passes import Passes
 from searchers.searches.problem import Problem
 from searchers.settings import Differentiable
+from supernet.kept import kept_by_site
+from supernet.mixed_network import MixedNetwork
+
+log = logging.getLogger(__name__)
 
 Batch = tuple[Any, ...]
 """What the loss of the problem takes besides the network: images and labels."""
@@ -27,6 +35,8 @@ class Updates:
 
     Attributes:
         moves_weights: Whether a step moves the weights, too; not where somebody else's optimizer does.
+        looks: Whether the next loss of resting alphas is computed with gradients, as the first one is, so
+            that one without any is told at once.
 
     Args:
         config: Hyper-parameters.
@@ -38,9 +48,15 @@ class Updates:
     def __init__(
         self, config: Differentiable, problem: Problem, mixture: Mixture, callbacks: Sequence[Callback]
     ) -> None:
-        self.problem, self.moves_weights = problem, True
+        self.problem, self.moves_weights, self.looks = problem, True, True
+        self.kept: Mapping[str, int] = {}
         self.fabric, self.mixture, self.callbacks, self.clip = problem.fabric, mixture, callbacks, config.clip
         self.parameters = mixture.supernet.weights()
+        if not self.parameters:
+            raise InputError(
+                "nothing of the network learns, and the candidates have no weights: let some of it learn, or "
+                "add a candidate that has weights, as se"
+            )
         self.run, rate = problem.runner(), torch.tensor(config.learning_rate, device=self.fabric.device)
         optimizer, own = torch.optim.SGD, {"momentum": config.momentum, "nesterov": config.nesterov}
         if config.optimizer == "adam":
@@ -78,7 +94,18 @@ class Updates:
     @torch.no_grad()
     def judge(self, *batch: Any) -> tuple[Tensor, Tensor]:
         """Loss and accuracy, for alphas that rest."""
-        return self.loss(batch, self.mixture.draw())
+        mixing, supernet = self.mixture.draw(), self.mixture.supernet
+        if not self.looks:
+            return self.loss(batch, mixing)
+        self.looks = False
+        mixed = isinstance(supernet, MixedNetwork)
+        with torch.enable_grad(), kept_by_site(supernet) if mixed else nullcontext({}) as self.kept:
+            loss, correct = self.loss(batch, mixing)
+        if self.kept:
+            parts = ", ".join(f"{name} {size / 1e6:.3g}" for name, size in self.kept.items())
+            whole = sum(self.kept.values()) / 1e6
+            log.info("the candidates keep %.3g MB of a batch for the backward pass: %s", whole, parts)
+        return loss.detach(), correct
 
     def update_alphas(self, *batch: Any) -> tuple[Tensor, Tensor]:
         """Moves the alphas; loss and accuracy before that."""
@@ -99,8 +126,10 @@ class Updates:
     def loss(self, batch: Batch, mixing: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of the supernet that mixes with these weights, and a figure."""
         supernet = self.mixture.supernet
+        passes = Passes(supernet)
         with self.fabric.autocast(), supernet.mixed_by(mixing, self.mixture.chosen(mixing)):
-            return self.problem.loss(supernet, *batch)
+            loss, figure = self.problem.loss(supernet, *batch)
+            return passes.check(loss), figure
 
     def with_terms(self, loss: Tensor) -> Tensor:
         """A loss of the alphas with what the mixture and the callbacks add to it."""

@@ -244,3 +244,21 @@ def test_the_first_process_of_the_first_machine_speaks(monkeypatch, known, follo
     assert speaking.follows() is follows
     assert speaking.reports() is not follows
     assert not speaking.another_failed()
+
+
+PLACES = (
+    "search imagenet --import benchmarks.narrow_resnet --data.root pictures --backbone narrow_resnet "
+    "--image-size 32 --resize 36 --weights None --workers 0 --primitives none se eca --searcher.epochs 4 "
+    "--searcher.batch-size 2 --norm frozen --precision 64-true --device cpu --threads 1"
+)
+
+
+@pytest.mark.slow
+def test_two_processes_search_placements_as_one_does(own_folder):
+    write_pictures(own_folder / "pictures", each=5)
+    for name, devices in (("one", ""), ("two", " --devices 2")):
+        told = start(f"{PLACES} --out {name}{devices}", own_folder)
+        assert told.returncode == 0, told.stderr
+    one, two = (own_folder / name for name in ("one", "two"))
+    assert (one / "placement.json").read_bytes() == (two / "placement.json").read_bytes()
+    assert_equal(load_weights(two / WEIGHTS), load_weights(one / WEIGHTS))

@@ -1,14 +1,18 @@
 """A search over placements from the command line, and what is done with what it finds."""
 
 import json
+from pathlib import Path
 
 import pytest
+import torch
 
 import autola
 from autola import drive
 from search_space.grammar import placement_at
 from searchers.searches.differentiable import DifferentiableSearch
 from supernet.attach import attached
+from supernet.backbones import BACKBONES, build_backbone
+from tests.autola.conftest import Call, Refused
 from tests.autola.runs import records, stop_at
 
 SEARCH = (
@@ -85,3 +89,55 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_written(call, own_folder,
     assert message in told.err
     assert len(told.err.strip().splitlines()) <= 2
     assert not (own_folder / "run").exists()
+
+
+class Repeating(torch.nn.Module):
+    """One norm that is used twice, in a classifier."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(in_channels, 4, 3)
+        self.norm = torch.nn.BatchNorm2d(4)
+        self.fc = torch.nn.Linear(4, num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.norm(self.norm(self.conv(x))).mean((2, 3)))
+
+
+OWN = "search digits --data.limit 60 --space places --searcher.batch-size 10 --searcher.epochs 1 --threads 1 "
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--backbone repeating", "has no residual block"),
+        ("--backbone repeating --sites norm", "comes by site 'norm' 2 times"),
+        ("--backbone repeating --sites norms", "norms"),
+        ("--backbone resting --primitives none simam", "nothing of the network learns"),
+        ("--backbone cifar_resnet8 --target params<=0.5x", "no placement has params <= "),
+        ("--backbone cifar_resnet8 --searcher.batch-size 40", "do not fill a batch"),
+        ("--backbone cifar_resnet8 --primitives none", "leaves nothing to search"),
+        ("--backbone cifar_resnet8 --primitives none aw", "aw does not stand after a module"),
+    ],
+)
+def test_own_networks_that_make_no_sense_are_refused(
+    refused: Refused, own_folder: Path, monkeypatch: pytest.MonkeyPatch, words: str, message: str
+) -> None:
+    def repeating(*, num_classes: int, in_channels: int, width: int | None, name: str) -> torch.nn.Module:
+        return Repeating(num_classes, in_channels)
+
+    def resting(*, num_classes: int, in_channels: int, width: int | None, name: str) -> torch.nn.Module:
+        plain = build_backbone("cifar_resnet8", num_classes=num_classes, in_channels=in_channels, width=4)
+        return plain.requires_grad_(False)
+
+    BACKBONES._load()
+    monkeypatch.setitem(BACKBONES._entries, "repeating", repeating)
+    monkeypatch.setitem(BACKBONES._entries, "resting", resting)
+    assert message in refused(OWN + words)
+
+
+def test_what_does_not_fit_is_left_out_in_a_line(call: Call, own_folder: Path) -> None:
+    told = call(OWN + "--backbone cifar_resnet8 --width 6 --primitives none se hoga --out run")
+    assert told.code == 0, told.err
+    (line,) = (line for line in told.err.splitlines() if "does not fit" in line)
+    assert "hoga does not fit the channels of layer1.0.bn2" in line

@@ -48,6 +48,7 @@ def test_a_step_that_tensorboard_lacks_is_told(tmp_path: Path) -> None:
 def test_every_task_is_killed() -> None:
     assert {"search", "front", "blackbox", "retrain"} <= COMMANDS.keys()
     assert set(TASKS) - {"classification"} <= COMMANDS.keys(), "classification is retrain"
+    assert {f"search-{task}" for task in set(TASKS) - {"translation"}} <= COMMANDS.keys()
 
 
 @pytest.mark.slow

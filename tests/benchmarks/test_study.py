@@ -115,6 +115,7 @@ def test_placements_are_studied_in_five_networks(tmp_path: Path) -> None:
     found = dict(study_places.subjects(tmp_path))
     assert list(found) == ["cifar10", "camvid", "coco-keypoints", "imagenet", "coco-faster-rcnn"]
     for given in found.values():
-        assert str(tmp_path) in given.task.data.root
+        task: Any = given.task
+        assert str(tmp_path) in task.data.root
         assert given.train.epochs == study_places.AMOUNTS.train_epochs
         assert given.target == study_places.TARGET

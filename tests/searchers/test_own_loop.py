@@ -180,6 +180,45 @@ def test_what_makes_no_sense_is_refused_in_a_line():
         run(begun(), 9)
 
 
+def test_a_loss_without_gradients_is_told_at_the_first_step():
+    train = batches(1)[0]
+
+    @torch.no_grad()
+    def without(model, batch):
+        return cross_entropy(model, batch)
+
+    for wrong in (without, lambda model, batch: cross_entropy(model, batch).detach()):
+        with pytest.raises(InputError, match="does not depend on the model"):
+            begun().choose(wrong, train)
+
+
+def test_a_step_where_gradients_are_off_is_the_same_or_refused():
+    train = batches(1)[0]
+    wanted, search = run(begun(), 4), begun()
+    with torch.no_grad():
+        run(search, 4)
+    assert_equal_states(search.state_dict(), wanted.state_dict())
+    assert search._supernet.alphas.std() > 2e-3  # they moved
+    with torch.inference_mode(), pytest.raises(InputError, match="take the step outside of it"):
+        begun().choose(cross_entropy, train)
+
+
+def test_where_nothing_can_learn_is_told():
+    frozen = net().requires_grad_(False)
+    with pytest.raises(InputError, match="none, simam have no weights"):
+        begun(frozen, space=("none", "simam"))
+    assert not attached(frozen)
+    search = begun(frozen)
+    search.model.requires_grad_(False)
+    with pytest.raises(InputError, match="no weight of the model learns"):
+        search.step(cross_entropy, batches(1)[0], batches(1)[0])
+
+
+def test_a_model_that_is_wrapped_already_is_refused():
+    with pytest.raises(InputError, match="DataParallel was made of the model as it was"):
+        begun(nn.DataParallel(net()))
+
+
 def test_a_refused_model_is_as_it_was():
     model = net()
     keys = list(model.state_dict())

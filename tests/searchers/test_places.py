@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.measure import count_calls
 from evaluators.cost import macs, params
 from evaluators.cost_table import Metric
 from evaluators.place_costs import PlaceTable, place_table
@@ -169,3 +170,38 @@ def test_spaces_that_make_no_sense_are_refused(candidates, sites, message):
 def test_attention_that_is_there_already_is_refused():
     with pytest.raises(InputError, match="has attention already"):
         places_of(attach(backbone(), "se"))
+
+
+def test_the_statistics_of_a_site_are_computed_once():
+    def means(*candidates):
+        supernet = PlacesSupernet(backbone(), places_of(backbone(), ("none", *candidates)))
+        supernet.begin_step(1.0)
+        with torch.no_grad():
+            return count_calls(lambda: supernet(torch.randn(1, 3, 8, 8)))["mean"]
+
+    assert means("se", "eca", "ese") == means("se")
+
+
+def test_memory_for_the_backward_pass_is_told_by_site(caplog):
+    caplog.set_level("INFO", "searchers")
+    kept = {}
+    for recompute in (False, True):
+        search: Any = short("darts").start(places_problem(recompute=recompute))
+        caplog.clear()
+        advance(search, 1)
+        kept[recompute] = search.updates.kept
+        assert list(kept[recompute]) == list(SPACE.rows)
+        assert f"for the backward pass: {SPACE.rows[0]} " in caplog.text
+    size = search.config.batch_size * 4 * 6 * 5 * 8  # one map of float64 at the first site is the least
+    assert kept[False][SPACE.rows[0]] >= size
+    assert sum(kept[True].values()) == 0
+
+
+def test_blocks_that_are_computed_again_move_the_same():
+    searches: list[Any] = [short("darts").start(places_problem(recompute=on)) for on in (False, True)]
+    plain, again = searches
+    advance(plain, plain.total_steps)
+    advance(again, again.total_steps)
+    assert plain.supernet.alphas.std() > 2e-3
+    for name, value in plain.supernet.state_dict().items():
+        assert_equal(again.supernet.state_dict()[name], value)

@@ -130,7 +130,7 @@ def test_alphas_and_every_candidate_learn_and_nobody_looks_ahead():
     ]
     for row, columns in enumerate(fitting):
         assert supernet.alphas.grad[row, columns].abs().min() > 0
-    embedded = supernet.network.embedding.weight
+    embedded = network.embedding.weight
     y = supernet.eval()(SOURCE, torch.tensor([[1, 6, 8, 9], [1, 5, 7, 12]]))
     (slope,) = torch.autograd.grad(y[:, 1].sum(), embedded)
     assert slope[[6, 5]].abs().max() > 0
