@@ -117,7 +117,8 @@ def test_a_mixture_is_the_weighted_sum_of_its_candidates():
     with supernet.mixed_by(weights):
         y = mixed(x, None, padding)
     own = [operator(x, None, padding) for operator in mixed.operators.values()]
-    assert_equal(y, sum(weight * each for weight, each in zip(weights[0].tolist(), own)))
+    parts = [weight * each for weight, each in zip(weights[0].tolist(), own)]
+    assert_equal(y, torch.stack(parts).sum(0))
 
 
 def test_alphas_and_every_candidate_learn_and_nobody_looks_ahead():
