@@ -86,8 +86,10 @@ def command_of(
                 usual = kind()
                 if config.engine == "nni" and issubclass(kind, BlackBox):
                     usual = kind.of_trainings()
-                is_of_task = isinstance(preset, TaskSearch)
-                preset = preset.with_searcher(usual) if is_of_task else replace(preset, searcher=usual)
+                if isinstance(preset, TaskSearch):
+                    preset = preset.with_searcher(usual)
+                else:
+                    preset = replace(preset, searcher=usual)
             commands.append(words + _differences(config, preset))
     elif isinstance(config, RetrainConfig):
         for name, preset in RETRAIN_PRESETS.items():
