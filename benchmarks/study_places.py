@@ -64,6 +64,8 @@ def _subject(
     where = replace(task.data, root=str(root / data))
     if preset == "cifar10":
         where = replace(where, name="folder")
+    if not weights.exists() and hasattr(task, "detector"):  # all of it has to learn then
+        kept["detector"] = replace(task.detector, trainable_stages=5)
     task = replace(task, data=where, weights=str(weights) if weights.exists() else None, **kept)
     train = TrainConfig(
         epochs=AMOUNTS.train_epochs,

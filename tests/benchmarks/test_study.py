@@ -113,7 +113,7 @@ def test_a_study_needs_its_images():
 
 
 def test_placements_are_studied_in_five_networks(tmp_path: Path) -> None:
-    found = dict(study_places.subjects(tmp_path))
+    found: dict[str, Any] = dict(study_places.subjects(tmp_path))
     assert list(found) == ["cifar10", "camvid", "coco-keypoints", "imagenet", "coco-faster-rcnn"]
     for given in found.values():
         task: Any = given.task
