@@ -65,7 +65,7 @@ def search_problem(
     else:
         assert isinstance(config, SearchConfig)
         problem, known = _of_images(config, fabric)
-    if isinstance(problem.space, Places):
+    if isinstance(problem.space, Places) and not isinstance(problem, SequenceProblem):
         _check_passes(problem.backbone, problem.space, known["input_shape"])
     config.searcher.check_budget(problem.space)
     if config.target:

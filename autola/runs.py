@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from autola.advice_config import AdviceConfig
 from autola.comparing.config import CompareConfig
-from autola.configs import AdviceConfig, AnySearch, RetrainConfig, SearchConfig, TaskSearch
+from autola.configs import AnySearch, RetrainConfig, SearchConfig, TaskSearch
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError, NoSpaceError
 from outputs.new_folder import numbered

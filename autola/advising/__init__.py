@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from autola.advice_config import AdviceConfig
 from autola.advising.conclude import Advice
 from autola.advising.own import Loss, held, subject_of
 from autola.advising.running import run_advice
-from autola.configs import AdviceConfig
 from evaluators.recipe import TrainConfig
 from foundation.errors import InputError
 from search_space.attention import Attention

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 from lightning.fabric import Fabric
 
+from autola.advice_config import AdviceConfig
 from autola.advising.rows import everywhere
 from autola.comparing.rows import stretched
-from autola.configs import AdviceConfig, RetrainConfig, TaskSearch
+from autola.configs import RetrainConfig, TaskSearch
 from autola.data_record import described
 from autola.estimating import Estimate, Way, estimate_retraining, estimate_search
 from evaluators.cost_table import Metric

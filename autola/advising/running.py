@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from autola.advice_config import AdviceConfig
 from autola.advising.conclude import ADVICE, Advice, concluded
 from autola.advising.planning import (
     BUDGET,
@@ -25,7 +26,6 @@ from autola.comparing.items import full_config
 from autola.comparing.rows import PLAIN
 from autola.comparing.running import resume_comparison, run_comparison
 from autola.comparing.settings import MOST_NAMED, differences
-from autola.configs import AdviceConfig
 from autola.data_record import absolute, check_data
 from autola.estimating import Way
 from autola.executors import Executor

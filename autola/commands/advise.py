@@ -8,8 +8,9 @@ from typing import Annotated
 
 import tyro
 
+from autola.advice_config import AdviceConfig
 from autola.arguments import out_of_terminal, read_arguments
-from autola.configs import AdviceConfig, RetrainConfig
+from autola.configs import RetrainConfig
 from autola.executors import executor_of
 from autola.presets import RETRAIN_PRESETS
 from search_space.places import CANDIDATES

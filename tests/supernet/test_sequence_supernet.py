@@ -117,8 +117,7 @@ def test_a_mixture_is_the_weighted_sum_of_its_candidates():
     with supernet.mixed_by(weights):
         y = mixed(x, None, padding)
     own = [operator(x, None, padding) for operator in mixed.operators.values()]
-    parts = [weight * each for weight, each in zip(weights[0].tolist(), own)]
-    assert_equal(y, torch.stack(parts).sum(0))
+    assert_equal(y, torch.stack([weight * each for weight, each in zip(weights[0], own)]).sum(0))
 
 
 def test_alphas_and_every_candidate_learn_and_nobody_looks_ahead():
@@ -131,12 +130,10 @@ def test_alphas_and_every_candidate_learn_and_nobody_looks_ahead():
     ]
     for row, columns in enumerate(fitting):
         assert supernet.alphas.grad[row, columns].abs().min() > 0
-    embedded = network.embedding.weight
     y = supernet.eval()(SOURCE, torch.tensor([[1, 6, 8, 9], [1, 5, 7, 12]]))
-    (slope,) = torch.autograd.grad(y[:, 1].sum(), embedded)
-    assert slope[[6, 5]].abs().max() > 0
     later = supernet.eval()(SOURCE, torch.tensor([[1, 6, 10, 3], [1, 5, 4, 4]]))
     assert_equal(later[:, :2], y[:, :2])
+    assert (later[:, 2:] - y[:, 2:]).abs().min() > 0
 
 
 def test_a_placement_is_written_and_read_and_stands(tmp_path):
