@@ -11,8 +11,9 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from autola.advice_config import AdviceConfig
 from autola.comparing.config import CompareConfig
-from autola.configs import AdviceConfig, AnySearch, RetrainConfig, SearchConfig, TaskSearch
+from autola.configs import AnySearch, RetrainConfig, SearchConfig, TaskSearch
 from evaluators.data.listing import PARTS, Listing, recorded
 from evaluators.tasks import Setting
 from evaluators.weight_sources import weights_file
