@@ -220,6 +220,9 @@ def test_attaches_as_the_project_does(attention: str, backbone: str) -> None:
     plain = autola.build_backbone(backbone, width=width)
     shape = (3, 32, 32)
     ours = autola.attach(copy.deepcopy(plain), attention, input_shape=shape)
+    for module in ours.modules():
+        if isinstance(module, FoundCell):
+            module.native = False  # the file holds the stock operators, whose last bits differ
     theirs = names["attach"](plain)
     theirs.load_state_dict(ours.state_dict())
     for training in (False, True):
