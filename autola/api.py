@@ -11,10 +11,10 @@ from torch import nn
 from autola.comparing.config import Addition, CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS
 from autola.comparing.settings import followed, with_found
-from autola.configs import AnyTask, RetrainConfig, SearchConfig
+from autola.configs import AnyTask, RetrainConfig, SearchConfig, TaskSearch
 from autola.executors import executor_of
 from autola.found import Found
-from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS
+from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS, search_preset
 from autola.retraining import resume_retraining, run_retraining
 from autola.run_search import resume_search, run_search
 from autola.runs import is_comparison, is_search
@@ -31,16 +31,21 @@ from searchers import SEARCHERS
 if TYPE_CHECKING:
     from autola.estimating import Estimate
 
-C = TypeVar("C", SearchConfig, RetrainConfig, CompareConfig)
+C = TypeVar("C", SearchConfig, TaskSearch, RetrainConfig, CompareConfig)
 
 
 def search(
-    preset: str | SearchConfig = "digits", *, out: str | Path | None = None, on: str = "here", **changes: Any
+    preset: str | SearchConfig | TaskSearch = "digits",
+    *,
+    out: str | Path | None = None,
+    on: str = "here",
+    **changes: Any,
 ) -> Found:
     """Searches an attention module.
 
     Args:
-        preset: Name of a preset, or a whole config.
+        preset: Name of a preset, of trainings too for a search of placements in the network of a task; or a
+            whole config.
         out: The run folder to make; None for a new one under ./outputs/runs.
         on: Where the searches for several targets run: "here", "here:4", "ray", "ray://HOST:PORT", "slurm".
         **changes: Settings that differ from the preset, in its own names: `seed=1`,
@@ -50,8 +55,16 @@ def search(
     Raises:
         InputError: If something given is wrong; nothing is written then.
     """
-    config = SEARCH_PRESETS[preset] if isinstance(preset, str) else preset
-    return run_search(changed(config, changes), None if out is None else Path(out), on=executor_of(on))
+    config = search_preset(preset) if isinstance(preset, str) else preset
+    if isinstance(config, TaskSearch):
+        name = changes.get("searcher")
+        if isinstance(name, str):
+            config = config.with_searcher(SEARCHERS[name]())
+            changes = {key: value for key, value in changes.items() if key != "searcher"}
+        config = changed(config, changes)
+    else:
+        config = changed(config, changes)
+    return run_search(config, None if out is None else Path(out), on=executor_of(on))
 
 
 def retrain(

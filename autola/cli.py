@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from autola.speaking import another_failed, follows, reports
+from autola.speaking import ROOMS, another_failed, follows, reports
 from autola.streams import check_text, prepare
 
 COMMANDS = {
@@ -180,7 +180,7 @@ def _misfit(module: str, error: BaseException) -> str:
 def _log_to_stderr(level: int) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
-    for room in ("autola", "searchers", "evaluators", "supernet", "outputs"):
+    for room in ROOMS:
         logger = logging.getLogger(room)
         logger.handlers = [handler]
         logger.setLevel(level)

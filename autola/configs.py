@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,14 +11,14 @@ import tyro
 
 from evaluators.data import DataConfig
 from evaluators.recipe import TrainConfig
-from evaluators.tasks import TASKS, TaskConfig
+from evaluators.tasks import TASKS, TaskConfig, reads_text
 from foundation import rules
 from foundation.config import adapter, config, parse
 from foundation.errors import InputError
 from foundation.registry import Registry
 from outputs.trackers import NONE, TRACKERS
 from search_space.genotype import Fuse
-from search_space.places import CANDIDATES, PLACES
+from search_space.places import CANDIDATES, PLACES, SEQUENCE_CANDIDATES
 from search_space.space import OWN, SPACES, Space
 from search_space.term import Term
 from searchers import SEARCHERS, SearcherConfig
@@ -113,6 +113,10 @@ class DeviceConfig:
         for name in self.tracker:
             TRACKERS[name]  # unknown ones raise
 
+    def devices_of(self) -> dict[str, Any]:
+        """Where and how all that this job is made of computes."""
+        return {field.name: getattr(self, field.name) for field in fields(DeviceConfig)}
+
 
 @config
 class ExperimentConfig:
@@ -205,7 +209,9 @@ class AnySearch(DeviceConfig):
         if self.engine == "process" and self.experiment != ExperimentConfig():
             usual = ExperimentConfig()
             names = [name for name in vars(usual) if getattr(self.experiment, name) != getattr(usual, name)]
-            raise InputError(f"{', '.join(names)}: only --engine nni runs trials side by side")
+            raise InputError(
+                f"{', '.join(names)}: only --engine nni has that; trials side by side without it: --on here:2"
+            )
         if self.cuda_graph and self.recompute:
             raise InputError(
                 "blocks that are computed again cannot be recorded; choose cuda_graph or recompute"
@@ -324,7 +330,23 @@ class TaskSearch(AnySearch):
 
     @property
     def network_name(self) -> str:
+        if reads_text(self.task):
+            return self.task.network_name()
         return str(getattr(self.task, "backbone", self.task.name))
+
+    def candidates(self) -> tuple[str, ...]:
+        if self.primitives is None and reads_text(self.task):
+            return SEQUENCE_CANDIDATES
+        return super().candidates()
+
+    def with_searcher(self, searcher: AnySearcher) -> TaskSearch:
+        """The same search by another searcher, which takes the batches and the optimizer of this one."""
+        names = ["batch_size"]
+        if getattr(self.searcher, "optimizer", "sgd") != "sgd":
+            names += ["optimizer", "learning_rate", "weight_decay", "nesterov"]
+        known = {field.name for field in fields(searcher)}
+        taken = {name: getattr(self.searcher, name) for name in names if name in known}
+        return replace(self, searcher=replace(searcher, **taken))
 
     def recipe(self) -> TrainConfig:
         """What of a recipe the task has to know."""

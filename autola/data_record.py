@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from autola.advice_config import AdviceConfig
 from autola.comparing.config import CompareConfig
 from autola.configs import AnySearch, RetrainConfig, SearchConfig, TaskSearch
 from evaluators.data.listing import PARTS, Listing, recorded
@@ -104,7 +105,7 @@ def recorded_costs(config: AnySearch, run: RunDirectory) -> Any:
     return run.keys(DATA, COSTS)[COSTS] if config.target else None
 
 
-def described(config: RetrainConfig | TaskSearch, setting: Setting) -> dict[str, Any]:
+def described(config: AdviceConfig | RetrainConfig | TaskSearch, setting: Setting) -> dict[str, Any]:
     """What a run records of the data of its task, and of the file of weights that it starts from.
 
     Raises:

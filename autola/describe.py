@@ -13,7 +13,7 @@ from autola.comparing.presets import COMPARE_PRESETS, usual_comparison
 from autola.configs import RetrainConfig, SearchConfig, TaskSearch
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS, search_preset
 from autola.runs import stored_search
-from evaluators.tasks import TaskConfig, as_task
+from evaluators.tasks import TaskConfig, as_task, reads_text
 from evaluators.tasks.classification import Classification
 from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
@@ -56,7 +56,8 @@ def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
 
 
 def _next_of_task(config: TaskSearch, found: Sequence[Path]) -> str:
-    start = ["autola", "retrain", "none", "se", *(f"places:{path}" for path in found), "--preset"]
+    beside = [label(config.task.unsearched())] if reads_text(config.task) else ["none", "se"]
+    start = ["autola", "retrain", *beside, *(f"places:{path}" for path in found), "--preset"]
     weights = ["--identity"] if config.task.weights and not config.task.identity else []
     commands = [
         [*start, name, *_differences(config.task, preset.task), *weights]
@@ -85,7 +86,10 @@ def command_of(
                 usual = kind()
                 if config.engine == "nni" and issubclass(kind, BlackBox):
                     usual = kind.of_trainings()
-                preset = replace(preset, searcher=usual)
+                if isinstance(preset, TaskSearch):
+                    preset = preset.with_searcher(usual)
+                else:
+                    preset = replace(preset, searcher=usual)
             commands.append(words + _differences(config, preset))
     elif isinstance(config, RetrainConfig):
         for name, preset in RETRAIN_PRESETS.items():

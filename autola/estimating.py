@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
+import torch
 from lightning.fabric import Fabric
 
 from autola import pace
@@ -25,6 +26,7 @@ from autola.problem import search_problem
 from autola.runs import RUNS
 from autola.runtime import make_fabric, own_state
 from autola.working import check_devices
+from autola.working.processes import may_fork
 from evaluators.tasks import Setting
 from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
@@ -197,8 +199,9 @@ def _estimate(config: SearchConfig | TaskSearch | RetrainConfig, way: Way, measu
     if config.devices * config.machines > 1:
         raise InputError("one process alone is measured; leave out --devices and --machines")
     start, first = 0.0, 0
-    with own_state(config), _scratch(way.folder) as run:
+    with own_state(config, on=executor_of("here", way.jobs)), _scratch(way.folder) as run:
         fabric = make_fabric(config)
+        forks = may_fork(gpus=fabric.device.type == "cuda", threads=torch.get_num_threads())
         if fabric.world_size > 1:
             raise InputError("one process alone is measured; start the command without torchrun or Slurm")
 
@@ -213,7 +216,7 @@ def _estimate(config: SearchConfig | TaskSearch | RetrainConfig, way: Way, measu
     kept = sum(part.kept_bytes for part in trainings)
     largest = sorted((part.checkpoint_bytes for part in trainings), reverse=True)[: way.jobs]
     estimate = Estimate(
-        seconds=start + side_by_side([part.seconds for part in trainings], way.jobs, start),
+        seconds=start + side_by_side([part.seconds for part in trainings], way.jobs, 0.0 if forks else start),
         start_seconds=start,
         memory_bytes=peak if way.jobs == 1 else first + way.jobs * peak,
         device_bytes=None if device_peak is None else device_peak * way.jobs,

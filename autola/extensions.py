@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from autola.configs import RetrainConfig, SearchConfig
+from autola.configs import AnySearch, RetrainConfig, SearchConfig, TaskSearch
 from evaluators.data.reader import READERS
-from evaluators.tasks import TASKS
+from evaluators.tasks import TASKS, TaskConfig
 from foundation.errors import InputError
 from foundation.registry import Registry
 from outputs.trackers import TRACKERS, wanted
@@ -23,7 +23,7 @@ OURS = ("autola", "foundation", "search_space", "supernet", "evaluators", "searc
 
 
 def modules_of(
-    config: SearchConfig | RetrainConfig, imported: Sequence[str], asked: str = "--engine nni"
+    config: AnySearch | RetrainConfig, imported: Sequence[str], asked: str = "--engine nni"
 ) -> list[str]:
     """Modules that registered what a search or retraining uses, in the order to import them.
 
@@ -37,7 +37,7 @@ def modules_of(
             runs, in a notebook, or in a function called by one.
     """
     modules = list(imported)
-    used = _of_search(config) if isinstance(config, SearchConfig) else _of_retraining(config)
+    used = _of_search(config) if isinstance(config, AnySearch) else _of_retraining(config)
     trackers = ((TRACKERS, name) for name in wanted(config.tracker))
     for registry, name in chain[tuple[Registry, str]](used, trackers):
         kind, module = registry.kind, registry.home(name)
@@ -52,12 +52,15 @@ def modules_of(
     return modules
 
 
-def _of_search(config: SearchConfig) -> Iterator[tuple[Registry, str]]:
+def _of_search(config: AnySearch) -> Iterator[tuple[Registry, str]]:
     """What a search looks up by name."""
-    family, colon, _ = config.backbone.partition(":")
     yield SEARCHERS, config.searcher.name
-    yield READERS, config.data.name
-    yield BACKBONES, family + colon
+    if isinstance(config, SearchConfig):
+        family, colon, _ = config.backbone.partition(":")
+        yield READERS, config.data.name
+        yield BACKBONES, family + colon
+    elif isinstance(config, TaskSearch):
+        yield from _of_task(config.task)
     if config.of_places:
         terms = (term for name in config.candidates() for term in parse_attention(name))
         primitives = (term.name for term in terms)
@@ -67,15 +70,20 @@ def _of_search(config: SearchConfig) -> Iterator[tuple[Registry, str]]:
     yield from ((OPERATORS, name) for name in primitives if name in OPERATORS)
 
 
-def _of_retraining(config: RetrainConfig) -> Iterator[tuple[Registry, str]]:
-    """What a retraining looks up by name, as far as it is known by then."""
-    yield TASKS, config.task.name
-    reader = getattr(getattr(config.task, "data", None), "name", None)
+def _of_task(task: TaskConfig) -> Iterator[tuple[Registry, str]]:
+    """What a task looks up by name."""
+    yield TASKS, task.name
+    reader = getattr(getattr(task, "data", None), "name", None)
     if isinstance(reader, str) and reader in READERS:
         yield READERS, reader
-    family, colon, _ = str(getattr(config.task, "backbone", "")).partition(":")
+    family, colon, _ = str(getattr(task, "backbone", "")).partition(":")
     if family + colon in BACKBONES:
         yield BACKBONES, family + colon
+
+
+def _of_retraining(config: RetrainConfig) -> Iterator[tuple[Registry, str]]:
+    """What a retraining looks up by name, as far as it is known by then."""
+    yield from _of_task(config.task)
     for term in (term for attention in config.attentions for term in flat(attention)):
         names = [term.name]
         if term.genotype:

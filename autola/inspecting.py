@@ -21,7 +21,7 @@ from search_space.genotype import PUBLISHED, Genotype
 from search_space.grammar import genotype_at, placement_at
 from search_space.graph import facts
 from search_space.placement import Placement, is_placement
-from search_space.term import Term
+from search_space.term import Term, attention_of
 from supernet.backbones import BACKBONES, usual_images
 
 
@@ -120,11 +120,14 @@ def _placement(target: str, run: RunDirectory | None) -> Inspected:
     shares = run.site_shares() if run else None
     name = f"places:{target}"
     found = Term(name="places", argument=target, placement=placement)
+    beside = [("none", "none"), ("se", "se"), (name, found)]
+    if attention_of(placement.standings[0].site) is not None:  # a Transformer's, which have no se
+        beside.pop(1)
     return Inspected(
         name=name,
         run=run,
         setting=_setting_of(run) if run else _usual_of(placement),
-        beside=[("none", "none"), ("se", "se"), (name, found)],
+        beside=beside,
         known={"placement": json.loads(placement.to_json()), "sites": _sites(placement, shares)},
         drawing=lambda: placement_diagram.terminal(placement, shares),
         summary=f"sites  {len(list(placement.taken()))} of {len(placement.standings)} are taken",

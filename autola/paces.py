@@ -16,6 +16,7 @@ from searchers import Search, SearcherConfig
 from searchers.candidates import Candidates, Trial
 from searchers.searches.curvature import alpha_eigenvalue
 from searchers.searches.differentiable import DifferentiableSearch
+from searchers.searches.finals import FinalSearch
 from searchers.searches.perturbation import losses_without
 from searchers.searches.problem import Problem
 from searchers.searches.shared import STATISTICS_BATCHES, SharedSearch
@@ -50,6 +51,12 @@ def of_search(config: SearcherConfig, problem: Problem, run: RunDirectory, clock
     begin = clock.now()
     job = config.start(problem)
     build = clock.now() - begin
+    return replace(timed := _of_job(job, run, clock), seconds=build + timed.seconds)
+
+
+def _of_job(job: Search, run: RunDirectory, clock: Clock) -> Timed:
+    if isinstance(job, FinalSearch):
+        return _with_finals(job, run, clock)
     if isinstance(job, DifferentiableSearch):
         timed = _differentiable(job, run, clock)
     elif isinstance(job, SharedSearch):
@@ -58,7 +65,30 @@ def of_search(config: SearcherConfig, problem: Problem, run: RunDirectory, clock
         timed = _trained(job, run, clock)
     else:
         timed = _other(job, run, clock)
-    return replace(timed, seconds=build + timed.seconds)
+    return timed
+
+
+def _with_finals(job: FinalSearch, run: RunDirectory, clock: Clock) -> Timed:
+    """The search, and a training for each finalist, one of which is timed."""
+    timed = _of_job(job.search, run, clock)
+    training = job.training_of(job.search.genotype())
+    if training is None:
+        return timed
+    limit = training.total_steps
+
+    def advance() -> None:
+        if training.step == limit:
+            training.step = 0
+        training.advance()
+
+    step, _ = clock.steps(advance, most=max(limit, WARM_UP + LEAST))
+    judging = clock.of(lambda: job.problem.judge(training.trained(), job.judging_batches))
+    each = step * limit + judging
+    return replace(
+        timed,
+        seconds=timed.seconds + job.num_finalists * each,
+        steps=timed.steps + job.num_finalists * job.steps_each,
+    )
 
 
 def _timed(

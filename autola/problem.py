@@ -20,8 +20,9 @@ from evaluators.cost_tables import AnyTable, read_table
 from evaluators.data import Augment, halves, normalization, read
 from evaluators.device_table import check_fits, read_device_table
 from evaluators.place_costs import place_table
+from evaluators.sequence_costs import sequence_table
 from evaluators.starting_weights import start_from
-from evaluators.tasks import Halved, new_network
+from evaluators.tasks import Halved, new_network, reads_text
 from evaluators.tasks.classification.setting import describe
 from evaluators.weight_sources import read_weights
 from foundation.errors import InputError
@@ -32,10 +33,13 @@ from search_space.space import Space
 from searchers.limits import Limits, parse_target
 from searchers.searches.passes import several
 from searchers.searches.problem import Problem
+from searchers.searches.sequence_problem import SequenceProblem
 from searchers.searches.task_problem import TaskProblem
 from supernet.backbones import build_backbone
 from supernet.map_sizes import passed_maps
+from supernet.networks.transformer import Transformer
 from supernet.placing import places_of
+from supernet.sequence_places import sequence_places
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +65,7 @@ def search_problem(
     else:
         assert isinstance(config, SearchConfig)
         problem, known = _of_images(config, fabric)
-    if isinstance(problem.space, Places):
+    if isinstance(problem.space, Places) and not isinstance(problem, SequenceProblem):
         _check_passes(problem.backbone, problem.space, known["input_shape"])
     config.searcher.check_budget(problem.space)
     if config.target:
@@ -120,9 +124,10 @@ def _of_task(config: TaskSearch, fabric: Fabric) -> tuple[Problem, dict[str, Any
     known = described(config, setting)
 
     def backbone() -> nn.Module:
-        return new_network(config.task, known, (), config.seed)
+        return new_network(config.task, known, config.task.unsearched(), config.seed)
 
-    problem = TaskProblem(
+    kind = SequenceProblem if reads_text(config.task) else TaskProblem
+    problem = kind(
         space=places_in(config, backbone),
         backbone=backbone,
         settings=setting.halves(),
@@ -148,6 +153,8 @@ def _tables(
         elif metric == "latency" and config.latency_table is not None:
             assert isinstance(config, SearchConfig), "tasks have no table of another device"
             tables[metric] = _elsewhere(config, config.latency_table, space, input_shape)
+        elif isinstance(problem, SequenceProblem):
+            tables[metric] = sequence_table(metric, problem.places, problem.backbone(), input_shape, device)
         elif isinstance(space, Places):
             tables[metric] = place_table(metric, space, problem.backbone(), input_shape, device)
         else:
@@ -212,4 +219,7 @@ def starting_from(
 def places_in(config: AnySearch, backbone: Callable[[], nn.Module]) -> Places:
     """The space of placements in the backbone."""
     with torch.random.fork_rng(devices=[]):
-        return places_of(backbone(), config.candidates(), config.sites, network=config.network_name)
+        network = backbone()
+        if isinstance(network, Transformer):
+            return sequence_places(network, config.candidates(), config.sites, name=config.network_name)
+        return places_of(network, config.candidates(), config.sites, network=config.network_name)

@@ -17,9 +17,10 @@ from autola.member import first_step, make_member, members_of
 from autola.runs import is_search, new_run, stored_config
 from autola.runtime import device_line, in_first, make_fabric, own_state
 from autola.tables import TABLE, Row, Table
-from autola.working import check_devices, modules_for
-from autola.working.driver import do_work, missing, missing_line
+from autola.working import check_devices, modules_for, ready
+from autola.working.driver import do_work
 from autola.working.making import make_list
+from autola.working.progress import missing, missing_line
 from autola.working.settings import Settings
 from autola.working.worklist import WorkList
 from evaluators.cost import macs, params
@@ -50,13 +51,14 @@ def run_retraining(config: RetrainConfig, out: Path | None = None, *, on: Execut
         raise InputError("name at least one attention, for example: none se cbam hoga")
     check_devices(on, config)
     modules = modules_for(on, config)
-    with own_state(config):
+    with own_state(config, on=on):
         fabric = make_fabric(config)
         settings = Settings(fabric)
         setting = _checked(config, settings)
         data, seed = described(config, setting), config.seeds[0]
         config, kind = absolute(config), f"retrain-{config.task.subject()}"
-        with new_run(config, data, kind=kind, seed=seed, out=out, fabric=fabric) as run:
+        made = {"kind": kind, "seed": seed, "out": out, "fabric": fabric}
+        with ready(on, fabric), new_run(config, data, **made) as run:
             return _finish(config, config, settings, run, on, modules)
 
 

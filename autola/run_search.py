@@ -10,12 +10,13 @@ from autola.configs import AnySearch, SearchConfig, TaskSearch
 from autola.data_record import absolute, check_data, found_data, recorded_costs
 from autola.executors import Executor
 from autola.found import Found, found_in
-from autola.plans import Plan, plan_of
+from autola.plans import Plan, has_trials, plan_of
 from autola.runs import new_run, stored_search
 from autola.runtime import in_first, make_fabric, own_state
-from autola.working import check_devices, modules_for
+from autola.working import check_devices, modules_for, ready
+from autola.working.items import LIST
 from foundation.errors import InputError
-from outputs.records import CHECKPOINTS
+from outputs.records import CHECKPOINTS, METRICS
 from outputs.run_directory import RunDirectory
 from outputs.trackers import check_trackers
 
@@ -30,23 +31,25 @@ def run_search(
     Args:
         config: What to search, on what, how.
         out: The run folder; None for a new one under ./outputs/runs.
-        on: What starts workers, where there is a search for each of several targets; None to search here.
+        on: What starts workers, for a search for each of several targets or the trials of a black-box
+            searcher; None to search here. What is found does not depend on it.
 
     Raises:
         InputError: If the config or the data is wrong; nothing is written then.
     """
     if not config.of_places:  # else the space comes with the network
         config.searcher.check_budget(config.resolved_space())
-    planned = plan_of(config)
+    planned = plan_of(config, workers=on is not None)
     planned.check(config)
     _check_workers(config, planned, on)
     check_trackers(config.tracker)
-    with own_state(config):
+    with own_state(config, on=on):
         fabric = make_fabric(config)
         plan = planned(config, fabric)
         plan.on = on
         config, kind = absolute(config), f"{plan.kind}-{config.subject}"
-        with new_run(config, plan.data, kind=kind, seed=config.seed, out=out, fabric=fabric) as run:
+        made: Any = {"kind": kind, "seed": config.seed, "out": out, "fabric": fabric}
+        with ready(on, fabric), new_run(config, plan.data, **made) as run:
             return plan.run(config, run)
 
 
@@ -73,7 +76,10 @@ def resume_search(run: RunDirectory, root: str | None = None, *, on: Executor | 
             in_first(fabric, run.drop_checkpoints)
             log.info("%s is complete", run.path)
             return found_in(run)
-        planned = plan_of(config)
+        listed = run.has(LIST)
+        planned = plan_of(config, workers=listed or on is not None)
+        if on is not None and not listed and run.has(METRICS) and has_trials(config):
+            raise InputError(f"{run.path} was begun by one process, which alone can go on; leave out --on")
         planned.check(config)
         _check_workers(config, planned, on)
         check_trackers(config.tracker)
@@ -91,8 +97,8 @@ def _check_workers(config: AnySearch, planned: type[Plan], on: Executor | None) 
         return
     if not planned.many:
         raise InputError(
-            "this is one search, which one process does; --on is for several --target, retrain and compare"
+            "this is one search, which one process does; --on is for several --target, for black-box "
+            "searchers that train each candidate (--searcher random), retrain and compare"
         )
-    assert isinstance(config, SearchConfig), "the other searches are one each"
     check_devices(on, config)
     modules_for(on, config)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from autola.advice_config import AdviceConfig
 from autola.comparing.config import CompareConfig
 from autola.configs import AnySearch, RetrainConfig, SearchConfig, TaskSearch
 from foundation.config import parse_json, to_json
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-C = TypeVar("C", SearchConfig, TaskSearch, RetrainConfig, CompareConfig)
+C = TypeVar("C", SearchConfig, TaskSearch, RetrainConfig, CompareConfig, AdviceConfig)
 
 RUNS = Path("outputs/runs")
 
 
 def new_run(
-    config: AnySearch | RetrainConfig | CompareConfig,
+    config: AdviceConfig | AnySearch | RetrainConfig | CompareConfig,
     data: Mapping[str, Any],
     *,
     kind: str,
@@ -75,16 +76,17 @@ def stored_config(run: RunDirectory, kind: type[C]) -> C:
         TaskSearch: "search in the network of a task",
         RetrainConfig: "retraining",
         CompareConfig: "comparison",
+        AdviceConfig: "folder of advice",
     }
     theirs = _kind(run)
     if theirs is not None and theirs is not kind:
         name = names[theirs]
         look = (
-            "autola inspect, autola search"
+            "autola inspect, autola search --resume"
             if issubclass(theirs, AnySearch)
             else f"autola {_COMMANDS[theirs]}"
         )
-        raise InputError(f"{run.path} is a {name}, not a {names[kind]} ({look} --resume)")
+        raise InputError(f"{run.path} is a {name}, not a {names[kind]} ({look})")
     return parse_json(kind, run.text(CONFIG), str(run.path / CONFIG))
 
 
@@ -99,7 +101,11 @@ def stored_search(run: RunDirectory) -> SearchConfig | TaskSearch:
     return stored_config(run, SearchConfig)
 
 
-_COMMANDS = {RetrainConfig: "retrain", CompareConfig: "compare"}
+_COMMANDS = {
+    RetrainConfig: "retrain --resume",
+    CompareConfig: "compare --resume",
+    AdviceConfig: "advise --out",
+}
 
 
 def _kind(run: RunDirectory) -> type | None:
@@ -113,7 +119,7 @@ def _kind(run: RunDirectory) -> type | None:
         raise InputError(f"{run.path / CONFIG} holds no settings")
     if "searcher" in keys:
         return TaskSearch if "task" in keys else SearchConfig
-    known = {"control_seeds": CompareConfig, "train": RetrainConfig}
+    known = {"control_seeds": CompareConfig, "primitives": AdviceConfig, "train": RetrainConfig}
     return next((kind for key, kind in known.items() if key in keys), None)
 
 

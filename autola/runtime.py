@@ -12,6 +12,7 @@ import torch
 from lightning.fabric import Fabric
 
 from autola.configs import DeviceConfig
+from autola.executors import Executor, share_of
 from autola.group import in_slurm, misfit
 from foundation.errors import InputError, shown
 from outputs.records import ENVIRONMENT
@@ -144,16 +145,23 @@ def in_first(fabric: Fabric, act: Callable[[], T]) -> T | None:
 
 
 @contextmanager
-def own_state(config: DeviceConfig, resumed: RunDirectory | None = None) -> Iterator[None]:
+def own_state(
+    config: DeviceConfig, resumed: RunDirectory | None = None, on: Executor | None = None
+) -> Iterator[None]:
     """Sets the number of threads, and leaves it and torch's random state as they were.
 
     A run that goes on computes with as many threads as it began with: sums depend on it in their last bits.
+
+    Args:
+        config: Says how many, or leaves it to torch.
+        resumed: A run that goes on.
+        on: What starts workers: those of this machine share out its cores, where nothing is said.
     """
     threads = resumed.keys(ENVIRONMENT).get("num_threads") if resumed else config.threads
     if threads is not None and (not isinstance(threads, int) or not 0 < threads <= MOST_THREADS):
         raise InputError(f"num_threads is {shown(threads)}; give a number from 1 to {MOST_THREADS}")
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
+    torch.set_num_threads(threads or share_of(on, before))
     try:
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             yield

@@ -9,6 +9,7 @@ from search_space.genotype import Genotype
 from searchers import Search
 from searchers.candidates import scores
 from searchers.searches.differentiable import DifferentiableSearch
+from searchers.searches.finals import FinalSearch
 from searchers.searches.problem import Problem
 from searchers.searches.shared import SharedSearch, judge
 from searchers.searches.trained import TrainedSearch
@@ -30,6 +31,11 @@ def scored(job: Search, problem: Problem, judged: Sequence[Genotype] | None) -> 
         problem: What it was given.
         judged: Random cells that it judges besides; None where only the best of its history counts.
     """
+    if isinstance(job, FinalSearch):
+        known = scores(job.history)
+        if judged is None and known:
+            return {SCORE: max(known) + problem.price(job.genotype())}
+        return scored(job.search, problem, judged)
     if isinstance(job, TrainedSearch) or (isinstance(job, ByHistory) and judged is None):
         known = scores(job.history)
         return {SCORE: max(known) + problem.price(job.genotype())} if known else {}

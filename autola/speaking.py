@@ -1,4 +1,4 @@
-"""Which of several processes speaks."""
+"""Which of several processes speaks, and whose lines are ours."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from autola.group import rank
 
 REPORTED = "autola/errors"
 """Key of the shared count of errors."""
+
+ROOMS = ("autola", "searchers", "evaluators", "supernet", "outputs")
+"""Packages whose lines of the log are for the user."""
 
 
 def follows() -> bool:

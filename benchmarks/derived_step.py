@@ -1,8 +1,8 @@
 """Train step and inference of found networks: plain, SE, CBAM and HOGA backbones side by side.
 
 One thread, CPU seconds, all networks taking turns in one process, random images and labels.
-`hoga_edge_by_edge` is the same module with every operator alone, in NCHW; `hoga_fuse_...` the published edges
-under a leaner fuse.
+`hoga_stock` is the same module by PyTorch's own operators, `hoga_edge_by_edge` with every operator alone, in
+NCHW; `hoga_fuse_...` the published edges under a leaner fuse.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from benchmarks.answer import answer
 from benchmarks.measure import alternate, count_calls, median, peak_memory_mb, saved_bytes, surroundings
 from search_space.cell import FoundEdges
+from search_space.found_cell import FoundCell
 from search_space.genotype import PUBLISHED, Fuse
 from search_space.grammar import parse_attention
 from search_space.operator import read
@@ -92,10 +93,14 @@ def build_subjects(options: Options) -> dict[str, Subject]:
         model = attach(build_backbone(options.net), attention)
         subjects[name] = Subject(model=model, images=last, labels=labels)
         if name == "hoga":
-            alone = attach(build_backbone(options.net), attention)
+            stock, alone = (attach(build_backbone(options.net), attention) for _ in range(2))
+            for module in (*stock.modules(), *alone.modules()):
+                if isinstance(module, FoundCell):
+                    module.native = False
             for module in alone.modules():
                 if isinstance(module, FoundEdges):
                     module.forward = partial(edge_by_edge, module)
+            subjects["hoga_stock"] = Subject(model=stock, images=last, labels=labels)
             subjects["hoga_edge_by_edge"] = Subject(model=alone, images=images, labels=labels)
     return subjects
 

@@ -24,7 +24,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from autola.working.lease import WORK
+from autola.working.attempt import WORK
 from benchmarks.answer import answer
 from benchmarks.small_data import PART, write_classes, write_coco, write_scenes, write_sentences
 

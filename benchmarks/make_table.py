@@ -1,6 +1,7 @@
 """Trains genotypes of the small space with several seeds and keeps all they reached: a tabular benchmark.
 
-Stop it at any moment: every training that was complete is kept beside `--out`, and the same command goes on.
+Stop it at any moment: the trainings are a list of work beside the table, and the same command goes on with
+it. `--on` and `--jobs` say where they run, as for `autola retrain`; `autola work` and `status` know it too.
 Half a table is of use: `--genotypes 20 --seeds 4` says by its F whether genotypes differ more than seeds do,
 and only where F > 3 is it worth training the rest (`--genotypes 216`, whose first rows are the same).
 """
@@ -11,6 +12,7 @@ import json
 import math
 import platform
 import random
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -23,16 +25,24 @@ import tyro
 from pydantic import TypeAdapter
 
 from autola.configs import DeviceConfig, RetrainConfig
+from autola.data_record import absolute
+from autola.executors import Executor, executor_of
 from autola.presets import RETRAIN_PRESETS
 from autola.runtime import make_fabric, own_state
+from autola.working.driver import do_work
+from autola.working.making import make_item, make_list
+from autola.working.progress import missing, missing_line
+from autola.working.settings import Settings
 from evaluators.cost import macs, params
 from evaluators.latency import latency_ms
 from evaluators.tasks import Setting, new_network
 from evaluators.tasks.classification import Classification
-from evaluators.train import Training
-from foundation.config import to_json
+from foundation.config import digest, to_json
 from foundation.errors import InputError
 from outputs.environment import environment
+from outputs.records import CONFIG, RESULT
+from outputs.run_directory import RunDirectory
+from outputs.settings_record import ROOT
 from outputs.tabular import PUBLISHED, read_tabular, write_tabular
 from search_space.space import HOGA_SMALL, SPACES, Space
 from search_space.term import Term
@@ -64,39 +74,56 @@ class Options:
     """Whether to time every genotype, on the CPU with one thread."""
     folder: Path = PUBLISHED
     """Where the table goes."""
+    on: str = "here"
+    """Where the trainings run: here, here:4, ray, ray://HOST:PORT, slurm."""
+    jobs: int | None = None
+    """Processes of this machine, short for --on here:JOBS."""
 
 
 def trained_rows(
-    options: Options, config: RetrainConfig, key: str, setting: Setting, fabric: Any
+    options: Options, config: RetrainConfig, settings: Settings, on: Executor | None
 ) -> list[dict[str, Any]]:
-    """All trainings: those found in the file of complete ones, and the rest."""
-    space = SPACES[options.space]
-    path = options.folder / f".trainings-{options.name}.jsonl"
-    done = dict[tuple[str, int], dict[str, Any]]()
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-            if line.endswith("\n"):  # the last one may be cut short
-                record = json.loads(line)
-                if record["config"] != key:
-                    raise InputError(
-                        f"{path} was made with other settings; move it away, or use another --name"
-                    )
-                done[" ".join(record["operators"]), record["seed"]] = record
-    wanted = [
-        (operators, seed) for operators in drawn(space, options.genotypes) for seed in range(options.seeds)
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        for number, (operators, seed) in enumerate(wanted, 1):
-            if (" ".join(operators), seed) not in done:
-                record = {"config": key, "operators": operators, "seed": seed}
-                record |= train(config, setting, fabric, space, operators, seed)
-                done[" ".join(operators), seed] = record
-                file.write(json.dumps(record) + "\n")
-                file.flush()
-            last = done[" ".join(operators), seed]
-            print(f"{number}/{len(wanted)}  seed {seed}  {last['validation'][-1]:.4f}  {' '.join(operators)}")
-    return [done[" ".join(operators), seed] for operators, seed in wanted]
+    """All trainings, as a list of work beside the table: those that are done there, and the rest.
+
+    Raises:
+        InputError: If the list was made with other settings, or a training was set aside.
+    """
+    space, setting = SPACES[options.space], settings.of(config.task, config.train)
+    path = (options.folder / f".trainings-{options.name}").absolute()
+    known, data = environment(settings.fabric.device, 0), setting.describe()
+    if path.is_dir():
+        run = RunDirectory.open(path).lock()
+        if digest(run.text(CONFIG), ROOT) != digest(to_json(config), ROOT):
+            raise InputError(f"{path} was made with other settings; move it away, or use another --name")
+    else:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        run = RunDirectory.create(path, to_json(config), known, data)
+    with run:
+        names = list[str]()
+        for operators in drawn(space, options.genotypes):
+            term = Term(name="hoga", genotype=space.genotype(operators))
+            for seed in range(options.seeds):
+                names.append(f"{slug_of(operators)}-seed{seed}")
+                single = replace(config, attentions=((term,),), seeds=(seed,))
+                make_item(run, names[-1], single, seed, lambda: data, device=settings.fabric.device)
+        made = {"command": "benchmarks.make_table", "epochs": config.train.epochs, "modules": ()}
+        worklist = make_list(path, names, fabric=settings.fabric, **made)
+        worklist.forgive()
+        do_work(worklist, on, settings)
+        if failed := missing(worklist):
+            raise InputError(missing_line(worklist, *failed[0]))
+        return [_ended(RunDirectory(path / name), setting.score) for name in names]
+
+
+def slug_of(operators: Sequence[str]) -> str:
+    """A folder's name for the operators of the edges."""
+    return "_".join(re.sub(r"\W", "", operator) for operator in operators)
+
+
+def _ended(run: RunDirectory, score: str) -> dict[str, Any]:
+    """Validation score after every epoch of a training, test score after the last."""
+    validation = [record[f"validation_{score}"] for record in run.metrics.records(f"validation_{score}")]
+    return {"validation": validation, "test": run.numbers(RESULT, "score")["score"]}
 
 
 def drawn(space: Space, number: int) -> list[list[str]]:
@@ -104,22 +131,6 @@ def drawn(space: Space, number: int) -> list[list[str]]:
     everything = [[edge.operator for _, edge in genotype.edges()] for genotype in space.genotypes()]
     random.Random(0).shuffle(everything)
     return everything[:number]
-
-
-def train(
-    config: RetrainConfig, setting: Setting, fabric: Any, space: Space, operators: Sequence[str], seed: int
-) -> dict[str, Any]:
-    """Trains a genotype once: validation accuracy after every epoch, test accuracy after the last."""
-    terms = (Term(name="hoga", genotype=space.genotype(operators)),)
-    network = new_network(config.task, setting.describe(), terms, seed)
-    job = Training(setting.start(network, seed), config.train, fabric, seed)
-    validation = list[float]()
-    while job.step < job.total_steps:
-        job.advance()
-        if job.step % job.steps_per_epoch == 0:
-            job.check()
-            validation.append(job.validation[job.task.score])
-    return {"validation": validation, "test": job.result()[f"test_{job.task.score}"]}
 
 
 def costs(
@@ -144,11 +155,12 @@ def make(options: Options) -> Path:
     config = replace(preset, task=replace(preset.task, data=data), train=recipe, seeds=(0,), **device)
     # The folder of the data is the maker's own business, and need not be the same the next time.
     anywhere = replace(config, task=replace(preset.task, data=replace(data, root=None)))
-    space = SPACES[options.space]
-    with own_state(config):
+    space, on = SPACES[options.space], executor_of(options.on, options.jobs)
+    with own_state(config, on=on):
         fabric = make_fabric(config)
-        setting = config.task.read(config.train, fabric)
-        records = trained_rows(options, config, to_json(anywhere), setting, fabric)
+        settings = Settings(fabric)
+        setting = settings.of(config.task, config.train)
+        records = trained_rows(options, absolute(config), settings, on)
         rows = drawn(space, options.genotypes)
         counted = [costs(options, config, setting, space, operators) for operators in rows]
     shape = (len(rows), options.seeds)

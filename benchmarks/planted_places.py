@@ -37,10 +37,13 @@ from torch import Tensor, nn
 from evaluators.place_costs import PlaceTable, place_table
 from foundation.files import write_text
 from foundation.seeds import seed_of
+from search_space.placement import Placement
 from search_space.space import NONE
 from searchers import SearcherConfig
 from searchers.darts import Darts
+from searchers.drnas import DrNas
 from searchers.evolution import Evolution
+from searchers.finals import Finals
 from searchers.gdas import Gdas
 from searchers.limits import Limit, Limits
 from searchers.random_ws import RandomWS
@@ -61,25 +64,19 @@ IMAGES = 512
 COST_WEIGHT = 1.0
 """Weight of the cost in the loss of the choice, in which the plain network's error counts as 1."""
 
-SEARCHERS: dict[str, SearcherConfig] = {
-    "darts": Darts(
-        epochs=16,
-        batch_size=32,
-        learning_rate=0.3,
-        min_learning_rate=0.03,
-        weight_decay=0.0,
-        alpha_learning_rate=0.05,
-        alpha_weight_decay=0.0,
-    ),
-    "evolution": Evolution(
-        trials=120, population=40, epochs=16, batch_size=32, learning_rate=0.3, weight_decay=0.0
-    ),
-    "random_ws": RandomWS(trials=120, epochs=16, batch_size=32, learning_rate=0.3, weight_decay=0.0),
-    "gdas": Gdas(
-        epochs=16, batch_size=32, learning_rate=0.3, weight_decay=0.0, alpha_learning_rate=0.05,
-        alpha_weight_decay=0.0,
-    ),
+FINALS = Finals(count=5, epochs=4, learning_rate=0.1)
+OF_WEIGHTS: dict[str, Any] = {
+    "epochs": 8, "batch_size": 32, "learning_rate": 0.3, "min_learning_rate": 0.03, "weight_decay": 0.0,
+    "finals": FINALS,
 }  # fmt: skip
+OF_ALPHAS: dict[str, Any] = {"alpha_learning_rate": 0.05, "alpha_weight_decay": 0.0}
+SEARCHERS: dict[str, SearcherConfig] = {
+    "darts": Darts(**OF_WEIGHTS, **OF_ALPHAS),
+    "gdas": Gdas(**OF_WEIGHTS, **OF_ALPHAS),
+    "drnas": DrNas(keep=1.0, alpha_warmup=0.0, **OF_WEIGHTS, **OF_ALPHAS),
+    "evolution": Evolution(trials=60, population=30, **OF_WEIGHTS),
+    "random_ws": RandomWS(trials=60, **OF_WEIGHTS),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +85,7 @@ class Options:
 
     out: Path = Path("outputs/published/planted_places.json")
     """File of the results; what it holds is not done again."""
-    searchers: tuple[str, ...] = ("darts", "evolution", "random_ws")
+    searchers: tuple[str, ...] = ("darts", "evolution", "gdas")
     """Which searchers."""
     kinds: tuple[str, ...] = tuple(KINDS)
     """What is planted."""
@@ -153,6 +150,13 @@ def images_of(seed: int, count: int) -> Tensor:
     return smooth + 0.3 * torch.randn(count, *SHAPE, generator=generator)
 
 
+class StillNorm(nn.BatchNorm2d):
+    """A batch norm that keeps its statistics, whoever trains the network."""
+
+    def train(self, mode: bool = True) -> StillNorm:
+        return super().train(False)
+
+
 def plain_network(seed: int) -> nn.Module:
     """A frozen network of random weights, its norms with the statistics of images."""
     torch.manual_seed(seed_of(seed, "plain"))
@@ -162,6 +166,8 @@ def plain_network(seed: int) -> nn.Module:
         norm.momentum = None
     with torch.no_grad():
         network.train()(images_of(seed_of(seed, "statistics"), 256))
+    for norm in norms:
+        norm.__class__ = StillNorm
     return network.requires_grad_(False).eval()
 
 
@@ -185,17 +191,17 @@ def teacher_of(plain: nn.Module, attention: str, site: str, seed: int) -> nn.Mod
     return teacher.eval()
 
 
-def problem(kind: str, seed: int, first: int = 0) -> tuple[Planted, dict[str, str], int]:
+def problem(kind: str, seed: int, draw: int | None = None) -> tuple[Planted, dict[str, str], int]:
     """A planted problem, its true placement, and the number of its draw: the first that can be told.
 
     Args:
         kind: What is planted.
         seed: Number of the problem.
-        first: Draws before this one are known to be none.
+        draw: Which draw that is, where it is known.
     """
-    for attempt in range(first, ATTEMPTS):
+    for attempt in range(ATTEMPTS) if draw is None else (draw,):
         given, truth = drawn(kind, seed_of("planted places", kind, seed, attempt) % 2**31)
-        if kind == "null" or is_told(given, truth):
+        if draw is not None or kind == "null" or is_told(given, truth):
             return given, truth, attempt
     raise RuntimeError(f"no {kind} of seed {seed} can be told")
 
@@ -281,26 +287,31 @@ def within_limit(given: Planted) -> int:
     return sum(number for cost, number in sums.items() if cost <= most)
 
 
-def found_in(searcher: str, kind: str, seed: int, first: int = 0) -> dict[str, Any]:
-    """What a searcher finds in a planted problem."""
+def found_in(searcher: str, kind: str, seed: int, draw: int | None = None) -> dict[str, Any]:
+    """What a searcher finds in a planted problem, and what it would have answered without its finals."""
     torch.set_num_threads(1)
-    given, truth, attempt = problem(kind, seed, first)
+    given, truth, attempt = problem(kind, seed, draw)
     started = time.process_time()
-    search = SEARCHERS[searcher].start(given)
+    search: Any = SEARCHERS[searcher].start(given)
     while search.step < search.total_steps:
         search.advance()
-    found = search.genotype().attentions
-    taken = {site: name for site, name in found.items() if name != NONE}
+    taken, before = _taken(search.genotype()), _taken(search.search.genotype())
     wanted = {site: name for site, name in truth.items() if name != NONE}
     return {
         "planted": wanted,
         "found": taken,
+        "before_finals": before,
+        "finalists": [[_taken(trial.genotype), trial.score] for trial in search.history],
         "site_right": taken.keys() == wanted.keys(),
         "all_right": taken == wanted,
         "placements_within_limit": within_limit(given),
         "draw": attempt,
         "cpu_seconds": round(time.process_time() - started, 1),
     }
+
+
+def _taken(placement: Placement) -> dict[str, str]:
+    return {site: name for site, name in placement.attentions.items() if name != NONE}
 
 
 def summary(results: dict[str, dict[str, Any]]) -> dict[str, str]:
@@ -310,7 +321,11 @@ def summary(results: dict[str, dict[str, Any]]) -> dict[str, str]:
         those = [result for name, result in results.items() if name.rpartition("/")[0] == key]
         sites = sum(result["site_right"] for result in those)
         whole = sum(result["all_right"] for result in those)
-        rows[key] = f"sites {sites} of {len(those)}, sites and modules {whole} of {len(those)}"
+        before = sum(result["before_finals"] == result["planted"] for result in those)
+        rows[key] = (
+            f"sites {sites} of {len(those)}, sites and modules {whole} of {len(those)}; "
+            f"{before} before finals"
+        )
     return rows
 
 
@@ -318,14 +333,17 @@ def main() -> None:
     """Searches what is not searched yet, and writes what was found after every search."""
     options = tyro.cli(Options, description=__doc__)
     results: dict[str, dict[str, Any]] = {}
+    draws: dict[str, int] = {}
     if options.out.exists():
-        results = json.loads(options.out.read_text())["results"]
-    for seed, kind, searcher in product(range(options.seeds), options.kinds, options.searchers):
+        known = json.loads(options.out.read_text())
+        results, draws = known["results"], known["draws"]
+    of_kind = list(product(options.kinds, options.searchers))
+    for seed, (kind, searcher) in product(range(options.seeds), of_kind):
         key = f"{searcher}/{kind}/{seed}"
         if key in results:
             continue
-        draws = [each["draw"] for name, each in results.items() if name.endswith(f"/{kind}/{seed}")]
-        results[key] = found_in(searcher, kind, seed, draws[0] if draws else 0)
+        results[key] = found_in(searcher, kind, seed, draws.get(f"{kind}/{seed}"))
+        draws[f"{kind}/{seed}"] = results[key]["draw"]
         print(key, results[key], flush=True)
         limits = [each["placements_within_limit"] for each in results.values() if each["planted"]]
         figures = {
@@ -337,6 +355,7 @@ def main() -> None:
             "torch": torch.__version__,
             "machine": platform.machine(),
             "summary": summary(results),
+            "draws": draws,
             "results": results,
         }
         write_text(options.out, json.dumps(figures, indent=1) + "\n")

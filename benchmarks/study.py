@@ -6,7 +6,8 @@ cifar10-short`). groups: the same with cells of 1, 2, 4 and 8 channel groups. tr
 ResNet-20, trained in it, in ResNet-56 and in a Wide-ResNet, beside cells searched in those. finetune: a
 pretrained ResNet-50 on few large images; every attention begins as the identity. translation: the terms of
 attention on Multi30k's sentences, in a small Transformer with relative positions, as in Zhu et al., ICCV
-2019; then with sines, beside plain attention.
+2019; then with sines, beside plain attention. places: which module where, in five networks; see
+`benchmarks.study_places`.
 
     python -m benchmarks.study cells --root FOLDER --minutes 60 --jobs 2
     python -m benchmarks.study cells --table
@@ -32,12 +33,14 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from autola.advising.conclude import ADVICE
 from autola.comparing.config import CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS
 from autola.comparing.running import resume_comparison, run_comparison
 from autola.comparing.showing import show
 from autola.executors import executor_of
 from autola.presets import RETRAIN_PRESETS
+from benchmarks.study_places import run_places
 from evaluators.data import DataConfig
 from evaluators.tasks.classification import Classification
 from evaluators.tasks.imagenet import ImageNet, ImageNetData
@@ -51,7 +54,7 @@ from outputs.run_directory import RunDirectory
 from search_space.grammar import parse_attention
 from supernet.networks.translator import TRANSFORMERS
 
-Study = Literal["cells", "groups", "transfer", "finetune", "translation"]
+Study = Literal["cells", "groups", "transfer", "finetune", "translation", "places"]
 
 ROOT = "FOLDER"
 """What stands for the folder of the data in files that are published."""
@@ -82,7 +85,7 @@ class Options:
     """Options of the command."""
 
     study: Annotated[tyro.conf.Positional[Study], tyro.conf.arg(metavar="STUDY")] = "cells"
-    """cells, groups, transfer, finetune or translation."""
+    """cells, groups, transfer, finetune, translation or places."""
     root: Path | None = None
     """Folder of the data: CIFAR-10 as folders of images; of finetune train and val, a folder a class; of
     translation Multi30k's texts."""
@@ -131,6 +134,8 @@ def comparisons(options: Options) -> dict[str, CompareConfig]:
         case "translation":
             found = {"relative": _translation(root, options.epochs)}
             found["sines"] = _with_sines(found["relative"])
+        case "places":
+            return {}  # what is compared is known after its searches: run_places
     return {name: config.smoke() for name, config in found.items()} if options.smoke else found
 
 
@@ -290,6 +295,9 @@ def run_study(options: Options) -> None:
     if options.root is None:
         raise InputError("give the folder of the data: --root FOLDER")
     until, where = time.monotonic() + 60 * options.minutes, executor_of(options.on, options.jobs)
+    if options.study == "places":
+        run_places(options.root, options.runs, folder(options), until, where, smoke=options.smoke)
+        return
     for name, config in comparisons(options).items():
         left = (until - time.monotonic()) / 60
         if left <= 0:
@@ -312,6 +320,10 @@ def folder(options: Options) -> Path:
 
 def table(options: Options) -> None:
     """Prints what is there of a study."""
+    if options.study == "places":
+        for path in sorted(folder(options).glob(f"*/{ADVICE}")):
+            print(f"\n{path.parent.name}\n{path.read_text(encoding='utf-8')}")
+        return
     for name in comparisons(options):
         path = folder(options) / name / COMPARISON
         if path.is_file():

@@ -1,29 +1,35 @@
-"""Times a training step of translation: plain against torch.nn.Transformer, operators against plain.
+r"""Times a training step of translation: plain against torch.nn.Transformer, operators against plain.
 
-    python -m benchmarks.translation_step [--repeats 15] [--lengths 30 300] [--attentions ...]
+    python -m benchmarks.translation_step [--repeats 15] [--lengths 30 300] [--attentions ...] \
+        [--json FILE.json] [--picture FILE.svg]
 
 CPU seconds of steps that take turns, in one process and with one thread. A step is forward, cross-entropy and
-backward at batch `tokens / length`. Prints the medians, and the median of the ratios pair by pair.
+backward at batch `tokens / length`. Prints the medians, and the median of the ratios pair by pair; writes
+them into one file, and draws them over the length into the other.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.measure import alternate
+from benchmarks.measure import alternate, median, surroundings
 from search_space.grammar import parse_attention
 from supernet.networks.transformer import build_transformer, sines
 from supernet.networks.translator import TRANSFORMERS, TransformerConfig
 
 WORDS = 4000
+BESIDE = ("torch", "none")
+"""What the others are compared with."""
 ATTENTIONS = ("self=dynamic[kernel_size=7]", "self=dynamic[kernel_size=31]", "self=ga:1111", "self=ga:0010")
 
 
@@ -87,6 +93,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--attentions", nargs="*", default=ATTENTIONS)
     parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
     config = replace(TRANSFORMERS[given.network], dropout=given.dropout, attention_dropout=given.dropout)
@@ -94,24 +102,62 @@ def main() -> None:
     for text in given.attentions:
         networks[text] = build_transformer(config, WORDS, parse_attention(text))
     print(f"{given.network}, {given.tokens} tokens, dropout {given.dropout}, {given.repeats} repeats")
+    lengths = dict[int, dict[str, dict[str, float]]]()
     for length in given.lengths:
         source, target = batch(given.tokens, length)
         runs: dict[str, Callable[[], object]] = {
             name: partial(step, network.train(), source, target) for name, network in networks.items()
         }
-        report(length, alternate(runs, given.repeats))
+        lengths[length] = figures(alternate(runs, given.repeats))
+        report(length, lengths[length])
+    settings = {name: getattr(given, name) for name in ("network", "tokens", "dropout", "repeats")}
+    if given.json:
+        record = {"settings": settings, "surroundings": surroundings(), "lengths": lengths}
+        given.json.write_text(json.dumps(record, indent=1) + "\n")
+    if given.picture:
+        draw(lengths, settings, given.picture)
 
 
-def report(length: int, seconds: dict[str, list[float]]) -> None:
+def figures(seconds: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+    """Of each network the median of its steps, and of its ratios to two others pair by pair."""
+    return {
+        name: {
+            "milliseconds": median([1000 * second for second in own]),
+            **{f"x {other}": median([a / b for a, b in zip(own, seconds[other])]) for other in BESIDE},
+        }
+        for name, own in seconds.items()
+    }
+
+
+def report(length: int, of_length: Mapping[str, Mapping[str, float]]) -> None:
     """Prints a row for each network."""
     print(f"length {length}")
-    for name, own in seconds.items():
-        ratios = [f"{_ratio(own, seconds[other]):.2f} x {other}" for other in ("torch", "none")]
-        print(f"  {name:<32} {1000 * statistics.median(own):8.1f} ms  {'  '.join(ratios)}")
+    for name, own in of_length.items():
+        ratios = "  ".join(f"{own[f'x {other}']:.2f} x {other}" for other in BESIDE)
+        print(f"  {name:<32} {own['milliseconds']:8.1f} ms  {ratios}", flush=True)
 
 
-def _ratio(own: Sequence[float], other: Sequence[float]) -> float:
-    return statistics.median(a / b for a, b in zip(own, other))
+def draw(
+    lengths: Mapping[int, Mapping[str, Mapping[str, float]]], settings: Mapping[str, Any], path: Path
+) -> None:
+    """Draws the ratios to the plain network over the length."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams["svg.hashsalt"] = "autola"  # the same bytes each time
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    names = next(iter(lengths.values()))
+    for name in names:
+        ratios = [of_length[name]["x none"] for of_length in lengths.values()]
+        title = {"torch": "torch.nn.Transformer", "none": "plain attention"}.get(name, name)
+        axes.plot(list(lengths), ratios, marker="o", markersize=3.5, label=title)
+    axes.set_xlabel(f"words of a sentence ({settings['tokens']:,} words a batch)")
+    axes.set_ylabel("training step, times plain")
+    axes.set_title(f"{settings['network']}, dropout {settings['dropout']:g}, one CPU thread", fontsize=10)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=8)
+    figure.savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,10 @@
 
 `items` makes a list of that many items and has one driver look at it, take every item up, end it, show its
 status and read its results, without any training: CPU seconds of each, memory, and the time of an item.
-`jobs` trains digits in this process and by workers, in turn, and prints the ratio of the wall times.
+`jobs` trains digits in one process and by workers, in turn, and prints the ratio of the wall times, which is
+worth something on an idle machine alone, and the CPU seconds of the command and its workers. `bound` is
+what the ratio would be if cores were as fast two at a time as one: the seconds of the command, and of the
+workers side by side, over those of one after another.
 """
 
 from __future__ import annotations
@@ -22,12 +25,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
+from autola.working.items import Item, Listed, write_item, write_list
 from autola.working.progress import status_of
-from autola.working.worklist import Item, Listed, WorkList, write_item, write_list
+from autola.working.worklist import WorkList
 from outputs.records import RESULT, Records
 
 
@@ -88,26 +92,56 @@ def many_items(number: int) -> dict[str, float]:
     return figures
 
 
-def side_by_side(options: Options) -> dict[str, float | list[float]]:
-    """Wall time by workers over that of one after another."""
-    ratios, alone, beside = list[float](), list[float](), list[float]()
+def side_by_side(options: Options) -> dict[str, Any]:
+    """Wall and CPU time by workers over those of one after another."""
+    ratios, ways = list[float](), dict[str, list[dict[str, float]]]({"alone": [], "side_by_side": []})
     for _ in range(options.repeats):
-        alone.append(_retrained(options, 1))
-        beside.append(_retrained(options, options.jobs))
-        ratios.append(beside[-1] / alone[-1])
-        print(f"{alone[-1]:.1f} s one after another, {beside[-1]:.1f} s by {options.jobs}", file=sys.stderr)
-    return {"ratio": round(statistics.median(ratios), 3), "alone": alone, "side_by_side": beside}
+        for way, jobs in (("alone", 1), ("side_by_side", options.jobs)):
+            ways[way].append(_retrained(options, jobs))
+            print(f"{jobs} at a time: {ways[way][-1]}", file=sys.stderr)
+        alone, beside = ways["alone"][-1], ways["side_by_side"][-1]
+        ratios.append(beside["seconds"] / alone["seconds"])
+    bounds = [
+        (beside["driver_cpu_seconds"] + beside["workers_cpu_seconds"] / options.jobs) / sum_of(alone)
+        for alone, beside in zip(ways["alone"], ways["side_by_side"])
+    ]
+    return {
+        "ratio": round(statistics.median(ratios), 3),
+        "bound": round(statistics.median(bounds), 3),
+        **ways,
+    }
 
 
-def _retrained(options: Options, jobs: int) -> float:
+def sum_of(figures: dict[str, float]) -> float:
+    """CPU seconds of a command and its workers."""
+    return figures["driver_cpu_seconds"] + figures["workers_cpu_seconds"]
+
+
+RETRAIN = """
+import json, resource, sys
+from autola.cli import main
+code = main(sys.argv[1:])
+spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(json.dumps([each.ru_utime + each.ru_stime for each in spent]))
+sys.exit(code)
+"""
+
+
+def _retrained(options: Options, jobs: int) -> dict[str, float]:
     seeds = [str(seed) for seed in range(options.trainings)]
     epochs = [] if options.epochs is None else ["--train.epochs", str(options.epochs)]
     with tempfile.TemporaryDirectory() as folder:
         words = ["retrain", "none", "--preset", "digits", "--threads", "1", *epochs, "--seeds", *seeds]
-        command = [sys.executable, "-m", "autola", *words, "--jobs", str(jobs), "--out", f"{folder}/run"]
-        began = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-        return round(time.perf_counter() - began, 2)
+        command = [sys.executable, "-c", RETRAIN, *words, "--jobs", str(jobs), "--out", f"{folder}/run"]
+        began, known = time.perf_counter(), os.environ | {"OMP_NUM_THREADS": "1"}
+        told = subprocess.run(command, check=True, capture_output=True, env=known, text=True)
+        seconds = time.perf_counter() - began
+    driver, workers = json.loads(told.stdout.splitlines()[-1])
+    return {
+        "seconds": round(seconds, 2),
+        "driver_cpu_seconds": round(driver, 2),
+        "workers_cpu_seconds": round(workers, 2),
+    }
 
 
 def main() -> None:

@@ -33,11 +33,14 @@ class PlaceTable:
     """Cost of the network without attention."""
     sites: dict[str, dict[str, float]]
     """What each candidate adds at each site."""
+    emptied: float | None = None
+    """Cost of the network with nothing at the sites, where they are attentions that candidates replace; the
+    plain one's if left out."""
 
     @property
     def fixed(self) -> float:
-        """Cost of the network with nothing anywhere: that of the plain one."""
-        return self.plain
+        """Cost of the network with nothing at the sites."""
+        return self.plain if self.emptied is None else self.emptied
 
     def at(self, row: str, operator: str) -> float:
         """What a candidate adds at a site."""
@@ -46,7 +49,7 @@ class PlaceTable:
     def of(self, genotype: Placement | Choices) -> float:
         """Cost of the network with a placement, or another answer."""
         standing = genotype.attentions if isinstance(genotype, Placement) else dict(genotype.chosen)
-        return math.fsum((self.plain, *(costs[standing[site]] for site, costs in self.sites.items())))
+        return math.fsum((self.fixed, *(costs[standing[site]] for site, costs in self.sites.items())))
 
 
 def place_table(

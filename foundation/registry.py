@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from foundation.errors import InputError, unknown
@@ -61,6 +62,17 @@ class Registry(Generic[T]):
             raise self._taken(name, _registering_module())
         self._entries[name] = entry
         self._homes[name] = _registering_module()
+
+    @contextmanager
+    def lent(self, name: str, entry: T) -> Generator[None]:
+        """Registers `entry` under `name` inside a block alone; see `register`."""
+        self._load()
+        self.add(name, entry)
+        self._homes[name] = str(getattr(entry, "__module__", ""))
+        try:
+            yield
+        finally:
+            del self._entries[name], self._homes[name]
 
     def home(self, name: str) -> str:
         """Name of the module that registered an entry: importing it elsewhere registers the entry there."""

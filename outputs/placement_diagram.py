@@ -13,7 +13,7 @@ from outputs.draw import CLOSE, write_figure
 from outputs.kinds import Kind, kind_of
 from search_space.placement import Placement, Standing
 from search_space.space import NONE
-from search_space.term import short_label
+from search_space.term import attention_of, short_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +44,8 @@ def terminal(placement: Placement, shares: Shares | None = None) -> Table:
         shares: What the search left; None for a placement without it.
     """
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for title in ("stage", "site", "attention"):
+    staged = any(attention_of(standing.site) is None for standing in placement.standings)
+    for title in ("stage", "site", "attention") if staged else ("site", "attention"):
         table.add_column(title, no_wrap=True)
     table.add_column("channels", justify="right")
     if shares is not None:
@@ -54,7 +55,8 @@ def terminal(placement: Placement, shares: Shares | None = None) -> Table:
     for standing in placement.standings:
         known, taken = contest(standing, shares), standing.attention != NONE
         text = Text(short_label(standing.attention), style=_kind(standing).color if taken else "dim")
-        row = [Text(standing.stage or "-"), Text(standing.site), text, Text(str(standing.channels))]
+        row = [Text(standing.site), text, Text(str(standing.channels))]
+        row = [Text(standing.stage or "-"), *row] if staged else row
         if known is not None:
             share, margin, second = known
             row += [Text(f"{100 * share:.1f}", style="bold")]
@@ -93,6 +95,7 @@ def figure(placement: Placement, shares: Shares | None = None) -> Figure:
     for stage, column in zip(stages, columns):
         middle = x + BLOCK / 2
         name = f"stage {stage[0].stage}" if stage[0].stage else "network"
+        name = attention_of(stage[0].site) or name
         canvas.text(middle, top + 0.2, name, size=SMALL, color=WIRE)
         bottom = top - ROW * (len(stage) - 1) - ROW / 2
         canvas.wire([(middle, top + 0.1), (middle, bottom - 0.2)], arrow=True)

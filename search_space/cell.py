@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from foundation.errors import InputError
-from search_space.genotype import Fuse, Genotype
+from search_space.genotype import Fuse
 from search_space.norm import OperatorNorm
-from search_space.operator import OPERATORS, Operator, read
+from search_space.operator import Operator, read
 from search_space.operators.squeeze_excite import SqueezeExcite
 from search_space.state import State, add_all
 
@@ -137,18 +137,6 @@ class FoundEdges(nn.Module):
             (node, read(self.operators[name], groups[node - 1] if source == 0 else state))
             for node, name in self.readers.get(source, [])
         ]
-
-
-def found_cell(channels: int, genotype: Genotype) -> Cell:
-    """The module that a genotype describes.
-
-    Raises:
-        InputError: If the channels do not split, or an operator is unknown.
-    """
-    num_nodes = len(genotype.nodes)
-    width = group_width(channels, num_nodes)
-    edges = [(node, edge.index, OPERATORS[edge.operator].build(width)) for node, edge in genotype.edges()]
-    return Cell(channels, num_nodes, FoundEdges(edges), genotype.fuse)
 
 
 def group_width(channels: int, num_nodes: int) -> int:

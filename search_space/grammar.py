@@ -29,7 +29,7 @@ from foundation.hub import SCHEME, Address, fetch, named
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.placement import Placement, Standing, is_placement
 from search_space.space import OWN, SPACES, Space
-from search_space.term import FORM, FPN, SITES, STAGES, Term, Value, label, operators
+from search_space.term import FORM, FPN, SITES, STAGES, Term, Value, attention_of, label, operators
 
 if TYPE_CHECKING:
     from foundation.registry import Registry
@@ -43,8 +43,12 @@ _TERM = re.compile(
 )
 
 
-def parse_attention(text: str) -> tuple[Term, ...]:
+def parse_attention(text: str, site: str | None = None) -> tuple[Term, ...]:
     """Reads an attention from text; `none` is no term at all. Files of `hoga:` and `places:` are read now.
+
+    Args:
+        text: In the grammar.
+        site: Attention of a Transformer at which all of it stands, so that no term names one.
 
     Raises:
         InputError: If the text does not fit the grammar, or names an unknown operator or file.
@@ -54,7 +58,7 @@ def parse_attention(text: str) -> tuple[Term, ...]:
     terms = list[Term]()
     rest = text.strip()
     while True:
-        if rest.startswith(("hoga:", "places:")):
+        if rest.startswith(("hoga:", "places:")) and site is None:
             name, _, path = rest.partition(":")
             terms.append(genotype_term(path) if name == "hoga" else placement_term(path))
             break
@@ -66,16 +70,21 @@ def parse_attention(text: str) -> tuple[Term, ...]:
                 if is_placement(text):
                     hint = f"a placement is named places:{text}"
             raise InputError(f"cannot read attention {text!r} at {rest!r}; {hint}")
-        terms.append(_term(match, text))
+        terms.append(_term(match, text, site))
         if match.end() == len(rest):
             break
         rest = rest[match.end() + 1 :]
     return tuple(terms)
 
 
-def _term(match: re.Match[str], text: str) -> Term:
-    name, argument, site = match["name"], match["argument"], match["site"]
+def _term(match: re.Match[str], text: str, site: str | None) -> Term:
+    name, argument = match["name"], match["argument"]
+    if site is not None and match["site"] is not None:
+        raise InputError(f"{text!r} stands at {site} already; leave out {match['site']}=")
+    site = match["site"] if site is None else site
     items = [] if match["options"] is None else match["options"].split(",")
+    if site is not None and name == "places":
+        raise InputError(f"a placement says itself where it stands; leave out {site}=, as in places:PATH")
     recipes = operators() if site is None else _on_sequences(site, name)
     has_form = name in recipes and FORM in recipes[name].known_options
     options = [_option(item, text, has_form) for item in items]
@@ -209,18 +218,18 @@ def check_standing(terms: tuple[Term, ...], where: str) -> None:
         InputError: If a term stands for a convolution, chooses stages, or is made for one size of map.
     """
     for term in terms:
-        if term.placement or term.place == "conv":
+        if term.site is None and (term.placement or term.place == "conv"):
             raise InputError(f"{where}: {label((term,))} does not stand after a module; leave it out")
         if term.stages is not None:
             raise InputError(f"{where}: {label((term,))} chooses stages, and a placement says itself where")
-        if term.wants_size:
+        if term.site is None and term.wants_size:
             raise InputError(f"{where}: {term.name} is made for one size of map; give {term.name}[size=...]")
 
 
 def standing_terms(standing: Standing) -> tuple[Term, ...]:
     """The terms of what stands at a site of a placement; none at all for nothing."""
     if standing.genotype is None:
-        return parse_attention(standing.attention)
+        return parse_attention(standing.attention, attention_of(standing.site))
     before, path = standing.before_genotype, standing.genotype_path
     terms = parse_attention(before) if before else ()
     genotype = space_of(standing.genotype).check(standing.genotype)

@@ -26,13 +26,15 @@ class Standing:
     """A site of a network, and what stands there."""
 
     site: str
-    """Dotted name of the module that attention follows."""
+    """Dotted name of the module that attention follows; of a Transformer an attention and its layer, from 1,
+    as in decoder.self.2."""
     channels: int
     """Channels of what that module gives."""
     stage: str = ""
-    """Stage of the network that the site is in, "1" for layer1; empty where nothing shows it."""
+    """Stage of the network that the site is in, "1" for layer1; empty where nothing shows it. Of a
+    Transformer the attention, whose layers its sites are."""
     attention: str = NONE
-    """What stands there, in the grammar."""
+    """What stands there, in the grammar; none is plain attention in a Transformer."""
     genotype: Genotype | None = None
     """The genotype in full, where the attention ends in `hoga` or `hoga:PATH`."""
 

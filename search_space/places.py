@@ -18,6 +18,19 @@ PLACES = "places"
 CANDIDATES = (NONE, "se", "eca", "cbam", "coordinate", "simam", "gc")
 """What may stand at a site if nobody says otherwise: nothing, gates of channels and positions, context."""
 
+SEQUENCE_CANDIDATES = (
+    NONE,
+    "ga:1111",
+    "ga:0110",
+    "ga:0010",
+    "ga:1010",
+    "ga:0000",
+    "dynamic[kernel_size=7]",
+    "ga:0010+dcn",
+)
+"""The same at the attentions of a Transformer: plain attention, the terms that the study of Zhu et al. (ICCV
+2019, arXiv:1904.05873) asks about, no attention, dynamic convolution, the deformable unit."""
+
 
 @config
 class Candidate:

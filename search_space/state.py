@@ -116,6 +116,6 @@ class _Repeated(State):
         return self._once.spatial_max.repeat(1, self.num_groups)
 
 
-def add_all(terms: Sequence[Float[Tensor, "b c h w"]]) -> Float[Tensor, "b c h w"]:
-    """The sum of one or more maps."""
+def add_all(terms: Sequence[Float[Tensor, "*axes"]]) -> Float[Tensor, "*axes"]:
+    """The sum of one or more maps, or of other tensors of one shape."""
     return sum(terms[1:], terms[0])

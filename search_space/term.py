@@ -29,6 +29,15 @@ SITES = {
 }
 """What the grammar calls the attentions of a Transformer, and which these are."""
 
+
+def attention_of(site: str) -> str | None:
+    """The attention of a Transformer that a site of a placement is, decoder.self of decoder.self.2, which is
+    that of the second layer; None on maps.
+    """
+    name, _, layer = site.rpartition(".")
+    return name if name in SITES and name != "self" and layer.isdecimal() else None
+
+
 FPN = "fpn"
 """What `stages` calls a feature pyramid, which stands beside a backbone's stages."""
 
@@ -94,7 +103,8 @@ class Term:
             )
         if self.genotype:
             assert isinstance(channels, int)
-            from search_space.cell import found_cell  # PyTorch comes with the first module that is built
+            # PyTorch comes with the first module that is built.
+            from search_space.found_cell import found_cell
 
             return found_cell(channels, self.genotype)
         options: dict[str, Any] = {key: value for key, value in self.options if key != STAGES}

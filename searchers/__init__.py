@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Shares = Mapping[Any, Mapping[str, float]]
 """Share of each primitive on every edge (node, state), or of each candidate at every site."""
 
+ADAM_BETAS = 0.9, 0.98
+"""Decay rates of Adam's averages where it moves the weights, as in Vaswani et al. (arXiv:1706.03762)."""
+
 
 class Search(Job, Protocol):
     """A search under way. Stop it at any step: there is an answer."""

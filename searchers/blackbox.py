@@ -9,15 +9,16 @@ import logging
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from evaluators.recipe import TrainConfig
 from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 from search_space.searchable import Searchable
-from searchers import Search, SearcherConfig
+from searchers import ADAM_BETAS, Search, SearcherConfig
 from searchers.candidates import Candidates, History
+from searchers.finals import Finals
 
 if TYPE_CHECKING:
     from searchers.searches.problem import Problem
@@ -40,6 +41,10 @@ class BlackBox(SearcherConfig):
 
     trials: int = 20
     """Candidates to judge; more find better ones and take longer."""
+    at_once: int = 1
+    """Candidates that are proposed one after another before the first of them is judged. More keep more
+    workers busy (--on), and each proposal then learns from fewer scores. The answer depends on this number,
+    and never on how many workers there are."""
     shared: bool = False
     """Judge candidates with the weights of one supernet, trained on a path drawn at random for every step,
     instead of a training for each: far faster, less exact."""
@@ -48,6 +53,9 @@ class BlackBox(SearcherConfig):
     take longer."""
     batch_size: int = 128
     """Images in a step, over all processes; more need more memory and make fewer steps."""
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    """Optimizer of the weights: SGD with momentum, or Adam (betas 0.9 and 0.98), without which Transformers
+    hardly learn."""
     learning_rate: float = 0.1
     """Learning rate at the first step, falling along half a cosine; higher trains faster and less stably."""
     min_learning_rate: float = 0.0
@@ -57,9 +65,17 @@ class BlackBox(SearcherConfig):
     clip: float = 5.0
     """Largest norm of the gradient, which is scaled down to it; lower is stabler and slower. 0 for no
     clipping."""
+    finals: Finals = Finals()
+    """Trainings of the best by shared weights at the end, of which the best is the answer."""
 
     def __post_init__(self) -> None:
         rules.positive(self, "trials", hint="; a search judges at least one candidate")
+        rules.positive(self, "at_once")
+        if self.finals.count and not self.shared:
+            raise InputError(
+                "finals train the best by shared weights, and every candidate has its own training here; "
+                "leave out finals, or give shared"
+            )
         self.recipe()
 
     @classmethod
@@ -98,6 +114,8 @@ class BlackBox(SearcherConfig):
         return TrainConfig(
             epochs=self.epochs,
             batch_size=self.batch_size,
+            optimizer=self.optimizer,
+            beta2=ADAM_BETAS[1],
             learning_rate=self.learning_rate,
             min_learning_rate=self.min_learning_rate,
             weight_decay=self.weight_decay,
@@ -113,10 +131,48 @@ class BlackBox(SearcherConfig):
         """A function that proposes among the candidates; it may keep what it learnt from the history."""
         return partial(self.propose, candidates)
 
+    def num_known(self, trial: int) -> int:
+        """How many trials, counted from the first, are judged when the one of this number is proposed."""
+        return trial - trial % self.at_once
+
+    def proposals(self, problem: Problem) -> Proposer:
+        """Proposes for a problem, and learns of scores when all that were proposed at once have theirs."""
+        candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
+        return InBatches(self.proposer(candidates), self.num_known)
+
     def start(self, problem: Problem) -> Search:
+        from searchers.searches.finals import with_finals
         from searchers.searches.shared import SharedSearch
         from searchers.searches.trained import TrainedSearch
 
-        candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
-        search = SharedSearch if self.shared else TrainedSearch
-        return search(self.recipe(), self.trials, self.proposer(candidates), problem)
+        if not self.shared:
+            return TrainedSearch(self.recipe(), self.trials, self.proposals(problem), problem)
+        search = SharedSearch(self.recipe(), self.trials, self.proposals(problem), problem)
+        return with_finals(search, self.finals, self.recipe(), problem)
+
+
+class InBatches:
+    """A proposer that sees scores when all candidates that were proposed together have theirs.
+
+    Args:
+        propose: Proposes; a trial without a score that did not fail is under way.
+        num_known: From the number of a trial to that of the trials that are judged when it is proposed.
+    """
+
+    def __init__(self, propose: Proposer, num_known: Callable[[int], int]) -> None:
+        self.propose, self.num_known = propose, num_known
+        self._proposed = 0
+
+    def __call__(self, history: History) -> Any:
+        if len(history) < self._proposed:
+            self._proposed = 0  # another search, or this one went back to a stored state
+        for number in range(self._proposed, len(history)):
+            if self.num_known(number) < number:  # it may keep what it learnt, so it lives through it again
+                self.propose(self._visible(history[:number]))
+        self._proposed = len(history) + 1
+        return self.propose(self._visible(history))
+
+    def _visible(self, history: History) -> History:
+        known = self.num_known(len(history))
+        under_way = [replace(trial, score=None, failed=False) for trial in history[known:]]
+        return [*history[:known], *under_way]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from foundation.config import config
+from foundation.errors import InputError
 from searchers import searcher
 from searchers.settings import Differentiable, require_own_weights, require_second_derivatives
 
@@ -29,6 +30,14 @@ class Darts(Differentiable):
     """How the alphas' gradient is taken: at the present weights (first, train_search.py:43), through one step
     of them (second, eq. 7), or through that step estimated as in the paper's code (finite_difference, eq. 8).
     The last two foresee how the weights will follow, and take several times as long."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.order != "first" and self.optimizer != "sgd":
+            raise InputError(
+                f"order={self.order} foresees a step of SGD, not of {self.optimizer}; give order=first, or "
+                "optimizer=sgd"
+            )
 
     @property
     def recordable(self) -> bool:

@@ -51,6 +51,10 @@ class Evolution(BlackBox):
     def first_draws(self) -> int:
         return self.at_most_half(self.population, POPULATION)
 
+    def num_known(self, trial: int) -> int:
+        first = self.first_draws()  # which depend on no score
+        return 0 if trial < first else first + super().num_known(trial - first)
+
     def propose(self, candidates: Candidates, history: History) -> Any:
         population = self.first_draws()
         sample = self.sample or max(1, population // 4)

@@ -17,7 +17,8 @@ class Perturbation:
     In an order drawn from the seed, every edge gets the operator whose removal raises the supernet's loss
     most; the search then goes on for some epochs, at a tenth of the learning rate, before the next edge.
     Differs from the source: all edges are kept, so there is no second selection among them; the loss decides
-    (the public code also offers the accuracy); what is left of an edge shares the weight of what was removed;
+    (the public code also offers the accuracy); what is left of an edge shares the weight of what was removed,
+    but at a site that may stay empty nothing stands in its stead, and what limits have it cost is taken off;
     images are the augmented batches of an epoch.
     """
 

@@ -19,5 +19,8 @@ from searchers.candidates import Candidates, History
 class Random(BlackBox):
     """Random search: candidates drawn uniformly, each trained shortly on one half, judged on the other."""
 
+    def num_known(self, trial: int) -> int:
+        return 0  # it learns from none
+
     def propose(self, candidates: Candidates, history: History) -> Any:
         return candidates.sample(candidates.rng("proposal", history))

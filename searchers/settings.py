@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
+from evaluators.recipe import TrainConfig
 from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
 from searchers import SearcherConfig
+from searchers.finals import Finals
 from searchers.guards import Guards
 from searchers.perturbation import Perturbation
 from supernet.derive import Rule
@@ -27,8 +29,11 @@ class Differentiable(SearcherConfig):
     batch_size: int = 128
     """Images in a step from each half, over all processes; more need more memory and make fewer steps
     (train_search.py:25)."""
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    """Optimizer of the weights: SGD with momentum, or Adam (betas 0.9 and 0.98), without which Transformers
+    hardly learn."""
     learning_rate: float = 0.025
-    """Learning rate of the weights' SGD at the first step; higher trains faster and less stably
+    """Learning rate of the weights at the first step; higher trains faster and less stably
     (train_search.py:26)."""
     min_learning_rate: float = 1e-4
     """Learning rate of the weights at the end of its cosine; higher keeps changing them to the end
@@ -59,6 +64,8 @@ class Differentiable(SearcherConfig):
     """Settings of that last phase."""
     guards: Guards = Guards()
     """Figures of the search's health that are measured, and rules that stop it early."""
+    finals: Finals = Finals()
+    """Trainings of the likeliest at the end, of which the best is the answer."""
 
     def __post_init__(self) -> None:
         rules.positive(self, "epochs", "batch_size", "learning_rate", "alpha_learning_rate")
@@ -67,10 +74,31 @@ class Differentiable(SearcherConfig):
         rules.not_above(self, "min_learning_rate", "learning_rate")
         if self.nesterov and not self.momentum:
             raise InputError("nesterov needs a momentum")
+        if self.nesterov and self.optimizer != "sgd":
+            raise InputError(f"nesterov is SGD's; {self.optimizer} has none")
 
     def start(self, problem: Problem) -> Any:
-        """A new `DifferentiableSearch` at step 0, as the function that `search` names puts it together."""
-        return super().start(problem)
+        """A new `DifferentiableSearch` at step 0, as the function that `search` names puts it together.
+
+        With finals it is the first part of a `FinalSearch`.
+        """
+        search: Any = super().start(problem)
+        from searchers.searches.finals import with_finals  # slow: PyTorch
+
+        return with_finals(search, self.finals, self.recipe(), problem)
+
+    def recipe(self) -> TrainConfig:
+        """How finalists are trained: as the weights of the search."""
+        return TrainConfig(
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            min_learning_rate=self.min_learning_rate,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay,
+            clip=self.clip,
+            select="last",
+        )
 
     def check(self, problem: Problem) -> None:
         if self.guards.curvature_every:

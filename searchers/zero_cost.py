@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from foundation import rules
 from foundation.config import config
+from foundation.errors import InputError
 from searchers import SearcherConfig
+
+if TYPE_CHECKING:
+    from searchers.searches.problem import Problem
 
 
 @config
@@ -25,3 +29,12 @@ class ZeroCost(SearcherConfig):
 
     def __post_init__(self) -> None:
         rules.positive(self, "trials", "batch_size")
+
+    def check(self, problem: Problem) -> None:
+        from searchers.searches.sequence_problem import SequenceProblem
+
+        if isinstance(problem, SequenceProblem):
+            raise InputError(
+                f"{self.name} scores untrained networks by images, and this one reads sentences; choose "
+                "darts, gdas, random, evolution or another searcher that trains"
+            )

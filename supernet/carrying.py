@@ -164,7 +164,7 @@ def _by_depth(placement: Placement, model: nn.Module, sites: Sequence[Site]) -> 
             if not before:
                 standings.append(Standing(site=site.name, channels=site.channels, stage=stage))
                 continue
-            source = _nearest(before, number, len(found))
+            source = nearest(before, number, len(found))
             standings.append(replace(source, site=site.name, channels=site.channels, stage=stage))
             went.setdefault(source.site, []).append(site.name)
     after = replace(placement, network=type(model).__name__, standings=tuple(standings))
@@ -173,7 +173,7 @@ def _by_depth(placement: Placement, model: nn.Module, sites: Sequence[Site]) -> 
     return after
 
 
-def _nearest(before: Sequence[Standing], number: int, count: int) -> Standing:
+def nearest(before: Sequence[Standing], number: int, count: int) -> Standing:
     """What the block of a number, from 0, among `count` takes of a stage's standings.
 
     In a shallower stage a block is for several: where nothing stands at the middle one of them, it takes what
@@ -210,4 +210,4 @@ def _standing_in(model: nn.Module, sites: Sequence[Site]) -> dict[str, Attention
     return found
 
 
-__all__ = ["carried", "family_of_sites", "placement_of", "sites_of", "standing_of"]
+__all__ = ["carried", "family_of_sites", "nearest", "placement_of", "sites_of", "standing_of"]

@@ -16,6 +16,7 @@ from search_space.operator import OPERATORS
 from search_space.placement import Standing
 from search_space.places import Places
 from search_space.searchable import Searchable
+from search_space.term import attention_of
 from supernet.mixed_network import MixedNetwork
 from supernet.supernet import Supernet
 
@@ -89,10 +90,16 @@ def require_second_derivatives(space: Searchable, what: str) -> None:
         InputError: If there is one; says what needs second derivatives.
     """
     for name in _operators_of(space):
-        if not OPERATORS[name].twice_differentiable:
+        recipe = (OPERATORS.sequences if _on_sequences(space) else OPERATORS)[name]
+        if not recipe.twice_differentiable:
             raise InputError(
                 f"{what} needs second derivatives, and {name!r} has none; take it out of the primitives"
             )
+
+
+def _on_sequences(space: Searchable) -> bool:
+    """Whether the rows of a space are attentions of a Transformer."""
+    return isinstance(space, Places) and attention_of(space.rows[0]) is not None
 
 
 def _operators_of(space: Searchable) -> list[str]:
@@ -101,7 +108,9 @@ def _operators_of(space: Searchable) -> list[str]:
         return [name for name in space.candidates if name in OPERATORS]
     found = list[str]()
     for choice in space.choices:
-        standing = Standing(site="any", channels=1, attention=choice.attention, genotype=choice.genotype)
+        standing = Standing(
+            site=space.rows[0], channels=1, attention=choice.attention, genotype=choice.genotype
+        )
         for term in standing_terms(standing):
             edges = term.genotype.edges() if term.genotype else ()
             found += [edge.operator for _, edge in edges] or [term.name]

@@ -169,7 +169,7 @@ class MixedNetwork(nn.Module):
         """For the step of the alphas: nothing inside asks for gradients of the weights."""
         return frozen(self.weights())
 
-    def sites(self) -> Mapping[str, Mixture]:
+    def sites(self) -> Mapping[str, Any]:
         """The mixtures by the names of their rows."""
         return self._mixed
 

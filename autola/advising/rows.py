@@ -13,7 +13,7 @@ from search_space.places import Places
 from search_space.space import NONE
 from searchers.limits import Limits
 
-NOTHING, FOUND, STRONGEST = "nothing", "found", "strongest alone"
+NOTHING, FOUND, STRONGEST = "plain", "found", "strongest alone"
 NUM_RANDOM = 2
 """Random placements that are trained."""
 MOST_EVERYWHERE = 3
@@ -51,14 +51,10 @@ def rows_of(
     if len(taken) > 1:
         strongest = max(taken, key=lambda row: shares[row][taken[row]])
         add(STRONGEST, _only(space, {strongest: taken[strongest]}))
-    everywhere = [
-        (name, _only(space, {row: name for row in space.rows if name in space.names_at(row)}))
-        for name in space.primitives
-        if name != NONE
-    ]
+    uniform = [(name, everywhere(space, name)) for name in space.primitives if name != NONE]
     metric = next(iter(tables))
-    everywhere.sort(key=lambda pair: tables[metric].of(pair[1]))
-    allowed = [pair for pair in everywhere if limits is None or limits.allows(pair[1])]
+    uniform.sort(key=lambda pair: tables[metric].of(pair[1]))
+    allowed = [pair for pair in uniform if limits is None or limits.allows(pair[1])]
     for name, placement in allowed[:MOST_EVERYWHERE]:
         add(f"{name} everywhere", placement)
     if taken:
@@ -67,6 +63,11 @@ def rows_of(
         ):
             add(f"random {number + 1}", placement)
     return rows
+
+
+def everywhere(space: Places, name: str) -> Placement:
+    """A candidate at every site that it fits."""
+    return _only(space, {row: name for row in space.rows if name in space.names_at(row)})
 
 
 def nothing_at(space: Places, row: str) -> str:

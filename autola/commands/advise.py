@@ -8,8 +8,10 @@ from typing import Annotated
 
 import tyro
 
+from autola.advice_config import AdviceConfig
 from autola.arguments import out_of_terminal, read_arguments
 from autola.configs import RetrainConfig
+from autola.executors import executor_of
 from autola.presets import RETRAIN_PRESETS
 from search_space.places import CANDIDATES
 
@@ -20,11 +22,11 @@ DEFAULT = "digits"
 class Arguments:
     """Says which attention to put where in a network, or that nothing is shown to help.
 
-    Searches, then trains with several seeds what was found, its strongest site alone, random placements of
-    the same cost, one module everywhere, and the plain network, all from the same weights; ends in a table
-    and one sentence. PRESET is one of `autola retrain`, whose task, data and recipe are taken; epochs and
-    seeds are planned by the time. The same command with the same --out goes on where it was stopped; with
-    more --minutes it adds seeds.
+    Searches, then compares, as `autola compare` does: trains with several seeds what was found, its strongest
+    site alone, random placements of the same cost, one module everywhere, and the plain network, all from the
+    same weights; ends in a table and one sentence. PRESET is one of `autola retrain`, whose task, data and
+    recipe are taken; epochs and seeds are planned by the time. The same command with the same --out goes on
+    where it was stopped; with more --minutes it adds seeds.
     """
 
     preset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[PRESET]")] = DEFAULT
@@ -41,7 +43,14 @@ class Arguments:
     seed: int = 0
     """Seed of the search, the random placements and the trainings."""
     out: Path | None = None
-    """Folder that keeps what is done; nothing is kept if left out."""
+    """Run folder: a new one, or one of this advice to go on with; a new one under ./outputs/runs if left
+    out."""
+    on: str = "here"
+    """Where trainings run: here, one after another; here:4, four processes of this machine; ray,
+    ray://HOST:PORT or slurm, the workers of a cluster that sees the run folder. Changes no result but how
+    many trainings there is time for."""
+    jobs: int | None = None
+    """Trainings side by side on this machine, short for --on here:JOBS."""
     config: Annotated[RetrainConfig, tyro.conf.arg(name="")]
     """Task and recipe."""
 
@@ -51,23 +60,18 @@ def run(arguments: list[str]) -> None:
     preset = arguments[0] if arguments and not arguments[0].startswith("-") else DEFAULT
     default = Arguments(preset=preset, config=RETRAIN_PRESETS[preset])
     given = read_arguments(Arguments, arguments, command="advise", default=default)
-    # Each import is slow: PyTorch, Fabric.
-    from autola.advising import advise_on
-    from autola.advising.of_task import check_settings, subject_of_task
-    from autola.runtime import make_fabric, own_state
+    config = AdviceConfig(
+        task=given.config.task,
+        train=given.config.train,
+        target=given.target,
+        primitives=given.primitives,
+        sites=given.sites,
+        seed=given.seed,
+        **given.config.devices_of(),
+    )
+    where = executor_of(given.on, given.jobs)
+    from autola.advising import run_advice  # slow: PyTorch, Fabric
 
-    check_settings(given.config)
-    with own_state(given.config):
-        subject = subject_of_task(given.config, make_fabric(given.config), given.seed)
-        advice = advise_on(
-            subject,
-            target=given.target,
-            minutes=given.minutes,
-            space=given.primitives,
-            sites=given.sites,
-            out=given.out,
-            seed=given.seed,
-        )
+    advice = run_advice(config, given.out, minutes=given.minutes, on=where)
     out_of_terminal(str(advice))
-    if given.out is not None:
-        out_of_terminal(f"\nkept   {given.out}")
+    out_of_terminal(f"\nrun    {advice.run}")

@@ -39,8 +39,9 @@ class Arguments:
     """Candidates that a black-box searcher judges, short for --searcher.trials; more find better ones and
     take longer."""
     on: str = "here"
-    """Where the searches for several --target run: here, one after another; here:4, four processes of this
-    machine; ray, ray://HOST:PORT or slurm, the workers of a cluster that sees the run folder."""
+    """Where the searches for several --target run, or the trials of a black-box searcher that trains each:
+    here, one after another; here:4, four processes of this machine; ray, ray://HOST:PORT or slurm, the
+    workers of a cluster that sees the run folder."""
     out: Path | None = None
     """Path of the run folder to make; a new one under ./outputs/runs if left out."""
     resume: Path | None = None
@@ -71,7 +72,9 @@ def read_settings(arguments: list[str]) -> tuple[Arguments, SearchConfig | TaskS
     config = search_preset(preset)
     name = option(arguments, "searcher")
     if name is not None and name != config.searcher.name:
-        config = replace(config, searcher=_usual(SEARCHERS[name], option(arguments, "engine")))
+        usual = _usual(SEARCHERS[name], option(arguments, "engine"))
+        is_of_task = isinstance(config, TaskSearch)
+        config = config.with_searcher(usual) if is_of_task else replace(config, searcher=usual)
     kind: type[Arguments] = TaskArguments if isinstance(config, TaskSearch) else Arguments
     default = kind(preset=preset, searcher=config.searcher.name, config=config)  # pyright: ignore[reportArgumentType]
     given = read_arguments(kind, arguments, command="search", default=default)

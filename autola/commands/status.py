@@ -35,11 +35,14 @@ def run(arguments: list[str]) -> None:
         raise InputError("name the folder of a run")
     if not 0.1 <= given.seconds <= 3600:
         raise InputError(f"seconds is {given.seconds}; give 0.1 to 3600")
-    from autola.working.progress import status_of  # slow: pydantic
+    from autola.working.items import read_list  # slow: pydantic
+    from autola.working.progress import status_of
     from autola.working.worklist import WorkList
 
     worklist, shown = WorkList(given.run), None
     while True:
+        if (listed := read_list(given.run)) != worklist.listed:  # a search has proposed more
+            worklist = WorkList(given.run, listed)
         status = status_of(worklist)
         if status != shown:
             if given.json:

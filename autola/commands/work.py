@@ -39,9 +39,10 @@ def run(arguments: list[str]) -> int:
     if given.minutes is not None and not given.minutes > 0:
         raise InputError(f"minutes={given.minutes} is not positive")
     # Each import is slow: PyTorch, Fabric.
-    from autola.working.driver import missing, missing_line, work_on_item, work_on_list
-    from autola.working.progress import summary
-    from autola.working.worklist import WorkList, is_item
+    from autola.working.helping import work_on_item, work_on_list
+    from autola.working.items import is_item
+    from autola.working.progress import concluding, missing, missing_line, summary
+    from autola.working.worklist import WorkList
 
     if is_item(given.folder):
         if executor is not None:
@@ -57,6 +58,6 @@ def run(arguments: list[str]) -> int:
     for name, why in failed:
         out_of_terminal(f"missing {missing_line(worklist, name, why)}")
     out_of_terminal(
-        f"{summary(worklist)}; autola {worklist.listed.command} --resume {given.folder} concludes"
+        f"{summary(worklist)}; {concluding(worklist.listed.command, str(given.folder))} concludes"
     )
     return 1 if failed else 0

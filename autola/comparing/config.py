@@ -137,10 +137,6 @@ class CompareConfig(DeviceConfig):
         """Whether the comparison searches its cells itself."""
         return self.search is not None and not self.found
 
-    def devices_of(self) -> dict[str, Any]:
-        """Where and how every search and training computes."""
-        return {field.name: getattr(self, field.name) for field in fields(DeviceConfig)}
-
     def training(
         self, task: Any, train: TrainConfig, attention: tuple[Term, ...], seed: int
     ) -> RetrainConfig:

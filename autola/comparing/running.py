@@ -36,9 +36,10 @@ from autola.member import first_step
 from autola.problem import search_problem
 from autola.runs import new_run, stored_config
 from autola.runtime import device_line, make_fabric, own_state
-from autola.working import check_devices, modules_for
-from autola.working.driver import do_work, missing, missing_line
+from autola.working import check_devices, modules_for, ready
+from autola.working.driver import do_work
 from autola.working.making import make_list
+from autola.working.progress import missing, missing_line
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
 from outputs.comparison import COMPARISON, PICTURE, Comparison, draw_comparison, write_tables
@@ -74,7 +75,7 @@ def run_comparison(
     modules, until = _modules(config, on), _until(minutes)
     check_trackers(config.tracker)
     _check_names(config)
-    with own_state(config):
+    with own_state(config, on=on):
         fabric = _fabric(config)
         work, costs = Work(config, fabric), _search_costs(config, fabric)
         data = {**work.describe(), COSTS: costs}
@@ -86,7 +87,8 @@ def run_comparison(
             first_step(single, work.setting(single.train), single.attentions[0], item.seed, fabric)
         plan = plan_of(config, planned, len(items), len(searches_of(config)))
         config, kind = absolute(config), f"compare-{config.task.subject()}"
-        with new_run(config, data, kind=kind, seed=config.search_seeds[0], out=out, fabric=fabric) as run:
+        made: Any = {"kind": kind, "seed": config.search_seeds[0], "out": out, "fabric": fabric}
+        with ready(on, fabric), new_run(config, data, **made) as run:
             run.write_text(PLAN, to_json(plan))
             log.info("%s  %s", run.path, device_line(fabric))
             announce(plan)

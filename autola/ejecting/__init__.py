@@ -20,6 +20,7 @@ from evaluators.counting import check_shape, macs, params
 from foundation.errors import InputError
 from foundation.files import check_new_file, write_text
 from search_space.attention import Attention, as_terms
+from search_space.found_cell import FoundCell
 from search_space.grammar import flat
 from search_space.term import Term, label
 from supernet.backbones import LARGEST_WIDTH, build_backbone, usual_images
@@ -164,7 +165,11 @@ def _built(builder: Builder) -> nn.Module:
         raise InputError(
             f"{label(builder.terms)} for {builder.channels} channels is larger than the memory"
         ) from None
-    return modules[0] if len(modules) == 1 else nn.Sequential(*modules)
+    made = modules[0] if len(modules) == 1 else nn.Sequential(*modules)
+    for part in made.modules():
+        if isinstance(part, FoundCell):
+            part.native = False  # a file has PyTorch's own operators, which are held to the last bit
+    return made
 
 
 def _proved(file: File, plain: nn.Module | None = None, model: nn.Module | None = None) -> str:

@@ -6,6 +6,7 @@ from the run's folder (`autola.working.worker.main`), wherever they are.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,13 +26,15 @@ class Executor(Protocol):
     Attributes:
         most: Workers at a time at most.
         where: Where they run, in a few words.
+        local: Whether all of them are on this machine, and share its cores.
     """
 
     most: int
     where: str
+    local: bool
 
     def open(self, *, gpus: bool, threads: int) -> None:
-        """Gets ready, before the first worker.
+        """Gets ready, before anything is written; called again before each list, it does nothing more.
 
         Args:
             gpus: Whether workers train on GPUs, one each.
@@ -88,6 +91,19 @@ def executor_of(on: str, jobs: int | None = None) -> Executor | None:
     if on in ("here", "here:1"):
         return None
     return EXECUTORS[name](rest)
+
+
+def share_of(executor: Executor | None, threads: int) -> int:
+    """CPU threads of each worker where none are asked for: those given, shared out among this machine's.
+
+    Args:
+        executor: What starts workers; None for this process alone.
+        threads: What one process would take.
+    """
+    if executor is None or not executor.local:
+        return threads
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(threads, cores // executor.most))
 
 
 def options_of(text: str, usual: Mapping[str, str], place: str) -> dict[str, str]:

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import sys
-from contextlib import suppress
-from pathlib import Path
-from subprocess import PIPE, Popen
-from threading import Thread
 from typing import TYPE_CHECKING
 
 from autola.executors import EXECUTORS, MOST_WORKERS
 from foundation.errors import InputError
 
 if TYPE_CHECKING:
+    from autola.working.processes import Process
     from autola.working.worker import Ended
 
 _TERMINAL = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 """Variables that make rich draw bars where there is no terminal: the bar is this process's."""
-
-CODE = """
-import sys
-sys.path[:] = {path!r}
-from autola.executors.here import worker
-worker({task!r})
-"""
 
 
 class Here:
@@ -43,93 +31,53 @@ class Here:
         if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST_WORKERS):
             raise InputError(f"--on here:{text}: give a number of processes from 1 to {MOST_WORKERS}")
         self.most = int(text)
-        self.where = "here"
-        self._gpus = False
-        self._workers: list[Popen[str]] = []
-        self._threads = list[Thread]()
-        self._places = dict[int, int]()
+        self.where, self.local = "here", True
+        self._gpus, self._threads = False, 0
+        self._workers: dict[int, Process] = {}
 
     def open(self, *, gpus: bool, threads: int) -> None:
-        self._gpus = gpus
+        self._gpus, self._threads = gpus, threads
 
     def start(self, task: str) -> None:
-        path = [*map(str, sys.path), str(Path(__file__).parents[2])]  # no other way finds a source tree
-        place = next(n for n in range(len(self._places) + 1) if n not in self._places.values())
-        worker = Popen(
-            [sys.executable, "-c", CODE.format(path=path, task=task)],
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            encoding="utf-8",
-            errors="replace",
-            env=environment_of(place, gpus=self._gpus),
-            start_new_session=True,  # Ctrl-C is for this process, which stops the others
-        )
-        self._workers.append(worker)
-        self._places[worker.pid] = place
-        thread = Thread(target=_pass_on, args=(worker,), daemon=True)
-        thread.start()
-        self._threads.append(thread)
+        from autola.working.processes import Process, may_fork
+
+        place = next(n for n in range(len(self._workers) + 1) if n not in self._workers)
+        fork = may_fork(gpus=self._gpus, threads=self._threads)
+        self._workers[place] = Process(task, environment_of(place, gpus=self._gpus), fork=fork)
 
     def alive(self) -> int:
-        return sum(worker.poll() is None for worker in self._workers)
+        for worker in self._workers.values():
+            worker.pass_on()
+        return sum(worker.code() is None for worker in self._workers.values())
 
     def ended(self) -> list[Ended]:
         from autola.working.worker import Ended
 
         found = list[Ended]()
-        for worker in [each for each in self._workers if each.poll() is not None]:
-            self._workers.remove(worker)
-            del self._places[worker.pid]
-            assert worker.stdout is not None
-            said, code = worker.stdout.read(), worker.returncode
-            _close(worker)
+        for place, worker in [*self._workers.items()]:
+            code = worker.code()
+            if code is None:
+                continue
+            del self._workers[place]
             if code:
                 why = f"signal {-code}: killed, or short of memory" if code < 0 else f"exit code {code}"
                 found.append(Ended(why=why))
-            elif refused := json.loads(said.splitlines()[-1])["refused"]:
+            elif refused := worker.refused():
                 found.append(Ended(refused=refused))
+            worker.close()
         return found
 
     def stop(self) -> None:
-        for worker in self._workers:
-            with suppress(OSError):
-                worker.send_signal(signal.SIGTERM)
+        for worker in self._workers.values():
+            worker.send(signal.SIGTERM)
 
     def close(self) -> None:
-        for worker in self._workers:
-            worker.kill()
-        for worker in self._workers:
-            worker.wait()
-            _close(worker)
+        for worker in self._workers.values():
+            worker.close()
         self._workers.clear()
-        self._places.clear()
-        for thread in self._threads:
-            thread.join()
 
 
 EXECUTORS.add("here", Here)
-
-
-def worker(task: str) -> None:
-    """What the process of a worker runs: it ends when whoever started it has ended."""
-    source, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)  # processes that load data close standard input, which would wait for the reader
-    os.close(nothing)
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what is printed on the way is not the answer
-
-    def watch() -> None:
-        with os.fdopen(source, "rb") as file:
-            file.read()
-        os._exit(0)
-
-    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))  # until there is work to stop
-    Thread(target=watch, daemon=True).start()
-    from autola.working.worker import main
-
-    out.write(json.dumps({"refused": main(task)}) + "\n")
-    out.close()
 
 
 def environment_of(place: int, *, gpus: bool) -> dict[str, str]:
@@ -143,18 +91,3 @@ def environment_of(place: int, *, gpus: bool) -> dict[str, str]:
         devices = given.split(",") if given else [str(each) for each in range(number)]
         known["CUDA_VISIBLE_DEVICES"] = devices[place % min(len(devices), number)]
     return known
-
-
-def _pass_on(worker: Popen[str]) -> None:
-    """Shows what a worker writes to its standard error: warnings, a traceback."""
-    assert worker.stderr is not None
-    with worker.stderr:
-        for line in worker.stderr:
-            sys.stderr.write(line)
-
-
-def _close(worker: Popen[str]) -> None:
-    for stream in (worker.stdin, worker.stdout):
-        assert stream is not None
-        with suppress(OSError):
-            stream.close()

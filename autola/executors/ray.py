@@ -22,11 +22,13 @@ from autola.executors import EXECUTORS, number_of, options_of
 from foundation.errors import InputError, shown
 
 if TYPE_CHECKING:
+    from autola.working.apart import Parcel, Sender
     from autola.working.worker import Ended
 
-USUAL = {"cpus": "", "gpus": "", "workers": "1000"}
+USUAL = {"cpus": "", "gpus": "", "workers": "1000", "disk": "shared"}
 """Options: CPUs that Ray keeps for each worker, as many as its threads if left out; GPUs likewise, one where
-this machine has any; workers at most, those that wait for a place included."""
+this machine has any; workers at most, those that wait for a place included; whether all machines see the
+run's folder (shared), or files go there and come back (none)."""
 
 MODE = "RAY_AUTH_MODE"
 """Variable that says whether Ray asks for its token."""
@@ -62,7 +64,12 @@ class Ray:
         self.most = number_of(known, "workers", "ray", 100_000)
         self._cpus = number_of(known, "cpus", "ray", 4096) if known["cpus"] else None
         self._gpus = number_of(known, "gpus", "ray", 64) if known["gpus"] else None
-        self.where = "by Ray"
+        if known["disk"] not in ("shared", "none"):
+            raise InputError(f"--on ray: disk is {shown(known['disk'])}; give shared or none")
+        self._apart = known["disk"] == "none"
+        self._sender: Sender | None = None
+        self._parcels: dict[Any, Parcel] = {}
+        self.where, self.local = "by Ray", False
         self._ray: Any = None
         self._start: Any = None
         self._refs = list[Any]()
@@ -83,7 +90,7 @@ class Ray:
         free = ray.cluster_resources()
         self.where = f"by Ray ({free.get('CPU', 0):g} CPUs, {free.get('GPU', 0):g} GPUs)"
         kept = {"num_cpus": self._cpus or threads, "num_gpus": self._gpus or int(gpus), "max_retries": 0}
-        self._start = ray.remote(**kept)(_worker())
+        self._start = ray.remote(**kept)(_worker(apart=self._apart))
 
     def _connect(self) -> None:
         if self._address is not None:
@@ -129,7 +136,17 @@ class Ray:
         )
 
     def start(self, task: str) -> None:
-        self._refs.append(self._start.remote(task, [path for path in sys.path if path]))
+        path = [path for path in sys.path if path]
+        if not self._apart:
+            self._refs.append(self._start.remote(task, path))
+            return
+        from autola.working.apart import Sender
+
+        self._sender = self._sender or Sender()
+        parcel = self._sender.take(task)
+        if parcel is not None:
+            self._refs.append(self._start.remote((parcel.files, parcel.driver), path))
+            self._parcels[self._refs[-1]] = parcel
 
     def alive(self) -> int:
         return len(self._refs) - len(self._ready())
@@ -145,13 +162,19 @@ class Ray:
         found, errors = list[Ended](), self._ray.exceptions
         for ref in self._ready():
             self._refs.remove(ref)
+            parcel = self._parcels.pop(ref, None)
             try:
                 refused = self._ray.get(ref)
+                if parcel is not None:
+                    refused, files = refused
+                    parcel.lost() if refused else parcel.arrived(files)
             except errors.TaskCancelledError:
-                continue
+                _lose(parcel)
             except errors.RayError as error:
-                kind = type(error).__name__
-                found.append(Ended(why=f"{kind}: {str(error).strip().splitlines()[-1][:200]}"))
+                found.append(
+                    Ended(why=f"{type(error).__name__}: {str(error).strip().splitlines()[-1][:200]}")
+                )
+                _lose(parcel, found[-1].why)
             else:
                 if refused:
                     found.append(Ended(refused=refused))
@@ -166,21 +189,31 @@ class Ray:
             with suppress(Exception):  # the cluster may be gone
                 self._ray.cancel(ref, force=True)
         self._refs.clear()
+        for parcel in self._parcels.values():
+            parcel.lost()
+        self._parcels.clear()
 
 
 EXECUTORS.add("ray", Ray)
 
 
-def _worker() -> Any:
+def _lose(parcel: Parcel | None, why: str = "") -> None:
+    if parcel is not None:
+        parcel.lost(why)
+
+
+def _worker(*, apart: bool) -> Any:
     """What a task runs; sent as it is, for autola may have to be found first."""
 
-    def worker(task: str, path: list[str]) -> str:
+    def worker(task: Any, path: list[str]) -> Any:
         sys.path += [folder for folder in path if folder not in sys.path and os.path.isdir(folder)]
         try:
+            from autola.working.apart import do_apart
             from autola.working.worker import main
         except ImportError as error:
-            return f"on {platform.node()}: {error}; install there what is installed here"
-        return main(task)
+            refused = f"on {platform.node()}: {error}; install there what is installed here"
+            return (refused, {}) if apart else refused
+        return do_apart(*task) if apart else main(task)
 
     worker.__module__ = "__main__"  # else it would be looked up in autola
     return worker

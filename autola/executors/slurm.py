@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
 from importlib import import_module
@@ -72,7 +73,7 @@ class Slurm:
         if self._options["cluster"] not in CLUSTERS:
             cluster = shown(self._options["cluster"])
             raise InputError(f"--on slurm: cluster is {cluster}; give {listed(CLUSTERS)}")
-        self.where = "by Slurm"
+        self.where, self.local = "by Slurm", False
         self._asked: dict[str, Any] = {}
         self._executor: Any = None
         self._new, self._jobs = list[str](), list[Any]()
@@ -83,6 +84,8 @@ class Slurm:
         except ModuleNotFoundError as error:
             raise InputError(f"--on slurm needs {error.name}: pip install 'autola[slurm]'") from None
         known = self._options
+        if known["cluster"] == "slurm" and not (shutil.which("sbatch") and shutil.which("srun")):
+            raise InputError("no Slurm on this machine: sbatch and srun are not found")
         self._asked = {
             "name": "autola",
             "timeout_min": int(known["time"]),
@@ -139,12 +142,9 @@ class Slurm:
     def _made(self, folder: Path) -> Any:
         submitit: Any = import_module("submitit")
         cluster = self._options["cluster"]
-        try:
-            executor = submitit.AutoExecutor(
-                folder, cluster=cluster, slurm_max_num_timeout=int(self._options["requeues"])
-            )
-        except RuntimeError:
-            raise InputError("no Slurm on this machine: sbatch and srun are not found") from None
+        executor = submitit.AutoExecutor(
+            folder, cluster=cluster, slurm_max_num_timeout=int(self._options["requeues"])
+        )
         path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
         own = {f"slurm_{key}": self._options[key] for key in OF_SLURM if self._options[key]}
         executor.update_parameters(

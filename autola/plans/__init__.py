@@ -59,13 +59,34 @@ class Plan(ABC):
         """
 
 
-def plan_of(config: AnySearch) -> type[Plan]:
-    """How a search is planned: as an experiment of trials, for each of several targets, or as one search."""
+def plan_of(config: AnySearch, *, workers: bool = False) -> type[Plan]:
+    """How a search is planned: as trials (by NNI, or a list of work), for each of several targets, or as one.
+
+    Args:
+        config: The search.
+        workers: Whether workers are to do it, as far as there is something for them.
+    """
     if config.engine == "nni":
         home = "experiment:Experiments"  # slow: NNI
     elif len(config.target) > 1:
         home = "front:TargetSearches"
+    elif workers and has_trials(config):
+        home = "trials:Trials"
     else:
         home = "single:SingleSearch"
     module, _, name = home.partition(":")
     return getattr(import_module(f"autola.plans.{module}"), name)
+
+
+def has_trials(config: AnySearch) -> bool:
+    """Whether a search is of candidates that are each trained apart."""
+    from searchers.blackbox import BlackBox
+
+    searcher = config.searcher
+    return (
+        isinstance(searcher, BlackBox)
+        and not searcher.shared
+        and type(searcher).start is BlackBox.start
+        and config.engine == "process"
+        and len(config.target) <= 1
+    )

@@ -16,8 +16,9 @@ from autola.plans import Plan
 from autola.problem import search_problem
 from autola.runtime import in_first
 from autola.working import modules_for
-from autola.working.driver import do_work, missing
+from autola.working.driver import do_work
 from autola.working.making import make_item, make_list
+from autola.working.progress import missing
 from autola.working.settings import Settings
 from autola.working.worklist import WorkList
 from evaluators.cost import measure

@@ -19,7 +19,9 @@ from outputs.records import RESULT, WEIGHTS
 from outputs.run_directory import RunDirectory
 from outputs.weights import save_weights
 from searchers import Guarded, Search
+from searchers.searches.sequence_problem import SequenceProblem
 from searchers.searches.task_problem import TaskProblem
+from supernet.sequence_places import left_out_at
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,8 @@ class SingleSearch(Plan):
         self._job, self._fabric = config.searcher.start(problem), fabric
         if isinstance(problem, TaskProblem):
             log.info("halves of the training set: %s", problem.settings.sizes)
+        if isinstance(problem, SequenceProblem) and (left_out := left_out_at(problem.places)):
+            log.info("left out where they do not fit: %s", left_out)
 
     def run(self, config: AnySearch, run: RunDirectory) -> Found:
         carry_out(self._job, config, run, self._fabric)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from autola.cli import IMPORTED
-from autola.configs import DeviceConfig, RetrainConfig, SearchConfig
+from autola.configs import AnySearch, DeviceConfig, RetrainConfig
 from autola.group import misfit
 from foundation.errors import InputError
 
 if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
     from autola.executors import Executor
 
 
@@ -33,7 +37,30 @@ def check_devices(executor: Executor | None, config: DeviceConfig) -> None:
         )
 
 
-def modules_for(executor: Executor | None, *configs: RetrainConfig | SearchConfig) -> tuple[str, ...]:
+@contextmanager
+def ready(executor: Executor | None, fabric: Fabric) -> Iterator[None]:
+    """Has workers ready to be started before anything is written, and ended whatever happens.
+
+    Args:
+        executor: What starts them; None for none.
+        fabric: Device and processes of this one.
+
+    Raises:
+        InputError: If nothing can run there.
+    """
+    if executor is None:
+        yield
+        return
+    import torch  # slow
+
+    executor.open(gpus=fabric.device.type == "cuda", threads=torch.get_num_threads())
+    try:
+        yield
+    finally:
+        executor.close()
+
+
+def modules_for(executor: Executor | None, *configs: RetrainConfig | AnySearch) -> tuple[str, ...]:
     """Modules of the user's that whoever does a part of these imports first.
 
     Raises:

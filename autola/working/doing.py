@@ -15,11 +15,12 @@ from autola.data_record import COSTS, check_data
 from autola.member import train_member
 from autola.plans.single import carry_out
 from autola.problem import search_problem
-from autola.runs import fitting, is_search, stored_config
+from autola.runs import fitting, is_search, stored_config, stored_search
 from autola.runtime import in_first, make_fabric, own_state
 from autola.scoring import scored
+from autola.working.items import LIST, read_item
 from autola.working.settings import Settings
-from autola.working.worklist import LIST, read_item
+from autola.working.trying import Problems, try_candidate
 from foundation.errors import InputError
 from outputs.records import DATA
 from outputs.run_directory import RunDirectory
@@ -41,6 +42,7 @@ class Doer:
     def __init__(self, settings: Settings | None = None) -> None:
         self._given = settings is not None
         self._settings = settings
+        self._problems: Problems | None = None
 
     def do(self, folder: Path, report: Report = lambda record: None) -> None:
         """Does an item that this process has taken up.
@@ -54,18 +56,26 @@ class Doer:
             InputError: If it fails.
         """
         run = RunDirectory.open(folder)
-        search = is_search(run)
-        config = stored_config(run, SearchConfig) if search else stored_config(run, RetrainConfig)
+        config = stored_search(run) if is_search(run) else stored_config(run, RetrainConfig)
         alone = replace(config, devices=1, machines=1)
         with nullcontext() if self._given else own_state(alone, resumed=run):
             settings = self._ready(alone)
-            if isinstance(config, SearchConfig):
-                search_member(folder, settings.fabric, report)
+            if not isinstance(config, RetrainConfig):
+                self._search(folder, settings.fabric, report)
                 return
             whole = folder.absolute().parent
             if not self._given and (whole / LIST).is_file():
                 self._check(config, whole, settings)
             train_member(folder, settings, report)
+
+    def _search(self, folder: Path, fabric: Fabric, report: Report) -> None:
+        item = read_item(folder)
+        if item.trial is None:
+            search_member(folder, fabric, report)
+            return
+        if self._problems is None or self._problems.fabric is not fabric:
+            self._problems = Problems(fabric)
+        try_candidate(folder, item, self._problems, report)
 
     def _ready(self, config: DeviceConfig) -> Settings:
         if self._settings is None:

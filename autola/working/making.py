@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
-from autola.configs import RetrainConfig, SearchConfig
-from autola.working.worklist import Item, Listed, WorkList, write_item, write_list
+from autola.configs import AnySearch, RetrainConfig
+from autola.working.items import Item, Listed, write_item, write_list
+from autola.working.worklist import WorkList
 from foundation.config import digest, to_json
 from outputs.environment import environment
 from outputs.records import CONFIG, RESULT
@@ -27,13 +28,15 @@ DECISIVE = ("autola", "torch", "torchvision")
 def make_item(
     whole: RunDirectory,
     name: str,
-    config: RetrainConfig | SearchConfig,
+    config: RetrainConfig | AnySearch,
     seed: int,
     data: Callable[[], Mapping[str, Any]],
     *,
     device: torch.device,
     modules: Sequence[str] = (),
     judged: Sequence[Genotype] | None = None,
+    trial: int | None = None,
+    candidate: str = "",
 ) -> None:
     """Makes the run folder of an item, if it is not there, and makes an older one an item.
 
@@ -46,6 +49,8 @@ def make_item(
         device: Where it is expected to run.
         modules: Modules of the user's that whoever does it imports.
         judged: See `Item`.
+        trial: Likewise.
+        candidate: Likewise.
     """
     folder, text = whole.path / name, to_json(config)
     if not folder.exists():
@@ -54,7 +59,8 @@ def make_item(
         RunDirectory(folder).drop_checkpoints()  # whoever did it may have been killed before that
     else:
         _follow(RunDirectory.open(folder), text)
-    write_item(folder, Item(modules=tuple(modules), judged=None if judged is None else tuple(judged)))
+    known = None if judged is None else tuple(judged)
+    write_item(folder, Item(modules=tuple(modules), judged=known, trial=trial, candidate=candidate))
 
 
 def _follow(run: RunDirectory, text: str) -> None:
@@ -71,7 +77,14 @@ def _follow(run: RunDirectory, text: str) -> None:
 
 
 def make_list(
-    whole: Path, names: Sequence[str], *, command: str, epochs: int, modules: Sequence[str], fabric: Fabric
+    whole: Path,
+    names: Sequence[str],
+    *,
+    command: str,
+    epochs: int,
+    modules: Sequence[str],
+    fabric: Fabric,
+    more: int = 0,
 ) -> WorkList:
     """Writes the list of a run, whose items are there.
 
@@ -82,11 +95,13 @@ def make_list(
         epochs: Epochs of each.
         modules: Modules of the user's that workers import.
         fabric: Device and processes of this one.
+        more: Items that are only known once these are done.
     """
     listed = Listed(
         command=command,
         items=tuple(names),
         epochs=epochs,
+        more=more,
         modules=tuple(modules),
         versions=versions(),
         processor=processor(fabric.device),

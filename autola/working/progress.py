@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from autola.working.lease import LOG, WORK
+from autola.working.attempt import LOG, WORK
 from autola.working.worklist import Seen, WorkList
 from foundation.errors import InputError, listed
 from outputs.metrics_log import MetricsLog
@@ -61,7 +61,8 @@ class Status:
     Attributes:
         run: Its folder.
         command: What makes and concludes it.
-        items: Number of items.
+        items: Number of items, later ones included.
+        later: Number of those that are only known once others are done.
         done: Number of those that are done.
         waiting: Number of those that anyone may take up.
         failed: Number of those among them that failed at least once.
@@ -74,6 +75,7 @@ class Status:
     run: str
     command: str
     items: int
+    later: int
     done: int
     waiting: int
     failed: int
@@ -90,7 +92,7 @@ class Status:
         yield (
             f"{self.run}  {self.items} items: {self.done} done, {len(self.running)} running, "
             f"{self.waiting} waiting{f' ({self.failed} of them failed before)' if self.failed else ''}, "
-            f"{len(self.aside)} set aside"
+            f"{len(self.aside)} set aside{f', {self.later} later' if self.later else ''}"
         )
         for each in self.running[:MOST_SHOWN]:
             if each.host:
@@ -106,11 +108,16 @@ class Status:
         for failed in self.aside:
             yield f"set aside  {failed.item}: {failed.why} (log: {failed.log})"
         if self.done + len(self.aside) == self.items:
-            yield f"nothing is left; autola {self.command} --resume {self.run} concludes"
+            yield f"nothing is left; {concluding(self.command, self.run)} concludes"
         elif self.seconds_left is not None:
             yield f"about {_span(self.seconds_left)} left"
         elif not self.running:
-            yield f"nobody works on it: autola {self.command} --resume {self.run}, or autola work {self.run}"
+            yield f"nobody works on it: {concluding(self.command, self.run)}, or autola work {self.run}"
+
+
+def concluding(command: str, run: str) -> str:
+    """What makes the table, front or answer of a run whose items are done."""
+    return f"python -m {command}" if "." in command else f"autola {command} --resume {run}"
 
 
 def status_of(worklist: WorkList) -> Status:
@@ -122,7 +129,8 @@ def status_of(worklist: WorkList) -> Status:
     return Status(
         run=str(worklist.whole),
         command=worklist.listed.command,
-        items=len(seen),
+        items=len(seen) + worklist.listed.more,
+        later=worklist.listed.more,
         done=sum(each.state == "done" for each in seen),
         waiting=sum(each.state == "waiting" for each in seen),
         failed=sum(each.state == "waiting" and each.failures > 0 for each in seen),
@@ -170,6 +178,7 @@ def _left(worklist: WorkList, seen: Sequence[Seen]) -> float | None:
             lengths.append(0.0)
     if not workers or not everything:
         return None
+    lengths += [fmean(everything)] * worklist.listed.more
     return round(max(max(lengths), sum(lengths) / workers), 1)
 
 
@@ -197,3 +206,24 @@ def summary(worklist: WorkList) -> str:
     status = status_of(worklist)
     names = listed([each.item for each in status.running])
     return f"{status.done} of {status.items} done" + (f"; others do {names}" if names else "")
+
+
+def where(seen: Seen) -> str:
+    """Who does an item, in a few words."""
+    attempt = seen.attempt
+    return "being taken up" if attempt is None else f"{attempt.host}, process {attempt.process}"
+
+
+def missing(worklist: WorkList) -> list[tuple[str, str]]:
+    """The items that are set aside, and why."""
+    return [
+        (seen.name, seen.attempt.why or "its process ended")
+        for seen in worklist.open()
+        if seen.state == "aside" and seen.attempt is not None
+    ]
+
+
+def missing_line(worklist: WorkList, name: str, why: str) -> str:
+    """An item that is set aside, why, and where its log is."""
+    path = worklist.whole / name / WORK / LOG
+    return f"{name}, set aside: {why}" + (f" (log: {path})" if path.is_file() else "")

@@ -8,8 +8,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,17 +18,16 @@ from autola.cli import import_modules
 from autola.runs import UnfitError
 from autola.stopping import asked, polite
 from autola.working.doing import Doer, NotHereError
-from autola.working.lease import LOG, WORK, Lease, LostError
+from autola.working.item_log import logged, note
+from autola.working.items import LIST, Listed
+from autola.working.lease import Lease, LostError
 from autola.working.making import processor, versions
-from autola.working.worklist import LIST, Listed, WorkList
+from autola.working.worklist import WorkList
 from foundation.config import config, parse_json
 from foundation.errors import InputError, NoSpaceError, listed
 from outputs.run_directory import LockedError
 
 log = logging.getLogger(__name__)
-
-ROOMS = ("autola", "searchers", "evaluators", "supernet", "outputs")
-"""Whose lines belong to the log of an item."""
 
 SPACE_SECONDS = 5.0
 """Time between two looks at whether a full disk has space again."""
@@ -158,34 +156,13 @@ def carry_out(lease: Lease, doer: Doer, worklist: WorkList, *, here: bool = Fals
             lease.end("failed", f"{type(error).__name__}: {error}")
             if here:
                 raise
-            _note(folder, traceback.format_exc())
+            note(folder, traceback.format_exc())
             log.warning("%s failed: %s: %s", folder.name, type(error).__name__, error)
         except BaseException:
             lease.end("released")
             raise
         else:
             lease.end("done")
-
-
-@contextmanager
-def logged(folder: Path) -> Iterator[None]:
-    """Has what is logged written into the log of an item."""
-    handler = logging.FileHandler(folder / WORK / LOG, encoding="utf-8", delay=True)
-    handler.handleError = lambda record: None  # a full disk ends no training
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    loggers = [logging.getLogger(room) for room in ROOMS]
-    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
-    for logger in loggers:
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        for logger, (handlers, propagate, level) in zip(loggers, before):
-            logger.handlers, logger.propagate = handlers, propagate
-            logger.setLevel(level)
-        with suppress(OSError):
-            handler.close()
 
 
 def check_here(known: Listed) -> None:
@@ -221,11 +198,6 @@ def _visible(whole: Path) -> Path:
 def _elsewhere(driver: str) -> str:
     """Names this machine, where the driver is on another."""
     return "" if driver.partition(":")[0] == platform.node() else f"on {platform.node()}: "
-
-
-def _note(folder: Path, text: str) -> None:
-    with suppress(OSError), (folder / WORK / LOG).open("a", encoding="utf-8") as file:
-        file.writelines(f"| {line}\n" for line in text.splitlines())
 
 
 def _wait(seconds: float) -> None:

@@ -1,63 +1,24 @@
-"""A list of items: folders that say all that is to be done, done or not, and who does them."""
+"""A list of items under way: which are done, which wait, who does the others."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from autola.working.lease import FORMAT, WORK, Attempt, Lease, Watch, check_format, numbers, read_lease
-from foundation.config import config, loads, parse, read_text, to_json
-from foundation.errors import InputError
-from foundation.files import write_text
-from outputs.records import METRICS, RESULT
-from search_space.genotype import Genotype
-
-ITEM, LIST = "item.json", "work.json"
-"""Records: in an item's folder `work`, what it is; in the run's, what all items have in common."""
+from autola.working.attempt import Attempt, numbers, read_lease
+from autola.working.items import Listed, epochs_of, read_list
+from autola.working.lease import Lease
+from autola.working.owners import Watch
+from outputs.records import RESULT
 
 MOST_FAILURES = 3
 """Failures in a row after which an item is set aside."""
 
 WAIT_SECONDS = 60.0
 """Time for which an item whose folder somebody else has locked is left alone."""
-
-
-@config
-class Item:
-    """What an item is beside the records of its run folder: config, data, environment."""
-
-    format: int = FORMAT
-    """Version."""
-    modules: tuple[str, ...] = ()
-    """Modules of the user's that whoever does it imports first."""
-    judged: tuple[Genotype, ...] | None = None
-    """Cells that a search of a comparison judges at its end; None for a search of a front."""
-
-
-@config
-class Listed:
-    """What is the same for all items, and their order."""
-
-    format: int = FORMAT
-    """Version."""
-    command: str
-    """The command that makes and concludes the list."""
-    items: tuple[str, ...]
-    """Folders, in the order in which they are worth having."""
-    epochs: int
-    """Epochs of each, as far as that is the same."""
-    modules: tuple[str, ...] = ()
-    """Modules of the user's that workers import."""
-    versions: dict[str, str]
-    """Versions of what decides the numbers, in the process that made the list."""
-    processor: str
-    """Instructions that it computes by, or its GPU."""
-
 
 State = Literal["done", "running", "waiting", "aside"]
 
@@ -199,54 +160,6 @@ class WorkList:
         return time.monotonic() < self._locked.get(name, 0.0)
 
 
-def read_list(whole: Path) -> Listed:
-    """The list of a run.
-
-    Raises:
-        InputError: If it has none, or one of a newer autola.
-    """
-    path = whole / LIST
-    if not path.is_file():
-        raise InputError(f"{whole} has no list of work; autola retrain, compare and search make one")
-    keys = loads(read_text(path, "list of work"))
-    check_format(keys, path)
-    return parse(Listed, keys, str(path))
-
-
-def read_item(folder: Path) -> Item:
-    """What an item is.
-
-    Raises:
-        InputError: If the folder is none, or one of a newer autola.
-    """
-    path = folder / WORK / ITEM
-    if not path.is_file():
-        raise InputError(f"{folder} is no item of work: it has no {WORK}/{ITEM}")
-    keys = loads(read_text(path, "item of work"))
-    check_format(keys, path)
-    return parse(Item, keys, str(path))
-
-
-def write_item(folder: Path, item: Item) -> None:
-    """Makes a run folder an item, if it is none yet."""
-    path = folder / WORK / ITEM
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
-        write_text(path, to_json(item))
-
-
-def write_list(whole: Path, listed: Listed) -> None:
-    """Writes the list of a run, all items of which are there."""
-    write_text(whole / LIST, to_json(listed))
-
-
-def epochs_of(folder: Path) -> int:
-    """Epochs that are recorded, as the log's lines."""
-    with suppress(FileNotFoundError):
-        return (folder / METRICS).read_bytes().count(b"\n")
-    return 0
-
-
 def _failures(folder: Path, known: Sequence[int]) -> int:
     """Failures in a row: errors, and ends without a word before an epoch more was complete."""
     failures = 0
@@ -262,8 +175,3 @@ def _failures(folder: Path, known: Sequence[int]) -> int:
         elif attempt.state == "failed" or died:
             failures += 1
     return failures
-
-
-def is_item(folder: Path) -> bool:
-    """Whether a folder is an item."""
-    return os.path.isfile(folder / WORK / ITEM)

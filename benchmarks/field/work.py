@@ -15,7 +15,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from autola.working.lease import WORK
+from autola.working.attempt import WORK
 from benchmarks.field.jobs import DATA, WORDS, write_data
 from benchmarks.field.wrong import WrongError, expect
 

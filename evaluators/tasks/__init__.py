@@ -214,6 +214,10 @@ class TaskConfig:
         """
         raise NotImplementedError(f"{type(self).__name__} has to define network")
 
+    def unsearched(self) -> tuple[Term, ...]:
+        """What stands in the network that a search of placements starts from; nothing, in most."""
+        return ()
+
     def published(self) -> tuple[str, ...]:
         """Names of the network, and of the backbone in it, that torchvision or timm publish weights for."""
         return ()

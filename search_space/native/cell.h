@@ -10,19 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "vectors.h"
+#include "convolutions.h"
 
 namespace autola {
 
-constexpr int kMostRows = 8;  // outputs of a 1x1 convolution whose weights lie side by side
-
 enum Kind { kPassing, kChannel, kFull, kSpatial, kScaled };
-
-struct Layer {
-  int outputs, inputs, kernel, dilation;
-  bool is_separable;
-  int reach() const { return dilation * (kernel / 2); }
-};
 
 struct Edge {
   int node, source;
@@ -39,7 +31,9 @@ struct Program {
   int margin = 0;
   int64_t num_weights = 0;
 
-  Program(const int64_t* numbers, int64_t length) : at_(numbers), end_(numbers + length) {
+  // A cell that trains has two numbers of a norm where a deployed one has a bias.
+  Program(const int64_t* numbers, int64_t length, bool trains = false)
+      : at_(numbers), end_(numbers + length), of_output_(trains ? 2 : 1) {
     num_nodes = next(1, 1 << 16);
     width = next(1, 1 << 16);
     fuse = next(0, 2);
@@ -49,14 +43,15 @@ struct Program {
     count_gate(gate_hidden, width);
     for (Edge& edge : edges) read(edge);
     const int64_t channels = int64_t(num_nodes) * width, joined = channels + width;
-    if (fuse > 0) num_weights += channels * joined + channels;
-    if (fuse > 1) num_weights += channels * channels + channels;
+    if (fuse > 0) num_weights += channels * joined + of_output_ * channels;
+    if (fuse > 1) num_weights += channels * channels + of_output_ * channels;
     count_gate(output_hidden, channels);
     if (at_ != end_) refuse("is too long");
   }
 
  private:
   const int64_t *at_, *end_;
+  int of_output_;
   int least_node_ = 1;  // edges come node by node
 
   [[noreturn]] static void refuse(const std::string& what) {
@@ -89,45 +84,11 @@ struct Program {
       layer = {outputs, inputs, next(1, 31), next(1, 31), next(0, 1) == 1};
       if (layer.kernel % 2 == 0 || (layer.is_separable && edge.kind != kFull)) refuse("holds a layer of no kind");
       const int64_t taps = int64_t(layer.kernel) * layer.kernel;
-      num_weights += outputs + (layer.is_separable ? inputs * taps + int64_t(outputs) * inputs
+      num_weights += of_output_ * outputs + (layer.is_separable ? inputs * taps + int64_t(outputs) * inputs
                                                    : int64_t(outputs) * inputs * taps);
       margin = std::max(margin, layer.reach());
       inputs = outputs;
     }
-  }
-};
-
-// Where the numbers of a map lie in a plane with margins.
-template <typename T>
-struct Plane {
-  static constexpr int kTile = 2 * Vectors<T>::kLanes;
-  int height, width, stride;
-  int64_t first, span, tiles_end, size;
-
-  Plane(int height, int width, int margin) : height(height), width(width), stride(width + margin) {
-    first = int64_t(margin) * stride + margin;
-    span = int64_t(height - 1) * stride + width;
-    tiles_end = first + (span + kTile - 1) / kTile * kTile;
-    size = (tiles_end + first + kTile - 1) / kTile * kTile + Vectors<T>::kLanes;
-  }
-  void fill(T* plane, const T* rows) const {
-    for (int y = 0; y < height; ++y)
-      std::memcpy(plane + first + int64_t(y) * stride, rows + int64_t(y) * width, width * sizeof(T));
-  }
-  void empty(const T* plane, T* rows) const {
-    for (int y = 0; y < height; ++y)
-      std::memcpy(rows + int64_t(y) * width, plane + first + int64_t(y) * stride, width * sizeof(T));
-  }
-  void clear_all_margins(T* plane) const {
-    std::fill(plane, plane + first, T(0));
-    clear_margins(plane);
-    std::fill(plane + tiles_end, plane + size, T(0));
-  }
-  // Writes zeros where a loop over tiles wrote what belongs to no position.
-  void clear_margins(T* plane) const {
-    for (int y = 0; y + 1 < height; ++y)
-      for (int x = width; x < stride; ++x) plane[first + int64_t(y) * stride + x] = 0;
-    std::fill(plane + first + span, plane + tiles_end, T(0));
   }
 };
 
@@ -403,83 +364,21 @@ class Runner {
       if (layer.is_separable) {
         for (int i = 0; i < layer.inputs; ++i) {
           Vector a = {}, b = {};
-          add_taps(layer, from + i * plane_.size + p, kernel + i * taps, a, b);
+          add_taps<T>(layer, plane_.stride, from + i * plane_.size + p, kernel + i * taps, a, b);
           V::store(tile_ + i * kTile, a);
           V::store(tile_ + i * kTile + kLanes, b);
         }
-        multiply(layer.outputs, layer.inputs, pointwise, bias, tile_, kTile,
+        multiply<T>(layer.outputs, layer.inputs, pointwise, bias, tile_, kTile,
                  [&](int output, Vector a, Vector b) { give(output, p, a, b); });
         continue;
       }
       for (int output = 0; output < layer.outputs; ++output) {
         Vector a = Vector{} + bias[output], b = a;
         for (int i = 0; i < layer.inputs; ++i)
-          add_taps(layer, from + i * plane_.size + p, kernel + (int64_t(output) * layer.inputs + i) * taps, a, b);
+          add_taps<T>(layer, plane_.stride, from + i * plane_.size + p, kernel + (int64_t(output) * layer.inputs + i) * taps, a, b);
         give(output, p, a, b);
       }
     }
-  }
-
-  inline void add_taps(const Layer& layer, const T* at, const T* kernel, Vector& a, Vector& b) {
-    if (layer.kernel == 3) {
-      add_square<3>(layer.dilation, at, kernel, a, b);
-    } else if (layer.kernel == 7) {
-      add_square<7>(layer.dilation, at, kernel, a, b);
-    } else {
-      const int half = layer.kernel / 2;
-      for (int y = -half; y <= half; ++y)
-        for (int x = -half; x <= half; ++x) {
-          const T* from = at + (int64_t(y) * plane_.stride + x) * layer.dilation;
-          a += V::load(from) * *kernel;
-          b += V::load(from + kLanes) * *kernel++;
-        }
-    }
-  }
-  template <int K>
-  inline void add_square(int64_t dilation, const T* at, const T* kernel, Vector& a, Vector& b) {
-    const T* row = at - (K / 2) * dilation * (plane_.stride + 1);
-    for (int y = 0; y < K; ++y, row += dilation * plane_.stride)
-      for (int x = 0; x < K; ++x) {
-        a += V::load(row + x * dilation) * kernel[y * K + x];
-        b += V::load(row + x * dilation + kLanes) * kernel[y * K + x];
-      }
-  }
-
-  // Every output of a 1x1 convolution at a tile of positions.
-  template <typename Give>
-  inline void multiply(int outputs, int inputs, const T* weights, const T* bias, const T* from, int64_t step, Give give) {
-    int done = 0;
-    const auto rows = [&](auto number) {
-      constexpr int kRows = decltype(number)::value;
-      for (; outputs - done >= kRows; done += kRows, weights += int64_t(kRows) * inputs) {
-        if constexpr (kRows == kMostRows && kBytes < 64) {
-          multiply_rows<kRows / 2, kRows>(done, inputs, weights, bias, from, step, give);
-          multiply_rows<kRows / 2, kRows>(done + kRows / 2, inputs, weights + kRows / 2, bias, from, step, give);
-        } else {
-          multiply_rows<kRows, kRows>(done, inputs, weights, bias, from, step, give);
-        }
-      }
-    };
-    rows(std::integral_constant<int, kMostRows>{});
-    rows(std::integral_constant<int, 4>{});
-    rows(std::integral_constant<int, 2>{});
-    rows(std::integral_constant<int, 1>{});
-  }
-  template <int kRows, int kStep, typename Give>
-  inline void multiply_rows(int first, int inputs, const T* weights, const T* bias, const T* from, int64_t step, Give give) {
-    Vector a[kRows], b[kRows];
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) a[r] = b[r] = Vector{} + bias[first + r];
-    for (int i = 0; i < inputs; ++i, from += step, weights += kStep) {
-      const Vector x = V::load(from), y = V::load(from + kLanes);
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) {
-        a[r] += x * weights[r];
-        b[r] += y * weights[r];
-      }
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) give(first + r, a[r], b[r]);
   }
 
   // y = the nodes and the pooled groups through the fuse, plus x.
@@ -506,12 +405,12 @@ class Runner {
         V::store(y + kLanes, V::load(x + kLanes) + b);
       };
       if (!is_double) {
-        multiply(channels, joined, first, first_bias, joined_ + p, row_, give);
+        multiply<T>(channels, joined, first, first_bias, joined_ + p, row_, give);
         continue;
       }
-      multiply(channels, joined, first, first_bias, joined_ + p, row_,
+      multiply<T>(channels, joined, first, first_bias, joined_ + p, row_,
                [&](int output, Vector a, Vector b) { rectify(tile_ + output * kTile, a, b); });
-      multiply(channels, channels, second, second_bias, tile_, kTile, give);
+      multiply<T>(channels, channels, second, second_bias, tile_, kTile, give);
     }
   }
 };

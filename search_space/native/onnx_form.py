@@ -26,7 +26,8 @@ def onnxruntime_library() -> Path:
     Raises:
         InputError: If there is no compiler, it fails, or the folder cannot be written to.
     """
-    return built("onnxruntime_operator.cpp", ("vectors.h", "cell.h", "onnxruntime_operator.cpp"))
+    sources = ("vectors.h", "convolutions.h", "cell.h", "onnxruntime_operator.cpp")
+    return built("onnxruntime_operator.cpp", sources)
 
 
 def translations() -> Mapping[Callable[..., Any], Callable[..., Any]]:

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 
-SOURCES = ("vectors.h", "cell.h", "torch_operator.cpp")
+SOURCES = ("vectors.h", "convolutions.h", "cell.h", "torch_operator.cpp")
 
 FLAGS = ("-std=c++20", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
 """What the loops need to be vectorised; sums are in the order that is written."""
@@ -45,14 +45,21 @@ COMPILERS = ("c++", "g++", "clang++")
 @cache
 def why_missing() -> str | None:
     """Loads the operator, built the first time. Gives the reason where that is not possible, else None."""
+    if (reason := load_once("torch_operator.cpp", SOURCES)) is not None:
+        return reason
+    torch.library.register_fake("autola::cell", _shape)
+    torch.library.register_autograd("autola::cell", _refuse)
+    return None
+
+
+def load_once(source: str, sources: Sequence[str]) -> str | None:
+    """Loads a library of operators, compiled the first time. Gives the reason where that fails, else None."""
     try:
-        torch.ops.load_library(library())
+        torch.ops.load_library(library(source, sources))
     except InputError as error:
         return str(error)
     except OSError as error:
         return f"the native operator does not load ({' '.join(str(error).split())[:160]})"
-    torch.library.register_fake("autola::cell", _shape)
-    torch.library.register_autograd("autola::cell", _refuse)
     return None
 
 
@@ -68,8 +75,12 @@ def load_cell_operator() -> None:
         raise InputError(reason)
 
 
-def library() -> Path:
-    """The compiled operator.
+def library(source: str = "torch_operator.cpp", sources: Sequence[str] = SOURCES) -> Path:
+    """Compiled operators of PyTorch.
+
+    Args:
+        source: Name of the file to compile.
+        sources: Names of all files that it is made of.
 
     Raises:
         InputError: If there is no compiler, it fails, or the folder cannot be written to.
@@ -78,9 +89,7 @@ def library() -> Path:
     include = torch_folder / "include"
     libraries = torch_folder / "lib"
     options = [f"-I{include}", f"-I{include / 'torch' / 'csrc' / 'api' / 'include'}", f"-L{libraries}"]
-    return built(
-        "torch_operator.cpp", SOURCES, torch.__version__, options, ("-ltorch_cpu", "-ltorch", "-lc10")
-    )
+    return built(source, sources, torch.__version__, options, ("-ltorch_cpu", "-ltorch", "-lc10"))
 
 
 def built(

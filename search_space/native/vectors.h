@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 namespace autola {
 
@@ -31,6 +32,11 @@ struct Vectors {
   static inline void store(T* to, Vector v) { std::memcpy(to, &v, sizeof v); }
   static inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
 
+  static inline T total(Vector v) { return total_of_halves<kLanes / 2>(v, std::make_integer_sequence<int, kLanes>()); }
+
+  // Rows of a square of numbers as its columns.
+  static inline void transpose(Vector* rows) { swap_blocks<kLanes / 2>(rows, std::make_integer_sequence<int, kLanes>()); }
+
   // 1 / (1 + exp(-x)): the exponent as an integer and the rest of it by its series, to the number's precision.
   static inline Vector sigmoid(Vector x) {
     constexpr bool is_single = sizeof(T) == 4;
@@ -50,6 +56,26 @@ struct Vectors {
     const IntegerVector bits = ((IntegerVector)shifted << mantissa) + (IntegerVector)(x * 0 + T(1));
     return T(1) / (T(1) + power * (Vector)bits);
   }
+
+ private:
+  template <int kSide, int... kLane>
+  static inline T total_of_halves(Vector v, std::integer_sequence<int, kLane...> lanes) {
+    if constexpr (kSide == 0) return v[0];
+    else return total_of_halves<kSide / 2>(v + __builtin_shufflevector(v, v, (kLane ^ kSide)...), lanes);
+  }
+  template <int kSide, int... kLane>
+  static inline void swap_blocks(Vector* rows, std::integer_sequence<int, kLane...> lanes) {
+    if constexpr (kSide > 0) {
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) {
+        if (i & kSide) continue;
+        const Vector a = rows[i], b = rows[i + kSide];
+        rows[i] = __builtin_shufflevector(a, b, (kLane & kSide ? kLanes + (kLane ^ kSide) : kLane)...);
+        rows[i + kSide] = __builtin_shufflevector(a, b, (kLane & kSide ? kLanes + kLane : kLane ^ kSide)...);
+      }
+      swap_blocks<kSide / 2>(rows, lanes);
+    }
+  }
 };
 
 template <typename T>
@@ -62,8 +88,7 @@ inline T sum_of(const T* row, int64_t n) {
     others += V::load(row + i + V::kLanes);
   }
   some += others;
-  T sum = 0;
-  for (int lane = 0; lane < V::kLanes; ++lane) sum += some[lane];
+  T sum = V::total(some);
   for (; i < n; ++i) sum += row[i];
   return sum;
 }
@@ -89,7 +114,7 @@ inline T product_of(const T* a, const T* b, int64_t n) {
   int64_t i = 0;
   for (; i + V::kLanes <= n; i += V::kLanes) sums += V::load(a + i) * V::load(b + i);
   T sum = 0;
-  for (int lane = 0; lane < V::kLanes; ++lane) sum += sums[lane];
+  if (n >= V::kLanes) sum = V::total(sums);
   for (; i < n; ++i) sum += a[i] * b[i];
   return sum;
 }

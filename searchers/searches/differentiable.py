@@ -7,7 +7,8 @@ step moves alphas and weights is in `Updates`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,11 +16,13 @@ from torch import Tensor
 
 from evaluators.job import Figures, check_weights
 from foundation.seeds import seed_of
+from search_space.space import NONE
 from searchers import Shares
 from searchers.searches.callback import Callback, Penalty
 from searchers.searches.curvature import Curvature
+from searchers.searches.likeliest import likeliest
 from searchers.searches.mixture import Mixture
-from searchers.searches.perturbation import Perturbed
+from searchers.searches.perturbation import Perturbed, competing, worths
 from searchers.searches.problem import Problem
 from searchers.searches.schedule import Schedule
 from searchers.searches.updates import Updates, set_rate
@@ -28,6 +31,9 @@ from searchers.settings import Differentiable
 from supernet.derive import RULES
 
 __all__ = ["Callback", "DifferentiableSearch", "Mixture", "Updates"]
+
+RANKING_BATCHES = 4
+"""Batches that candidates of a site are judged on when finalists are named; the finals judge on all."""
 
 
 class DifferentiableSearch:
@@ -119,6 +125,18 @@ class DifferentiableSearch:
         strengths, _ = self.watch.answering(self.mixture)
         rule = RULES["argmax" if self.config.derive == "perturbation" else self.config.derive]
         return self.problem.kept(rule(self.problem.space, strengths), strengths)
+
+    def ranked(self) -> Iterator[Any]:
+        """The answer, then what keeps the limits: by falling worth at sites, by strength in cells."""
+        space, strengths = self.problem.space, self.watch.answering(self.mixture)[0]
+        values = [[math.log(max(strength, 1e-300)) for strength in row] for row in strengths]
+        if NONE in space.candidates:
+            values = [[-math.inf] * len(space.primitives) for _ in space.rows]
+            for row, of_row in enumerate(values):
+                columns = competing(self, row)
+                for column, worth in zip(columns, worths(self, row, columns, 0, RANKING_BATCHES)):
+                    of_row[column] = worth
+        return likeliest(self.problem, self.genotype(), values)
 
     def shares(self) -> Shares:
         _, shares = self.watch.answering(self.mixture)

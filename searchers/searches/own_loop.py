@@ -259,6 +259,11 @@ def searching(
             f"{config.name} judges one candidate after another, which a loop of batches does not; choose a "
             "differentiable searcher as darts, or autola search"
         )
+    if config.finals.count:
+        raise InputError(
+            "finals train candidates one by one on batches of their own, which a loop of yours does not "
+            "give; leave them out, or search by autola.advise"
+        )
     if steps < 1:
         raise InputError(f"steps={steps} is not positive")
     if isinstance(space, Rows) and sites is not None:

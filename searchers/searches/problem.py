@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,9 @@ from supernet.blocks import speed_up
 from supernet.explicit import SearchedNetwork
 from supernet.instead import Instead
 from supernet.mixed_network import MixedNetwork
+from supernet.networks.transformer import Transformer
 from supernet.placing import PlacesSupernet
+from supernet.sequence_supernet import SequenceSupernet
 from supernet.supernet import Form, Supernet, one_hot
 
 if TYPE_CHECKING:
@@ -167,12 +169,15 @@ class Problem:
         What a placement attaches starts as the identity, as in the supernet.
         """
         torch.manual_seed(seed_of(self.seed, "found", *purpose))
-        if isinstance(self.space, Instead):
-            network = self.space.found(self.backbone(), genotype)
-        else:
-            network = attach(self.backbone(), genotype, identity=isinstance(genotype, Placement))
+        network = self.placed(genotype)
         speed_up(network, compile=self.compile, recompute=self.recompute)
         return network.to(self.fabric.device, real_dtype(self.fabric))
+
+    def placed(self, genotype: Any) -> nn.Module:
+        """A new backbone with what was found in it."""
+        if isinstance(self.space, Instead):
+            return self.space.found(self.backbone(), genotype)
+        return attach(self.backbone(), genotype, identity=isinstance(genotype, Placement))
 
 
 def mixed_network(
@@ -185,6 +190,8 @@ def mixed_network(
     """
     if parts > 1:
         raise InputError("the mixtures of sites take all channels; choose a searcher without parts")
+    if isinstance(network, Transformer):
+        return SequenceSupernet(network, cast(Places, space))
     if isinstance(space, Places):
         return PlacesSupernet(network, space, keeps_modes=keeps_modes)
     assert isinstance(space, Instead), "a space is of cells, of places, or of modules that stand for others"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from evaluators.data import Batches
 from evaluators.recipe import TrainConfig
 from evaluators.train import Training, share_buffers
 from foundation.seeds import seed_of
+from search_space.space import NONE
 from searchers.candidates import Candidates, History, Trial, best_of, restored, scores, stored
 from searchers.searches.problem import Problem
 from supernet.explicit import SearchedNetwork
@@ -60,8 +61,7 @@ class SharedSearch:
             self.training.advance()
         elif len(self.history) < self.num_trials:
             genotype = self.propose(self.history)
-            score = self.judge(genotype) - self.problem.price(genotype)
-            self.history.append(Trial(genotype=genotype, score=score))
+            self.history.append(Trial(genotype=genotype, score=self._value(genotype)))
         self.step += 1
 
     def judge(self, genotype: Any) -> float:
@@ -81,6 +81,38 @@ class SharedSearch:
 
     def genotype(self) -> Any:
         return best_of(self.history) or self.propose([])
+
+    def _value(self, genotype: Any) -> float:
+        return self.judge(genotype) - self.problem.price(genotype)
+
+    def ranked(self) -> Iterator[Any]:
+        """The best, the best without what is not missed in it, then what was judged by falling score."""
+        judged = [trial for trial in self.history if trial.score is not None]
+        best_first = sorted(judged, key=lambda trial: -(trial.score or 0.0))
+        best = self.genotype()
+        return iter(dict.fromkeys((best, self._thinned(best), *(trial.genotype for trial in best_first))))
+
+    def _thinned(self, genotype: Any) -> Any:
+        """A placement without the modules that the shared weights do not miss, one after the other.
+
+        Draws hold several modules, and those that do not help seldom all go by chance.
+        """
+        space = self.problem.space
+        if NONE not in space.candidates:
+            return genotype
+        best, score = genotype, self._value(genotype)
+        while True:
+            names = space.operators(best)
+            fewer = [
+                space.genotype([*names[:number], NONE, *names[number + 1 :]])
+                for number, row in enumerate(space.rows)
+                if names[number] != NONE and NONE in [space.primitives[c] for c in space.columns_at(row)]
+            ]
+            values = [self._value(each) for each in fewer]
+            if not values or max(values) < score:
+                return best
+            score = max(values)
+            best = fewer[values.index(score)]
 
     def shares(self) -> None:
         return None
@@ -204,6 +236,8 @@ def renew_statistics(
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     network.train()
+    if not norms:
+        return
     for number, batch in enumerate(batches, 1):
         for norm in norms:
             norm.momentum = 1 / number  # makes the moving average the mean so far

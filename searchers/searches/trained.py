@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -54,6 +54,36 @@ def train_candidate(
             after_epoch(training.report())
     judging = problem.batches(1, recipe.batch_size, training=False)
     return problem.judge(training.trained(), judging)
+
+
+def figures_of(
+    history: History, num_trials: int, last: Mapping[str, float], score: str
+) -> dict[str, float | None]:
+    """The record of a trial.
+
+    Args:
+        history: All trials up to this one.
+        num_trials: Trials in all.
+        last: Figures of the last epoch of its training.
+        score: What candidates are judged by.
+
+    Raises:
+        InputError: If it is the last, and every one has failed.
+    """
+    known = scores(history)
+    if len(history) == num_trials and not known:
+        raise InputError(
+            f"the training of every candidate diverged, {num_trials} of them; "
+            "start again with a lower learning rate or gradient clipping"
+        )
+    figures: dict[str, float | None] = {
+        **last,
+        f"trial_{score}": history[-1].score,
+        f"best_{score}": max(known) if known else None,
+    }
+    if failed := len(history) - len(known):
+        figures["failed_trials"] = float(failed)
+    return figures
 
 
 class TrainedSearch:
@@ -121,20 +151,7 @@ class TrainedSearch:
         """Nothing: a candidate that diverges has failed, the search has not."""
 
     def report(self) -> dict[str, float | None]:
-        known = scores(self.history)
-        if len(self.history) == self.num_trials and not known:
-            raise InputError(
-                f"the training of every candidate diverged, {self.num_trials} of them; "
-                "start again with a lower learning rate or gradient clipping"
-            )
-        figures: dict[str, float | None] = {
-            **self.figures,
-            f"trial_{self.problem.score}": self.history[-1].score,
-            f"best_{self.problem.score}": max(known) if known else None,
-        }
-        if failed := len(self.history) - len(known):
-            figures["failed_trials"] = float(failed)
-        return figures
+        return figures_of(self.history, self.num_trials, self.figures, self.problem.score)
 
     def genotype(self) -> Any:
         return best_of(self.history) or self.present

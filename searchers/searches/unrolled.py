@@ -47,7 +47,9 @@ class Unrolled:
         self.slopes = torch.autograd.grad(loss, weights, create_graph=exact, materialize_grads=True)
         averaged = mean_over_processes([slope.detach() for slope in self.slopes], updates.fabric)
         self.averaged = [slope.detach().requires_grad_() for slope in averaged]
-        self.stepped = [step_of_sgd(updates.weight_optimizer, *pair) for pair in zip(weights, self.averaged)]
+        optimizer = updates.weight_optimizer
+        assert isinstance(optimizer, torch.optim.SGD), "others are refused by `Darts`"
+        self.stepped = [step_of_sgd(optimizer, *pair) for pair in zip(weights, self.averaged)]
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss and accuracy after the virtual step, on images of the alphas' half."""

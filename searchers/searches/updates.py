@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from evaluators.processes import mean_over_processes
 from foundation.errors import InputError
+from searchers import ADAM_BETAS
 from searchers.searches.callback import Callback
 from searchers.searches.mixture import Mixture
 from searchers.searches.passes import Passes
@@ -57,14 +58,16 @@ class Updates:
                 "add a candidate that has weights, as se"
             )
         self.run, rate = problem.runner(), torch.tensor(config.learning_rate, device=self.fabric.device)
-        self.weight_optimizer = torch.optim.SGD(
+        optimizer, own = torch.optim.SGD, {"momentum": config.momentum, "nesterov": config.nesterov}
+        if config.optimizer == "adam":
+            optimizer, own = torch.optim.Adam, {"betas": ADAM_BETAS, "capturable": problem.fused}
+        self.weight_optimizer = optimizer(
             self.parameters,
             lr=rate if problem.cuda_graph else config.learning_rate,
-            momentum=config.momentum,
-            nesterov=config.nesterov,
             weight_decay=config.weight_decay,
             foreach=not problem.fused,  # a few calls for all weights, bit for bit the same
             fused=problem.fused,
+            **own,
         )
         self.alpha_optimizer = torch.optim.Adam(
             mixture.architecture,

@@ -147,7 +147,7 @@ class Transformer(nn.Module):
         vocabulary: bytes | None = None,
     ) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.terms = config, tuple(terms)
         if vocabulary is not None:
             self.vocabulary: Tensor
             self.register_buffer("vocabulary", torch.tensor(list(vocabulary), dtype=torch.uint8))

@@ -12,9 +12,8 @@ from typing import NamedTuple
 import pytest
 
 from autola.cli import main
+from autola.speaking import ROOMS
 from tests.autola.runs import RETRAIN, SEARCH
-
-ROOMS = ("autola", "searchers", "evaluators", "supernet", "outputs")
 
 
 class Told(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,19 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import autola
-from autola import advising
+from autola.advising import RECIPE, planning, running
 from autola.advising.conclude import LEAVE, concluded
 from autola.advising.rows import FOUND, NOTHING, rows_of
 from evaluators.place_costs import place_table
+from evaluators.tasks import TASKS
 from foundation.errors import InputError
+from outputs.comparison import Claim, ComparedCell, ComparedRow, Comparison
+from outputs.run_directory import RunDirectory
 from searchers.limits import Limits, parse_target
 from supernet.placing import places_of
 
 SPACE = ("none", "se", "eca")
+SHORT = replace(RECIPE, epochs=1)
 
 
 def network() -> nn.Module:
@@ -42,23 +48,26 @@ def data(count: int, seed: int) -> TensorDataset:
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few steps and seeds, whatever the clock says."""
-    monkeypatch.setattr(advising, "MOST_STEPS", 4)
-    monkeypatch.setattr(advising, "LEAST_STEPS", 4)
-    monkeypatch.setattr(advising, "MOST_SEEDS", 3)
+    """Few epochs, seeds and timed steps, whatever the clock says."""
+    monkeypatch.setattr(planning, "MOST_EPOCHS", 2)
+    monkeypatch.setattr(planning, "MOST_SEEDS", 3)
+    monkeypatch.setattr(planning, "FINALISTS", 2)
+    monkeypatch.setattr(running, "BUDGET", 0.01)
 
 
-def advise(out: Path | None = None, **changes: Any) -> autola.Advice:
-    given = {"target": "params<=1.1x", "minutes": 60.0, "space": SPACE, "out": out}
+def advise(out: Path, **changes: Any) -> autola.Advice:
+    given = {"target": "params<=1.1x", "minutes": 60.0, "space": SPACE, "out": out, "recipe": SHORT}
     train, valid = (DataLoader(data(count, seed), batch_size=8) for count, seed in ((40, 0), (16, 1)))
     return autola.advise(network(), train, valid, loss, **(given | changes))
 
 
-def test_all_rows_are_trained_and_the_model_is_left_alone() -> None:
+def test_all_rows_are_trained_and_the_model_is_left_alone(tmp_path: Path) -> None:
     model = network()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     train, valid = ([next(iter(DataLoader(data(8, seed), 8)))] for seed in (0, 1))
-    advice = autola.advise(model, train * 4, valid, loss, minutes=60, space=SPACE)
+    advice = autola.advise(
+        model, train * 4, valid, loss, minutes=60, space=SPACE, recipe=SHORT, out=tmp_path / "run"
+    )
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     names = [row.name for row in advice.rows]
     assert names[0] == NOTHING
@@ -67,20 +76,20 @@ def test_all_rows_are_trained_and_the_model_is_left_alone() -> None:
     assert all(len(row.scores) == 3 for row in advice.rows)
     assert {"params", "macs", "latency"} == set(advice.rows[0].costs)
     assert str(advice).endswith(advice.sentence)
-    assert (advice.placement is None) == (LEAVE in advice.sentence.lower())
+    assert (advice.placement is None) == advice.sentence.startswith(LEAVE)
+    assert "own" not in TASKS
 
 
 def test_stopped_anywhere_it_ends_with_the_same_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = advise(tmp_path / "whole")
-    monkeypatch.setattr(advising.AdviceRecords, "CHECKPOINT_SECONDS", -1.0)
     real, calls = torch.nn.functional.cross_entropy, 0
 
     def counted(*args: Any, **others: Any) -> torch.Tensor:
         nonlocal calls
         calls += 1
-        if calls % 37 == 0:
+        if calls % 61 == 0:
             raise KeyboardInterrupt
         return real(*args, **others)
 
@@ -93,19 +102,47 @@ def test_stopped_anywhere_it_ends_with_the_same_scores(
             continue
     else:
         raise AssertionError("it never ended")
-    assert calls > 74
+    assert calls > 61  # it was stopped
     assert [(row.name, row.placement, row.scores) for row in advice.rows] == [
         (row.name, row.placement, row.scores) for row in whole.rows
     ]
 
 
-def test_a_folder_of_other_advice_is_refused(tmp_path: Path) -> None:
-    advise(tmp_path / "run")
-    with pytest.raises(InputError, match="target differ"):
+def test_a_folder_of_other_advice_is_refused_and_more_time_adds_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = advise(tmp_path / "run")
+    with pytest.raises(InputError, match="something else: target"):
         advise(tmp_path / "run", target="params<=1.2x")
+    with torch.no_grad():
+        other = network()
+        next(other.parameters()).mul_(2)
+    batches = DataLoader(data(40, 0), batch_size=8)
+    settings: Any = {"target": "params<=1.1x", "minutes": 60, "space": SPACE, "recipe": SHORT}
+    with pytest.raises(InputError, match=r"weights: .* now"):
+        autola.advise(other, batches, DataLoader(data(16, 1), 8), loss, out=tmp_path / "run", **settings)
     (tmp_path / "other").mkdir()
-    with pytest.raises(InputError, match="holds no advice"):
+    with pytest.raises(InputError, match="not a run folder"):
         advise(tmp_path / "other")
+    monkeypatch.setattr(planning, "MOST_SEEDS", 4)
+    more = advise(tmp_path / "run")
+    assert [len(row.scores) for row in more.rows] == [4] * len(first.rows)
+    assert [row.scores[:3] for row in more.rows] == [row.scores for row in first.rows]
+
+
+def test_two_processes_in_one_folder_are_kept_apart_and_damage_is_said(tmp_path: Path) -> None:
+    advise(tmp_path / "run")
+    with RunDirectory(tmp_path / "run").lock(), pytest.raises(InputError, match="another process"):
+        advise(tmp_path / "run")
+    result = next((tmp_path / "run" / "compare").glob("*/result.json"))
+    result.write_text("{")
+    (tmp_path / "run" / "compare" / "comparison.json").unlink()
+    with pytest.raises(InputError, match=r"result\.json"):
+        advise(tmp_path / "run")
+    plan = tmp_path / "run" / "plan.json"
+    plan.write_text(json.dumps({"search_epochs": 1}))
+    with pytest.raises(InputError, match=r"plan\.json"):
+        advise(tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -124,6 +161,7 @@ def test_what_cannot_be_advised_on_is_refused_and_nothing_is_written(
     with pytest.raises(InputError, match=message):
         advise(tmp_path / "run", **changes)
     assert not (tmp_path / "run").exists()
+    assert "own" not in TASKS
 
 
 def test_data_that_cannot_be_halved_are_refused() -> None:
@@ -155,38 +193,67 @@ def test_rows_keep_the_limit_and_random_ones_cost_what_was_found() -> None:
     assert all(len(list(placement.taken())) == 1 for placement in chance)
 
 
-def test_only_what_is_shown_is_advised() -> None:
+def comparison(placements: Any, verdict: Any, *, done: int = 9) -> Comparison:
+    """A comparison of the plain network, of score 0.5, with rows of 0.6."""
+    cell = ComparedCell(attention="", seeds=(0, 1, 2), scores=(0.5, 0.51, 0.49), params=1, macs=1)
+    better = replace(cell, scores=(0.6, 0.61, 0.59))
+    kinds: Any = {"block": "", "setting": "", "deviation": None, "between": None, "within": None}
+    made = [
+        ComparedRow(name=name, cells=(cell if name == NOTHING else better,), mean=0.5, **kinds)
+        for name in placements
+    ]
+    claim = Claim(
+        block="", first=NOTHING, second=FOUND, primary=True, estimate=-0.1, low=-0.12, high=-0.08,
+        bootstrap=None, p_value=0.01, adjusted=0.01, equivalence=1.0, detectable=None, verdict=verdict,
+    )  # fmt: skip
+    return Comparison(
+        run="", score="test accuracy", done=done, planned=9, rows=tuple(made), claims=(claim,), margin=0.005,
+        improvement=None, ranks=(), sentence="",
+    )  # fmt: skip
+
+
+def test_only_what_a_comparison_claims_is_advised() -> None:
     placements, tables, _, _ = rows()
-    costs = {name: {"params": tables["params"].of(each)} for name, each in placements.items()}
-    noise = {name: [0.5, 0.51, 0.49] for name in placements}
-    settings: Any = {"score_name": "accuracy", "seconds": 1.0}
-    assert concluded(placements, costs, noise, complete=True, **settings).placement is None
-    better = noise | {FOUND: [0.9, 0.91, 0.89]}
-    advice = concluded(placements, costs, better, complete=True, **settings)
-    assert advice.placement == placements[FOUND]
-    assert advice.sentence.startswith("Put se at")
-    worse = concluded(placements, costs, noise | {FOUND: [0.1, 0.11, 0.09]}, complete=True, **settings)
-    assert LEAVE in worse.sentence.lower()
-    unfinished = concluded(placements, costs, better, complete=False, **settings)
+    names = {name: name for name in placements if name != NOTHING}
+
+    def advice(verdict: Any, **changes: Any) -> autola.Advice:
+        compared = comparison(placements, verdict, **changes)
+        return concluded(placements, tables, compared, names, run="run", seconds=1.0)
+
+    better = advice("lower")
+    assert better.placement == placements[FOUND]
+    assert better.sentence.startswith("Put se at")
+    assert "+0.1 in test accuracy, 95 % interval +0.08 to +0.12, over 3 trainings each" in better.sentence
+    for verdict in ("higher", "equivalent", "no difference shown", "not claimed", "no test"):
+        assert advice(verdict).placement is None
+        assert advice(verdict).sentence.startswith(LEAVE)
+    unfinished = advice("no test", done=5)
     assert unfinished.placement is None
     assert "nothing is tested" in unfinished.sentence
+    assert not unfinished.complete
 
 
-@pytest.mark.parametrize(
-    "words", ["advise digits --data.limit 80 --width 4 --backbone cifar_resnet8 --train.batch-size 16"]
+SMALL = (
+    "advise digits --data.limit 80 --width 4 --backbone cifar_resnet8 --train.batch-size 16 --train.epochs 2 "
+    "--train.warmup-epochs 0"
 )
-def test_the_command_ends_in_a_table_and_a_sentence(call: Any, own_folder: Path, words: str) -> None:
-    told = call(words, "--primitives none se eca --target params<=1.05x --minutes 60 --out run")
+
+
+def test_the_command_ends_in_a_table_and_a_sentence(call: Any, own_folder: Path) -> None:
+    words = (SMALL, "--primitives none se eca --target params<=1.05x --minutes 60 --out run")
+    told = call(*words)
     assert told.code == 0, told.err
-    assert "held-out accuracy" in told.out.splitlines()[0]
+    assert "test accuracy" in told.out.splitlines()[0]
     assert told.out.splitlines()[1].startswith(NOTHING)
-    again = call(words, "--primitives none se eca --target params<=1.05x --minutes 60 --out run")
+    again = call(*words)
     assert again.out == told.out
-    assert (own_folder / "run" / "placement.json").is_file()
+    assert (own_folder / "run" / "search" / "placement.json").is_file()
+    assert (own_folder / "run" / "advice.txt").read_text() in told.out
+    status = call("status run/compare")
+    assert status.code == 0, status.err
 
 
 def test_the_command_refuses_what_it_cannot_do(refused: Any) -> None:
-    short = "advise digits --data.limit 80 --width 4 --backbone cifar_resnet8 --train.batch-size 16"
-    assert "advice computes in one process" in refused(f"{short} --devices 2")
-    assert "no placement has params" in refused(f"{short} --target params<=0.5x")
+    assert "one device; train side by side" in refused(f"{SMALL} --devices 2")
+    assert "no placement has params" in refused(f"{SMALL} --target params<=0.5x")
     assert "unknown retrain preset" in refused("advise nowhere")

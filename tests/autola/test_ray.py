@@ -16,9 +16,11 @@ import pytest
 
 from autola.executors import ray as executor
 from autola.executors.ray import Ray
+from autola.working.apart import Parcel
 from autola.working.worklist import WorkList
 from foundation.errors import InputError
-from tests.autola.runs import records
+from tests.autola.runs import RETRAIN, records
+from tests.autola.test_work_list import made
 
 SMALL = "--data.limit 60 --width 8 --train.batch-size 20 --train.warmup-epochs 1"
 
@@ -94,6 +96,73 @@ def test_a_cluster_that_answers_without_its_token_is_refused(ray, monkeypatch):
     refusal = Says(grpc.StatusCode.UNAUTHENTICATED)
     monkeypatch.setattr(grpc, "insecure_channel", lambda where: Answer(refusal))
     place._check_token()
+
+
+class Far(Ray):
+    """Ray whose one node sees nothing of the run's folder: that is away while a task runs."""
+
+    def __init__(self, run: Path, text: str = "disk=none", *, lost: int = 0) -> None:
+        super().__init__(text)
+        self.run, self.lost, self.done = run, lost, dict[int, Any]()
+        errors = SimpleNamespace(TaskCancelledError=KeyboardInterrupt, RayError=RuntimeError)
+        self._ray = SimpleNamespace(
+            wait=lambda refs, num_returns, timeout: (list(refs), []), get=self._get, exceptions=errors
+        )
+        self._start = SimpleNamespace(remote=self._remote)
+
+    def open(self, *, gpus: bool, threads: int) -> None: ...
+
+    def _remote(self, task: Any, path: list[str]) -> int:
+        away = self.run.rename(self.run.with_name("away"))
+        try:
+            self.lost -= 1
+            there = executor._worker(apart=True)
+            self.done[len(self.done)] = None if self.lost >= 0 else there(task, path)
+        finally:
+            away.rename(self.run)
+        return len(self.done) - 1
+
+    def _get(self, ref: int) -> Any:
+        if self.done[ref] is None:
+            raise RuntimeError("the node died")
+        return self.done[ref]
+
+
+def test_without_a_shared_disk_files_go_there_and_come_back(call, own_folder, finished, monkeypatch):
+    far = Far(own_folder / "run", lost=1)
+    monkeypatch.setattr("autola.commands.retrain.executor_of", lambda on, jobs: far)
+    told = call(f"retrain none hoga {RETRAIN} --out run --on ray:disk=none")
+    assert told.code == 0, told.err
+    assert records(own_folder / "run") == records(finished[1])
+    assert len(far.done) == 3, "one was lost with its machine, and done again"
+    assert "a worker has ended (RuntimeError: the node died)" in told.err
+    assert told.err.count("-seed0: test accuracy") == 2
+    log = own_folder / "run/none-seed0/work/log.txt"
+    assert "test accuracy" in log.read_text()
+
+
+def test_what_fails_far_away_is_set_aside_with_its_log(call, own_folder, monkeypatch):
+    monkeypatch.setattr("autola.commands.retrain.executor_of", lambda on, jobs: Far(own_folder / "run"))
+
+    def fail(job: Any) -> None:
+        raise InputError("the loss is not finite")
+
+    monkeypatch.setattr("evaluators.train.Training.advance", fail)
+    told = call(f"retrain none {RETRAIN} --out run --on ray:disk=none")
+    assert told.code == 2
+    assert "the loss is not finite" in told.err
+    assert "failed: the loss is not finite" in (own_folder / "run/none-seed0/work/log.txt").read_text()
+
+
+def test_what_comes_back_stays_in_its_folder(tmp_path):
+    worklist = made(tmp_path, 1)
+    lease = worklist.take()
+    assert lease is not None
+    parcel = Parcel(lease, worklist, "me")
+    with pytest.raises(InputError, match="leads out of it"):
+        parcel.arrived({"none-seed0/../other/result.json": b"{}"})
+    assert not (tmp_path / "other").exists()
+    assert [seen.state for seen in worklist.all()] == ["waiting"]
 
 
 @pytest.mark.slow

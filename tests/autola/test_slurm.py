@@ -41,11 +41,8 @@ def submitit():
 
 def test_without_slurm_one_line_says_so(submitit, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    place = Slurm("")
-    place.open(gpus=False, threads=1)
-    place.start(json.dumps({"whole": str(tmp_path)}))
     with pytest.raises(InputError, match="no Slurm on this machine"):
-        place.alive()
+        Slurm("").open(gpus=False, threads=1)
 
 
 def test_the_script_is_an_array_of_documented_options(submitit, tmp_path, monkeypatch):

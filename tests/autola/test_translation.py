@@ -174,6 +174,8 @@ def test_another_vocabulary_in_the_record_is_refused(call, refused, whole, tmp_p
     ("words", "said"),
     [
         ("ga:0110", "ga:0110 does not say which attention of the Transformer it stands for"),
+        ("hoga", "`hoga` has no form on sequences; those that have: dcn, dynamic, ga"),
+        ("self=places:run", "a placement says itself where it stands; leave out self="),
         ("self=se", "`se` has no form on sequences; those that have: dcn, dynamic, ga"),
         ("self=none", "self is plain where nothing is named"),
         ("head=ga", "unknown attention of a Transformer 'head'"),

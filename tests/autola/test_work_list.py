@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 
 from autola.working import lease as leases
-from autola.working.lease import WORK, Lease, Watch, numbers, read_lease
+from autola.working.attempt import WORK, numbers, read_lease
+from autola.working.items import Item, Listed, write_item, write_list
+from autola.working.lease import Lease
+from autola.working.owners import Watch
 from autola.working.progress import status_of
-from autola.working.worklist import MOST_FAILURES, Item, Listed, WorkList, write_item, write_list
+from autola.working.worklist import MOST_FAILURES, WorkList
 from foundation.errors import InputError, NoSpaceError
 
 ROOT = Path(__file__).parents[2]

@@ -6,13 +6,14 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autola.comparing.config import CompareConfig
 from autola.comparing.items import items_of, planned_rows
 from autola.comparing.presets import COMPARE_PRESETS
-from benchmarks import study
+from benchmarks import study, study_places
 from foundation.errors import InputError
 from outputs.comparison import Comparison
 from tests.autola.runs import records
@@ -51,7 +52,8 @@ def test_the_study_of_cells_is_what_was_asked_for():
     assert (len(config.search_seeds), len(config.seeds)) == (3, 3)
     assert (config.random_cells, len(config.random_seeds), len(config.control_seeds)) == (6, 2, 3)
     assert (config.task.backbone, config.task.width, config.train.epochs) == ("cifar_resnet8", 16, 7)  # pyright: ignore
-    assert config.search.data == config.task.data  # pyright: ignore
+    task: Any = config.task
+    assert config.search.data == replace(task.data, limit=10_000)
     assert config.search.target == ("latency<=1.6x",)
 
 
@@ -109,3 +111,13 @@ def test_the_place_of_the_images_is_left_out_and_put_back(tmp_path):
 def test_a_study_needs_its_images():
     with pytest.raises(InputError, match="--root FOLDER"):
         study.run_study(study.Options())
+
+
+def test_placements_are_studied_in_five_networks(tmp_path: Path) -> None:
+    found: dict[str, Any] = dict(study_places.subjects(tmp_path))
+    assert list(found) == ["cifar10", "camvid", "coco-keypoints", "imagenet", "coco-faster-rcnn"]
+    for given in found.values():
+        task: Any = given.task
+        assert str(tmp_path) in task.data.root
+        assert given.train.epochs == study_places.AMOUNTS.train_epochs
+        assert given.target == study_places.TARGET

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from autola.configs import DeviceConfig
+from autola.working.worklist import WorkList
 from benchmarks import make_table, searchers
+from evaluators.train import Training
 from foundation.errors import InputError
 from outputs.tabular import read_tabular
 from search_space.space import SPACES
@@ -29,20 +31,22 @@ def test_a_table_is_made_stopped_and_gone_on_with(tmp_path, monkeypatch):
     preset = replace(preset, task=replace(preset.task, width=8), train=replace(preset.train, **small))
     monkeypatch.setitem(make_table.RETRAIN_PRESETS._entries, "digits", preset)
     monkeypatch.setattr(make_table.sys, "argv", ["make_table"])
-    real, trained = make_table.train, []
+    real, steps = Training.advance, []
 
-    def train(*given):
-        if len(trained) == 3:
-            trained.append(None)
+    def advance(job):
+        if len(steps) == 21:
+            steps.append(None)
             raise KeyboardInterrupt
-        trained.append(given)
-        return real(*given)
+        steps.append(job.step)
+        real(job)
 
-    monkeypatch.setattr(make_table, "train", train)
+    monkeypatch.setattr(Training, "advance", advance)
     with pytest.raises(KeyboardInterrupt):
         make_table.make(options)
+    worklist = WorkList(tmp_path / ".trainings-tiny")
+    assert [seen.state for seen in worklist.all()] == ["done"] * 2 + ["waiting"] * 2
     make_table.make(options)
-    assert len(trained) == 5, "four trainings, one of them tried twice"
+    assert len(steps) == 1 + 4 * 8 + 1, "four trainings of 8 steps, of one of them a step twice"
     table = read_tabular("tiny", tmp_path)
     assert table.validation.shape == (2, 2, 2)
     assert not table.made["complete"]

@@ -15,7 +15,8 @@ from evaluators.cost import activation_bytes, macs, measure, params
 from evaluators.latency import latency_ms
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
-from search_space.cell import FoundEdges, found_cell
+from search_space.cell import FoundEdges
+from search_space.found_cell import found_cell
 from search_space.genotype import PUBLISHED
 from search_space.operator import OPERATORS, Operator
 from search_space.space import HOGA

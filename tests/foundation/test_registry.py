@@ -94,3 +94,16 @@ def test_users_register_their_own_operators(monkeypatch: pytest.MonkeyPatch) -> 
     assert OPERATORS["half"].build(4, factor=3.0).factor == 3.0
     assert OPERATORS["half"].summary == "Scales everything."
     assert list(OPERATORS["half"].known_options) == ["factor"]
+
+
+def test_what_is_lent_is_gone_after_its_block() -> None:
+    registry: Registry[int] = Registry("number")
+    registry.add("one", 1)
+    with registry.lent("two", 2):
+        assert registry["two"] == 2
+        with pytest.raises(InputError, match="registered twice"), registry.lent("one", 3):
+            pass
+    assert list(registry) == ["one"]
+    with pytest.raises(InputError, match="twice"), registry.lent("one", 3):
+        pass
+    assert registry["one"] == 1

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from foundation.errors import InputError
-from search_space.cell import Cell, FoundEdges, edge_name, found_cell, group_width
+from search_space.cell import Cell, FoundEdges, edge_name, group_width
+from search_space.found_cell import found_cell
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.grammar import parse_attention
 from search_space.state import State

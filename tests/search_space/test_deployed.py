@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from search_space.cell import Cell, found_cell
+from search_space.cell import Cell
 from search_space.composed import COMPOSED, FOLDS, composed_form, fold_norms
 from search_space.convolution import ConvolutionOperator
 from search_space.deployed import DeployedCell
+from search_space.found_cell import found_cell
 from search_space.genotype import Fuse, Genotype, Node
 from search_space.norm import OperatorNorm
 from search_space.operator import OPERATORS

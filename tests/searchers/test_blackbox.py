@@ -11,7 +11,7 @@ from evaluators.cost_table import CostTable
 from foundation.errors import InputError
 from search_space.space import Space
 from searchers import SEARCHERS
-from searchers.blackbox import BlackBox
+from searchers.blackbox import BlackBox, InBatches
 from searchers.candidates import Candidates, Trial, best_of, restored, stored
 from searchers.evolution import Evolution
 from searchers.limits import Limits, parse_target
@@ -73,6 +73,33 @@ def numpy_state():
     state = np.random.get_state(legacy=False)
     assert isinstance(state, dict)
     return state["state"]["key"].tolist(), state["state"]["pos"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_proposals_at_once_see_no_score_of_each_other_and_a_search_that_goes_on_repeats_them(name):
+    config = replace(searcher(name), at_once=4)
+    seen = list[tuple[int, int]]()
+
+    def begun() -> InBatches:
+        propose = config.proposer(candidates())
+
+        def look(trials):
+            seen.append((len(trials), sum(trial.score is not None for trial in trials)))
+            return propose(trials)
+
+        return InBatches(look, config.num_known)
+
+    whole, trials = begun(), list[Trial]()
+    for _ in range(22):
+        genotype = whole(trials)
+        trials.append(Trial(genotype=genotype, score=score(genotype)))
+    assert seen == [(number, config.num_known(number)) for number in range(22)]
+    assert all(number - config.num_known(number) < 4 for number in range(8, 22)) or isinstance(config, Random)
+    for length in (0, 7, 13, 20):  # as after a stop
+        again = begun()
+        assert [again(trials[:number]) for number in range(length, 22)] == [
+            trial.genotype for trial in trials[length:]
+        ]
 
 
 def test_what_others_draw_is_left_alone():

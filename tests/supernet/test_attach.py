@@ -153,7 +153,7 @@ def test_in_a_bottleneck_hoga_is_inside_and_se_at_the_end(bottleneck: type[nn.Mo
     scrambled(model[0].bn2_attention, 1)
     scrambled(model[0].bn3_attention, 2)
     hoga, se = model[0].bn2_attention, model[0].bn3_attention
-    assert [type(hoga).__name__, type(se).__name__] == ["Cell", "SqueezeExcite"]
+    assert [type(hoga).__name__, type(se).__name__] == ["FoundCell", "SqueezeExcite"]
     x = image(2, 32, 5, 7)
     y = plain.bn1(plain.conv1(x)).relu()
     y = hoga(plain.bn2(plain.conv2(y))).relu()

@@ -80,6 +80,11 @@ class Translation(TaskConfig):
         subwords = Subwords.of_text(data["vocabulary"], "the vocabulary in data.json")
         return build_transformer(self.transformer, len(subwords), attention, digest_of(subwords))
 
+    def unsearched(self) -> tuple[Term, ...]:
+        """Plain attention, or all four terms where plain self-attention would know no positions."""
+        relative = self.transformer.positions == "relative"
+        return (Term(name="ga", argument="1111", site="self"),) if relative else ()
+
     def predict(self, network: nn.Module, data: Mapping[str, Any], image: Image) -> Prediction:
         raise InputError(
             f"the task {self.name} reads lines from standard input: autola predict RUN < FILE, with no image"

@@ -56,6 +56,15 @@ class Part:
     def __len__(self) -> int:
         return len(self.source)
 
+    def select(self, numbers: Sequence[int]) -> Part:
+        """Some of the pairs, of a part of which nothing is scored as text."""
+        assert not self.references
+        part = Part()
+        for number in numbers:
+            part.source.append(self.source[number])
+            part.target.append(self.target[number])
+        return part
+
 
 class TokenBatches:
     """Batches of pairs of about equal length, each a function of its epoch and number alone.
@@ -87,7 +96,7 @@ class TokenBatches:
         world_size: int = 1,
     ) -> None:
         assert len(source) == len(target)
-        self.source, self.target, self.seed = source, target, seed
+        self.source, self.target, self.tokens, self.seed = source, target, tokens, seed
         self.rank, self.world_size = rank, world_size
         sources, targets = source.lengths() + 1, target.lengths() + 1
         longest = torch.maximum(sources, targets)

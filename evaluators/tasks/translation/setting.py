@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from evaluators.data.even_split import split_evenly
+from evaluators.data.even_split import even_halves, split_evenly
 from evaluators.data.listing import Listing, recorded
 from evaluators.recipe import TrainConfig
+from evaluators.tasks import Halves
+from evaluators.tasks.translation.likelihood import LikelihoodTask
 from evaluators.tasks.translation.scores import signatures
 from evaluators.tasks.translation.sentences import Part, Sentences, TokenBatches
 from evaluators.tasks.translation.subwords import Subwords
@@ -49,6 +52,7 @@ class TranslationSetting:
     """
 
     score: str = "BLEU"
+    task: type[TranslationTask] = TranslationTask
 
     def __init__(self, config: Translation, train: TrainConfig, fabric: Fabric) -> None:
         self.config, self.recipe, self.fabric = config, train, fabric
@@ -68,9 +72,9 @@ class TranslationSetting:
             held = set(split_evenly(count, train.validation_fraction, "sentences")[1])
         self.validation: Part | None = Part() if held else None
         self.train = self._training(_limited(texts["train"], data.limit), held)
-        self.test = self._evaluated(_limited(texts["test"], data.limit))
+        self.test = self._evaluated(data.test, _limited(texts["test"], data.limit))
         if "validation" in texts:
-            self.validation = self._evaluated(_limited(texts["validation"], data.limit))
+            self.validation = self._evaluated(parts["validation"], _limited(texts["validation"], data.limit))
         self.listings = {
             name: Listing({"pairs of sentences": text.count}, {"sentences": text.digest})
             for name, text in texts.items()
@@ -89,7 +93,7 @@ class TranslationSetting:
 
     def _training(self, pairs: Iterable[Pair], held: set[int]) -> Part:
         """The pairs that are trained on; those held out go to the validation."""
-        part, empty, long, longest = Part(), 0, 0, self.config.data.longest
+        part, empty, long, same, longest = Part(), 0, 0, 0, self.config.data.longest
         for number, (pair, source, target) in enumerate(self._numbered(pairs)):
             if number in held:
                 assert self.validation is not None
@@ -101,6 +105,9 @@ class TranslationSetting:
             else:
                 part.source.append(source)
                 part.target.append(target)
+                same += pair[0] == pair[1]
+        if 2 * same > len(part):
+            log.warning("%d of %d training pairs have the same sentence on both sides", same, len(part))
         if empty:
             log.warning("%d training pairs have an empty sentence and are left out", empty)
         if long:
@@ -109,11 +116,16 @@ class TranslationSetting:
             raise InputError(f"no pair to train on is left: {empty} are empty, {long} too long")
         return part
 
-    def _evaluated(self, pairs: Iterable[Pair]) -> Part:
+    def _evaluated(self, name: str, pairs: Iterable[Pair]) -> Part:
         """The pairs that are evaluated: all of them."""
-        part = Part()
+        part, empty = Part(), 0
         for pair, source, target in self._numbered(pairs):
             _add(part, pair, source, target)
+            empty += not source or not target
+        if empty == len(part):
+            raise InputError(f"no pair of the part {name!r} has words on both sides; nothing can be scored")
+        if empty:
+            log.warning("%d pairs of %s have an empty sentence; they count in its score", empty, name)
         return part
 
     def _numbered(self, pairs: Iterable[Pair]) -> Iterator[tuple[Pair, list[int], list[int]]]:
@@ -132,6 +144,17 @@ class TranslationSetting:
             **recorded(self.listings),
         }
 
+    def halves(self) -> Halves:
+        """Every second pair that is trained on, and the others; judged by the likelihood of their words."""
+        first, second = copy.copy(self), copy.copy(self)
+        numbers = even_halves(len(self.train), "pairs of sentences")
+        first.train, second.train = (self.train.select(half) for half in numbers)
+        first.validation, second.validation = second.train, None
+        for half in (first, second):
+            half.task, half.score = LikelihoodTask, LikelihoodTask.score
+        sizes = f"{len(first.train)} pairs of sentences and {len(second.train)} others"
+        return Halves(first, second, sizes)
+
     def start(self, network: nn.Module, seed: int) -> TranslationTask:
         fabric = self.fabric
         batches = TokenBatches(
@@ -142,7 +165,7 @@ class TranslationSetting:
             rank=fabric.global_rank,
             world_size=fabric.world_size,
         )
-        return TranslationTask(
+        return self.task(
             network,
             batches,
             fabric,

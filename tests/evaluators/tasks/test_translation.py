@@ -185,6 +185,21 @@ def test_pairs_that_are_empty_or_long_are_counted(small, tmp_path, caplog):
     ]
 
 
+def test_text_that_is_nearly_right_is_named(small, tmp_path, caplog):
+    caplog.set_level("WARNING", "evaluators")
+    copied = [(source, source) for source, _ in pairs(20)]
+    write(tmp_path, train=[*copied, *pairs(9)], test=[*pairs(7), ("hund", ""), ("", "dog")])
+    setting = small.read(RECIPE, fabric())
+    assert len(setting.test) == 9
+    assert caplog.messages == [
+        "20 of 29 training pairs have the same sentence on both sides",
+        "2 pairs of test have an empty sentence; they count in its score",
+    ]
+    write(tmp_path, test=[("", "dog"), ("hund", " ")])
+    with pytest.raises(InputError, match="no pair of the part 'test' has words on both sides"):
+        small.read(RECIPE, fabric())
+
+
 def test_a_share_is_held_out_where_there_is_no_validation_part(small):
     data = replace(small.data, validation=None)
     setting = replace(small, data=data).read(RECIPE, fabric())

@@ -138,7 +138,7 @@ def test_what_is_named_stands_there():
     ("attention", "said"),
     [
         ("ga:0110", "ga:0110 does not say which attention"),
-        ("se", "se does not say which attention"),
+        ("se", "`se` has no form on sequences"),
         ("decoder.self=ga+self=dynamic", "both stand for decoder.self of layer 1"),
         ("decoder.cross=ga:0100", "ga:0100 cannot stand between decoder and encoder"),
         ("encoder.self=ga[stages=3]", "the encoder has 2 layers"),

@@ -1,0 +1,33 @@
+"""The last phase of a search that has finals: the likeliest few are trained, each alone, and judged.
+
+Weights that are shared or mixed rank candidates roughly: a module whose output is not bounded makes up by
+its weights for a small share, one that had few of the drawn paths is judged half trained. A training of its
+own judges each as it would be used.
+
+Source: Li and Talwalkar, "Random Search and Reproducibility for Neural Architecture Search", UAI 2019
+(arXiv:1902.07638), section 4, where the best by shared weights are trained and judged anew. Differs from it:
+a network with nothing attached, where the space has it, is always among them.
+"""
+
+from __future__ import annotations
+
+from foundation import rules
+from foundation.config import config
+
+
+@config
+class Finals:
+    """Trainings at the end of a search, of which the best is the answer."""
+
+    count: int = 0
+    """Candidates that are trained: the answer of the search, and what it holds to be next best; more miss
+    less and take longer. 0 for none: the answer is that of the search."""
+    epochs: int = 5
+    """Passes over the first half in each of these trainings; more judge better and take longer."""
+    learning_rate: float | None = None
+    """Their learning rate at the first step, falling along half a cosine; that of the search if left out.
+    There an operator learns at its share of the rate, here at all of it."""
+
+    def __post_init__(self) -> None:
+        rules.not_negative(self, "count", prefix="finals.", hint="; 0 for none")
+        rules.positive(self, "epochs", "learning_rate", prefix="finals.")

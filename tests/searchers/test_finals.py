@@ -1,0 +1,122 @@
+"""Finals: the likeliest are trained at the end, whatever their shares, and go on exactly."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+
+from foundation.errors import InputError
+from search_space.space import NONE
+from searchers.darts import Darts
+from searchers.evolution import Evolution
+from searchers.finals import Finals
+from searchers.searches.finals import FinalSearch, finalists_of
+from searchers.searches.likeliest import likeliest
+from searchers.searches.perturbation import losses_without, worths
+from tests.searchers.places import places_problem
+from tests.searchers.problems import small_problem
+
+FINALS = Finals(count=3, epochs=1)
+SHORT: dict[str, Any] = {"epochs": 1, "batch_size": 10}
+
+
+def ended(search: Any) -> Any:
+    while search.step < search.total_steps:
+        search.advance()
+        if search.step % search.steps_per_epoch == 0:
+            search.report()
+    return search
+
+
+@pytest.mark.parametrize(
+    "searcher",
+    [Darts(**SHORT, finals=FINALS), Evolution(**SHORT, trials=4, population=2, finals=FINALS)],
+    ids=lambda searcher: searcher.name,
+)
+def test_the_best_finalist_is_the_answer_and_nothing_is_one_of_them(searcher: Any) -> None:
+    search = ended(searcher.start(places_problem()))
+    assert isinstance(search, FinalSearch)
+    trained = [trial.genotype for trial in search.history]
+    assert trained == search.finalists
+    assert len(set(trained)) == len(trained) == 3
+    assert set(trained[0].attentions.values()) == {NONE}
+    best = max(search.history, key=lambda trial: trial.score or 0.0)
+    assert search.genotype() == best.genotype
+    assert search.step == search.search.total_steps + 3 * search.steps_each
+
+
+def test_cells_have_finals_too() -> None:
+    search = ended(Darts(**SHORT, finals=FINALS).start(small_problem()))
+    assert search.finalists[0] == search.search.genotype()
+    assert len(search.history) == 3
+
+
+def test_it_goes_on_from_every_step() -> None:
+    whole = ended(Darts(**SHORT, finals=FINALS).start(places_problem()))
+    search = Darts(**SHORT, finals=FINALS).start(places_problem())
+    while search.step < search.total_steps:
+        search.advance()
+        again = Darts(**SHORT, finals=FINALS).start(places_problem())
+        again.load_state_dict(search.state_dict())
+        assert again.step == search.step
+        search = again
+    assert search.genotype() == whole.genotype()
+    assert [trial.score for trial in search.history] == [trial.score for trial in whole.history]
+
+
+def test_the_order_is_that_of_sums_of_values() -> None:
+    problem: Any = places_problem()
+    space = problem.space
+    values = torch.randn(len(space.rows), len(space.primitives), generator=torch.Generator().manual_seed(3))
+    best = space.strongest(values.tolist())
+    given = list(itertools.islice(likeliest(problem, best, values.tolist()), 6))
+
+    def value(placement: Any) -> float:
+        names = space.operators(placement)
+        return sum(values[row, space.primitives.index(name)].item() for row, name in enumerate(names))
+
+    everything = (
+        space.genotype(names) for names in itertools.product(space.primitives, repeat=len(space.rows))
+    )
+    wanted = sorted(map(value, everything), reverse=True)[:6]
+    assert [value(placement) for placement in given] == pytest.approx(wanted)
+
+
+def test_worth_is_what_the_loss_misses_whatever_the_share() -> None:
+    """A module of a hundredth of the share, whose output is a hundred times as large, is worth as much."""
+    search: Any = Darts(**SHORT).start(places_problem())
+    for _ in range(search.total_steps):
+        search.advance()
+    column = search.problem.space.primitives.index(NONE)
+    (nothing,) = losses_without(search, 0, [column], 0)
+    other = next(index for index in range(len(search.problem.space.primitives)) if index != column)
+    (without,) = losses_without(search, 0, [other], 0)
+    mixing = search.mixture.expected().detach().clone()
+    mixing[0, column] += mixing[0, other]
+    mixing[0, other] = 0
+    losses = [
+        search.updates.loss(search.alpha_batches.batch(0, index), mixing)[0].item()
+        for index in range(search.steps_per_epoch)
+    ]
+    assert without == pytest.approx(sum(losses) / len(losses))
+    assert worths(search, 0, [column, other], 0) == pytest.approx([nothing, without])
+
+
+def test_candidates_that_are_trained_anyway_have_no_finals() -> None:
+    with pytest.raises(InputError, match="leave out finals"):
+        Evolution(shared=False, finals=FINALS)
+    with pytest.raises(InputError, match=r"finals\.count"):
+        Finals(count=-1)
+
+
+def test_no_finalist_only_adds_to_one_that_ranks_higher() -> None:
+    search: Any = Darts(**SHORT, finals=Finals(count=50, epochs=1)).start(places_problem())
+    found = finalists_of(search.search, search.problem, 50)
+    taken = [{pair for pair in each.attentions.items() if pair[1] != NONE} for each in found]
+    assert 3 < len(found) < search.problem.space.size
+    assert found[0].attentions.keys() == search.problem.space.genotype([NONE] * 3).attentions.keys()
+    for number, later in enumerate(taken):
+        assert not any(earlier and earlier < later for earlier in taken[:number])
