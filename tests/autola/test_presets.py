@@ -65,7 +65,7 @@ def test_the_keypoints_of_the_supplement():
     task, recipe = preset.task, preset.train
     assert isinstance(task, Keypoints)
     assert (task.backbone, task.image_size, task.sigma) == ("resnet50", (256, 192), 2.0)
-    assert (task.margin, task.scale, task.rotation, task.turned) == (1.25, 0.3, 40, 0.6)
+    assert (task.crop_margin, task.scale, task.rotation, task.turned) == (1.25, 0.3, 40, 0.6)
     assert task.flip
     assert task.flip_test
     assert (recipe.optimizer, recipe.epochs, recipe.batch_size, recipe.weight_decay) == ("adam", 140, 128, 0)
