@@ -17,10 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from autola.advice_config import AdviceConfig
 from autola.advising.conclude import ADVICE
 from autola.advising.planning import Amounts
 from autola.advising.running import COMPARED, SEARCH, run_advice
-from autola.configs import AdviceConfig
 from autola.executors import Executor
 from autola.presets import RETRAIN_PRESETS
 from evaluators.recipe import TrainConfig

@@ -13,8 +13,8 @@ from evaluators.tasks import Halves, Task
 from foundation.seeds import seed_of
 from search_space.attention import Attention
 from searchers.searches.problem import Problem
+from supernet.mixed_network import MixedNetwork
 from supernet.modules import freeze_norms
-from supernet.placing import PlacesSupernet
 
 
 class HalfBatches:
@@ -76,9 +76,9 @@ class TaskProblem(Problem):
         task.model, task.has_validation = network, False
         return task
 
-    def supernet(self, *, parts: int = 1) -> PlacesSupernet:
+    def supernet(self, *, parts: int = 1) -> MixedNetwork:
         supernet = super().supernet(parts=parts)
-        assert isinstance(supernet, PlacesSupernet), "tasks search placements"
+        assert isinstance(supernet, MixedNetwork), "tasks search placements"
         supernet.freezes_norms = self.norm == "frozen"
         return supernet
 
