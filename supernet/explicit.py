@@ -24,28 +24,6 @@ SearchedNetwork = Supernet | MixedNetwork
 """A network that holds all candidates of a space at once."""
 
 
-def explicit_logits(
-    supernet: Supernet,
-    images: Float[Tensor, "b c h w"],
-    mixing: Float[Tensor, "edges primitives"],
-    weights: Mapping[str, Tensor] | None = None,
-) -> Float[Tensor, "b num_classes"]:
-    """Logits, twice differentiable; weights and running statistics stay as they are.
-
-    Attention is computed explicitly, for the fused kernels have no second derivatives. Running statistics
-    move in copies that are dropped.
-
-    Args:
-        supernet: In training mode, so that norms use the batch's statistics.
-        images: Normalised images.
-        mixing: Mixing weights.
-        weights: Other weights by name; None for its own.
-    """
-    buffers = {name: buffer.clone() for name, buffer in supernet.named_buffers()}
-    with sdpa_kernel(SDPBackend.MATH):
-        return functional_call(supernet, {**buffers, **(weights or {})}, (images, mixing))
-
-
 def explicit_loss(
     supernet: SearchedNetwork,
     loss: Callable[..., tuple[Tensor, Tensor]],
@@ -53,7 +31,10 @@ def explicit_loss(
     mixing: Float[Tensor, "rows columns"],
     weights: Mapping[str, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """A loss of the supernet and a figure, twice differentiable; see `explicit_logits`.
+    """A loss of the supernet and a figure, twice differentiable; weights and running statistics stay.
+
+    Attention is computed explicitly, for the fused kernels have no second derivatives. Running statistics
+    move in copies that are dropped.
 
     Args:
         supernet: In the mode that the loss is wanted in.

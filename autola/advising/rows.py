@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Any
 
 from evaluators.place_costs import PlaceTable
 from foundation.seeds import seed_of
@@ -93,8 +92,3 @@ def _equal_cost(
         if placement != found and placement not in drawn and (limits is None or limits.allows(placement)):
             drawn.append(placement)
     return sorted(drawn, key=lambda placement: abs(table.of(placement) - wanted))[:NUM_RANDOM]
-
-
-def costs_of(placement: Placement, tables: Mapping[str, PlaceTable]) -> dict[str, Any]:
-    """What the network costs with a placement, by metric."""
-    return {metric: table.of(placement) for metric, table in tables.items()}
