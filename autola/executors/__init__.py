@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from foundation.errors import InputError, listed, shown
 from foundation.registry import Registry
 
-if TYPE_CHECKING:
-    from autola.working.worker import Ended
-
 MOST_WORKERS = 64
 """Workers of one machine: beyond any of today."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a worker ended that did not simply find nothing more to do.
+
+    Attributes:
+        refused: Why it could not work here, in a line for the user; "" where that is not it.
+        why: What ended it otherwise.
+    """
+
+    refused: str = ""
+    why: str = ""
 
 
 class Executor(Protocol):

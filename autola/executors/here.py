@@ -6,12 +6,11 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from autola.executors import EXECUTORS, MOST_WORKERS
+from autola.executors import EXECUTORS, MOST_WORKERS, Ended
 from foundation.errors import InputError
 
 if TYPE_CHECKING:
     from autola.working.processes import Process
-    from autola.working.worker import Ended
 
 _TERMINAL = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 """Variables that make rich draw bars where there is no terminal: the bar is this process's."""
@@ -51,8 +50,6 @@ class Here:
         return sum(worker.code() is None for worker in self._workers.values())
 
     def ended(self) -> list[Ended]:
-        from autola.working.worker import Ended
-
         found = list[Ended]()
         for place, worker in [*self._workers.items()]:
             code = worker.code()

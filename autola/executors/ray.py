@@ -18,12 +18,11 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from autola.executors import EXECUTORS, number_of, options_of
+from autola.executors import EXECUTORS, Ended, number_of, options_of
 from foundation.errors import InputError, shown
 
 if TYPE_CHECKING:
     from autola.working.apart import Parcel, Sender
-    from autola.working.worker import Ended
 
 USUAL = {"cpus": "", "gpus": "", "workers": "1000", "disk": "shared"}
 """Options: CPUs that Ray keeps for each worker, as many as its threads if left out; GPUs likewise, one where
@@ -157,8 +156,6 @@ class Ray:
         return self._ray.wait(self._refs, num_returns=len(self._refs), timeout=0)[0]
 
     def ended(self) -> list[Ended]:
-        from autola.working.worker import Ended
-
         found, errors = list[Ended](), self._ray.exceptions
         for ref in self._ready():
             self._refs.remove(ref)

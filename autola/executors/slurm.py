@@ -17,13 +17,10 @@ import signal
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from autola.executors import EXECUTORS, number_of, options_of
+from autola.executors import EXECUTORS, Ended, number_of, options_of
 from foundation.errors import InputError, listed, shown
-
-if TYPE_CHECKING:
-    from autola.working.worker import Ended
 
 USUAL = {
     "workers": "32",
@@ -105,8 +102,6 @@ class Slurm:
         return sum(not job.done() for job in self._jobs)
 
     def ended(self) -> list[Ended]:
-        from autola.working.worker import Ended
-
         found = list[Ended]()
         for job in [each for each in self._jobs if each.done()]:
             self._jobs.remove(job)

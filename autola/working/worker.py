@@ -9,7 +9,6 @@ import sys
 import time
 import traceback
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -45,19 +44,6 @@ class Task:
     """Nothing begins after so many; None for no limit."""
     skip: int = 0
     """Items to leave to the workers that start at the same time."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a worker ended that did not simply find nothing more to do.
-
-    Attributes:
-        refused: Why it could not work here, in a line for the user; "" where that is not it.
-        why: What ended it otherwise.
-    """
-
-    refused: str = ""
-    why: str = ""
 
 
 def main(text: str) -> str:

@@ -17,11 +17,11 @@ import pytest
 
 import autola
 from autola import stopping
-from autola.executors import here
+from autola.executors import Ended, here
 from autola.working import driver, processes, worker
 from autola.working.doing import Doer, NotHereError
 from autola.working.driving import MOST_DEATHS
-from autola.working.worker import Ended, Task, carry_out, work
+from autola.working.worker import Task, carry_out, work
 from autola.working.worklist import WorkList
 from evaluators.train import Training
 from foundation.config import parse_json
