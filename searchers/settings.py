@@ -9,7 +9,7 @@ from evaluators.recipe import TrainConfig
 from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
-from searchers import SearcherConfig
+from searchers import ADAM_BETAS, SearcherConfig
 from searchers.finals import Finals
 from searchers.guards import Guards
 from searchers.perturbation import Perturbation
@@ -91,6 +91,8 @@ class Differentiable(SearcherConfig):
         """How finalists are trained: as the weights of the search."""
         return TrainConfig(
             batch_size=self.batch_size,
+            optimizer=self.optimizer,
+            beta2=ADAM_BETAS[1],
             learning_rate=self.learning_rate,
             min_learning_rate=self.min_learning_rate,
             momentum=self.momentum,

@@ -54,6 +54,15 @@ def test_cells_have_finals_too() -> None:
     assert len(search.history) == 3
 
 
+def test_finalists_learn_by_the_optimizer_of_the_search() -> None:
+    search: Any = Darts(**SHORT, optimizer="adam", finals=FINALS).start(places_problem())
+    first = search.problem.space.genotype(["se", *[NONE] * (len(search.problem.space.rows) - 1)])
+    theirs, ours = search.training_of(first).optimizer, search.search.updates.weight_optimizer
+    assert isinstance(theirs, torch.optim.Adam)
+    assert isinstance(ours, torch.optim.Adam)
+    assert theirs.param_groups[0]["betas"] == ours.param_groups[0]["betas"]
+
+
 def test_it_goes_on_from_every_step() -> None:
     whole = ended(Darts(**SHORT, finals=FINALS).start(places_problem()))
     search = Darts(**SHORT, finals=FINALS).start(places_problem())
