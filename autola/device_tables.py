@@ -89,7 +89,7 @@ def make_table(
 
     with own_threads(threads):
         table = measured_table(
-            places_in(config, build) if config.of_places else config.resolved_space(),
+            places_in(config, build, shape) if config.of_places else config.resolved_space(),
             build,
             where,
             runtime=runtime,

@@ -15,12 +15,11 @@ from torch import nn
 
 from autola.configs import AnySearch, SearchConfig, TaskSearch
 from autola.data_record import COSTS, described
-from evaluators.cost_table import Metric, cost_table
+from evaluators.candidate_costs import table_of
+from evaluators.cost_table import Metric
 from evaluators.cost_tables import AnyTable, read_table
 from evaluators.data import Augment, halves, normalization, read
 from evaluators.device_table import check_fits, read_device_table
-from evaluators.place_costs import place_table
-from evaluators.sequence_costs import sequence_table
 from evaluators.starting_weights import start_from
 from evaluators.tasks import Halved, new_network, reads_text
 from evaluators.tasks.classification.setting import describe
@@ -29,7 +28,6 @@ from foundation.errors import InputError
 from outputs.records import DATA
 from search_space.places import Places
 from search_space.searchable import Searchable
-from search_space.space import Space
 from searchers.limits import Limits, parse_target
 from searchers.searches.passes import several
 from searchers.searches.problem import Problem
@@ -65,8 +63,6 @@ def search_problem(
     else:
         assert isinstance(config, SearchConfig)
         problem, known = _of_images(config, fabric)
-    if isinstance(problem.space, Places) and not isinstance(problem, SequenceProblem):
-        _check_passes(problem.backbone, problem.space, known["input_shape"])
     config.searcher.check_budget(problem.space)
     if config.target:
         (target,) = config.target
@@ -96,7 +92,9 @@ def _of_images(config: SearchConfig, fabric: Fabric) -> tuple[Problem, dict[str,
     if config.weights is not None:
         backbone = starting_from(config.weights, config.backbone, random_backbone, known)
     problem = Problem(
-        space=config.resolved_space() if not config.of_places else places_in(config, backbone),
+        space=config.resolved_space()
+        if not config.of_places
+        else places_in(config, backbone, known["input_shape"]),
         backbone=backbone,
         halves=halves(splits.train),
         mean=mean,
@@ -128,7 +126,7 @@ def _of_task(config: TaskSearch, fabric: Fabric) -> tuple[Problem, dict[str, Any
 
     kind = SequenceProblem if reads_text(config.task) else TaskProblem
     problem = kind(
-        space=places_in(config, backbone),
+        space=places_in(config, backbone, known["input_shape"]),
         backbone=backbone,
         settings=setting.halves(),
         norm=config.norm,
@@ -153,21 +151,15 @@ def _tables(
         elif metric == "latency" and config.latency_table is not None:
             assert isinstance(config, SearchConfig), "tasks have no table of another device"
             tables[metric] = _elsewhere(config, config.latency_table, space, input_shape)
-        elif isinstance(problem, SequenceProblem):
-            tables[metric] = sequence_table(metric, problem.places, problem.backbone(), input_shape, device)
-        elif isinstance(space, Places):
-            tables[metric] = place_table(metric, space, problem.backbone(), input_shape, device)
         else:
-            assert isinstance(space, Space)
-            tables[metric] = cost_table(metric, space, problem.backbone, input_shape, device)
+            tables[metric] = table_of(metric, space, problem.backbone, input_shape, device)
     return problem.fabric.broadcast(tables)  # latencies differ between processes
 
 
-def _check_passes(backbone: Callable[[], nn.Module], space: Places, input_shape: Sequence[int]) -> None:
+def _check_passes(network: nn.Module, space: Places, input_shape: Sequence[int]) -> None:
     """Refuses sites by which a pass does not come, or comes several times: one module would serve several."""
     try:
-        with torch.random.fork_rng(devices=[]):
-            calls = passed_maps(backbone(), space.rows, input_shape)
+        calls = passed_maps(network, space.rows, input_shape)
     except InputError as error:
         if isinstance(error.__cause__, NotImplementedError):  # of an outline; the first step looks again
             return
@@ -216,10 +208,16 @@ def starting_from(
     return started
 
 
-def places_in(config: AnySearch, backbone: Callable[[], nn.Module]) -> Places:
-    """The space of placements in the backbone."""
+def places_in(config: AnySearch, backbone: Callable[[], nn.Module], input_shape: Sequence[int]) -> Places:
+    """The space of placements in the backbone.
+
+    Raises:
+        InputError: If there is none, or a pass does not come by a site, or several times.
+    """
     with torch.random.fork_rng(devices=[]):
         network = backbone()
         if isinstance(network, Transformer):
             return sequence_places(network, config.candidates(), config.sites, name=config.network_name)
-        return places_of(network, config.candidates(), config.sites, network=config.network_name)
+        space = places_of(network, config.candidates(), config.sites, network=config.network_name)
+        _check_passes(network, space, input_shape)
+        return space

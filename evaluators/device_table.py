@@ -10,14 +10,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evaluators.cost_table import CostTable, cost_table
+from evaluators.cost_table import CostTable
 from evaluators.cost_tables import AnyTable, read_table
-from evaluators.place_costs import place_table
 from evaluators.runtimes import NEEDED, Target
 from foundation.config import config, parse_versioned, read_text
 from foundation.errors import InputError, listed
 from search_space.genotype import Fuse
-from search_space.places import Places
 from search_space.searchable import Searchable
 from search_space.space import Space
 
@@ -100,13 +98,10 @@ def measured_table(
     """
     import torch
 
+    from evaluators.candidate_costs import table_of
     from evaluators.latency import device_name
 
-    if isinstance(space, Places):
-        table: AnyTable = place_table("latency", space, build(), input_shape, device, runtime)
-    else:
-        assert isinstance(space, Space)
-        table = cost_table("latency", space, build, input_shape, device, runtime)
+    table = table_of("latency", space, build, input_shape, device, runtime)
     packages = ("autola", "torch", *NEEDED[runtime][0][-1:])
     return DeviceTable(
         device=processor() if device.type == "cpu" else device_name(device),

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from evaluators.candidate_costs import table_of
 from evaluators.cost_table import Metric
+from evaluators.cost_tables import AnyTable
 from foundation.errors import InputError
 from foundation.seeds import seed_of
 from search_space.attention import Attention
@@ -25,7 +27,6 @@ from searchers.searches.fed_problem import FedProblem, Feed, Loss, UsersProcesse
 from searchers.searches.updates import Updates
 from searchers.settings import Differentiable
 from supernet.attachable import check_attachable
-from supernet.instead import Instead
 from supernet.mixed_network import MixedNetwork
 from supernet.placing import candidate, places_of
 
@@ -295,20 +296,14 @@ def searching(
 def _limits(
     target: str, space: Rows, model: nn.Module, input_shape: Sequence[int] | None, device: torch.device
 ) -> Limits:
-    from evaluators.place_costs import place_table
-    from evaluators.row_costs import row_table
-
     if input_shape is None:
         raise InputError("a target is of images of one shape: give input_shape, as (3, 224, 224)")
     wanted = parse_target(target)
-    metrics: list[Metric] = [limit.metric for limit in wanted]
-    tables = {
-        metric: place_table(metric, space, model, input_shape, device)
-        if isinstance(space, Places)
-        else row_table(metric, cast("Instead", space), model, input_shape)
-        for metric in set(metrics)
+    metrics: set[Metric] = {limit.metric for limit in wanted}
+    tables: dict[Metric, AnyTable] = {
+        metric: table_of(metric, space, lambda: model, input_shape, device) for metric in metrics
     }
-    return Limits(space, wanted, cast(Any, tables))
+    return Limits(space, wanted, tables)
 
 
 def _all_weightless(space: Rows) -> bool:

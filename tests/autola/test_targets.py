@@ -36,7 +36,7 @@ def test_latency_is_measured_once_and_stored(call, own_folder, monkeypatch):
     table = CostTable(plain=2.0, fixed=3.0, operators=dict.fromkeys(SPACES["hoga"].candidates, 1.0))
     table.operators["SE"] = 0.25
     calls = []
-    monkeypatch.setattr(problem, "cost_table", lambda *given: calls.append(given[0]) or table)
+    monkeypatch.setattr(problem, "table_of", lambda *given: calls.append(given[0]) or table)
     search = f"{DRAWN} --searcher.trials 2 --target latency<=2x"
     assert call(search, "--out whole").code == 0
     assert {edge.operator for _, edge in genotype_at(own_folder / "whole").edges()} == {"SE"}
