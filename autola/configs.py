@@ -340,7 +340,7 @@ class TaskSearch(AnySearch):
         return super().candidates()
 
     def with_searcher(self, searcher: AnySearcher) -> TaskSearch:
-        """The same search by another searcher, which takes the batches and the optimizer of this one."""
+        """A copy with another searcher, which takes the batches and the optimizer of this one."""
         names = ["batch_size"]
         if getattr(self.searcher, "optimizer", "sgd") != "sgd":
             names += ["optimizer", "learning_rate", "weight_decay", "nesterov"]

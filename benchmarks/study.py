@@ -209,7 +209,7 @@ def _translation(root: str, epochs: int | None) -> CompareConfig:
 
 
 def _with_sines(relative: CompareConfig) -> CompareConfig:
-    """The same with sines added to the words, so that plain attention knows their order."""
+    """A copy with sines added to the words, so that plain attention knows their order."""
     assert isinstance(relative.task, Translation)
     transformer = replace(relative.task.transformer, positions="absolute")
     return replace(

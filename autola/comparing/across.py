@@ -9,10 +9,10 @@ from pathlib import Path
 from autola.comparing.config import CompareConfig
 from autola.comparing.items import full_config
 from autola.comparing.rows import PLAIN, blocks_of
+from autola.comparing.runs import ended_table
 from autola.comparing.settings import Trained, unlike
 from autola.configs import RetrainConfig
 from autola.runs import is_comparison, refuse_twice, stored_config
-from autola.tables import TABLE, Table
 from evaluators.statistics.family import ALARM
 from evaluators.statistics.ranks import Ranks, need_posthocs, ranks_of
 from foundation.config import parse_json
@@ -92,9 +92,7 @@ def _read(run: RunDirectory) -> Iterator[_Task]:
     data = run.keys(DATA)
     if not is_comparison(run):
         config = stored_config(run, RetrainConfig)
-        if not run.has(TABLE):
-            raise InputError(f"{run.path} has not ended; autola retrain --resume {run.path} goes on")
-        table = parse_json(Table, run.text(TABLE), str(run.path / TABLE))
+        table = ended_table(run)
         if table.missing:
             raise InputError(f"{run.path} lacks trainings that were set aside: {listed(table.missing)}")
         means = {PLAIN if row.attention == "none" else row.attention: row.mean for row in table.rows}

@@ -48,7 +48,7 @@ def compare_runs(runs: Sequence[str | Path], *, mixed: bool = False, margin: flo
     refuse_twice(paths)
     directories = [RunDirectory.open(path) for path in paths]
     configs = [stored_config(run, RetrainConfig) for run in directories]
-    tables = [_table(run) for run in directories]
+    tables = [ended_table(run) for run in directories]
     for run, config, table in zip(directories[1:], configs[1:], tables[1:]):
         if table.score != tables[0].score:
             raise InputError(f"{run.path} scores {table.score}, {directories[0].path} {tables[0].score}")
@@ -74,7 +74,12 @@ def compare_runs(runs: Sequence[str | Path], *, mixed: bool = False, margin: flo
     return replace(comparison, sentence=_sentence(comparison, mixed=mixed and len(directories) > 1))
 
 
-def _table(run: RunDirectory) -> Table:
+def ended_table(run: RunDirectory) -> Table:
+    """The table of a retraining.
+
+    Raises:
+        InputError: If it has not ended, or the table is damaged.
+    """
     if not run.has(TABLE):
         raise InputError(f"{run.path} has not ended; autola retrain --resume {run.path} goes on")
     return parse_json(Table, run.text(TABLE), str(run.path / TABLE))

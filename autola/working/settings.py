@@ -52,7 +52,7 @@ class Settings:
         return self._read[key]
 
     def checked(self, config: RetrainConfig, whole: Path) -> Setting:
-        """The same; see `check_data`.
+        """The task of a training that is a part of a run, checked to have the run's data.
 
         Args:
             config: A training.
