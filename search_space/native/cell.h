@@ -306,16 +306,8 @@ class Runner {
 
   void spatial_gate(const Edge& edge, const T* source, T* sum) {
     const int c = program_.width;
-    for (int64_t p = plane_.first; p < plane_.tiles_end; p += kLanes) {
-      Vector largest = V::load(source + p), total = largest;
-      for (int i = 1; i < c; ++i) {
-        const Vector value = V::load(source + i * plane_.size + p);
-        largest = V::larger(largest, value);
-        total += value;
-      }
-      V::store(group_pools_ + p, largest);
-      V::store(group_pools_ + plane_.size + p, total / T(c));
-    }
+    for (int64_t p = plane_.first; p < plane_.tiles_end; p += kLanes)
+      pool_channels(source + p, c, plane_.size, group_pools_ + p, group_pools_ + plane_.size + p);
     // The largest of margins that are zero is zero, and so is their mean.
     plane_.clear_margins(group_pools_);
     plane_.clear_margins(group_pools_ + plane_.size);

@@ -79,6 +79,20 @@ inline void add_taps(const Layer& layer, int64_t stride, const T* at, const T* k
     }
 }
 
+// Maximum and mean over channels that lie `step` apart, at a vector of positions.
+template <typename T>
+inline void pool_channels(const T* from, int channels, int64_t step, T* largest, T* mean) {
+  using V = Vectors<T>;
+  typename V::Vector top = V::load(from), total = top;
+  for (int i = 1; i < channels; ++i) {
+    const typename V::Vector value = V::load(from + i * step);
+    top = V::larger(top, value);
+    total += value;
+  }
+  V::store(largest, top);
+  V::store(mean, total / T(channels));
+}
+
 template <typename T, int kRows, int kStep, typename Give>
 inline void multiply_rows(int first, int inputs, const T* weights, const T* bias, const T* from, int64_t step, Give give) {
   using V = Vectors<T>;

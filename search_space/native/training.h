@@ -660,17 +660,7 @@ class Training {
   // What the first layer of an edge reads: these planes, or their maximum and mean over the channels.
   const T* layer_input(const Edge& edge, const T* planes, T* pools) const {
     if (edge.kind == kFull) return planes;
-    const int c = program_.width;
-    over([&](int64_t p) {
-      Vector largest = V::load(planes + p), total = largest;
-      for (int i = 1; i < c; ++i) {
-        const Vector value = V::load(planes + i * plane_.size + p);
-        largest = V::larger(largest, value);
-        total += value;
-      }
-      V::store(pools + p, largest);
-      V::store(pools + plane_.size + p, total / T(c));
-    });
+    over([&](int64_t p) { pool_channels(planes + p, program_.width, plane_.size, pools + p, pools + plane_.size + p); });
     return pools;
   }
 
