@@ -34,6 +34,12 @@ SHAPES = [(1, 5, 7), (2, 1, 1), (1, 8, 8), (3, 9, 4), (1, 13, 33), (2, 7, 7)]
 built = pytest.mark.skipif(why_missing() is not None, reason=str(why_missing()))
 
 
+def test_a_compiler_that_is_there_builds_it() -> None:
+    assert (why_missing() or "no C++ compiler").startswith("no C++ compiler"), (
+        "else all tests here are skipped"
+    )
+
+
 def assert_equals(cell: Cell, x: torch.Tensor) -> None:
     """Values agree within rounding, in both layouts of the map."""
     native = DeployedCell(cell, "native")

@@ -30,6 +30,10 @@ SHAPES = [(1, 5, 7), (2, 2, 1), (5, 8, 8), (3, 9, 4), (17, 13, 33), (2, 7, 7)]
 built = pytest.mark.skipif(why_not_trained() is not None, reason=str(why_not_trained()))
 
 
+def test_a_compiler_that_is_there_builds_it() -> None:
+    assert (why_not_trained() or "no C++ compiler").startswith("no C++ compiler"), "else all here are skipped"
+
+
 def cell_of(genotype: Genotype, channels: int = 16, seed: int = 0) -> FoundCell:
     torch.manual_seed(seed)
     return scrambled(found_cell(channels, genotype), seed).train()
