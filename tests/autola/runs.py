@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from autola import drive
+
+if TYPE_CHECKING:
+    from tests.autola.conftest import Call
 
 SMALL = "--data.limit 60 --width 8"
 SEARCH = f"search digits {SMALL} --num-nodes 2 --searcher.epochs 2 --searcher.batch-size 10"
@@ -50,3 +55,22 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, job: type, step: int, error: BaseEx
         real(self)
 
     monkeypatch.setattr(job, "advance", advance)
+
+
+def assert_goes_on(call: Call, search: str, job: type, step: int, codes: tuple[int, ...] = (130,)) -> None:
+    """Stopped at a step, and resumed, a search has all records of the one in the folder `whole`.
+
+    Args:
+        call: Runs a command.
+        search: The command that made `whole`, without the folder.
+        job: What does its steps.
+        step: Number of the one at which it is stopped, once.
+        codes: How it may end then.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drive, "CHECKPOINT_SECONDS", -1.0)
+        with pytest.MonkeyPatch.context() as once:
+            stop_at(once, job, step, KeyboardInterrupt())
+            assert call(search, "--out run").code in codes
+        assert call("search --resume run").code == 0
+    assert records(Path("run")) == records(Path("whole"))

@@ -7,13 +7,12 @@ import pytest
 import torch
 
 import autola
-from autola import drive
 from search_space.grammar import placement_at
 from searchers.searches.differentiable import DifferentiableSearch
 from supernet.attach import attached
 from supernet.backbones import BACKBONES, build_backbone
 from tests.autola.conftest import Call, Refused
-from tests.autola.runs import records, stop_at
+from tests.autola.runs import assert_goes_on
 
 SEARCH = (
     "search digits --space places --primitives none se eca --data.limit 60 --width 4 "
@@ -56,17 +55,12 @@ def test_what_is_found_is_taken_by_the_other_commands(call, own_folder):
 
 
 @pytest.mark.parametrize("step", [1, 4])
-def test_a_search_that_is_stopped_finds_the_same_from_the_same_weights(call, monkeypatch, own_folder, step):
+def test_a_search_that_is_stopped_finds_the_same_from_the_same_weights(call, own_folder, step):
     train = "retrain none --data.limit 60 --width 4 --backbone cifar_resnet8 --train.epochs 1 --seeds 0"
     assert call(train, "--train.warmup-epochs 0 --train.batch-size 20 --out plain").code == 0
     search = f"{SEARCH} --weights plain/none-seed0"
     assert call(search, "--out whole").code == 0
-    monkeypatch.setattr(drive, "CHECKPOINT_SECONDS", -1.0)
-    with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, DifferentiableSearch, step, KeyboardInterrupt())
-        assert call(search, "--out run").code == 130
-    assert call("search --resume run").code == 0
-    assert records(own_folder / "run") == records(own_folder / "whole")
+    assert_goes_on(call, search, DifferentiableSearch, step)
 
 
 @pytest.mark.parametrize(

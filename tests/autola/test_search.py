@@ -15,7 +15,7 @@ from search_space.grammar import genotype_at
 from searchers import SEARCHERS, SearcherConfig
 from searchers.searches.differentiable import DifferentiableSearch
 from searchers.searches.trained import TrainedSearch
-from tests.autola.runs import SEARCH, records, stop_at
+from tests.autola.runs import SEARCH, assert_goes_on, records, stop_at
 
 RANDOM = (
     "search digits --data.limit 60 --width 8 --searcher random --searcher.trials 2 --searcher.epochs 1 "
@@ -85,14 +85,9 @@ def test_a_search_that_is_stopped_anywhere_finds_the_same(
     assert records(own_folder / "run") == records(finished[0])
 
 
-def test_a_random_search_that_is_stopped_finds_the_same(call, monkeypatch, own_folder):
-    monkeypatch.setattr(drive, "CHECKPOINT_SECONDS", -1.0)
+def test_a_random_search_that_is_stopped_finds_the_same(call, own_folder):
     assert call(RANDOM, "--out whole").code == 0
-    with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, TrainedSearch, 4, KeyboardInterrupt())
-        assert call(RANDOM, "--out run").code == 130
-    assert call("search --resume run").code == 0
-    assert records(own_folder / "run") == records(own_folder / "whole")
+    assert_goes_on(call, RANDOM, TrainedSearch, 4)
 
 
 @pytest.mark.parametrize(

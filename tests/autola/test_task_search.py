@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from autola import drive
 from autola.commands.search import read_settings
 from autola.configs import TaskSearch
 from autola.problem import search_problem
@@ -19,7 +18,7 @@ from search_space.grammar import placement_at
 from searchers.searches.differentiable import DifferentiableSearch
 from supernet.attach import attached
 from tests.autola.conftest import Call, Refused
-from tests.autola.runs import records, stop_at
+from tests.autola.runs import assert_goes_on
 from tests.evaluators.coco_squares import write_squares
 from tests.evaluators.dense import tiny, write_people, write_scenes
 from tests.evaluators.pictures import write_pictures
@@ -90,18 +89,11 @@ def test_a_search_starts_as_the_plain_network_on_two_halves(command: str) -> Non
     assert abs(len(_images(first)) - len(_images(second))) <= 1
 
 
-def test_a_search_that_is_stopped_finds_the_same(
-    command: str, call: Call, own_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_search_that_is_stopped_finds_the_same(command: str, call: Call, own_folder: Path) -> None:
     told = call(command, "--target params<=1.05x --out whole")
     assert told.code == 0, told.err
     assert "halves of the training set:" in told.err
-    monkeypatch.setattr(drive, "CHECKPOINT_SECONDS", -1.0)
-    with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, DifferentiableSearch, 1, KeyboardInterrupt())
-        assert call(command, "--target params<=1.05x --out run").code == 130
-    assert call("search --resume run").code == 0
-    assert records(own_folder / "run") == records(own_folder / "whole")
+    assert_goes_on(call, f"{command} --target params<=1.05x", DifferentiableSearch, 1)
     placement = placement_at("run")
     told = call("inspect run --json")
     assert told.code == 0, told.err
@@ -128,16 +120,10 @@ def test_other_searchers_judge_by_the_score_of_the_task(command: str, call: Call
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [2, 3])
 def test_a_search_stopped_anywhere_finds_the_same(
-    command: str, call: Call, own_folder: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    command: str, call: Call, own_folder: Path, step: int
 ) -> None:
     assert call(command, "--out whole").code == 0
-    monkeypatch.setattr(drive, "CHECKPOINT_SECONDS", -1.0)
-    with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, DifferentiableSearch, step, KeyboardInterrupt())
-        code = call(command, "--out run").code
-    assert code in (0, 130)  # 0: the search has fewer steps
-    assert call("search --resume run").code == 0
-    assert records(own_folder / "run") == records(own_folder / "whole")
+    assert_goes_on(call, command, DifferentiableSearch, step, codes=(0, 130))  # 0: it has fewer steps
 
 
 @pytest.mark.parametrize(

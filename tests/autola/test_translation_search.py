@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import autola
-from autola import drive
 from autola.commands.search import read_settings
 from autola.configs import TaskSearch
 from autola.problem import search_problem
@@ -21,7 +20,7 @@ from searchers.searches.differentiable import DifferentiableSearch
 from searchers.searches.shared import SharedSearch
 from supernet.sequence_placing import standing_at
 from tests.autola.conftest import Call, Refused
-from tests.autola.runs import records, stop_at
+from tests.autola.runs import assert_goes_on
 from tests.evaluators.sentences import pairs, write
 
 NETWORK = (
@@ -79,19 +78,12 @@ def test_candidates_are_judged_by_the_chances_of_words() -> None:
     assert judged == pytest.approx(torch.tensor(total / words).exp().item(), rel=1e-5)
 
 
-def test_a_search_that_is_stopped_finds_the_same(
-    call: Call, own_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_search_that_is_stopped_finds_the_same(call: Call, own_folder: Path) -> None:
     told = call(SHORT, "--target macs<=0.99x --out whole")
     assert told.code == 0, told.err
     assert "halves of the training set: 16 pairs of sentences and 15 others" in told.err
     assert "left out where they do not fit: ga:0110, dynamic, ga:0010+dcn at decoder.cross" in told.err
-    monkeypatch.setattr(drive, "CHECKPOINT_SECONDS", -1.0)
-    with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, DifferentiableSearch, 2, KeyboardInterrupt())
-        assert call(SHORT, "--target macs<=0.99x --out run").code == 130
-    assert call("search --resume run").code == 0
-    assert records(own_folder / "run") == records(own_folder / "whole")
+    assert_goes_on(call, f"{SHORT} --target macs<=0.99x", DifferentiableSearch, 2)
 
 
 def test_what_is_found_is_inspected_trained_counted_and_carried(call: Call, own_folder: Path) -> None:
@@ -146,17 +138,10 @@ REFUSED = {
 }
 
 
-def test_a_shared_supernet_goes_on_where_it_was_stopped(
-    call: Call, own_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shared_supernet_goes_on_where_it_was_stopped(call: Call, own_folder: Path) -> None:
     words = f"{SHORT.replace('epochs 2', 'epochs 1')} --searcher random_ws --searcher.trials 3"
     assert call(words, "--out whole").code == 0
-    monkeypatch.setattr(drive, "CHECKPOINT_SECONDS", -1.0)
-    with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, SharedSearch, 3, KeyboardInterrupt())
-        assert call(words, "--out run").code == 130
-    assert call("search --resume run").code == 0
-    assert records(own_folder / "run") == records(own_folder / "whole")
+    assert_goes_on(call, words, SharedSearch, 3)
 
 
 def test_python_searches_by_name(own_folder: Path) -> None:
