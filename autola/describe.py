@@ -56,9 +56,10 @@ def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
 
 
 def _next_of_task(config: TaskSearch, found: Sequence[Path]) -> str:
-    beside = [label(config.task.unsearched())] if reads_text(config.task) else ["none", "se"]
+    of_text = reads_text(config.task)  # what stands there is the network, and no identity
+    beside = [label(config.task.unsearched())] if of_text else ["none", "se"]
     start = ["autola", "retrain", *beside, *(f"places:{path}" for path in found), "--preset"]
-    weights = ["--identity"] if config.task.weights and not config.task.identity else []
+    weights = ["--identity"] if config.task.weights and not config.task.identity and not of_text else []
     commands = [
         [*start, name, *_differences(config.task, preset.task), *weights]
         for name, preset in RETRAIN_PRESETS.items()

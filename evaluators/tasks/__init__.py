@@ -331,7 +331,7 @@ def new_network(
     network = config.network(data, attention)
     if config.weights is not None:
         with torch.device("meta"):
-            plain = config.network(data, ()).state_dict()
+            plain = config.network(data, config.unsearched()).state_dict()
         given = read_weights(config.weights, config.published())
         _say_once(start_from(network, plain, config.fitted(given, network, data), config.weights))
     return network

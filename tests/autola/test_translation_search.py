@@ -115,6 +115,29 @@ def test_what_is_found_is_inspected_trained_counted_and_carried(call: Call, own_
     assert "has neither its sites nor such blocks" in call("cost places:run --no-latency").err
 
 
+@pytest.mark.parametrize(
+    ("positions", "attention"),
+    [("absolute", "none"), ("relative", "self=ga:1111")],
+    ids=["absolute", "relative"],
+)
+def test_from_trained_weights_and_on_by_the_command_that_is_named(
+    call: Call, own_folder: Path, positions: str, attention: str
+) -> None:
+    network = f"{NETWORK} --transformer.positions {positions}"
+    few = "--train.epochs 1 --train.average 0 --train.batch-size 120 --train.warmup-steps 3"
+    assert call(f"retrain {attention} --preset multi30k {network} {few} --out trained").code == 0
+    (weights,) = (path.parent for path in (own_folder / "trained").glob("*/weights.safetensors"))
+    search = (
+        f"{SHORT.replace('epochs 2', 'epochs 1')} --transformer.positions {positions} --weights {weights}"
+    )
+    told = call(search, "--out run")
+    assert told.code == 0, told.err
+    (following,) = (line for line in told.out.splitlines() if line.startswith("next"))
+    told = call(following.removeprefix("next   autola "), f"{few} --out again")
+    assert told.code == 0, told.err
+    assert f"retrain {attention} places:" in following
+
+
 @pytest.mark.parametrize("searcher", sorted(name for name in SEARCHERS if not name.startswith("nni:")))
 def test_every_searcher_searches_or_is_refused_by_name(call: Call, own_folder: Path, searcher: str) -> None:
     kind = SEARCHERS[searcher]
