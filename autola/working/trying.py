@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from outputs.weights import save_weights
 from searchers.blackbox import BlackBox
 from searchers.searches.problem import Problem
 from searchers.searches.trained import training_of
+
+log = logging.getLogger(__name__)
 
 SCORE, FIGURES, SECONDS = "score", "figures", "seconds"
 """Keys of a trial's result: null where its training diverged; of the last epoch; of all epochs."""
@@ -84,8 +87,8 @@ def try_candidate(
             score, figures = None, dict[str, float]()
             try:
                 drive(job, run, fabric, tracking, title=folder.name, after_epoch=report)
-            except NotFiniteError:
-                pass  # as in a search in one process: it has no score, and the search goes on
+            except NotFiniteError as error:  # as in a search in one process: no score, and the search goes on
+                log.warning("trial %d failed: %s; %s", number + 1, str(error).partition(" (")[0], candidate)
             else:
                 judging = problem.batches(1, recipe.batch_size, training=False)
                 score = problem.judge(job.trained(), judging) - problem.price(candidate)

@@ -109,3 +109,14 @@ def test_what_no_worker_can_do_leaves_no_folder(own_folder):
     with pytest.raises(InputError, match="no cluster at nowhere"):
         run_retraining(retraining, own_folder / "run", on=Nowhere())
     assert not (own_folder / "run").exists()
+
+
+def test_why_a_trial_has_no_score_is_said(call, inside):
+    words = SEARCH.replace("--searcher.epochs 2", "--searcher.epochs 1")
+    told = call(
+        words,
+        "--searcher random --trials 1 --searcher.learning-rate 1e30 --searcher.clip 0 --out run --on far",
+    )
+    assert told.code == 2
+    assert "trial 1 failed: the loss is not finite at step" in told.err
+    assert "the training of every candidate diverged" in told.err
