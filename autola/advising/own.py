@@ -22,6 +22,7 @@ from foundation.config import config
 from foundation.errors import InputError
 from foundation.seeds import seed_of
 from search_space.term import Term
+from searchers.searches.passes import one_number
 from supernet.attach import attach
 
 if TYPE_CHECKING:
@@ -194,12 +195,7 @@ class OwnTask:
         return self.train.batch(epoch, index)
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, ...]:
-        loss = self.subject.loss(model, batch)
-        if not isinstance(loss, Tensor) or loss.numel() != 1:
-            is_tensor = isinstance(loss, Tensor)
-            what = f"a tensor of shape {tuple(loss.shape)}" if is_tensor else f"a {type(loss).__name__}"
-            raise InputError(f"the loss is {what}, not one number; take its mean")
-        return (loss.reshape(()),)
+        return (one_number(self.subject.loss(model, batch)),)
 
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         if self.held is None:

@@ -33,10 +33,7 @@ class Passes:
         Raises:
             InputError: If it is not one number or not the network's, or a site was passed by or passed twice.
         """
-        if not isinstance(loss, Tensor) or loss.numel() != 1:
-            is_tensor = isinstance(loss, Tensor)
-            what = f"a tensor of shape {tuple(loss.shape)}" if is_tensor else f"a {type(loss).__name__}"
-            raise InputError(f"the loss is {what}, not one number; take its mean")
+        loss = one_number(loss)
         all_run = self.network.mixing.chosen is None  # else a pass may choose nothing anywhere
         idle = [name for name, mixed in self.mixtures.items() if not mixed.num_calls]
         none_ran = bool(idle) and len(idle) == len(self.mixtures)
@@ -51,7 +48,20 @@ class Passes:
             for name, mixed in self.mixtures.items():
                 if 0 < passes < mixed.num_calls:
                     raise several(name, mixed.num_calls // passes)
-        return loss.reshape(())
+        return loss
+
+
+def one_number(loss: Any) -> Tensor:
+    """A user's loss, of no axes.
+
+    Raises:
+        InputError: If it is not one number.
+    """
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        is_tensor = isinstance(loss, Tensor)
+        what = f"a tensor of shape {tuple(loss.shape)}" if is_tensor else f"a {type(loss).__name__}"
+        raise InputError(f"the loss is {what}, not one number; take its mean")
+    return loss.reshape(())
 
 
 def several(site: str, calls: int) -> InputError:
