@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from autola.arguments import out_of_terminal, print_json, read_arguments
+from autola.arguments import option, out_of_terminal, print_json, read_arguments
 from foundation.errors import InputError
 
 
@@ -33,6 +33,8 @@ def run(arguments: list[str]) -> None:
     given = read_arguments(Arguments, arguments, command="status")
     if given.run is None:
         raise InputError("name the folder of a run")
+    if option(arguments, "seconds") is not None and not given.watch:
+        raise InputError("--seconds goes with --watch; without it, status looks once")
     if not 0.1 <= given.seconds <= 3600:
         raise InputError(f"seconds is {given.seconds}; give 0.1 to 3600")
     from autola.working.items import read_list  # slow: pydantic

@@ -38,17 +38,21 @@ def run(arguments: list[str]) -> int:
     executor = executor_of(given.on, given.jobs)
     if given.minutes is not None and not given.minutes > 0:
         raise InputError(f"minutes={given.minutes} is not positive")
-    # Each import is slow: PyTorch, Fabric.
+    from autola.working.items import is_item, read_list  # slow: pydantic
+
+    single = is_item(given.folder)
+    if single and (executor is not None or given.minutes is not None):
+        raise InputError(
+            "one item is done by one process to its end; leave out --on, --jobs and --minutes, or name the "
+            f"run: {given.folder.absolute().parent}"
+        )
+    if not single:
+        read_list(given.folder)  # before the imports below: each is slow, PyTorch and Fabric
     from autola.working.helping import work_on_item, work_on_list
-    from autola.working.items import is_item
     from autola.working.progress import concluding, missing, missing_line, summary
     from autola.working.worklist import WorkList
 
-    if is_item(given.folder):
-        if executor is not None:
-            raise InputError(
-                "one item is done by one process; leave out --on and --jobs, or name the whole run"
-            )
+    if single:
         work_on_item(given.folder)
         out_of_terminal(f"done   {given.folder}")
         return 0

@@ -14,6 +14,7 @@ import platform
 import re
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ from foundation.errors import InputError, shown
 
 if TYPE_CHECKING:
     from autola.working.apart import Parcel, Sender
+
+log = logging.getLogger(__name__)
 
 USUAL = {"cpus": "", "gpus": "", "workers": "1000", "disk": "shared"}
 """Options: CPUs that Ray keeps for each worker, as many as its threads if left out; GPUs likewise, one where
@@ -89,6 +92,7 @@ class Ray:
         free = ray.cluster_resources()
         self.where = f"by Ray ({free.get('CPU', 0):g} CPUs, {free.get('GPU', 0):g} GPUs)"
         kept = {"num_cpus": self._cpus or threads, "num_gpus": self._gpus or int(gpus), "max_retries": 0}
+        self._say_lacking(kept)
         self._start = ray.remote(**kept)(_worker(apart=self._apart))
 
     def _connect(self) -> None:
@@ -110,6 +114,19 @@ class Ray:
                 if not left:
                     said = " ".join(str(error).split())
                     raise InputError(f"cannot start or join a Ray cluster: {said[:300]}") from None
+
+    def _say_lacking(self, kept: Mapping[str, Any]) -> None:
+        """Says that workers will wait where no machine of the cluster is large enough for one of them."""
+        wanted = {"CPU": kept["num_cpus"], "GPU": kept["num_gpus"]}
+        machines = [node.get("Resources", {}) for node in self._ray.nodes() if node.get("Alive")]
+        if any(all(each.get(kind, 0) >= number for kind, number in wanted.items()) for each in machines):
+            return
+        said = " and ".join(f"{number} {kind}s" for kind, number in wanted.items() if number)
+        log.warning(
+            "no machine of the cluster has the %s that each worker asks for: all wait until one joins "
+            "(--on ray:cpus=N, --threads N, --device cpu ask for less)",
+            said,
+        )
 
     def _check_token(self) -> None:
         """Asks the cluster something without its token.

@@ -45,6 +45,9 @@ CLUSTERS = ("slurm", "local")
 SIGNAL_SECONDS = 90
 """Time between the signal and the end of a job: a checkpoint has to be written in it."""
 
+LEAST_MINUTES = 4
+"""Shorter jobs would be told to stop before Python and PyTorch have started and an epoch is over."""
+
 FOLDER = "slurm"
 """In the run's folder: what submitit writes, the output of the jobs included."""
 
@@ -67,6 +70,11 @@ class Slurm:
         for key, most in (("cpus", 4096), ("gpus", 64), ("memory", 100_000)):
             if self._options[key]:
                 number_of(self._options, key, "slurm", most)
+        if int(self._options["time"]) < LEAST_MINUTES:
+            raise InputError(
+                f"--on slurm: time is {self._options['time']} minutes, and a job stops {SIGNAL_SECONDS} "
+                f"seconds before its end; give at least {LEAST_MINUTES}"
+            )
         if self._options["cluster"] not in CLUSTERS:
             cluster = shown(self._options["cluster"])
             raise InputError(f"--on slurm: cluster is {cluster}; give {listed(CLUSTERS)}")

@@ -63,6 +63,8 @@ def read_list(whole: Path) -> Listed:
     """
     path = whole / LIST
     if not path.is_file():
+        if is_item(whole):
+            raise InputError(f"{whole} is one item of a list; name the run: {whole.absolute().parent}")
         raise InputError(f"{whole} has no list of work; autola retrain, compare and search make one")
     keys = loads(read_text(path, "list of work"))
     check_format(keys, path)

@@ -66,6 +66,7 @@ def test_a_number_of_jobs_beyond_reason_is_refused(refused, jobs):
         ("ray://nowhere", "--on ray://nowhere: give an address as ray://HOST:PORT"),
         ("ray:cores=2", "--on ray: cannot read 'cores=2'; options are cpus, gpus, workers"),
         ("slurm:time=an-hour", "--on slurm: time is 'an-hour'; give a number from 1"),
+        ("slurm:time=1", "time is 1 minutes, and a job stops 90 seconds before its end; give at least 4"),
         ("slurm:cluster=mine", "--on slurm: cluster is 'mine'; give slurm, local"),
     ],
 )
@@ -347,6 +348,12 @@ def test_a_machine_with_other_versions_is_refused_before_it_does_anything(call, 
 def test_folders_without_work_are_refused(refused, found, own_folder):
     assert "has no list of work" in refused(f"work {found}")
     assert "has no list of work" in refused("status nowhere")
+    (own_folder / "run/none-seed0/work").mkdir(parents=True)
+    (own_folder / "run/none-seed0/work/item.json").write_text("{}")
+    assert f"is one item of a list; name the run: {own_folder / 'run'}" in refused("status run/none-seed0")
+    assert "one item is done by one process to its end" in refused("work run/none-seed0 --minutes 5")
+    assert "one item is done by one process to its end" in refused("work run/none-seed0 --jobs 2")
+    assert "--seconds goes with --watch" in refused("status run --seconds 5")
     assert "name the folder of a run" in refused("work")
 
 

@@ -98,6 +98,16 @@ def test_a_cluster_that_answers_without_its_token_is_refused(ray, monkeypatch):
     place._check_token()
 
 
+def test_workers_too_large_for_every_machine_are_said(caplog):
+    place = Ray("")
+    machines = [{"Alive": True, "Resources": {"CPU": 2.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
+    place._ray = SimpleNamespace(nodes=lambda: machines)
+    place._say_lacking({"num_cpus": 2, "num_gpus": 0})
+    assert not caplog.messages
+    place._say_lacking({"num_cpus": 3, "num_gpus": 1})
+    assert "no machine of the cluster has the 3 CPUs and 1 GPUs that each worker asks for" in caplog.text
+
+
 class Far(Ray):
     """Ray whose one node sees nothing of the run's folder: that is away while a task runs."""
 
