@@ -103,6 +103,7 @@ class Sender:
         listed = read_list(Path(task.whole))
         if self._worklist is None or self._worklist.listed != listed:  # kept: it knows what is done
             self._worklist = WorkList(Path(task.whole), listed)
+        self._worklist.believe(task.dead)
         lease = self._worklist.take(driver=task.driver)
         return None if lease is None else Parcel(lease, self._worklist, task.driver)
 

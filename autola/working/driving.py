@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.progress import Progress
@@ -24,6 +24,9 @@ LOOK_SECONDS = 0.2
 
 LOOK_SHARE = 20
 """The time between two looks is at least so many times as long as a look."""
+
+MOST_DEAD = 100
+"""Owners found dead that a worker is told of at most; those that are started after it learn of the others."""
 
 MOST_DEATHS = 3
 """Workers in a row that may end before they take anything up."""
@@ -66,13 +69,16 @@ class Driving:
             if not alive and (late or not waiting) and (late or not running):
                 return
             if not stopping and not late:
-                self._start(waiting + sum(self._is_ours(each) for each in running) - alive, alive)
+                # A new worker would have to look for a minute before it sees that a heart stands still.
+                dead = {each.name: each.dead for each in seen if each.dead is not None}
+                lacking = waiting + sum(self._is_ours(each) for each in running) - alive
+                self._start(lacking, alive, dict([*dead.items()][:MOST_DEAD]))
             time.sleep(max(LOOK_SECONDS, min(10.0, LOOK_SHARE * (time.monotonic() - began))))
 
-    def _start(self, lacking: int, alive: int) -> None:
+    def _start(self, lacking: int, alive: int, dead: Mapping[str, int]) -> None:
         left = None if math.isinf(self.until) else self.until - time.monotonic()
         for number in range(min(lacking, self.executor.most - alive)):
-            keys = {"whole": str(self.worklist.whole), "driver": self.driver, "seconds": left}
+            keys = {"whole": str(self.worklist.whole), "driver": self.driver, "seconds": left, "dead": dead}
             self.executor.start(json.dumps({**keys, "skip": alive + number}))
 
     def _follow(self, seen: Sequence[Seen]) -> None:

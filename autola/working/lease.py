@@ -3,7 +3,8 @@
 Each attempt at an item is a file `work/lease-N.json` of its own, N counting from 0; the highest one holds.
 To take an item up, by rights or from a dead owner, is to make the next file, which the disk (NFS too) lets
 one process do alone (O_EXCL). Only its owner writes to it afterwards, in place and in bytes that are already
-there, so that a full disk stops no heart. None is ever deleted: what is left is the history of the item.
+there, so that a full disk stops no heart. None is deleted but by who could not write it: what is left is the
+history of the item.
 
 An owner is dead when its lease stays the same for `LEASE_SECONDS` of the observer's own clock, or at once if
 it was a process of this machine that has ended.
@@ -90,7 +91,9 @@ class Lease:
                 file.write(_content(attempt))
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:  # it stays, empty, and counts as dead after a while: numbers have no gaps
+        except OSError as error:
+            with suppress(OSError):  # one that stays, empty, counts as dead after a while
+                path.unlink()
             if out_of_space(error):
                 raise no_space(path) from None
             raise

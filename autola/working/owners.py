@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 from autola.working.attempt import Attempt, lease_path
 
@@ -18,15 +20,24 @@ class Watch:
 
     Args:
         seconds: Time without a change after which an owner counts as dead.
+        known: Items whose owners another observer, who has looked for longer, found dead, and the marks of
+            their leases (`mark_of`).
     """
 
-    def __init__(self, seconds: float | None = None) -> None:
+    def __init__(self, seconds: float | None = None, known: Mapping[str, int] | None = None) -> None:
         self._seconds = LEASE_SECONDS if seconds is None else seconds
+        self._known = dict(known or {})
         self._seen: dict[Path, tuple[bytes, float]] = {}
+
+    def believe(self, known: Mapping[str, int]) -> None:
+        """Takes for dead whom another observer found so; see `known`."""
+        self._known = dict(known)
 
     def dead(self, folder: Path, number: int, content: bytes, attempt: Attempt | None) -> bool:
         """Whether the owner of a lease that runs is dead."""
         if attempt is not None and gone(attempt):
+            return True
+        if self._known.get(folder.name) == mark_of(number, content):
             return True
         path, now = lease_path(folder, number), time.monotonic()
         known = self._seen.get(path)
@@ -34,6 +45,11 @@ class Watch:
             self._seen[path] = content, now
             return False
         return now - known[1] >= self._seconds
+
+
+def mark_of(number: int, content: bytes) -> int:
+    """What tells a lease, as it is now, from what it says after one more heartbeat, and from others."""
+    return crc32(content, number)
 
 
 @cache

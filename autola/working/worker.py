@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from contextlib import nullcontext
+from dataclasses import field
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from autola.working.item_log import logged, note
 from autola.working.items import LIST, Listed
 from autola.working.lease import Lease, LostError
 from autola.working.making import processor, versions
+from autola.working.owners import Watch
 from autola.working.worklist import WorkList
 from foundation.config import config, parse_json
 from foundation.errors import InputError, NoSpaceError, listed
@@ -30,6 +32,10 @@ log = logging.getLogger(__name__)
 
 SPACE_SECONDS = 5.0
 """Time between two looks at whether a full disk has space again."""
+
+
+LOCK_SECONDS = 5.0
+"""Time between two looks at a list of which all that waits is locked."""
 
 
 @config
@@ -44,6 +50,8 @@ class Task:
     """Nothing begins after so many; None for no limit."""
     skip: int = 0
     """Items to leave to the workers that start at the same time."""
+    dead: dict[str, int] = field(default_factory=dict)
+    """Items whose owners the driver found dead, and the marks of their leases."""
 
 
 def main(text: str) -> str:
@@ -57,7 +65,7 @@ def main(text: str) -> str:
     """
     task = parse_json(Task, text, "task")
     try:
-        worklist = WorkList(_visible(Path(task.whole)))
+        worklist = WorkList(_visible(Path(task.whole)), watch=Watch(known=task.dead))
         import_modules(worklist.listed.modules)
         check_here(worklist.listed)
         until = time.monotonic() + task.seconds if task.seconds is not None else None
@@ -89,7 +97,10 @@ def work(
             lease = worklist.take(driver=driver, skip=skip)
             skip = 0
             if lease is None:
-                return
+                if not worklist.awaits():
+                    return
+                _wait(LOCK_SECONDS)  # else the driver would start workers that find it locked, one by one
+                continue
             carry_out(lease, doer, worklist)
         except NoSpaceError as error:
             sys.stderr.write(f"{error} (a worker waits for that)\n")

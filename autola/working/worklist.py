@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from typing import Literal
 from autola.working.attempt import Attempt, numbers, read_lease
 from autola.working.items import Listed, epochs_of, read_list
 from autola.working.lease import Lease
-from autola.working.owners import Watch
+from autola.working.owners import Watch, mark_of
 from outputs.records import RESULT
 
 MOST_FAILURES = 3
@@ -33,6 +33,7 @@ class Seen:
         attempt: The last lease; None without one, or while it is being written.
         number: Number of that lease; -1 without one.
         failures: Failures in a row.
+        dead: Mark of the lease of an owner who was found dead; None where that is not so.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Seen:
     attempt: Attempt | None
     number: int
     failures: int
+    dead: int | None = None
 
 
 class WorkList:
@@ -82,7 +84,8 @@ class WorkList:
             return Seen(name, "running", last, known[-1], 0)
         failures = _failures(folder, known)
         state: State = "aside" if failures >= MOST_FAILURES else "waiting"
-        return Seen(name, state, last, known[-1], failures)
+        dead = mark_of(known[-1], content) if running else None
+        return Seen(name, state, last, known[-1], failures, dead)
 
     def all(self) -> Iterator[Seen]:
         """All items."""
@@ -136,6 +139,10 @@ class WorkList:
         takes = (self._take(seen, driver) for seen in (*left, *again))
         return next((lease for lease in takes if lease is not None), None)
 
+    def believe(self, dead: Mapping[str, int]) -> None:
+        """Takes for dead the owners of items that another observer found so, by the marks of their leases."""
+        self._watch.believe(dead)
+
     def locked(self, name: str) -> None:
         """Leaves an item alone for a while: another process has its folder."""
         self._locked[name] = time.monotonic() + WAIT_SECONDS
@@ -155,6 +162,10 @@ class WorkList:
             lease.end("released")
             return None
         return lease
+
+    def awaits(self) -> bool:
+        """Whether the folder of an item is locked, which is looked at again after a while."""
+        return any(map(self._is_locked, self._locked))
 
     def _is_locked(self, name: str) -> bool:
         return time.monotonic() < self._locked.get(name, 0.0)

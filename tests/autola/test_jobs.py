@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -18,18 +19,19 @@ import pytest
 import autola
 from autola import stopping
 from autola.executors import Ended, here
-from autola.working import driver, processes, worker
+from autola.working import driver, owners, processes, worker
 from autola.working.doing import Doer, NotHereError
 from autola.working.driving import MOST_DEATHS
+from autola.working.owners import Watch
 from autola.working.worker import Task, carry_out, work
 from autola.working.worklist import WorkList
 from evaluators.train import Training
-from foundation.config import parse_json
+from foundation.config import parse_json, to_json
 from foundation.errors import InputError, NoSpaceError
 from outputs.run_directory import LockedError, RunDirectory
 from search_space.operator import OPERATORS
 from tests.autola.runs import RETRAIN, records, stop_at
-from tests.autola.test_work_list import end, made
+from tests.autola.test_work_list import elsewhere, end, made
 
 ROOT = Path(__file__).parents[2]
 
@@ -124,7 +126,7 @@ class Threads:
         self.running[-1].start()
 
     def _work(self, task: Task) -> None:
-        worklist = WorkList(Path(task.whole))
+        worklist = WorkList(Path(task.whole), watch=Watch(known=task.dead))
         while (lease := worklist.take(driver=task.driver, skip=task.skip)) is not None:
             ended = self.act(lease)
             if ended is not None:
@@ -194,6 +196,55 @@ def test_workers_that_only_end_are_not_started_for_ever(tmp_path):
         drive(made(tmp_path, 2), executor)
     assert len(executor.running) == MOST_DEATHS
     assert executor.said == ["open", "close"]
+
+
+def test_whose_machine_was_lost_is_taken_over_by_workers_that_have_just_started(tmp_path, monkeypatch):
+    items, executor = made(tmp_path, 2), Threads(1)
+    lease = items.take()
+    assert lease is not None
+    elsewhere(lease)  # and nothing is heard of it any more
+    monkeypatch.setattr(owners, "LEASE_SECONDS", 0.5)
+    work_ = executor._work
+
+    def work_few(task: Task) -> None:
+        if len(executor.running) > 10:
+            executor.over.append(Ended(refused="workers are started that find nothing to do"))
+        work_(task)
+
+    executor._work = work_few
+    drive(items, executor)
+    assert [seen.state for seen in items.all()] == ["done", "done"]
+
+
+def test_a_worker_believes_whom_its_driver_found_dead_unless_a_heart_beats_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(owners, "LEASE_SECONDS", 0.0)
+    items = made(tmp_path, 1)
+    lease = items.take()
+    assert lease is not None
+    elsewhere(lease)
+    assert next(items.all()).state == "running", "it was not looked at before"
+    (seen,) = items.all()
+    assert seen.state == "waiting"
+    assert seen.dead is not None
+    monkeypatch.undo()
+    monkeypatch.setattr(worker, "Doer", Fails)
+    task = Task(whole=str(tmp_path), dead={seen.name: seen.dead})
+    lease.beat()
+    assert worker.main(to_json(task)) == ""
+    assert [each.state for each in WorkList(tmp_path).all()] == ["running"]
+    elsewhere(lease)
+    content = (lease.folder / "work/lease-0.json").read_bytes()
+    assert worker.main(to_json(replace(task, dead={seen.name: owners.mark_of(0, content)}))) == ""
+    assert [each.state for each in WorkList(tmp_path).all()] == ["done"]
+
+
+def test_a_worker_waits_for_a_folder_that_is_locked(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "LOCK_SECONDS", 0.01)
+    monkeypatch.setattr("autola.working.worklist.WAIT_SECONDS", 0.1)
+    items = made(tmp_path, 1)
+    work(items, Fails(LockedError("somebody has it")))
+    assert [seen.state for seen in items.all()] == ["done"]
+    assert len(list(tmp_path.glob("none-seed0/work/lease-*"))) == 2
 
 
 def test_what_a_worker_refuses_is_the_line(tmp_path):

@@ -184,6 +184,21 @@ def test_a_full_disk_takes_nothing_up_and_stops_no_heart(tmp_path, monkeypatch):
     assert read_lease(lease.folder, 0)[1] == lease.attempt
 
 
+def test_a_lease_that_cannot_be_written_leaves_the_item_to_whoever_has_space(tmp_path, monkeypatch):
+    worklist = made(tmp_path, 1)
+
+    def full(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(leases.os, "fsync", full)
+        with pytest.raises(NoSpaceError):
+            worklist.take()
+    lease = worklist.take()
+    assert lease is not None
+    assert lease.number == 0
+
+
 def test_workers_that_begin_together_leave_each_other_the_first_items(tmp_path):
     worklist = made(tmp_path, 3)
     taken = [worklist.take(skip=skip) for skip in (2, 0, 5)]
