@@ -182,12 +182,7 @@ class Experiment:
         score = float(final[0].data) if final and job.status == "SUCCEEDED" else None
         begin, end = job.startTime or 0, job.endTime or job.startTime or 0
         seconds = (end - begin) / 1000
-        if score is not None:
-            status = "succeeded"
-        elif "CANCELED" not in job.status:
-            status = "crashed"
-        else:
-            status = "too slow" if seconds >= self.trial_seconds else "cancelled"
+        status = "succeeded" if score is not None else why_no_score(job.status, seconds, self.trial_seconds)
         logs = self.manager.folder / "environments" / "local-env" / "trials" / job.trialJobId
         return Finished(
             trial=parameters[TRIAL],
@@ -228,3 +223,17 @@ def report(score: float, *, final: bool) -> None:
     import nni
 
     (nni.report_final_result if final else nni.report_intermediate_result)(score)
+
+
+def why_no_score(state: str, seconds: float, most: float) -> str:
+    """How a trial ended that has no score.
+
+    Args:
+        state: What NNI says; of one that it ended for its time that is EARLY_STOPPED, USER_CANCELED or, where
+            its signal left the trial an exit code, FAILED.
+        seconds: How long it ran.
+        most: After which NNI ends it.
+    """
+    if seconds >= most:
+        return "too slow"
+    return "cancelled" if "CANCELED" in state else "crashed"

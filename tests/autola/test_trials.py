@@ -270,6 +270,13 @@ def test_trials_elsewhere_are_told_that_the_portal_is_not_reached_from_there(ref
     )
 
 
+@pytest.mark.parametrize("state", experiment.ENDED)
+def test_a_trial_that_was_ended_for_its_time_is_too_slow_whatever_nni_calls_it(state):
+    assert experiment.why_no_score(state, 60.5, 60) == "too slow"
+    ended_by_somebody = state in ("USER_CANCELED", "SYS_CANCELED")
+    assert experiment.why_no_score(state, 59.5, 60) == ("cancelled" if ended_by_somebody else "crashed")
+
+
 def lines(run):
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
