@@ -18,6 +18,11 @@ FORMAT = 1
 WORK, LOG = "work", "log.txt"
 """In the folder of an item: what concerns who does it; what its workers said."""
 
+
+class NewerError(InputError):
+    """A newer version of autola wrote it."""
+
+
 _NAME = re.compile(r"lease-(\d{1,6})\.json")
 
 End = Literal["done", "failed", "unfit", "released", "forgiven"]
@@ -93,11 +98,11 @@ def check_format(keys: object, path: Path) -> None:
     """Refuses what a newer version of autola wrote.
 
     Raises:
-        InputError: If that is so.
+        NewerError: If that is so.
     """
     found = keys.get("format") if isinstance(keys, dict) else None
     if isinstance(found, int) and found > FORMAT:
-        raise InputError(
+        raise NewerError(
             f"{path} is of a newer autola (format {found}, and this one knows {FORMAT}): install that here"
         )
 

@@ -15,10 +15,11 @@ from autola.data_record import COSTS, check_data
 from autola.member import train_member
 from autola.plans.single import carry_out
 from autola.problem import search_problem
-from autola.runs import fitting, is_search, stored_config, stored_search
+from autola.runs import UnfitError, fitting, is_search, stored_config, stored_search
 from autola.runtime import in_first, make_fabric, own_state
 from autola.scoring import scored
-from autola.working.items import LIST, read_item
+from autola.working.attempt import NewerError
+from autola.working.items import LIST, Item, read_item
 from autola.working.settings import Settings
 from autola.working.trying import Problems, try_candidate
 from foundation.errors import InputError
@@ -52,24 +53,26 @@ class Doer:
             report: Called with the record of each epoch.
 
         Raises:
-            NotHereError: If its data cannot be read here, or are not those that it began with.
+            NotHereError: If its data cannot be read here, or are not those that it began with, or if a newer
+                autola made it.
+            UnfitError: If its records do not fit.
             InputError: If it fails.
         """
+        item = _item(folder)
         run = RunDirectory.open(folder)
         config = stored_search(run) if is_search(run) else stored_config(run, RetrainConfig)
         alone = replace(config, devices=1, machines=1)
         with nullcontext() if self._given else own_state(alone, resumed=run):
             settings = self._ready(alone)
             if not isinstance(config, RetrainConfig):
-                self._search(folder, settings.fabric, report)
+                self._search(folder, item, settings.fabric, report)
                 return
             whole = folder.absolute().parent
             if not self._given and (whole / LIST).is_file():
                 self._check(config, whole, settings)
             train_member(folder, settings, report)
 
-    def _search(self, folder: Path, fabric: Fabric, report: Report) -> None:
-        item = read_item(folder)
+    def _search(self, folder: Path, item: Item, fabric: Fabric, report: Report) -> None:
         if item.trial is None:
             search_member(folder, fabric, report)
             return
@@ -95,6 +98,15 @@ class Doer:
             settings.checked(config, whole)
         except InputError as error:
             raise NotHereError(str(error)) from None
+
+
+def _item(folder: Path) -> Item:
+    try:
+        return read_item(folder)
+    except NewerError as error:
+        raise NotHereError(str(error)) from None
+    except InputError as error:
+        raise UnfitError(str(error)) from None
 
 
 def search_member(folder: Path, fabric: Fabric, report: Report = lambda record: None) -> None:

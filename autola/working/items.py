@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -94,8 +95,19 @@ def write_item(folder: Path, item: Item) -> None:
 
 
 def write_list(whole: Path, listed: Listed) -> None:
-    """Writes the list of a run, all items of which are there."""
-    write_text(whole / LIST, to_json(listed))
+    """Writes the list of a run, all items of which are there.
+
+    Raises:
+        InputError: If a newer autola wrote the one that is there.
+    """
+    path = whole / LIST
+    if path.is_file():
+        try:
+            keys = json.loads(path.read_bytes())
+        except ValueError:
+            keys = None  # it was cut short, and is replaced
+        check_format(keys, path)
+    write_text(path, to_json(listed))
 
 
 def epochs_of(folder: Path) -> int:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -305,6 +306,22 @@ def test_what_a_machine_cannot_do_is_no_failure_of_the_item(tmp_path):
         with pytest.raises(NotHereError):
             work(worklist, Fails(NotHereError("no data at /data")))
     assert [seen.state for seen in worklist.all()] == ["waiting"]
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "state"),
+    [
+        ('{"format": 1, "modulez": []}', None, "aside"),
+        ('{"format": 1, "mod', None, "aside"),
+        ('{"format": 9}', NotHereError, "waiting"),
+    ],
+)
+def test_an_item_that_was_edited_is_set_aside_and_a_newer_one_is_left_to_others(tmp_path, said, error, state):
+    items = made(tmp_path, 1)
+    (tmp_path / "none-seed0/work/item.json").write_text(said)
+    with pytest.raises(error) if error else nullcontext():
+        work(items, Doer())
+    assert [seen.state for seen in items.all()] == [state]
 
 
 def test_an_error_that_is_ours_is_in_the_log_with_its_traceback(tmp_path):

@@ -164,6 +164,11 @@ def test_a_newer_autola_is_refused_by_name(tmp_path):
     (tmp_path / "work.json").write_text('{"format": 3}')
     with pytest.raises(InputError, match=r"work.json is of a newer autola"):
         WorkList(tmp_path)
+    with pytest.raises(InputError, match=r"work.json is of a newer autola"):
+        write_list(tmp_path, worklist.listed)
+    (tmp_path / "work.json").write_text('{"format": 1, "it')
+    write_list(tmp_path, worklist.listed)
+    assert WorkList(tmp_path).listed == worklist.listed
 
 
 def test_a_full_disk_takes_nothing_up_and_stops_no_heart(tmp_path, monkeypatch):
