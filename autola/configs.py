@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import tyro
 
@@ -250,6 +250,10 @@ class AnySearch(DeviceConfig):
         if self.sites == ():
             raise InputError("there are no sites; name some, or leave --sites out to find them")
 
+    def with_searcher(self, searcher: AnySearcher) -> Self:
+        """A copy with another searcher."""
+        return replace(self, searcher=searcher)
+
     def candidates(self) -> tuple[str, ...]:
         """What may stand at a site, in the space places."""
         return CANDIDATES if self.primitives is None else self.primitives
@@ -339,7 +343,7 @@ class TaskSearch(AnySearch):
             return SEQUENCE_CANDIDATES
         return super().candidates()
 
-    def with_searcher(self, searcher: AnySearcher) -> TaskSearch:
+    def with_searcher(self, searcher: AnySearcher) -> Self:
         """A copy with another searcher, which takes the batches and the optimizer of this one."""
         names = ["batch_size"]
         if getattr(self.searcher, "optimizer", "sgd") != "sgd":

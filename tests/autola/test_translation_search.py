@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import autola
+from autola.api import changed
 from autola.commands.search import read_settings
 from autola.configs import TaskSearch
+from autola.presets import search_preset
 from autola.problem import search_problem
 from autola.runtime import make_fabric
 from search_space.grammar import placement_at
 from searchers import SEARCHERS
+from searchers.darts import Darts
+from searchers.gdas import Gdas
 from searchers.searches.differentiable import DifferentiableSearch
 from searchers.searches.shared import SharedSearch
 from supernet.sequence_placing import standing_at
@@ -167,10 +172,21 @@ def test_a_shared_supernet_goes_on_where_it_was_stopped(call: Call, own_folder: 
     assert_goes_on(call, words, SharedSearch, 3)
 
 
+@pytest.mark.parametrize("searcher", ["gdas", {"name": "gdas", "epochs": 1}])
+def test_a_searcher_by_name_takes_the_optimizer_of_the_preset(searcher: Any) -> None:
+    preset = search_preset("multi30k").searcher
+    found = changed(search_preset("multi30k"), {"searcher": searcher}).searcher
+    assert isinstance(found, Gdas)
+    assert isinstance(preset, Darts)
+    for name in ("optimizer", "learning_rate", "weight_decay", "batch_size"):
+        assert getattr(found, name) == getattr(preset, name)
+    assert found.epochs == (Gdas.epochs if searcher == "gdas" else 1)
+
+
 def test_python_searches_by_name(own_folder: Path) -> None:
     found = autola.search(
         "multi30k",
-        searcher="gdas",
+        searcher={"name": "gdas", "epochs": 1},
         data={"root": "data", "vocabulary": 40, "test": "test"},
         transformer={"encoder_layers": 1, "decoder_layers": 1, "width": 8, "heads": 2, "hidden": 12},
         primitives=("none", "ga:0010"),
