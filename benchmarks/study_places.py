@@ -94,7 +94,7 @@ SUBJECTS = {
         data="cifar",
         batch=128,
         rate=0.02,
-        epochs=(4, 4),
+        epochs=(4, 2),
         task={"backbone": "cifar_resnet8", "width": 16},
         read={"name": "folder", "limit": 10_000},
     ),
@@ -103,7 +103,7 @@ SUBJECTS = {
         data="camvid",
         batch=4,
         rate=0.02,
-        epochs=(10, 8),
+        epochs=(8, 6),
         task={"backbone": "resnet18", "crop": 120},
     ),
     "coco-keypoints": Subject(
@@ -111,7 +111,7 @@ SUBJECTS = {
         data="coco",
         batch=16,
         rate=1e-3,
-        epochs=(6, 4),
+        epochs=(4, 2),
         task={"backbone": "resnet18", "image_size": (128, 96)},
     ),
     "imagenet": Subject(
@@ -119,7 +119,7 @@ SUBJECTS = {
         data="imagenette",
         batch=32,
         rate=0.01,
-        epochs=(3, 2),
+        epochs=(2, 1),
         task={"backbone": "resnet18", "image_size": 64, "train_size": 64, "resize": 72, "workers": 0},
     ),
     "coco-faster-rcnn": Subject(
@@ -127,7 +127,7 @@ SUBJECTS = {
         data="coco",
         batch=2,
         rate=0.005,
-        epochs=(3, 2),
+        epochs=(2, 2),
         task={"detector": DetectorConfig(backbone="resnet18", min_sizes=(160,), max_size=213, regions=128)},
     ),
 }

@@ -14,6 +14,7 @@ from autola.comparing.rows import stretched
 from autola.configs import RetrainConfig, TaskSearch
 from autola.data_record import described
 from autola.estimating import Estimate, Way, estimate_retraining, estimate_search
+from autola.presets import search_in
 from evaluators.cost_table import Metric
 from evaluators.place_costs import PlaceTable, place_table
 from evaluators.tasks import Halved, new_network
@@ -22,7 +23,6 @@ from foundation.errors import InputError
 from search_space.places import Places
 from search_space.space import NONE
 from search_space.term import Term
-from searchers.darts import Darts
 from searchers.finals import Finals
 from searchers.limits import Limits, parse_target
 from supernet.placing import places_of
@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 METRICS: tuple[Metric, ...] = ("params", "macs", "latency")
 SEARCH_SHARE = 0.3
 """Share of the time that the search gets; the rest goes to trainings."""
-FINALISTS = 4
-"""Candidates that the search trains at its end; they get half of its time."""
+FINALISTS, NEIGHBOURS = 4, 4
+"""Candidates that the search trains at its end, and neighbours of the best; they get half of its time."""
 MOST_ROWS = 8
 """Rows that are planned for: plain, found, its strongest site, three everywhere, two random."""
 LEAST_SEEDS, MOST_SEEDS = 3, 10
@@ -121,18 +121,16 @@ def limits_of(given: AdviceConfig, space: Places, tables: Mapping[str, PlaceTabl
 
 def search_of(given: AdviceConfig, plan: AdvicePlan) -> TaskSearch:
     """The settings of the search, enough to repeat it alone."""
-    searcher = Darts(
-        epochs=plan.search_epochs,
-        batch_size=given.train.batch_size,
-        finals=Finals(count=FINALISTS, epochs=plan.final_epochs) if plan.final_epochs else Finals(),
-    )
-    return TaskSearch(
-        task=given.task,
-        searcher=searcher,
+    finals = Finals()
+    if plan.final_epochs:
+        finals = Finals(count=FINALISTS, neighbours=NEIGHBOURS, epochs=plan.final_epochs)
+    search = search_in(given.task, given.train)
+    return replace(
+        search,
+        searcher=replace(search.searcher, epochs=plan.search_epochs, finals=finals),
         primitives=given.primitives,
         sites=given.sites,
         target=() if given.target is None else (given.target,),
-        norm="frozen" if given.train.norm == "frozen" else "train",
         seed=given.seed,
         **given.devices_of(),
     )
@@ -197,7 +195,9 @@ def planned(
     )
     trained = _seconds(estimate_retraining(training, alone))
     search_epochs = _clamp(SEARCH_SHARE * seconds / 2 / search, MOST_EPOCHS)
-    final_epochs = _clamp(SEARCH_SHARE * seconds / 2 / (FINALISTS * trained), given.train.epochs)
+    final_epochs = _clamp(
+        SEARCH_SHARE * seconds / 2 / ((FINALISTS + NEIGHBOURS) * trained), given.train.epochs
+    )
     each = (1 - SEARCH_SHARE) * seconds * way.jobs / (MOST_ROWS * LEAST_SEEDS)
     train_epochs = _clamp(each / trained, given.train.epochs)
     plan = replace(
@@ -205,7 +205,7 @@ def planned(
         search_epochs=search_epochs,
         final_epochs=final_epochs,
         train_epochs=train_epochs,
-        search_seconds=search_epochs * search + FINALISTS * final_epochs * trained,
+        search_seconds=search_epochs * search + (FINALISTS + NEIGHBOURS) * final_epochs * trained,
         training_seconds=train_epochs * trained,
     )
     check_time(plan, minutes, way.jobs)

@@ -47,4 +47,4 @@ def _moved(genotype: Any, candidates: Candidates) -> Iterator[Any]:
         if name != NONE and NONE in fitting[row]:
             for to in space.rows:
                 if decided[to] == NONE and name in fitting[to]:
-                    yield space.genotype(list((decided | {row: NONE, to: name}).values()))
+                    yield space.genotype([*{**decided, row: NONE, to: name}.values()])
