@@ -29,8 +29,8 @@ class Finals:
     """Candidates that are trained: the answer of the search, and what it holds to be next best; more miss
     less and take longer. 0 for none: the answer is that of the search."""
     neighbours: int = 0
-    """Candidates that are trained after these, each beside the best so far: with another operator at one of
-    its sites or edges, or with its operator at another site; more miss less and take longer."""
+    """Candidates that are trained after these, each a neighbour of the best so far: without one of its
+    operators, with another in its place, with it elsewhere, with one more; more miss less and take longer."""
     epochs: int = 5
     """Passes over the first half in each of these trainings; more judge better and take longer."""
     learning_rate: float | None = None

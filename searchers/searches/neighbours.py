@@ -13,8 +13,8 @@ from searchers.candidates import Candidates
 def neighbours_of(genotype: Any, candidates: Candidates, rng: random.Random) -> list[Any]:
     """What differs from a genotype in one thing, and keeps the limits.
 
-    First another operator, or none, where one stands; then an operator moved to where none stands; last one
-    more. Each of the three in an order that is drawn.
+    First without one of its operators; then with another in its place; then with one moved to where none
+    stands; last with one more. Each of the four in an order that is drawn.
 
     Args:
         genotype: What has neighbours.
@@ -23,10 +23,11 @@ def neighbours_of(genotype: Any, candidates: Candidates, rng: random.Random) -> 
     """
     space = candidates.space
     ours = _standing(space.decided(genotype))
-    changed, added = list[Any](), list[Any]()
+    fewer, changed, more = list[Any](), list[Any](), list[Any]()
     for other in space.neighbours(genotype):
-        (added if ours < _standing(space.decided(other)) else changed).append(other)
-    tiers = [changed, list(_moved(genotype, candidates)), added]
+        theirs = _standing(space.decided(other))
+        (fewer if theirs < ours else more if ours < theirs else changed).append(other)
+    tiers = [fewer, changed, list(_moved(genotype, candidates)), more]
     for tier in tiers:
         rng.shuffle(tier)
     return [other for tier in tiers for other in tier if candidates.allows(other)]

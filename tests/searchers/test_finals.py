@@ -109,7 +109,7 @@ def test_finals_end_when_there_is_no_neighbour_left() -> None:
     assert len(known) < 1000
 
 
-def test_neighbours_change_what_stands_then_move_it_then_add() -> None:
+def test_neighbours_leave_out_then_change_then_move_then_add() -> None:
     space = places_problem().space
     rows = list(space.rows)
     limits: Any = SimpleNamespace(allows=lambda other: other.attentions[rows[2]] != "se")
@@ -117,15 +117,16 @@ def test_neighbours_change_what_stands_then_move_it_then_add() -> None:
     found = neighbours_of(start, Candidates(space=space, limits=limits, seed=0), random.Random(1))
     others = [name for name in space.primitives if name != NONE]
     standing = [{row: name for row, name in other.attentions.items() if name != NONE} for other in found]
-    changed = [{rows[0]: name} for name in others if name != "se"] + [{}]
+    changed = [{rows[0]: name} for name in others if name != "se"]
     moved = [{rows[1]: "se"}]
     added = [
         {rows[0]: "se", row: name} for row in rows[1:] for name in others if (row, name) != (rows[2], "se")
     ]
     key = lambda parts: sorted(map(str, parts))  # noqa: E731
-    assert key(standing[: len(changed)]) == key(changed)
-    assert standing[len(changed)] == moved[0]
-    assert key(standing[len(changed) + 1 :]) == key(added)
+    assert standing[0] == {}
+    assert key(standing[1 : len(changed) + 1]) == key(changed)
+    assert standing[len(changed) + 1] == moved[0]
+    assert key(standing[len(changed) + 2 :]) == key(added)
     assert start not in found
 
 
