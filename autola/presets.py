@@ -104,11 +104,14 @@ def search_preset(name: str) -> SearchConfig | TaskSearch:
 def search_in(task: TaskConfig, train: TrainConfig) -> TaskSearch:
     """A search of placements in the network of a task, by what is known of its trainings.
 
-    It takes the batches of the recipe that it halves the data of, and Adam where that does: with a cosine
-    that begins without a warm-up, so at a lower rate.
+    It takes the batches of the recipe that it halves the data of, Adam where that does, and no higher rate.
+    Its cosine begins without a warm-up, so Adam has a lower one than recipes with a warm-up.
     """
     searcher = Darts(batch_size=train.part_size)
     if train.optimizer != "sgd":
         searcher = replace(searcher, optimizer="adam", learning_rate=ADAM_RATE, weight_decay=0.0)
+    rate = min(searcher.learning_rate, train.learning_rate)
+    lowest = min(searcher.min_learning_rate, rate)
     norm = "frozen" if train.norm == "frozen" else "train"
+    searcher = replace(searcher, learning_rate=rate, min_learning_rate=lowest)
     return TaskSearch(task=task, searcher=searcher, norm=norm)
