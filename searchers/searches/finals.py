@@ -165,7 +165,8 @@ class FinalSearch:
         problem, best = self.problem, self.genotype()
         candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
         rng = random.Random(seed_of(problem.seed, "neighbours", best.to_json()))
-        untried = (other for other in neighbours_of(best, candidates, rng) if other not in finalists)
+        known = {trial.genotype: trial.score for trial in self.history if trial.score is not None}
+        untried = (each for each in neighbours_of(best, candidates, rng, known) if each not in finalists)
         if (other := next(untried, None)) is None:
             self.neighbours = 0
         else:

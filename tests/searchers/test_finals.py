@@ -130,6 +130,27 @@ def test_neighbours_leave_out_then_change_then_move_then_add() -> None:
     assert start not in found
 
 
+def test_what_is_missed_most_is_changed_and_moved_first() -> None:
+    space = places_problem().space
+    rows = list(space.rows)
+    first, second = [name for name in space.primitives if name != NONE][:2]
+    start = space.genotype([first, second, NONE])
+    without = {rows[0]: space.genotype([NONE, second, NONE]), rows[1]: space.genotype([first, NONE, NONE])}
+    candidates = Candidates(space=space, limits=None, seed=0)
+    for missed, kept in ((rows[0], rows[1]), (rows[1], rows[0])):
+        known = {without[missed]: 0.1, without[kept]: 0.4}
+        found = neighbours_of(start, candidates, random.Random(2), known)
+        assert set(found[:2]) == set(without.values())
+        differing = [
+            [row for row in rows if other.attentions[row] != start.attentions[row]] for other in found
+        ]
+        of_missed = [
+            number for number, changed in enumerate(differing) if changed in ([missed], [missed, rows[2]])
+        ]
+        of_kept = [number for number, changed in enumerate(differing) if changed in ([kept], [kept, rows[2]])]
+        assert max(of_missed[1:]) < min(of_kept[1:])
+
+
 def test_neighbours_need_a_finalist() -> None:
     with pytest.raises(InputError, match=r"finals\.count"):
         Finals(neighbours=3)
