@@ -5,8 +5,9 @@ search starts from the teacher's plain weights, all frozen, and regresses on its
 at this site helps and nothing else does. The network is a ResNet-14 of 8 channels with random weights, its
 norms with the statistics of the images: six sites. Five candidates: nothing, a channel gate, a gate of
 positions, context from afar that is added, and `coordinate`, which holds a channel gate and costs more. Cost
-is limited to that of the planted module, or of the dearest `se` where that is more. In the null problem the
-teacher is the plain network, nothing helps anywhere, and the limit is the dearest candidate at one site.
+is limited to that of the planted module, or of the cheapest `se` where that is more, so that nothing can be
+added to the answer. In the null problem the teacher is the plain network, nothing helps anywhere, and the
+limit is the dearest candidate at one site.
 
 A teacher is drawn anew until the answer can be told: its module, trained alone at its site, learns the
 teacher; no other candidate that keeps the limit does so there, nor the same module at another site.
@@ -236,7 +237,7 @@ def drawn(kind: str, seed: int) -> tuple[Planted, dict[str, str]]:
     table = place_table("params", space, plain, SHAPE, torch.device("cpu"))
     spent = max(max(costs.values()) for costs in table.sites.values())
     if kind != "null":
-        spent = max(table.at(site, KINDS[kind]), *(table.at(row, "se") for row in space.rows))
+        spent = max(table.at(site, KINDS[kind]), min(table.at(row, "se") for row in space.rows))
     limits = Limits(space, (Limit(metric="params", most=table.plain + spent),), {"params": table})
     halves: Any = tuple(zip(images.chunk(2), logits.chunk(2)))
     given = Planted(

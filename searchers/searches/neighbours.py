@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -18,7 +18,7 @@ def neighbours_of(
 
     First without one of its operators; then, for each that it has, with another in its place, and with it
     moved to where none stands, the one first that is missed most where it is known to be left out; last with
-    one more. What else there is to order is drawn.
+    one more. What else there is to order is drawn. Where it costs too much, what is missed least makes room.
 
     Args:
         genotype: What has neighbours.
@@ -41,14 +41,34 @@ def neighbours_of(
             without[row] = other
         else:
             changed[row].append(other)
-    order = sorted(standing, key=lambda row: scores.get(without.get(row), inf))
+    missed = sorted(standing, key=lambda row: scores.get(without.get(row), inf))  # most of all first
     found = [without[row] for row in standing if row in without]
-    for row in order:
+    for row in missed:
         for tier in changed[row], _moved(row, decided, candidates):
             rng.shuffle(tier)
             found += tier
     rng.shuffle(more)
-    return [other for other in [*found, *more] if candidates.allows(other)]
+    fitting = (_with_room(other, decided, missed, candidates) for other in [*found, *more])
+    return [other for other in dict.fromkeys(fitting) if other not in (None, genotype)]
+
+
+def _with_room(
+    other: Any, decided: Mapping[Any, str], missed: Sequence[Any], candidates: Candidates
+) -> Any | None:
+    """A neighbour within the limits, without what is missed least of what it keeps; None if there is none."""
+    theirs = dict(candidates.space.decided(other))
+    kept = [row for row in missed if theirs.get(row) == decided[row] and NONE in _fitting(row, candidates)]
+    while not candidates.allows(other):
+        if not kept:
+            return None
+        theirs[kept.pop()] = NONE
+        other = candidates.space.genotype([*theirs.values()])
+    return other
+
+
+def _fitting(row: Any, candidates: Candidates) -> set[str]:
+    """The operators that fit a row."""
+    return {candidates.space.primitives[column] for column in candidates.space.columns_at(row)}
 
 
 def _moved(row: Any, decided: Mapping[Any, str], candidates: Candidates) -> list[Any]:
@@ -56,11 +76,10 @@ def _moved(row: Any, decided: Mapping[Any, str], candidates: Candidates) -> list
     space = candidates.space
     if list(decided) != list(space.rows):  # a cell that keeps some of its edges
         return []
-    fitting = {each: {space.primitives[column] for column in space.columns_at(each)} for each in space.rows}
-    if NONE not in fitting[row]:
+    if NONE not in _fitting(row, candidates):
         return []
     return [
         space.genotype([*{**decided, row: NONE, to: decided[row]}.values()])
         for to in space.rows
-        if decided[to] == NONE and decided[row] in fitting[to]
+        if decided[to] == NONE and decided[row] in _fitting(to, candidates)
     ]

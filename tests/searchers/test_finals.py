@@ -151,6 +151,23 @@ def test_what_is_missed_most_is_changed_and_moved_first() -> None:
         assert max(of_missed[1:]) < min(of_kept[1:])
 
 
+def test_what_costs_too_much_takes_the_place_of_what_is_missed_least() -> None:
+    space = places_problem().space
+    rows = list(space.rows)
+    first, second = [name for name in space.primitives if name != NONE][:2]
+    limits: Any = SimpleNamespace(
+        allows=lambda other: other.attentions[rows[2]] == NONE or [*other.attentions.values()].count(NONE) > 1
+    )
+    candidates = Candidates(space=space, limits=limits, seed=0)
+    start = space.genotype([first, second, NONE])
+    known = {space.genotype([NONE, second, NONE]): 0.1, space.genotype([first, NONE, NONE]): 0.4}
+    found = neighbours_of(start, candidates, random.Random(3), known)
+    assert space.genotype([NONE, NONE, first]) in found
+    assert space.genotype([NONE, NONE, second]) in found
+    assert len(set(found)) == len(found)
+    assert all(limits.allows(other) for other in found)
+
+
 def test_neighbours_need_a_finalist() -> None:
     with pytest.raises(InputError, match=r"finals\.count"):
         Finals(neighbours=3)
