@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
-from foundation.errors import InputError
+from foundation.errors import InputError, NoSpaceError
 
 T = TypeVar("T")
 
@@ -71,6 +71,10 @@ def make_folder(
                 with suppress(OSError):  # another process has put something there
                     folder.rmdir()
             raise
+    except NoSpaceError:
+        raise NoSpaceError(
+            f"no space left on the disk for the {what} {path}; nothing of it is kept: free some space first"
+        ) from None
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and path.exists():
             raise taken from None

@@ -310,7 +310,8 @@ def test_no_space_for_a_new_run(refused, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    assert "no space left on the disk for" in refused(SEARCH, "--out run")
+    said = refused(SEARCH, "--out run")
+    assert "no space left on the disk for the run folder run; nothing of it is kept" in said
 
 
 @pytest.mark.parametrize("kind", ["search", "retrain"])
