@@ -75,6 +75,9 @@ class Arguments:
     runtime: Runtime | None = None
     """What runs the network of the device table: eager PyTorch (if left out), inductor, onnxruntime or
     openvino."""
+    native: bool | None = None
+    """Whether cells of the device table run by the native operator, which the other device then has to have
+    as well; if left out, where there is a compiler and the runtime knows the operator."""
     device: DeviceKind | None = None
     """Kind of device that PyTorch runs the network of the device table on; the CPU if left out."""
     threads: int | None = None
@@ -84,7 +87,7 @@ class Arguments:
     list of them for several attentions."""
 
 
-OF_TABLE = ("space", "primitives", "num_nodes", "fuse", "runtime", "device", "threads")
+OF_TABLE = ("space", "primitives", "num_nodes", "fuse", "runtime", "native", "device", "threads")
 """Options of the device table alone."""
 
 COLUMNS = {
