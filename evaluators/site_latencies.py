@@ -61,5 +61,5 @@ def site_latencies(
         networks = ((name, with_candidate(name, of_map[0], sites), shape) for name in candidates[of_map])
         plain, added = added_latencies(("", model, shape), networks, device, runtime, native)
         times.append(plain)
-        costs |= {(name, of_map): value / len(sites) for name, value in added.items()}
+        costs |= {(name, of_map): max(0.0, value) / len(sites) for name, value in added.items()}
     return statistics.median(times), costs

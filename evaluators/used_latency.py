@@ -54,7 +54,7 @@ def used_latencies(
 def added_latencies(
     plain: Named[K], others: Iterable[Named[K]], device: torch.device, target: Target, native: bool | None
 ) -> tuple[float, dict[K, float]]:
-    """Milliseconds of a network, and what others take more, never less than nothing.
+    """Milliseconds of a network, and how many more others take.
 
     The median over rounds of the share of the network's time in the same round, so that what slows the
     machine for a while slows both.
@@ -73,7 +73,7 @@ def added_latencies(
     beside = seconds.pop(plain[0])
     milliseconds = 1e3 * statistics.median(beside)
     return milliseconds, {
-        name: max(0.0, milliseconds * (statistics.median(map(float.__truediv__, values, beside)) - 1))
+        name: milliseconds * (statistics.median(map(float.__truediv__, values, beside)) - 1)
         for name, values in seconds.items()
     }
 

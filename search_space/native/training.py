@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SOURCES = ("vectors.h", "convolutions.h", "cell.h", "training.h", "training_operator.cpp")
-
 Excite = SqueezeExcite | AverageMaxExcite
 
 Weights = Callable[[], Tensor]
@@ -250,7 +248,7 @@ def _is_watched(module: nn.Module) -> bool:
 @cache
 def why_not_trained() -> str | None:
     """Loads the operator, built the first time. Gives the reason where that is not possible, else None."""
-    if (reason := load_once("training_operator.cpp", SOURCES)) is not None:
+    if (reason := load_once("training_operator.cpp")) is not None:
         log.info("found cells train by PyTorch's own operators: %s", reason)
         return reason
     torch.library.register_fake("autola::cell_training", _shapes)
