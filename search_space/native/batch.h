@@ -149,7 +149,11 @@ class Batch {
         Vector rows[kLanes] = {};
         for (int p = 0; p < number; ++p) rows[p] = V::load(at + p * from.position_step);
         V::transpose(rows);
-        for (int j = 0; j < kLanes; ++j) std::memcpy(to + j * plane_.size, &rows[j], number * sizeof(T));
+        if (number == kLanes) {
+          for (int j = 0; j < kLanes; ++j) V::store(to + j * plane_.size, rows[j]);
+        } else {
+          for (int j = 0; j < kLanes; ++j) std::memcpy(to + j * plane_.size, &rows[j], number * sizeof(T));
+        }
       } else {
         for (int p = 0; p < number; ++p) to[p] = at[p * from.position_step];
       }
