@@ -25,7 +25,7 @@ class PlaceTable:
     """One metric of all placements of a space, as a sum.
 
     Exact for macs and params. For latency an estimate: what a candidate adds to the network at all sites with
-    maps of one shape, shared out evenly among them.
+    maps of one shape, or at every other of them, shared out evenly; the larger.
     """
 
     plain: float

@@ -31,9 +31,10 @@ def site_latencies(
 ) -> tuple[float, dict[tuple[str, Shape], float]]:
     """Milliseconds of a plain network, and what each candidate adds at one site with maps of a shape.
 
-    A candidate stands at all of these sites while it is measured, and what it adds is shared out evenly.
-    Alone it would show a call's own time, and neither layouts that are converted around it, nor what a
-    runtime no longer joins, nor caches that the rest of the network fills.
+    A candidate stands at all of these sites while it is measured, then at every other one, and what it adds
+    is shared out evenly; the larger counts, since neighbours may share what a runtime does around them, as
+    layouts that it converts. By itself it would show a call's own time, and neither these, nor what a runtime
+    no longer joins, nor caches that the rest of the network fills.
 
     Args:
         model: The plain network; it stays as it is.
@@ -58,8 +59,14 @@ def site_latencies(
 
     times, costs = list[float](), dict[tuple[str, Shape], float]()
     for of_map, sites in alike.items():
-        networks = ((name, with_candidate(name, of_map[0], sites), shape) for name in candidates[of_map])
-        plain, added = added_latencies(("", model, shape), networks, device, runtime, native)
+        groups = dict.fromkeys((tuple(sites), tuple(sites[::2])))
+        networks = (
+            ((name, group), with_candidate(name, of_map[0], group), shape)
+            for name in candidates[of_map]
+            for group in groups
+        )
+        plain, added = added_latencies((("", ()), model, shape), networks, device, runtime, native)
         times.append(plain)
-        costs |= {(name, of_map): max(0.0, value) / len(sites) for name, value in added.items()}
+        for (name, group), value in added.items():
+            costs[name, of_map] = max(0.0, costs.get((name, of_map), 0.0), value / len(group))
     return statistics.median(times), costs

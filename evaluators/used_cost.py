@@ -12,6 +12,7 @@ from evaluators.cost import Cost, measure, network_builder
 from evaluators.latency import own_threads
 from evaluators.runtimes import Target, check_target
 from evaluators.used_latency import Named, added_latencies, check_native
+from foundation.errors import InputError
 from search_space.attention import as_terms
 
 
@@ -46,6 +47,8 @@ def measure_used(
         InputError: If a name is wrong, channels do not fit, or the runtime or operator cannot be used.
     """
     check_target(runtime)
+    if threads < 1:
+        raise InputError(f"threads={threads} is not positive")
     cpu = torch.device("cpu")
     if native:
         check_native(cpu, runtime)

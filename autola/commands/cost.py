@@ -77,10 +77,9 @@ class Arguments:
     runtime: Runtime | None = None
     """What runs deployed networks, or that of the device table: eager PyTorch (if left out), inductor,
     onnxruntime or openvino."""
-    native: bool | None = None
-    """Whether cells of deployed networks, or of the device table, run by the native operator, which the other
-    device then has to have as well; if left out, where there is a compiler and the runtime knows the
-    operator."""
+    native: bool = True
+    """Have cells of deployed networks, and of the device table, run by the native operator where there is a
+    compiler and the runtime knows it; --no-native is for devices that do not have it."""
     device: DeviceKind | None = None
     """Kind of device that PyTorch runs the network of the device table on; the CPU if left out."""
     threads: int | None = None
@@ -116,7 +115,7 @@ def run(arguments: list[str]) -> None:
         _make_table(given, given.device_table)
         return
     for name in OF_TABLE:
-        if getattr(given, name) is not None and not (given.deploy and name in OF_DEPLOYED):
+        if _is_given(given, name) and not (given.deploy and name in OF_DEPLOYED):
             deployed = ", or --deploy" if name in OF_DEPLOYED else ""
             raise InputError(
                 f"--{name.replace('_', '-')} is of a device table; add --device-table FILE{deployed}"
@@ -141,7 +140,7 @@ def run(arguments: list[str]) -> None:
     if given.deploy:
         from evaluators.used_cost import measure_used
 
-        own = {name: value for name in OF_DEPLOYED if (value := getattr(given, name)) is not None}
+        own = {name: getattr(given, name) for name in OF_DEPLOYED if _is_given(given, name)}
         found = measure_used(given.backbone, attentions, **network, **own)
     else:
         both = {"latency": given.latency, "activation": given.latency}
@@ -157,6 +156,10 @@ def run(arguments: list[str]) -> None:
     _say(costs, given)
 
 
+def _is_given(given: Arguments, name: str) -> bool:
+    return getattr(given, name) != getattr(Arguments(), name)
+
+
 def _make_table(given: Arguments, path: Path) -> None:
     """Measures what a search may put into a network, and writes it."""
     for name in ("attentions", "tokens", "controls"):
@@ -166,7 +169,7 @@ def _make_table(given: Arguments, path: Path) -> None:
         raise InputError(f"a device table is for images; {given.backbone} translates")
     from autola.device_tables import make_table  # slow: PyTorch
 
-    own = {name: getattr(given, name) for name in OF_TABLE if getattr(given, name) is not None}
+    own = {name: getattr(given, name) for name in OF_TABLE if _is_given(given, name)}
     table = make_table(
         path,
         backbone=given.backbone,
