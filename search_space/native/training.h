@@ -38,11 +38,11 @@ class Training : protected Fuse<T> {
       each([&](Scratch& scratch, int64_t image) {
         if (node == 1) {
           read_into(x, image, x_.at(image, 0), channels);
-          std::fill_n(joined_.at(image, 0), channels * plane_.size, T(0));
           join_pooled(scratch, image);
         } else {
           add_gated(node - 1, scratch, image);
         }
+        std::fill_n(joined_.at(image, (node - 1) * c), c * plane_.size, T(0));
         for (int number = begin; number < end; ++number) start_edge(number, scratch, image);
       });
       for (int number = begin; number < end; ++number) settle(number, 0);
