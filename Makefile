@@ -29,7 +29,7 @@ format: setup  ## let ruff put the code in order
 test: setup  ## the default tests: minutes
 	$(BIN)/python -m pytest -n auto
 
-test-processors: setup  ## the tests that compare numbers, as on three kinds of processors
+test-processors: setup  ## the tests that compare numbers, as on processors of other kinds
 	$(BIN)/python -m tests.processors
 
 test-yolo:  ## attention in YOLO: installs ultralytics (AGPL-3.0) into an environment of its own

@@ -11,7 +11,6 @@ from evaluators.recipe import TrainConfig
 from foundation import rules
 from foundation.config import config
 from foundation.errors import InputError
-from search_space.places import CANDIDATES
 
 
 @config
@@ -24,8 +23,9 @@ class AdviceConfig(DeviceConfig):
     """The recipe of the trainings; its epochs are planned by the time."""
     target: str | None = None
     """The most that the network may cost; commas join limits that hold together. None for no limit."""
-    primitives: tuple[str, ...] = CANDIDATES
-    """What may stand at a site, in the grammar, with none if it may stay empty."""
+    primitives: tuple[str, ...] | None = None
+    """What may stand at a site, in the grammar, with none if it may stay empty; the usual ones, as of a
+    search, if left out."""
     sites: tuple[str, ...] | None = None
     """Names of the modules that attention may follow; those after the last norm of each block if left out."""
     seed: int = 0

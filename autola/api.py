@@ -11,7 +11,7 @@ from torch import nn
 from autola.comparing.config import Addition, CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS
 from autola.comparing.settings import followed, with_found
-from autola.configs import AnyTask, RetrainConfig, SearchConfig, TaskSearch
+from autola.configs import AnySearch, AnyTask, RetrainConfig, SearchConfig, TaskSearch
 from autola.executors import executor_of
 from autola.found import Found
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS, search_preset
@@ -31,7 +31,8 @@ from searchers import SEARCHERS
 if TYPE_CHECKING:
     from autola.estimating import Estimate
 
-C = TypeVar("C", SearchConfig, TaskSearch, RetrainConfig, CompareConfig)
+C = TypeVar("C", bound=AnySearch | RetrainConfig | CompareConfig)
+S = TypeVar("S", bound=AnySearch)
 
 
 def search(
@@ -56,14 +57,7 @@ def search(
         InputError: If something given is wrong; nothing is written then.
     """
     config = search_preset(preset) if isinstance(preset, str) else preset
-    if isinstance(config, TaskSearch):
-        name = changes.get("searcher")
-        if isinstance(name, str):
-            config = config.with_searcher(SEARCHERS[name]())
-            changes = {key: value for key, value in changes.items() if key != "searcher"}
-        config = changed(config, changes)
-    else:
-        config = changed(config, changes)
+    config = changed(config, changes)
     return run_search(config, None if out is None else Path(out), on=executor_of(on))
 
 
@@ -230,14 +224,14 @@ def changed(config: C, changes: dict[str, Any]) -> C:
     Raises:
         InputError: If a setting is unknown or does not fit.
     """
+    if isinstance(config, AnySearch):
+        config, changes = _of_searcher(config, changes)
     values = adapter(type(config)).dump_python(config, mode="json")
     task = values.get("task", {})
     for name, value in changes.items():
         if name == "task" and isinstance(value, str) and isinstance(config, RetrainConfig | CompareConfig):
             values[name] = adapter(AnyTask).dump_python(as_task(TASKS[value], config.task), mode="json")
-        elif name == "searcher" and isinstance(value, str):
-            values[name] = {"name": SEARCHERS[value].name}
-        elif name in ("task", "searcher") and isinstance(value, dict):
+        elif name == "task" and isinstance(value, dict):
             known = values[name]
             given: dict[str, Any] = dict(value)  # pyright: ignore[reportUnknownArgumentType]
             same = given.get("name", known["name"]) == known["name"]  # the keys of another are not this one's
@@ -247,6 +241,18 @@ def changed(config: C, changes: dict[str, Any]) -> C:
         else:
             values = _merged(values, {name: value})
     return parse(type(config), values, "settings")
+
+
+def _of_searcher(config: S, changes: dict[str, Any]) -> tuple[S, dict[str, Any]]:
+    """The config with the searcher that changes name, and the changes that are left."""
+    given = changes.get("searcher")
+    if not isinstance(given, str | dict):
+        return config, changes
+    keys = cast(dict[str, Any], {"name": given} if isinstance(given, str) else given)
+    name = keys.get("name", config.searcher.name)
+    if name != config.searcher.name:
+        config = config.with_searcher(SEARCHERS[name]())
+    return config, changes | {"searcher": keys}
 
 
 def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

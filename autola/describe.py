@@ -87,10 +87,7 @@ def command_of(
                 usual = kind()
                 if config.engine == "nni" and issubclass(kind, BlackBox):
                     usual = kind.of_trainings()
-                if isinstance(preset, TaskSearch):
-                    preset = preset.with_searcher(usual)
-                else:
-                    preset = replace(preset, searcher=usual)
+                preset = preset.with_searcher(usual)
             commands.append(words + _differences(config, preset))
     elif isinstance(config, RetrainConfig):
         for name, preset in RETRAIN_PRESETS.items():

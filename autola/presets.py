@@ -11,6 +11,7 @@ from autola.imagenet_presets import IMAGENET
 from autola.translation_presets import TRANSLATION
 from evaluators.data import DataConfig
 from evaluators.recipe import TrainConfig
+from evaluators.tasks import TaskConfig
 from evaluators.tasks.classification import Classification
 from foundation.errors import InputError
 from foundation.registry import Registry
@@ -97,10 +98,20 @@ def search_preset(name: str) -> SearchConfig | TaskSearch:
             f"{name} is a preset of trainings; search on its images with the preset cifar10 and --data.name "
             f"{preset.task.data.name}"
         )
-    # A search takes the batches of the recipe that it halves the data of, and Adam where that does: with a
-    # cosine that begins without a warm-up, so at a lower rate.
-    searcher = Darts(batch_size=preset.train.part_size)
-    if preset.train.optimizer != "sgd":
+    return replace(search_in(preset.task, preset.train), threads=preset.threads)
+
+
+def search_in(task: TaskConfig, train: TrainConfig) -> TaskSearch:
+    """A search of placements in the network of a task, by what is known of its trainings.
+
+    It takes the batches of the recipe that it halves the data of, Adam where that does, and no higher rate.
+    Its cosine begins without a warm-up, so Adam has a lower one than recipes with a warm-up.
+    """
+    searcher = Darts(batch_size=train.part_size)
+    if train.optimizer != "sgd":
         searcher = replace(searcher, optimizer="adam", learning_rate=ADAM_RATE, weight_decay=0.0)
-    norm = "frozen" if preset.train.norm == "frozen" else "train"
-    return TaskSearch(task=preset.task, searcher=searcher, norm=norm, threads=preset.threads)
+    rate = min(searcher.learning_rate, train.learning_rate)
+    lowest = min(searcher.min_learning_rate, rate)
+    norm = "frozen" if train.norm == "frozen" else "train"
+    searcher = replace(searcher, learning_rate=rate, min_learning_rate=lowest)
+    return TaskSearch(task=task, searcher=searcher, norm=norm)

@@ -64,7 +64,7 @@ IMAGES = 512
 COST_WEIGHT = 1.0
 """Weight of the cost in the loss of the choice, in which the plain network's error counts as 1."""
 
-FINALS = Finals(count=5, epochs=4, learning_rate=0.1)
+FINALS = Finals(count=5, neighbours=12, epochs=8, learning_rate=0.1)
 OF_WEIGHTS: dict[str, Any] = {
     "epochs": 8, "batch_size": 32, "learning_rate": 0.3, "min_learning_rate": 0.03, "weight_decay": 0.0,
     "finals": FINALS,
@@ -85,7 +85,7 @@ class Options:
 
     out: Path = Path("outputs/published/planted_places.json")
     """File of the results; what it holds is not done again."""
-    searchers: tuple[str, ...] = ("darts", "evolution", "gdas")
+    searchers: tuple[str, ...] = ("darts", "evolution", "random_ws")
     """Which searchers."""
     kinds: tuple[str, ...] = tuple(KINDS)
     """What is planted."""

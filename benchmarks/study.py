@@ -4,7 +4,8 @@ cells: three searches on a fifth of CIFAR-10 with ResNet-8 of width 16, three tr
 random cells twice, all controls three times, two epochs of all images each (`autola compare --preset
 cifar10-short`). groups: the same with cells of 1, 2, 4 and 8 channel groups. transfer: cells searched in
 ResNet-20, trained in it, in ResNet-56 and in a Wide-ResNet, beside cells searched in those. finetune: a
-pretrained ResNet-50 on few large images; every attention begins as the identity. translation: the terms of
+pretrained ResNet-50 on few large images, every attention the identity at first; where the folder of the data
+has a resnet18.safetensors, a ResNet-18 that starts from it, on images of 64 pixels. translation: the terms of
 attention on Multi30k's sentences, in a small Transformer with relative positions, as in Zhu et al., ICCV
 2019; then with sines, beside plain attention. places: which module where, in five networks; see
 `benchmarks.study_places`.
@@ -45,7 +46,7 @@ from evaluators.data import DataConfig
 from evaluators.tasks.classification import Classification
 from evaluators.tasks.imagenet import ImageNet, ImageNetData
 from evaluators.tasks.translation import Translation
-from foundation.config import parse_json, with_value
+from foundation.config import parse_json
 from foundation.errors import InputError
 from foundation.files import write_text
 from outputs.comparison import COMPARISON, Comparison
@@ -58,6 +59,9 @@ Study = Literal["cells", "groups", "transfer", "finetune", "translation", "place
 
 ROOT = "FOLDER"
 """What stands for the folder of the data in files that are published."""
+
+WEIGHTS = "resnet18.safetensors"
+"""What `finetune` starts from, in the folder of the data."""
 
 TERMS = (
     "self=ga:1111",
@@ -130,7 +134,7 @@ def comparisons(options: Options) -> dict[str, CompareConfig]:
             found = {"from-resnet20": _in(cells, "cifar_resnet20", *_LARGER)}
             found |= {f"from-{name}": _in(cells, name, name) for name in _LARGER}
         case "finetune":
-            found = {"finetune": _finetune(root, options.epochs)}
+            found = {"finetune": _finetune(root, options.epochs, small=(Path(root) / WEIGHTS).is_file())}
         case "translation":
             found = {"relative": _translation(root, options.epochs)}
             found["sines"] = _with_sines(found["relative"])
@@ -165,11 +169,15 @@ def _in(config: CompareConfig, searched: str, *trained: str) -> CompareConfig:
     )
 
 
-def _finetune(root: str, epochs: int | None) -> CompareConfig:
+def _finetune(root: str, epochs: int | None, *, small: bool) -> CompareConfig:
     preset = RETRAIN_PRESETS["imagenet"]
     assert isinstance(preset.task, ImageNet)
     task = replace(preset.task, data=ImageNetData(root=root), weights="pretrained", identity=True, workers=0)
-    changes = {"epochs": epochs or 5, "batch_size": 32, "learning_rate": 0.01}
+    if small:
+        task = replace(
+            task, backbone="resnet18", weights=f"{root}/{WEIGHTS}", train_size=64, image_size=64, resize=72
+        )
+    changes = {"epochs": epochs or (2 if small else 5), "batch_size": 32, "learning_rate": 0.01}
     train = replace(preset.train, schedule="cosine", milestones=(), **changes)
     return CompareConfig(
         task=task,
@@ -246,12 +254,18 @@ def bring_back(kept: Path, run: Path, root: Path) -> None:
             continue
         there.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, there)
-    config = RunDirectory(run).json(CONFIG)
-    write_text(run / CONFIG, json.dumps(with_value(config, "root", str(root.absolute())), indent=2) + "\n")
+    config = _moved(RunDirectory(run).json(CONFIG), ROOT, str(root.absolute()))
+    write_text(run / CONFIG, json.dumps(config, indent=2) + "\n")
+
+
+def _moved(keys: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """A config whose data, and weights among them, are in another folder."""
+    was, now = (json.dumps(folder)[:-1] for folder in (old, new))
+    return json.loads(json.dumps(keys).replace(was, now))
 
 
 _PUBLIC: dict[str, Callable[[dict[str, Any], Path], Any]] = {
-    CONFIG: lambda keys, file: with_value(keys, "root", ROOT),
+    CONFIG: lambda keys, file: _moved(keys, keys["task"]["data"]["root"] or ROOT, ROOT),
     COMPARISON: lambda keys, file: keys | {"run": file.parent.name},
     DATA: lambda keys, file: {key: value for key, value in keys.items() if key != "vocabulary"},
 }

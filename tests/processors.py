@@ -1,7 +1,8 @@
-"""Runs the tests that compare numbers as on three kinds of processors.
+"""Runs the tests that compare numbers as on processors of other kinds than this one.
 
 torch and oneDNN choose their kernels by what the processor can do, and add up in another order in each; so
-does another number of threads. `make test-processors`, or with pytest's own arguments behind it:
+does another number of threads. What this processor does of itself is left to `make test`, which runs these
+tests as well. `make test-processors`, or with pytest's own arguments behind it:
 
     python -m tests.processors -x
 """
@@ -46,19 +47,22 @@ def _comparing(module: ast.Module) -> set[str]:
     return found
 
 
-def has(kind: str) -> bool:
-    """Whether this processor can run the kernels of a kind; torch itself does not look."""
+def left_out(kind: str) -> str:
+    """Why a kind is not run here, if it is not; torch itself does not look whether the processor has it."""
     import torch
 
-    return kind == "default" or getattr(torch.cpu, f"_is_{kind}_supported")()
+    if kind == torch.backends.cpu.get_cpu_capability().lower():
+        return "it is this processor's own, which make test runs"
+    known = kind == "default" or getattr(torch.cpu, f"_is_{kind}_supported")()
+    return "" if known else "this processor does not have it"
 
 
 def main(arguments: list[str]) -> int:
     """Runs all kinds, and returns the first exit code that is not 0."""
     failed = 0
     for kind, (onednn, threads) in KINDS.items():
-        if not has(kind):
-            print(f"{kind}: left out, this processor does not have it", flush=True)
+        if reason := left_out(kind):
+            print(f"{kind}: left out, {reason}", flush=True)
             continue
         print(f"{kind}, {threads} thread(s)", flush=True)
         environment = os.environ | {
@@ -66,8 +70,7 @@ def main(arguments: list[str]) -> int:
             "ONEDNN_MAX_CPU_ISA": onednn,
             "OMP_NUM_THREADS": str(threads),
         }
-        workers = max(1, (os.cpu_count() or 1) // threads)
-        command = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), *numeric_tests(), *arguments]
+        command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", *numeric_tests(), *arguments]
         code = subprocess.run(command, cwd=ROOT, env=environment).returncode
         failed = failed or code
     return failed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lightning.fabric import Fabric
 
@@ -12,28 +13,28 @@ from autola.advice_config import AdviceConfig
 from autola.advising.rows import everywhere
 from autola.comparing.rows import stretched
 from autola.configs import RetrainConfig, TaskSearch
-from autola.data_record import described
 from autola.estimating import Estimate, Way, estimate_retraining, estimate_search
+from autola.presets import search_in
+from autola.problem import search_problem
+from evaluators.candidate_costs import table_of
 from evaluators.cost_table import Metric
-from evaluators.place_costs import PlaceTable, place_table
-from evaluators.tasks import Halved, new_network
+from evaluators.place_costs import PlaceTable
+from evaluators.tasks import reads_text
 from foundation.config import config
 from foundation.errors import InputError
 from search_space.places import Places
 from search_space.space import NONE
 from search_space.term import Term
-from searchers.darts import Darts
 from searchers.finals import Finals
 from searchers.limits import Limits, parse_target
-from supernet.placing import places_of
 
 log = logging.getLogger(__name__)
 
 METRICS: tuple[Metric, ...] = ("params", "macs", "latency")
 SEARCH_SHARE = 0.3
 """Share of the time that the search gets; the rest goes to trainings."""
-FINALISTS = 4
-"""Candidates that the search trains at its end; they get half of its time."""
+FINALISTS, NEIGHBOURS = 4, 4
+"""Candidates that the search trains at its end, and neighbours of the best; they get half of its time."""
 MOST_ROWS = 8
 """Rows that are planned for: plain, found, its strongest site, three everywhere, two random."""
 LEAST_SEEDS, MOST_SEEDS = 3, 10
@@ -86,25 +87,21 @@ class AdvicePlan:
         return (self.search_seconds + num_seeds * MOST_ROWS * self.training_seconds / jobs) / 60
 
 
-def space_of(given: AdviceConfig, fabric: Fabric) -> tuple[Places, dict[str, PlaceTable], dict[str, object]]:
+def space_of(given: AdviceConfig, fabric: Fabric) -> tuple[Places, dict[str, PlaceTable], dict[str, Any]]:
     """Sites and candidates, what they cost, and what is known of the data.
 
     Raises:
         InputError: If the data cannot be read or halved, or the network has no sites.
     """
-    given.task.refuse_unused(given.train)
-    setting = given.task.read(given.train, fabric)
-    if not isinstance(setting, Halved):
-        raise InputError(
-            f"the task {given.task.name} does not say how its training set is halved, so nothing is advised"
-        )
-    data = described(given, setting)
-    network = new_network(given.task, data, (), given.seed).to(fabric.device)
-    name = str(getattr(given.task, "backbone", given.task.name))  # as the search calls it
-    space = places_of(network, given.primitives, given.sites, network=name)
-    device = fabric.device
-    tables = {each: place_table(each, space, network, setting.input_shape, device) for each in METRICS}
-    return space, {str(metric): table for metric, table in tables.items()}, data
+    problem, known = search_problem(replace(search_of(given), target=()), fabric)
+    space = problem.space
+    assert isinstance(space, Places)
+    tables = dict[str, PlaceTable]()
+    for metric in METRICS:
+        table = table_of(metric, space, problem.backbone, known["input_shape"], fabric.device)
+        assert isinstance(table, PlaceTable)
+        tables[metric] = table
+    return space, tables, known
 
 
 def limits_of(given: AdviceConfig, space: Places, tables: Mapping[str, PlaceTable]) -> Limits | None:
@@ -119,23 +116,22 @@ def limits_of(given: AdviceConfig, space: Places, tables: Mapping[str, PlaceTabl
     return Limits(space, parse_target(given.target), known)
 
 
-def search_of(given: AdviceConfig, plan: AdvicePlan) -> TaskSearch:
-    """The settings of the search, enough to repeat it alone."""
-    searcher = Darts(
-        epochs=plan.search_epochs,
-        batch_size=given.train.batch_size,
-        finals=Finals(count=FINALISTS, epochs=plan.final_epochs) if plan.final_epochs else Finals(),
-    )
-    return TaskSearch(
-        task=given.task,
-        searcher=searcher,
+def search_of(given: AdviceConfig, plan: AdvicePlan | None = None) -> TaskSearch:
+    """The settings of the search, enough to repeat it alone; without its length where nothing is planned."""
+    search = replace(
+        search_in(given.task, given.train),
         primitives=given.primitives,
         sites=given.sites,
         target=() if given.target is None else (given.target,),
-        norm="frozen" if given.train.norm == "frozen" else "train",
         seed=given.seed,
         **given.devices_of(),
     )
+    if plan is None:
+        return search
+    finals = Finals()
+    if plan.final_epochs:
+        finals = Finals(count=FINALISTS, neighbours=NEIGHBOURS, epochs=plan.final_epochs)
+    return replace(search, searcher=replace(search.searcher, epochs=plan.search_epochs, finals=finals))
 
 
 def recipe_of(given: AdviceConfig, plan: AdvicePlan) -> AdviceConfig:
@@ -148,7 +144,8 @@ def recipe_of(given: AdviceConfig, plan: AdvicePlan) -> AdviceConfig:
         average=min(given.train.average, plan.train_epochs),
     )
     train = stretched(shorter, plan.train_epochs)
-    return replace(given, train=train, task=replace(given.task, identity=True))
+    added = not reads_text(given.task)  # in a Transformer it stands in the place of another
+    return replace(given, train=train, task=replace(given.task, identity=added))
 
 
 def planned(
@@ -197,7 +194,9 @@ def planned(
     )
     trained = _seconds(estimate_retraining(training, alone))
     search_epochs = _clamp(SEARCH_SHARE * seconds / 2 / search, MOST_EPOCHS)
-    final_epochs = _clamp(SEARCH_SHARE * seconds / 2 / (FINALISTS * trained), given.train.epochs)
+    final_epochs = _clamp(
+        SEARCH_SHARE * seconds / 2 / ((FINALISTS + NEIGHBOURS) * trained), given.train.epochs
+    )
     each = (1 - SEARCH_SHARE) * seconds * way.jobs / (MOST_ROWS * LEAST_SEEDS)
     train_epochs = _clamp(each / trained, given.train.epochs)
     plan = replace(
@@ -205,7 +204,7 @@ def planned(
         search_epochs=search_epochs,
         final_epochs=final_epochs,
         train_epochs=train_epochs,
-        search_seconds=search_epochs * search + FINALISTS * final_epochs * trained,
+        search_seconds=search_epochs * search + (FINALISTS + NEIGHBOURS) * final_epochs * trained,
         training_seconds=train_epochs * trained,
     )
     check_time(plan, minutes, way.jobs)

@@ -13,7 +13,6 @@ from autola.arguments import out_of_terminal, read_arguments
 from autola.configs import RetrainConfig
 from autola.executors import executor_of
 from autola.presets import RETRAIN_PRESETS
-from search_space.places import CANDIDATES
 
 DEFAULT = "digits"
 
@@ -36,8 +35,9 @@ class Arguments:
     limit if left out: then nothing asks for less where modules neither help nor harm."""
     minutes: float = 30.0
     """Time for all; more train with more seeds and for longer."""
-    primitives: tuple[str, ...] = CANDIDATES
-    """What may stand at a site, in the grammar, with none if it may stay empty."""
+    primitives: tuple[str, ...] | None = None
+    """What may stand at a site, in the grammar, with none if it may stay empty; the usual ones, as of a
+    search, if left out."""
     sites: tuple[str, ...] | None = None
     """Names of the modules that attention may follow; those after the last norm of each block if left out."""
     seed: int = 0

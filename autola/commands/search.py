@@ -72,9 +72,7 @@ def read_settings(arguments: list[str]) -> tuple[Arguments, SearchConfig | TaskS
     config = search_preset(preset)
     name = option(arguments, "searcher")
     if name is not None and name != config.searcher.name:
-        usual = _usual(SEARCHERS[name], option(arguments, "engine"))
-        is_of_task = isinstance(config, TaskSearch)
-        config = config.with_searcher(usual) if is_of_task else replace(config, searcher=usual)
+        config = config.with_searcher(_usual(SEARCHERS[name], option(arguments, "engine")))
     kind: type[Arguments] = TaskArguments if isinstance(config, TaskSearch) else Arguments
     default = kind(preset=preset, searcher=config.searcher.name, config=config)  # pyright: ignore[reportArgumentType]
     given = read_arguments(kind, arguments, command="search", default=default)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.seeds import seed_of
+from searchers.searches.passes import one_number
 from searchers.searches.problem import Problem, mixed_network
 from supernet.mixed_network import MixedNetwork
 
@@ -112,5 +113,5 @@ class FedProblem(Problem):
         """The user's loss of a batch."""
         (given,) = batch
         assert self.given, "a step is given its loss"
-        loss = self.given[0](network.network, given)
-        return loss, loss.detach() if isinstance(loss, Tensor) else loss
+        loss = one_number(self.given[0](network.network, given))
+        return loss, loss.detach()

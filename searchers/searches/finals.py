@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -21,6 +22,7 @@ from search_space.space import NONE
 from searchers import Search, Shares
 from searchers.candidates import Candidates, Trial, best_of, restored, scores, stored
 from searchers.finals import Finals
+from searchers.searches.neighbours import neighbours_of
 from searchers.searches.problem import Problem
 
 log = logging.getLogger(__name__)
@@ -64,7 +66,7 @@ class FinalTask:
 
 
 class FinalSearch:
-    """A search, then a training for each of the likeliest candidates.
+    """A search, then a training for each of the likeliest candidates, and for neighbours of the best.
 
     A step of the finals is a step of a training; a training takes whole epochs of the search, and what their
     last steps have too many does nothing. All trainings see the same batches in the same order. One that
@@ -72,7 +74,8 @@ class FinalSearch:
 
     Attributes:
         search: The search before the finals.
-        finalists: What is trained; None before the search has ended.
+        finalists: What is trained, the present one last or not yet; None before the search has ended.
+        neighbours: How many neighbours of the best are still to be trained.
 
     Args:
         search: A search at step 0.
@@ -83,7 +86,7 @@ class FinalSearch:
 
     def __init__(self, search: Ranking, config: Finals, recipe: TrainConfig, problem: Problem) -> None:
         self.search, self.problem = search, problem
-        self.num_finalists = config.count
+        self.num_finalists, self.neighbours = config.count, config.neighbours
         norm = getattr(problem, "norm", recipe.norm)
         self.recipe = replace(recipe, epochs=config.epochs, select="last", norm=norm)
         if (rate := config.learning_rate) is not None:
@@ -97,7 +100,7 @@ class FinalSearch:
         self.step = 0
         self.finalists: list[Any] | None = None
         self.history: list[Trial] = []
-        self.total_steps = search.total_steps + self.num_finalists * self.steps_each
+        self._plan()
 
     @property
     def stopped(self) -> str | None:
@@ -113,8 +116,12 @@ class FinalSearch:
                 self._begin()
             self._train((self.step - self.search.total_steps) % self.steps_each)
         self.step += 1
+        self._plan()
+
+    def _plan(self) -> None:
+        """How many steps there are, as far as is known."""
         rounds = self.num_finalists if self.finalists is None else len(self.finalists)
-        self.total_steps = self.search.total_steps + rounds * self.steps_each
+        self.total_steps = self.search.total_steps + (rounds + self.neighbours) * self.steps_each
 
     def _begin(self) -> None:
         """Begins to train the next finalist; one in which nothing learns is judged as it is."""
@@ -148,8 +155,23 @@ class FinalSearch:
                 judged = self.network if training is None else training.trained()
                 score = self.problem.judge(judged, self.judging_batches) - self.problem.price(present)
             self.history.append(Trial(genotype=present, score=score, failed=self.failed))
+            if len(self.history) == len(self.finalists) and self.neighbours:
+                self._add_neighbour(self.finalists)
             if len(self.history) < len(self.finalists):
                 self._begin()
+
+    def _add_neighbour(self, finalists: list[Any]) -> None:
+        """Adds a neighbour of the best so far that was not trained, if there is one."""
+        problem, best = self.problem, self.genotype()
+        candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
+        rng = random.Random(seed_of(problem.seed, "neighbours", best.to_json()))
+        known = {trial.genotype: trial.score for trial in self.history if trial.score is not None}
+        untried = (each for each in neighbours_of(best, candidates, rng, known) if each not in finalists)
+        if (other := next(untried, None)) is None:
+            self.neighbours = 0
+        else:
+            self.neighbours -= 1
+            finalists.append(other)
 
     def check(self) -> None:
         if self.finalists is None:
@@ -178,6 +200,7 @@ class FinalSearch:
             going = len(self.history) < len(self.finalists) and self.training is not None
             state["finals"] = {
                 "finalists": [finalist.to_json() for finalist in self.finalists],
+                "neighbours": self.neighbours,
                 "history": stored(self.history),
                 "training": self.training.state_dict() if going and self.training is not None else None,
                 "failed": self.failed,
@@ -191,13 +214,13 @@ class FinalSearch:
         if finals is not None:
             self.finalists = [space.read(text) for text in finals["finalists"]]
             self.history = restored(finals["history"], space)
+            self.neighbours = finals.get("neighbours", 0)  # before version 0.2 there were none
             if len(self.history) < len(self.finalists):
                 self._begin()
                 if self.training is not None:
                     self.training.load_state_dict(finals["training"])
             self.failed = finals["failed"]
-        rounds = self.num_finalists if self.finalists is None else len(self.finalists)
-        self.total_steps = self.search.total_steps + rounds * self.steps_each
+        self._plan()
 
 
 def with_finals(search: Ranking, config: Finals, recipe: TrainConfig, problem: Problem) -> Search:

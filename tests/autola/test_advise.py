@@ -13,9 +13,11 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import autola
+from autola.advice_config import AdviceConfig
 from autola.advising import RECIPE, planning, running
 from autola.advising.conclude import LEAVE, concluded
 from autola.advising.rows import FOUND, NOTHING, rows_of
+from autola.presets import RETRAIN_PRESETS
 from evaluators.place_costs import place_table
 from evaluators.tasks import TASKS
 from foundation.errors import InputError
@@ -52,6 +54,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "MOST_EPOCHS", 2)
     monkeypatch.setattr(planning, "MOST_SEEDS", 3)
     monkeypatch.setattr(planning, "FINALISTS", 2)
+    monkeypatch.setattr(planning, "NEIGHBOURS", 1)
     monkeypatch.setattr(running, "BUDGET", 0.01)
 
 
@@ -181,6 +184,18 @@ def rows(target: str | None = "params<=1.1x") -> Any:
     found = space.genotype(["none", "se", "none"])
     shares: Any = {row: dict.fromkeys(SPACE, 1 / 3) for row in space.rows}
     return rows_of(space, found, shares, tables, limits, 0), tables, limits, found
+
+
+def test_the_search_learns_as_the_recipe_does() -> None:
+    preset = RETRAIN_PRESETS["coco-keypoints"]
+    given = AdviceConfig(task=preset.task, train=preset.train, threads=1, seed=3)
+    epochs: Any = {"search_epochs": 5, "final_epochs": 2, "train_epochs": 7}
+    plan = planning.AdvicePlan(search_seconds=1.0, training_seconds=1.0, tables={}, **epochs)
+    search = planning.search_of(given, plan)
+    searcher: Any = search.searcher
+    assert (preset.train.optimizer, searcher.optimizer) == ("adam", "adam")
+    assert (searcher.epochs, searcher.finals.epochs, searcher.batch_size) == (5, 2, preset.train.batch_size)
+    assert (search.seed, search.threads) == (3, 1)
 
 
 def test_rows_keep_the_limit_and_random_ones_cost_what_was_found() -> None:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import autola
+from autola.advice_config import AdviceConfig
+from autola.advising.planning import Amounts
+from autola.advising.running import run_advice
+from autola.api import changed
 from autola.commands.search import read_settings
 from autola.configs import TaskSearch
+from autola.presets import RETRAIN_PRESETS, search_preset
 from autola.problem import search_problem
 from autola.runtime import make_fabric
 from search_space.grammar import placement_at
 from searchers import SEARCHERS
+from searchers.darts import Darts
+from searchers.gdas import Gdas
 from searchers.searches.differentiable import DifferentiableSearch
 from searchers.searches.shared import SharedSearch
 from supernet.sequence_placing import standing_at
@@ -167,10 +175,21 @@ def test_a_shared_supernet_goes_on_where_it_was_stopped(call: Call, own_folder: 
     assert_goes_on(call, words, SharedSearch, 3)
 
 
+@pytest.mark.parametrize("searcher", ["gdas", {"name": "gdas", "epochs": 1}])
+def test_a_searcher_by_name_takes_the_optimizer_of_the_preset(searcher: Any) -> None:
+    preset = search_preset("multi30k").searcher
+    found = changed(search_preset("multi30k"), {"searcher": searcher}).searcher
+    assert isinstance(found, Gdas)
+    assert isinstance(preset, Darts)
+    for name in ("optimizer", "learning_rate", "weight_decay", "batch_size"):
+        assert getattr(found, name) == getattr(preset, name)
+    assert found.epochs == (Gdas.epochs if searcher == "gdas" else 1)
+
+
 def test_python_searches_by_name(own_folder: Path) -> None:
     found = autola.search(
         "multi30k",
-        searcher="gdas",
+        searcher={"name": "gdas", "epochs": 1},
         data={"root": "data", "vocabulary": 40, "test": "test"},
         transformer={"encoder_layers": 1, "decoder_layers": 1, "width": 8, "heads": 2, "hidden": 12},
         primitives=("none", "ga:0010"),
@@ -179,6 +198,25 @@ def test_python_searches_by_name(own_folder: Path) -> None:
     assert found.genotype == placement_at("run")
     config = json.loads((own_folder / "run/config.json").read_text())
     assert config["searcher"]["optimizer"] == "adam"
+
+
+def test_advice_compares_what_stands_at_attentions(own_folder: Path) -> None:
+    preset = RETRAIN_PRESETS["multi30k"]
+    task = changed(
+        preset,
+        {
+            "data": {"root": "data", "vocabulary": 40, "test": "test"},
+            "transformer": {"encoder_layers": 1, "decoder_layers": 1, "width": 8, "heads": 2, "hidden": 12},
+            "beam": 1,
+        },
+    ).task
+    given = AdviceConfig(task=task, train=preset.train, primitives=("none", "ga:0110"), threads=1)
+    amounts = Amounts(search_epochs=1, final_epochs=1, train_epochs=1, seeds=1)
+    advice = run_advice(given, Path("advice"), minutes=5, amounts=amounts)
+    stored = json.loads((own_folder / "advice/compare/config.json").read_text())
+    assert stored["task"]["name"] == "translation"
+    assert "ga:0110 everywhere" in str(advice)
+    assert "plain" in str(advice)
 
 
 @pytest.mark.parametrize(

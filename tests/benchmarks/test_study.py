@@ -114,10 +114,21 @@ def test_a_study_needs_its_images():
 
 
 def test_placements_are_studied_in_five_networks(tmp_path: Path) -> None:
-    found: dict[str, Any] = dict(study_places.subjects(tmp_path))
-    assert list(found) == ["cifar10", "camvid", "coco-keypoints", "imagenet", "coco-faster-rcnn"]
-    for given in found.values():
+    (tmp_path / "weights").mkdir()
+    trained = tmp_path / "weights" / "resnet18.safetensors"
+    trained.touch()
+    assert list(study_places.SUBJECTS) == [
+        "cifar10",
+        "camvid",
+        "coco-keypoints",
+        "imagenet",
+        "coco-faster-rcnn",
+    ]
+    for name, subject in study_places.SUBJECTS.items():
+        given, amounts = subject.config(tmp_path), subject.amounts()
         task: Any = given.task
         assert str(tmp_path) in task.data.root
-        assert given.train.epochs == study_places.AMOUNTS.train_epochs
+        assert task.weights == (None if name == "cifar10" else str(trained))
+        assert given.train.epochs == amounts.train_epochs
+        assert amounts.seeds == 3
         assert given.target == study_places.TARGET

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,11 +12,13 @@ import torch
 
 from foundation.errors import InputError
 from search_space.space import NONE
+from searchers.candidates import Candidates, best_of
 from searchers.darts import Darts
 from searchers.evolution import Evolution
 from searchers.finals import Finals
 from searchers.searches.finals import FinalSearch, finalists_of
 from searchers.searches.likeliest import likeliest
+from searchers.searches.neighbours import neighbours_of
 from searchers.searches.perturbation import losses_without, worths
 from tests.searchers.places import places_problem
 from tests.searchers.problems import small_problem
@@ -74,6 +78,82 @@ def test_it_goes_on_from_every_step() -> None:
         search = again
     assert search.genotype() == whole.genotype()
     assert [trial.score for trial in search.history] == [trial.score for trial in whole.history]
+
+
+def test_neighbours_of_the_best_are_trained_next() -> None:
+    finals = Finals(count=2, neighbours=4, epochs=1)
+    whole = ended(Darts(**SHORT, finals=finals).start(places_problem()))
+    assert len(whole.history) == 6
+    assert whole.step == whole.search.total_steps + 6 * whole.steps_each
+    space = whole.problem.space
+    for number in range(2, 6):
+        best, trial = best_of(whole.history[:number]), whole.history[number]
+        differing = [row for row in space.rows if best.attentions[row] != trial.genotype.attentions[row]]
+        assert 1 <= len(differing) <= 2
+        assert trial.genotype not in [earlier.genotype for earlier in whole.history[:number]]
+    search = Darts(**SHORT, finals=finals).start(places_problem())
+    while search.step < search.total_steps:
+        search.advance()
+        again = Darts(**SHORT, finals=finals).start(places_problem())
+        again.load_state_dict(search.state_dict())
+        assert (again.step, again.total_steps) == (search.step, search.total_steps)
+        search = again
+    assert search.state_dict()["finals"]["history"] == whole.state_dict()["finals"]["history"]
+
+
+def test_finals_end_when_there_is_no_neighbour_left() -> None:
+    search = ended(Darts(**SHORT, finals=Finals(count=1, neighbours=10_000, epochs=1)).start(small_problem()))
+    known = [trial.genotype for trial in search.history]
+    candidates = Candidates(space=search.problem.space, limits=None, seed=0)
+    assert set(neighbours_of(search.genotype(), candidates, random.Random(0))) <= set(known)
+    assert len(known) < 1000
+
+
+def test_neighbours_leave_out_then_change_then_move_then_add() -> None:
+    space = places_problem().space
+    rows = list(space.rows)
+    limits: Any = SimpleNamespace(allows=lambda other: other.attentions[rows[2]] != "se")
+    start = space.genotype(["se", NONE, NONE])
+    found = neighbours_of(start, Candidates(space=space, limits=limits, seed=0), random.Random(1))
+    others = [name for name in space.primitives if name != NONE]
+    standing = [{row: name for row, name in other.attentions.items() if name != NONE} for other in found]
+    changed = [{rows[0]: name} for name in others if name != "se"]
+    moved = [{rows[1]: "se"}]
+    added = [
+        {rows[0]: "se", row: name} for row in rows[1:] for name in others if (row, name) != (rows[2], "se")
+    ]
+    key = lambda parts: sorted(map(str, parts))  # noqa: E731
+    assert standing[0] == {}
+    assert key(standing[1 : len(changed) + 1]) == key(changed)
+    assert standing[len(changed) + 1] == moved[0]
+    assert key(standing[len(changed) + 2 :]) == key(added)
+    assert start not in found
+
+
+def test_what_is_missed_most_is_changed_and_moved_first() -> None:
+    space = places_problem().space
+    rows = list(space.rows)
+    first, second = [name for name in space.primitives if name != NONE][:2]
+    start = space.genotype([first, second, NONE])
+    without = {rows[0]: space.genotype([NONE, second, NONE]), rows[1]: space.genotype([first, NONE, NONE])}
+    candidates = Candidates(space=space, limits=None, seed=0)
+    for missed, kept in ((rows[0], rows[1]), (rows[1], rows[0])):
+        known = {without[missed]: 0.1, without[kept]: 0.4}
+        found = neighbours_of(start, candidates, random.Random(2), known)
+        assert set(found[:2]) == set(without.values())
+        differing = [
+            [row for row in rows if other.attentions[row] != start.attentions[row]] for other in found
+        ]
+        of_missed = [
+            number for number, changed in enumerate(differing) if changed in ([missed], [missed, rows[2]])
+        ]
+        of_kept = [number for number, changed in enumerate(differing) if changed in ([kept], [kept, rows[2]])]
+        assert max(of_missed[1:]) < min(of_kept[1:])
+
+
+def test_neighbours_need_a_finalist() -> None:
+    with pytest.raises(InputError, match=r"finals\.count"):
+        Finals(neighbours=3)
 
 
 def test_the_order_is_that_of_sums_of_values() -> None:

@@ -154,6 +154,15 @@ class Twice(nn.Module):
         return self.norm(self.norm(x)).mean((2, 3))
 
 
+def test_a_loss_may_have_axes_of_one_element():
+    train, held = batches(2)
+    searches = begun(), begun()
+    for search, axes in zip(searches, ((), (1, 1))):
+        search.step(lambda model, batch: cross_entropy(model, batch).reshape(axes), train, held)  # noqa: B023
+    one, other = (search.shares() for search in searches)
+    assert one == other
+
+
 def test_what_makes_no_sense_is_refused_in_a_line():
     train = batches(1)[0]
     with pytest.raises(InputError, match="not one number; take its mean"):

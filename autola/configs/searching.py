@@ -1,121 +1,26 @@
-"""Settings of a search and of a retraining, as config.json, the command line and Python share them."""
+"""Settings of a search: of a cell on images, or of placements in the network of a task."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import tyro
 
+from autola.configs.device import DeviceConfig
+from autola.configs.named import AnySearcher, AnyTask
 from evaluators.data import DataConfig
 from evaluators.recipe import TrainConfig
-from evaluators.tasks import TASKS, TaskConfig, reads_text
+from evaluators.tasks import reads_text
 from foundation import rules
-from foundation.config import adapter, config, parse
+from foundation.config import config
 from foundation.errors import InputError
-from foundation.registry import Registry
-from outputs.trackers import NONE, TRACKERS
 from search_space.genotype import Fuse
 from search_space.places import CANDIDATES, PLACES, SEQUENCE_CANDIDATES
 from search_space.space import OWN, SPACES, Space
-from search_space.term import Term
-from searchers import SEARCHERS, SearcherConfig
 from supernet.forms import Form
-
-
-class Named:
-    """Reads a registered config from JSON, and writes it, as its name and its own keys.
-
-    Args:
-        registry: The registry that knows the class of every name.
-    """
-
-    def __init__(self, registry: Registry[Any]) -> None:
-        self.registry = registry
-
-    def read(self, value: object) -> object:
-        """A config from a dict of its keys; any other value is returned unchanged."""
-        if not isinstance(value, dict):
-            return value
-        keys = dict(value)
-        name = keys.pop("name", None)
-        if not isinstance(name, str):
-            raise InputError(f"the {self.registry.kind} has no name")
-        return parse(self.registry[name], keys, name)
-
-    @staticmethod
-    def write(value: Any) -> dict[str, Any]:
-        """The keys of a config."""
-        return {"name": value.name, **adapter(type(value)).dump_python(value, mode="json")}
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
-        """The schema that pydantic asks for, made of `read` and `write`."""
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_before_validator_function(
-            self.read,
-            handler(source),
-            serialization=core_schema.plain_serializer_function_ser_schema(self.write, when_used="json"),
-        )
-
-
-AnySearcher = Annotated[SearcherConfig, Named(SEARCHERS)]
-AnyTask = Annotated[TaskConfig, Named(TASKS)]
-
-
-MOST_THREADS = 4096
-"""The most CPU threads that may be asked for: more is a slip of the keyboard."""
-
-
-DeviceKind = Literal["auto", "cpu", "gpu", "mps"]
-"""Kinds of devices, and the fastest that is there."""
-
-
-@config
-class DeviceConfig:
-    """Where and how a job computes."""
-
-    device: DeviceKind = "auto"
-    """Kind of device to compute on; auto takes the fastest that is there."""
-    devices: int = 1
-    """Devices to use on each machine; each runs one process with its share of every batch, so more are
-    faster. torchrun and Slurm set it themselves."""
-    machines: int = 1
-    """Number of machines, where autola is started by hand on each; torchrun and Slurm set it themselves."""
-    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """Number format of the arithmetic: float32, float64, or mixed, which computes in half precision, faster
-    and in less memory, and keeps weights, alphas, statistics and losses in float32."""
-    compile: bool = False
-    """Compile the network block by block by torch.compile: faster steps after minutes of compiling."""
-    recompute: bool = False
-    """Compute every block again in the backward pass instead of keeping its maps: less memory, slower."""
-    threads: int | None = None
-    """CPU threads of each process; PyTorch's own choice if left out. More are faster up to the number of
-    cores; the last bits of sums depend on it."""
-    tracker: tuple[str, ...] = (NONE,)
-    """Where figures and settings go beside the run folder: mlflow, trackio or both. Each needs its package:
-    pip install 'autola[mlflow]', 'autola[trackio]'."""
-
-    def __post_init__(self) -> None:
-        rules.positive(self, "devices", "machines", "threads")
-        if self.threads is not None and self.threads > MOST_THREADS:
-            raise InputError(f"threads={self.threads} are more than {MOST_THREADS}")
-        if self.compile and self.recompute:
-            raise InputError("blocks are either compiled or computed again; choose compile or recompute")
-        if self.tracker == (NONE,):
-            return
-        if NONE in self.tracker:
-            raise InputError(f"trackers are either {NONE} or some: {' '.join(self.tracker)}")
-        if len(set(self.tracker)) != len(self.tracker):
-            raise InputError(f"a tracker is given twice: {' '.join(self.tracker)}")
-        for name in self.tracker:
-            TRACKERS[name]  # unknown ones raise
-
-    def devices_of(self) -> dict[str, Any]:
-        """Where and how all that this job is made of computes."""
-        return {field.name: getattr(self, field.name) for field in fields(DeviceConfig)}
 
 
 @config
@@ -250,6 +155,10 @@ class AnySearch(DeviceConfig):
         if self.sites == ():
             raise InputError("there are no sites; name some, or leave --sites out to find them")
 
+    def with_searcher(self, searcher: AnySearcher) -> Self:
+        """A copy with another searcher."""
+        return replace(self, searcher=searcher)
+
     def candidates(self) -> tuple[str, ...]:
         """What may stand at a site, in the space places."""
         return CANDIDATES if self.primitives is None else self.primitives
@@ -339,7 +248,7 @@ class TaskSearch(AnySearch):
             return SEQUENCE_CANDIDATES
         return super().candidates()
 
-    def with_searcher(self, searcher: AnySearcher) -> TaskSearch:
+    def with_searcher(self, searcher: AnySearcher) -> Self:
         """A copy with another searcher, which takes the batches and the optimizer of this one."""
         names = ["batch_size"]
         if getattr(self.searcher, "optimizer", "sgd") != "sgd":
@@ -352,40 +261,3 @@ class TaskSearch(AnySearch):
         """What of a recipe the task has to know."""
         size = getattr(self.searcher, "batch_size", 1)
         return TrainConfig(batch_size=size, norm=self.norm, validation_fraction=0.0, select="last")
-
-
-@config
-class RetrainConfig(DeviceConfig):
-    """A retraining: one or several attentions, each with the same recipe and seeds."""
-
-    task: Annotated[AnyTask, tyro.conf.arg(name="")]
-    """The task: the network, its data and its score."""
-    train: TrainConfig
-    """The recipe of the trainings."""
-    attentions: tuple[tuple[Term, ...], ...] = ()
-    """The attentions that are compared; genotypes are stored in full."""
-    seeds: tuple[int, ...] = (0,)
-    """Seeds: each attention is trained once with every one of them, so more take longer and show the
-    spread."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.seeds:
-            raise InputError("give at least one seed")
-        rules.seed(self, "seeds")
-        if len(set(self.seeds)) != len(self.seeds):
-            raise InputError(f"a seed is given twice: {' '.join(map(str, self.seeds))}")
-        if len(set(self.attentions)) != len(self.attentions):
-            raise InputError("an attention is given twice")
-        processes = self.devices * self.machines
-        if self.train.part_size % processes:
-            raise InputError(
-                f"a batch of {self.train.part_size} images does not split evenly over {processes} processes; "
-                f"give train.batch_size a multiple of {processes * self.train.accumulate}"
-            )
-
-    def smoke(self) -> RetrainConfig:
-        """A copy small enough to see the whole path in minutes on a CPU."""
-        return replace(
-            self, task=self.task.smoke(), train=self.train.smoke(self.task.smoke_batch), seeds=self.seeds[:1]
-        )
