@@ -117,4 +117,5 @@ def _in_turn(
             run()
             passes += time.perf_counter() - begun
         least, most = ROUNDS
-        return in_turn(runs, min(most, max(least, int(SECONDS / max(passes, 1e-6)))), device.type)
+        rounds = min(most, max(least, int(SECONDS / max(2 * passes, 1e-6))))
+        return in_turn(runs, rounds, device.type, follow=True)

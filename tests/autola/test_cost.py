@@ -90,7 +90,7 @@ def test_controls_are_about_latency(refused):
 
 
 def test_networks_as_they_are_used_take_turns(call, monkeypatch):
-    def in_turn(runs, rounds, device):
+    def in_turn(runs, rounds, device, *, follow):
         for run in runs.values():
             run()
         return {0: [0.001, 0.004, 0.002], 1: [0.003, 0.006, 0.004]}

@@ -103,7 +103,7 @@ def test_a_table_without_a_limit_on_latency_is_refused(table, refused):
 def clocked(monkeypatch):
     """Has each of the things that take turns take one millisecond more than the one before."""
 
-    def in_turn(runs, rounds, device):
+    def in_turn(runs, rounds, device, *, follow):
         for run in runs.values():
             run()
         return {name: [number / 1000] for number, name in enumerate(runs, 1)}
@@ -143,7 +143,7 @@ def test_what_a_candidate_adds_is_that_of_a_network_with_it(monkeypatch, own_fol
     """Neighbours share a conversion of layouts here: it costs a millisecond, and so does each of them."""
     given = list[int]()
 
-    def in_turn(runs, rounds, device):
+    def in_turn(runs, rounds, device, *, follow):
         return {key: [0.001 * (1 + len(key[1]) + bool(key[1]))] for key in runs}
 
     def as_used(module, *, native):
