@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import torch
@@ -104,7 +104,7 @@ def check_native(device: torch.device, target: str) -> None:
 
 def _in_turn(
     modules: Iterable[Named[K]], device: torch.device, target: Target, native: bool | None
-) -> Mapping[K, list[float]]:
+) -> dict[K, list[float]]:
     """Seconds of every round."""
     native = runs_native(device, target) if native is None else native
     runs, passes = dict[K, Callable[[], Tensor]](), 0.0

@@ -143,7 +143,7 @@ def run(arguments: list[str]) -> None:
         own = {name: getattr(given, name) for name in OF_DEPLOYED if _is_given(given, name)}
         found = measure_used(given.backbone, attentions, **network, **own)
     else:
-        both = {"latency": given.latency, "activation": given.latency}
+        both: Any = {"latency": given.latency, "activation": given.latency}
         found = [measure(given.backbone, attention, **network, **both) for attention in attentions]
     about = {"backbone": given.backbone, "input": list(shape)}
     costs = [
