@@ -14,6 +14,7 @@ from evaluators.data.config import DataConfig
 from evaluators.device_table import DeviceTable, measured_table
 from evaluators.latency import checked_device, own_threads
 from evaluators.runtimes import Target, check_target
+from evaluators.used_latency import check_native
 from foundation.config import to_json
 from foundation.errors import InputError
 from foundation.files import check_new_file, write_text
@@ -34,6 +35,7 @@ def make_table(
     num_nodes: int | None = None,
     fuse: Fuse | None = None,
     runtime: Target = "eager",
+    native: bool | None = None,
     device: DeviceKind = "cpu",
     threads: int = 1,
 ) -> DeviceTable:
@@ -52,6 +54,8 @@ def make_table(
         num_nodes: As of the search.
         fuse: As of the search.
         runtime: What runs the network.
+        native: Whether cells run by the native operator, which the device that is searched for has to have as
+            well; left out, where there is a compiler and the runtime knows it.
         device: Where PyTorch runs it; ONNX Runtime and OpenVINO run on the CPU.
         threads: CPU threads.
 
@@ -66,6 +70,8 @@ def make_table(
         raise InputError(f"{runtime} runs on the CPU here; leave out the device")
     fastest = torch.accelerator.current_accelerator() or torch.device("cpu")
     where = checked_device(fastest if device == "auto" else {"gpu": "cuda"}.get(device, device))
+    if native:
+        check_native(where, runtime)
     if threads < 1:
         raise InputError(f"threads={threads} is not positive")
     config = SearchConfig(
@@ -93,6 +99,7 @@ def make_table(
             build,
             where,
             runtime=runtime,
+            native=native,
             backbone=backbone,
             width=width,
             input_shape=shape,

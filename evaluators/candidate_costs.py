@@ -30,6 +30,7 @@ def table_of(
     input_shape: Sequence[int],
     device: torch.device,
     runtime: Target = "eager",
+    native: bool | None = None,
 ) -> AnyTable:
     """Counts, or measures, what the candidates of a space cost.
 
@@ -40,16 +41,17 @@ def table_of(
         input_shape: (channels, height, width) of an image; 1 and two numbers of tokens for a Transformer.
         device: Where latency is measured.
         runtime: What runs the network there: eager alone for a Transformer.
+        native: Whether cells run by the native operator; where it is to be had if left out.
 
     Raises:
         InputError: If it cannot be measured.
     """
     if isinstance(space, Space):
-        return cost_table(metric, space, build, input_shape, device, runtime)
+        return cost_table(metric, space, build, input_shape, device, runtime, native)
     network = build()
     if isinstance(space, Instead):
         return row_table(metric, space, network, input_shape)
     assert isinstance(space, Places)
     if isinstance(network, Transformer):
         return sequence_table(metric, space, network, input_shape, device)
-    return place_table(metric, space, network, input_shape, device, runtime)
+    return place_table(metric, space, network, input_shape, device, runtime, native)

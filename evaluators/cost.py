@@ -80,7 +80,7 @@ def measure(
     """
     check_repeats(repeats)
     device = checked_device(device)
-    build, input_shape = _builder(backbone, as_terms(attention), input_shape, width, num_classes)
+    build, input_shape = network_builder(backbone, as_terms(attention), input_shape, width, num_classes)
     saved = milliseconds = None
     with own_threads(threads):
         outline = build(torch.device("cpu" if is_small(input_shape) else "meta"))
@@ -99,7 +99,7 @@ def measure(
     )
 
 
-def _builder(
+def network_builder(
     backbone: str | nn.Module,
     attention: tuple[Term, ...],
     input_shape: Sequence[int] | None,
@@ -107,6 +107,13 @@ def _builder(
     num_classes: int | None,
 ) -> tuple[Callable[[torch.device], nn.Module], tuple[int, int, int]]:
     """What builds the network that is measured on a device, without a trace in the random numbers; its input.
+
+    Args:
+        backbone: As of `measure`.
+        attention: What is attached.
+        input_shape: As of `measure`.
+        width: Likewise.
+        num_classes: Likewise.
 
     Raises:
         InputError: If a network of the user's comes without the shape of its images, or with what is for
@@ -180,4 +187,4 @@ def _saved_bytes(model: nn.Module, images: Tensor) -> int:
     return sum(storages.values())
 
 
-__all__ = ["Cost", "activation_bytes", "macs", "measure", "params"]
+__all__ = ["Cost", "activation_bytes", "macs", "measure", "network_builder", "params"]

@@ -55,6 +55,7 @@ def cost_table(
     input_shape: Sequence[int],
     device: torch.device,
     runtime: Target = "eager",
+    native: bool | None = None,
 ) -> CostTable:
     """Counts, or measures, what operators cost.
 
@@ -67,6 +68,7 @@ def cost_table(
         input_shape: (channels, height, width) of an image.
         device: Where latency is measured.
         runtime: What runs the network there.
+        native: Whether cells run by the native operator; where it is to be had if left out.
 
     Raises:
         InputError: If the runtime is not installed or refuses the network.
@@ -74,16 +76,14 @@ def cost_table(
     num_edges = len(space.edges)
     uniform = {name: space.genotype([name] * num_edges) for name in space.candidates}
     if metric == "latency":
-        from evaluators.used_latency import used_latencies  # slow: PyTorch
+        from evaluators.used_latency import added_latencies  # slow: PyTorch
 
         shape = tuple(input_shape)
-        each: dict[str | None, Genotype | None] = {None: None, **uniform}
-        networks = ((name, _new(backbone, genotype), shape) for name, genotype in each.items())
-        everywhere = used_latencies(networks, device, runtime)
-        plain = everywhere.pop(None)
-        fixed = min(everywhere.values())  # what the cheapest operator costs is in the fixed part
-        operators = {name: (everywhere[name] - fixed) / num_edges for name in uniform}
-        return CostTable(plain=plain, fixed=fixed, operators=operators)
+        networks = ((name, _new(backbone, genotype), shape) for name, genotype in uniform.items())
+        plain, added = added_latencies(("", _new(backbone, None), shape), networks, device, runtime, native)
+        least = min(added.values())  # what the cheapest operator costs is in the fixed part
+        operators = {name: (added[name] - least) / num_edges for name in uniform}
+        return CostTable(plain=plain, fixed=plain + least, operators=operators)
 
     def of(genotype: Genotype | None) -> float:
         import torch

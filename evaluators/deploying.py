@@ -143,7 +143,7 @@ def deploy(
             inputs = cell_inputs(model, images)
         wanted = native or (native is None and target != "onnxruntime")
         can_run = wanted and target in NATIVE_TARGETS and _is_native(images, target) and bool(inputs)
-        without = _why_without(target) if can_run else ""
+        without = why_without(target) if can_run else ""
         measured = _measured(model, inputs, target, native=can_run and not without)
     fastest = {
         name: min(figures.milliseconds, key=lambda form: figures.milliseconds[form])
@@ -175,8 +175,8 @@ def _is_native(x: Tensor, target: Target) -> bool:
     return x.device.type == "cpu" and (is_single or (x.dtype == torch.float64 and target != "onnxruntime"))
 
 
-def _why_without(target: Target) -> str:
-    """Why the native operator cannot be had; empty where it can."""
+def why_without(target: str) -> str:
+    """Why the native operator cannot be had for a target that runs it; empty where it can."""
     if target == "onnxruntime":
         try:
             onnxruntime_library()

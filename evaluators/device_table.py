@@ -43,6 +43,8 @@ class DeviceTable:
     """What ran the network: eager, inductor, onnxruntime, openvino, or the name of another one."""
     versions: dict[str, str]
     """Versions of what ran it."""
+    cells: str | None = None
+    """How cells ran: "native", as one operator in C++, or "stock", by the runtime's own; None: not known."""
     backbone: str
     """Registered name of the network."""
     width: int | None = None
@@ -61,7 +63,8 @@ class DeviceTable:
         versions = "".join(
             f", {name} {version}" for name, version in self.versions.items() if name != "autola"
         )
-        return f"{self.device}{threads}, {self.runtime}{versions}"
+        cells = "" if self.cells is None else f", {self.cells} cells"
+        return f"{self.device}{threads}, {self.runtime}{versions}{cells}"
 
     def costs(self, where: str) -> AnyTable:
         """The table of what competes.
@@ -78,6 +81,7 @@ def measured_table(
     device: torch.device,
     *,
     runtime: Target,
+    native: bool | None = None,
     backbone: str,
     width: int | None,
     input_shape: Sequence[int],
@@ -89,6 +93,7 @@ def measured_table(
         build: Builds the plain network.
         device: Where it is measured.
         runtime: What runs it.
+        native: Whether cells run by the native operator; where it is to be had if left out.
         backbone: Registered name of the network.
         width: Its width where that is not its own.
         input_shape: (channels, height, width) of the image.
@@ -100,14 +105,17 @@ def measured_table(
 
     from evaluators.candidate_costs import table_of
     from evaluators.latency import device_name
+    from evaluators.used_latency import runs_native
 
-    table = table_of("latency", space, build, input_shape, device, runtime)
+    native = runs_native(device, runtime) if native is None else native
+    table = table_of("latency", space, build, input_shape, device, runtime, native)
     packages = ("autola", "torch", *NEEDED[runtime][0][-1:])
     return DeviceTable(
         device=processor() if device.type == "cpu" else device_name(device),
         threads=torch.get_num_threads() if device.type == "cpu" else None,
         runtime=runtime,
         versions={package: metadata.version(package) for package in packages},
+        cells="native" if native else "stock",
         table=asdict(table),
         **_subject(space, backbone, width, input_shape),
     )

@@ -115,16 +115,29 @@ def latency_ratio(
     return statistics.median(ratios)
 
 
-def in_turn(runs: Mapping[K, Callable[[], object]], rounds: int, device: str = "cpu") -> dict[K, list[float]]:
+def in_turn(
+    runs: Mapping[K, Callable[[], object]], rounds: int, device: str = "cpu", *, follow: bool = False
+) -> dict[K, list[float]]:
     """Seconds of some functions that take turns, so that noise meets all of them.
 
     With one thread on the CPU they are seconds of the process, which others on the machine do not lengthen.
+
+    Args:
+        runs: The functions.
+        rounds: Rounds in which each is timed once.
+        device: Kind of the device that they run on.
+        follow: Whether each runs once more before it is timed, so that it follows itself, as a network in use
+            does, and not one that left its own weights in the caches.
     """
     is_alone = device == "cpu" and torch.get_num_threads() == 1
     clock = time.process_time if is_alone else time.perf_counter
     seconds: dict[K, list[float]] = {name: [] for name in runs}
     for number in range(-2, rounds):
         for name, run in runs.items():
+            if follow:
+                run()
+                if device != "cpu":
+                    torch.accelerator.synchronize(device)
             start = clock()
             run()
             if device != "cpu":

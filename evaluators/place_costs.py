@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from evaluators.cost_table import Metric
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 class PlaceTable:
     """One metric of all placements of a space, as a sum.
 
-    Exact for macs and params. For latency an estimate: the median time of a candidate alone on the map of its
-    site, beside that of the plain network.
+    Exact for macs and params. For latency an estimate: what a candidate adds to the network at all sites with
+    maps of one shape, or at every other of them, shared out evenly; the larger.
     """
 
     plain: float
@@ -59,10 +58,11 @@ def place_table(
     input_shape: Sequence[int],
     device: torch.device,
     runtime: Target = "eager",
+    native: bool | None = None,
 ) -> PlaceTable:
     """Counts, or measures, what candidates cost at the sites of a network.
 
-    Latency is that of the network and the candidates as they are used (`evaluators.deploying.as_used`).
+    Latency is that of the network as it is used (`evaluators.deploying.as_used`), with candidates or without.
 
     Args:
         metric: What is counted.
@@ -70,7 +70,8 @@ def place_table(
         model: The plain network; it stays as it is.
         input_shape: (channels, height, width) of an image.
         device: Where latency is measured.
-        runtime: What runs network and candidates there.
+        runtime: What runs the network there.
+        native: Whether cells run by the native operator; where it is to be had if left out.
 
     Raises:
         InputError: If the network cannot take such images, does not use a site, or the runtime refuses it.
@@ -83,33 +84,37 @@ def place_table(
 
     sizes = map_sizes(model, space.rows, input_shape)
     channels = {site.site: site.channels for site in space.sites}
-
-    def key(row: str, name: str) -> _Key:
-        return name, channels[row], sizes[row]
+    alike, candidates = dict[Shape, list[str]](), dict[Shape, list[str]]()
+    for row in space.rows:
+        of_map = channels[row], sizes[row]
+        alike.setdefault(of_map, []).append(row)
+        candidates[of_map] = [name for name in space.names_at(row) if name != NONE]
 
     def built(name: str, width: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             return candidate(space, name, width)
 
-    different = {key(row, name) for row in space.rows for name in space.names_at(row) if name != NONE}
-    costs = dict[_Key | None, float]()
     if metric == "latency":
-        from evaluators.used_latency import used_latencies
+        from evaluators.site_latencies import site_latencies
 
-        alone = ((each, built(*each[:2]), (each[1], *each[2])) for each in sorted(different))
-        whole = ((None, model, tuple(input_shape)),)
-        costs = used_latencies(chain(whole, alone), device, runtime)
+        where = device, runtime, native
+        plain, costs = site_latencies(model, input_shape, alike, candidates, built, *where)
     else:
-        costs[None] = float(params(model) if metric == "params" else macs(model, input_shape))
-        for name, width, size in different:
-            module, shape = built(name, width), (width, *size)
-            costs[name, width, size] = float(params(module) if metric == "params" else macs(module, shape))
+        plain = float(params(model) if metric == "params" else macs(model, input_shape))
+        costs = dict[tuple[str, Shape], float]()
+        for of_map, names in candidates.items():
+            for name in names:
+                module, shape = built(name, of_map[0]), (of_map[0], *of_map[1])
+                costs[name, of_map] = float(params(module) if metric == "params" else macs(module, shape))
     sites = {
-        row: {name: 0.0 if name == NONE else costs[key(row, name)] for name in space.names_at(row)}
+        row: {
+            name: 0.0 if name == NONE else costs[name, (channels[row], sizes[row])]
+            for name in space.names_at(row)
+        }
         for row in space.rows
     }
-    return PlaceTable(plain=costs[None], sites=sites)
+    return PlaceTable(plain=plain, sites=sites)
 
 
-_Key = tuple[str, int, tuple[int, int]]
-"""A candidate, the channels it reads, height and width of its map."""
+Shape = tuple[int, tuple[int, int]]
+"""The channels of a map, its height and width."""

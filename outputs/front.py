@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import field
 from pathlib import Path
+from typing import Any
 
 from foundation.config import config
 from foundation.files import write_atomically
@@ -37,6 +39,8 @@ class Front:
     """Points, one for each target, in the order given."""
     metrics: tuple[str, ...]
     """The costs that were limited: the front is of these and the score."""
+    plain: dict[str, float] = field(default_factory=dict[str, float])
+    """The same costs of the network without attention, as far as they are known."""
 
 
 def dominated(point: Point, others: Sequence[Point], metrics: Sequence[str]) -> bool:
@@ -51,26 +55,69 @@ def dominated(point: Point, others: Sequence[Point], metrics: Sequence[str]) -> 
 
 TITLES = {"macs": "multiply-accumulates (M)", "params": "parameters (k)", "latency": "latency (ms)"}
 UNITS = {"macs": 1e6, "params": 1e3, "latency": 1.0}
+BLUE, GREY = "#1D4ED8", "#8A93A0"
 
 
 def draw_front(front: Front, path: Path) -> None:
-    """Draws score over cost into a PNG file, a panel for every cost that was limited."""
+    """Draws score over cost into a PNG file, a panel for every cost that was limited.
+
+    A line joins what is on the front of that panel; where the plain network's cost is known, it is a line as
+    well, and the upper axis counts in it.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.2 * len(front.metrics), 3.4), layout="constrained")
+    figure = Figure(figsize=(5.0 * len(front.metrics), 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(front.metrics), squeeze=False, sharey=True)[0]
     for panel, metric in zip(panels, front.metrics):
-        for on_front, marker, color in ((True, "o", "#1D4ED8"), (False, "x", "#8A93A0")):
-            points = [point for point in front.points if point.on_front == on_front]
-            xs = [point.costs[metric] / UNITS[metric] for point in points]
-            panel.plot(xs, [100 * point.score for point in points], marker, color=color)
-            for x, point in zip(xs, points):
-                panel.annotate(
-                    point.target, (x, 100 * point.score), (4, 4), textcoords="offset points", fontsize=6
-                )
-        panel.set_xlabel(TITLES[metric])
-        panel.margins(0.2)
+        _draw_panel(panel, front, metric)
     panels[0].set_ylabel("accuracy on the second half (%)")
+    panels[0].legend(*_once(panels[0]), fontsize=7, loc="lower right")
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150, format="png"))
+
+
+def _draw_panel(panel: Any, front: Front, metric: str) -> None:
+    """Score over one cost."""
+    at = {id(point): (point.costs[metric] / UNITS[metric], 100 * point.score) for point in front.points}
+    alone = sorted(at[id(point)] for point in front.points if not dominated(point, front.points, (metric,)))
+    panel.step(*zip(*alone), where="post", color=BLUE, alpha=0.4, linewidth=1, zorder=1)
+    for on_front, marker, color, label in (
+        (True, "o", BLUE, "on the front"),
+        (False, "x", GREY, "behind it"),
+    ):
+        for point in front.points:
+            if point.on_front == on_front:
+                panel.plot(*at[id(point)], marker, color=color, label=label, zorder=2)
+    same = dict[tuple[float, float], list[str]]()
+    for point in front.points:
+        same.setdefault(at[id(point)], []).append(point.target)
+    middle = sum(min(at.values())[:1] + max(at.values())[:1]) / 2
+    for (x, y), targets in same.items():  # beside the point, towards the middle
+        side = 1 if x <= middle else -1
+        panel.annotate(
+            "\n".join(targets),
+            (x, y),
+            (6 * side, 3),
+            textcoords="offset points",
+            fontsize=7,
+            ha="left" if side > 0 else "right",
+        )
+    plain = front.plain.get(metric)
+    if plain is not None:
+        plain /= UNITS[metric]
+        panel.axvline(plain, color=GREY, linestyle="--", linewidth=1, label="plain network", zorder=0)
+        ratios = panel.secondary_xaxis("top", functions=(lambda x: x / plain, lambda x: x * plain))
+        ratios.set_xlabel("times the plain network")
+    panel.set_xlabel(TITLES[metric])
+    panel.grid(color="#E5E7EB", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.margins(0.15)
+
+
+def _once(panel: Any) -> tuple[list[Any], list[str]]:
+    """Handles and labels of a legend, each label once."""
+    handles = dict[str, Any]()
+    for handle, label in zip(*panel.get_legend_handles_labels()):
+        handles.setdefault(label, handle)
+    return list(handles.values()), list(handles)

@@ -61,6 +61,8 @@ class Arguments:
     controls: bool = False
     """Also look for the plain network that is as slow as each attention, wider and deeper: what it has to be
     compared with."""
+    deploy: bool = False
+    """Measure latency of the networks as they are used: deployed, by --runtime, all of them taking turns."""
     device_table: Path | None = None
     """File to write: what each operator of a search space takes on this device, for searches elsewhere
     (`autola search --latency-table`)."""
@@ -73,18 +75,24 @@ class Arguments:
     fuse: Fuse | None = None
     """Fuse of the cells of the device table; the space's own if left out."""
     runtime: Runtime | None = None
-    """What runs the network of the device table: eager PyTorch (if left out), inductor, onnxruntime or
-    openvino."""
+    """What runs deployed networks, or that of the device table: eager PyTorch (if left out), inductor,
+    onnxruntime or openvino."""
+    native: bool = True
+    """Have cells of deployed networks, and of the device table, run by the native operator where there is a
+    compiler and the runtime knows it; --no-native is for devices that do not have it."""
     device: DeviceKind | None = None
     """Kind of device that PyTorch runs the network of the device table on; the CPU if left out."""
     threads: int | None = None
-    """CPU threads that the device table is measured with; 1 if left out."""
+    """CPU threads that deployed networks and the device table are measured with; 1 if left out."""
     json: bool = False
     """Print one JSON object and nothing else: params, macs, activation_bytes, latency_ms; under "costs" a
     list of them for several attentions."""
 
 
-OF_TABLE = ("space", "primitives", "num_nodes", "fuse", "runtime", "device", "threads")
+OF_DEPLOYED = ("runtime", "native", "threads")
+"""Options of deployed networks and the device table."""
+
+OF_TABLE = ("space", "primitives", "num_nodes", "fuse", "runtime", "native", "device", "threads")
 """Options of the device table alone."""
 
 COLUMNS = {
@@ -106,8 +114,18 @@ def run(arguments: list[str]) -> None:
     if given.device_table is not None:
         _make_table(given, given.device_table)
         return
-    if alone := [name for name in OF_TABLE if getattr(given, name) is not None]:
-        raise InputError(f"--{alone[0].replace('_', '-')} is of a device table; add --device-table FILE")
+    for name in OF_TABLE:
+        if _is_given(given, name) and not (given.deploy and name in OF_DEPLOYED):
+            deployed = ", or --deploy" if name in OF_DEPLOYED else ""
+            raise InputError(
+                f"--{name.replace('_', '-')} is of a device table; add --device-table FILE{deployed}"
+            )
+    if given.deploy:
+        for name in ("tokens", "controls"):
+            if getattr(given, name):
+                raise InputError(f"--deploy is for networks of images alone; leave out --{name}")
+        if not given.latency or given.backbone in TRANSFORMERS:
+            raise InputError("--deploy measures latencies of networks of images; leave --no-latency out")
     if given.backbone in TRANSFORMERS:
         _say(_of_sentences(given), given)
         return
@@ -117,24 +135,29 @@ def run(arguments: list[str]) -> None:
     from supernet.backbones import usual_images
 
     shape = given.input or usual_images(given.backbone)[0]
+    attentions = given.attentions or USUAL
+    network: Any = {"input_shape": shape, "width": given.width, "num_classes": given.num_classes}
+    if given.deploy:
+        from evaluators.used_cost import measure_used
+
+        own = {name: getattr(given, name) for name in OF_DEPLOYED if _is_given(given, name)}
+        found = measure_used(given.backbone, attentions, **network, **own)
+    else:
+        both: Any = {"latency": given.latency, "activation": given.latency}
+        found = [measure(given.backbone, attention, **network, **both) for attention in attentions]
+    about = {"backbone": given.backbone, "input": list(shape)}
     costs = [
-        {"attention": attention, "backbone": given.backbone, "input": list(shape)}
-        | asdict(
-            measure(
-                given.backbone,
-                attention,
-                input_shape=shape,
-                width=given.width,
-                num_classes=given.num_classes,
-                latency=given.latency,
-                activation=given.latency,
-            )
-        )
-        for attention in given.attentions or USUAL
+        {"attention": attention, **about, **asdict(cost)}
+        | ({"runtime": given.runtime or "eager"} if given.deploy else {})
+        for attention, cost in zip(attentions, found)
     ]
     if given.controls:
         costs = [row for cost in costs for row in (cost, *_controls(cost, given))]
     _say(costs, given)
+
+
+def _is_given(given: Arguments, name: str) -> bool:
+    return getattr(given, name) != getattr(Arguments(), name)
 
 
 def _make_table(given: Arguments, path: Path) -> None:
@@ -146,7 +169,7 @@ def _make_table(given: Arguments, path: Path) -> None:
         raise InputError(f"a device table is for images; {given.backbone} translates")
     from autola.device_tables import make_table  # slow: PyTorch
 
-    own = {name: getattr(given, name) for name in OF_TABLE if getattr(given, name) is not None}
+    own = {name: getattr(given, name) for name in OF_TABLE if _is_given(given, name)}
     table = make_table(
         path,
         backbone=given.backbone,
@@ -277,4 +300,5 @@ def show(costs: list[dict[str, Any]]) -> None:
         threads = f", {first['threads']} thread" if first["threads"] else ""
         example = "sentence with its translation" if "tokens" in first else "image"
         out_of_terminal(f"memory: kept for the backward pass, for one {example}")
-        out_of_terminal(f"latency: one {example}, evaluation mode, {first['device']}{threads}")
+        how = f"deployed, {first['runtime']}" if "runtime" in first else "evaluation mode"
+        out_of_terminal(f"latency: one {example}, {how}, {first['device']}{threads}")

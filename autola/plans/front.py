@@ -65,7 +65,10 @@ class TargetSearches(Plan):
         points = [_point(config, target, run) for target in config.target]
         limited = dict.fromkeys(limit.metric for text in config.target for limit in parse_target(text))
         points = [replace(point, on_front=not dominated(point, points, tuple(limited))) for point in points]
-        in_first(self._fabric, lambda: _conclude(run, Front(points=tuple(points), metrics=tuple(limited))))
+        tables = run.keys(DATA, COSTS)[COSTS]
+        plain = {metric: read_table(tables[metric], COSTS).plain for metric in limited}
+        front = Front(points=tuple(points), metrics=tuple(limited), plain=plain)
+        in_first(self._fabric, lambda: _conclude(run, front))
         return found_in(run)
 
     def _do(self, config: SearchConfig, run: RunDirectory) -> None:

@@ -26,8 +26,7 @@ def onnxruntime_library() -> Path:
     Raises:
         InputError: If there is no compiler, it fails, or the folder cannot be written to.
     """
-    sources = ("vectors.h", "convolutions.h", "cell.h", "onnxruntime_operator.cpp")
-    return built("onnxruntime_operator.cpp", sources)
+    return built("onnxruntime_operator.cpp")
 
 
 def translations() -> Mapping[Callable[..., Any], Callable[..., Any]]:

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -28,8 +29,6 @@ log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 
-SOURCES = ("vectors.h", "convolutions.h", "cell.h", "torch_operator.cpp")
-
 FLAGS = ("-std=c++20", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
 """What the loops need to be vectorised; sums are in the order that is written."""
 
@@ -39,23 +38,26 @@ PROCESSOR_FLAGS: dict[str, tuple[str, ...]] = {
 }
 """What a processor has beyond the least, by PyTorch's name for it."""
 
+INCLUDES = re.compile(r'^#include "(.+)"', re.MULTILINE)
+"""A source's own files; those of a library are in angle brackets."""
+
 COMPILERS = ("c++", "g++", "clang++")
 
 
 @cache
 def why_missing() -> str | None:
     """Loads the operator, built the first time. Gives the reason where that is not possible, else None."""
-    if (reason := load_once("torch_operator.cpp", SOURCES)) is not None:
+    if (reason := load_once("torch_operator.cpp")) is not None:
         return reason
     torch.library.register_fake("autola::cell", _shape)
     torch.library.register_autograd("autola::cell", _refuse)
     return None
 
 
-def load_once(source: str, sources: Sequence[str]) -> str | None:
+def load_once(source: str) -> str | None:
     """Loads a library of operators, compiled the first time. Gives the reason where that fails, else None."""
     try:
-        torch.ops.load_library(library(source, sources))
+        torch.ops.load_library(library(source))
     except InputError as error:
         return str(error)
     except OSError as error:
@@ -75,12 +77,11 @@ def load_cell_operator() -> None:
         raise InputError(reason)
 
 
-def library(source: str = "torch_operator.cpp", sources: Sequence[str] = SOURCES) -> Path:
+def library(source: str = "torch_operator.cpp") -> Path:
     """Compiled operators of PyTorch.
 
     Args:
         source: Name of the file to compile.
-        sources: Names of all files that it is made of.
 
     Raises:
         InputError: If there is no compiler, it fails, or the folder cannot be written to.
@@ -89,12 +90,11 @@ def library(source: str = "torch_operator.cpp", sources: Sequence[str] = SOURCES
     include = torch_folder / "include"
     libraries = torch_folder / "lib"
     options = [f"-I{include}", f"-I{include / 'torch' / 'csrc' / 'api' / 'include'}", f"-L{libraries}"]
-    return built(source, sources, torch.__version__, options, ("-ltorch_cpu", "-ltorch", "-lc10"))
+    return built(source, torch.__version__, options, ("-ltorch_cpu", "-ltorch", "-lc10"))
 
 
 def built(
     source: str,
-    sources: Sequence[str],
     version: str = "",
     options: Sequence[str] = (),
     libraries: Sequence[str] = (),
@@ -103,7 +103,6 @@ def built(
 
     Args:
         source: Name of the file to compile.
-        sources: Names of all files that it is made of.
         version: Of what it is compiled against.
         options: Of the compiler, which say where that is.
         libraries: Names of what it is linked with.
@@ -113,8 +112,8 @@ def built(
     """
     flags = [*FLAGS, *PROCESSOR_FLAGS.get(torch.backends.cpu.get_cpu_capability(), ())]
     digest = hashlib.sha256(repr((flags, version, platform.machine(), sys.platform)).encode())
-    for name in sources:
-        digest.update((HERE / name).read_bytes())
+    for path in sources_of(HERE / source):
+        digest.update(path.read_bytes())
     given = os.environ.get("TORCH_EXTENSIONS_DIR")
     folder = Path(given) / "autola" if given else cache_folder() / "native"
     path = folder / f"{Path(source).stem}-{digest.hexdigest()[:16]}.so"
@@ -145,6 +144,16 @@ def built(
     except OSError as error:
         raise InputError(f"the native operator cannot be built in {folder} ({error.strerror})") from None
     return path
+
+
+def sources_of(path: Path) -> list[Path]:
+    """A source and all files of its folder that it includes, each once."""
+    found, left = list[Path](), [path]
+    while left:
+        if (path := left.pop()) not in found:
+            found.append(path)
+            left += [path.parent / name for name in INCLUDES.findall(path.read_text(encoding="utf-8"))]
+    return found
 
 
 def _shape(x: Tensor, weights: Tensor, program: Sequence[int]) -> Tensor:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch._utils import _flatten_dense_tensors
 
 from search_space.kernels import is_transformed
 from search_space.native.explicit import explicit_cell
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from search_space.cell import Cell
 
 log = logging.getLogger(__name__)
-
-SOURCES = ("vectors.h", "convolutions.h", "cell.h", "training.h", "training_operator.cpp")
 
 Excite = SqueezeExcite | AverageMaxExcite
 
@@ -65,10 +65,15 @@ class TrainingProgram:
         self.weights = tuple(weights)
         self.norms = tuple(norms)
         self.modules = tuple(modules)
+        self.children = tuple(tuple(module._modules.values()) for module in modules)
 
     def is_of(self, cell: Cell) -> bool:
         """Whether the cell still holds the modules that this was made of."""
-        return self.modules == tuple(cell.modules())
+        # Once a step: without walking the cell, which takes longer than all else here.
+        return self.modules[0] is cell and all(
+            all(map(is_, module._modules.values(), children)) and len(module._modules) == len(children)
+            for module, children in zip(self.modules, self.children)
+        )
 
     def takes(self, x: Float[Tensor, "b c h w"]) -> bool:
         """Whether the operator is here and trains on such maps as the cell now stands.
@@ -93,7 +98,8 @@ class TrainingProgram:
 
     def __call__(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """What the cell computes; its norms' running statistics follow."""
-        weights = torch.cat([weight().flatten() for weight in self.weights])
+        # One call of PyTorch's instead of one for each of some sixty weights.
+        weights = _flatten_dense_tensors([weight() for weight in self.weights])
         if not (x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)):
             x = x.contiguous()
         eps = self.norms[0].eps if self.norms else 0.0
@@ -112,14 +118,12 @@ class TrainingProgram:
                 running, batch = list[Tensor](), list[Tensor]()
                 for norm, mean, variance in zip(self.norms, means, variances):
                     if norm.momentum == momentum:
-                        assert norm.running_mean is not None
-                        assert norm.running_var is not None
-                        running += [norm.running_mean, norm.running_var]
+                        running += [_buffer(norm, "running_mean"), _buffer(norm, "running_var")]
                         batch += [mean, variance]
                 assert momentum is not None
                 # Torch names it with an underscore as its own optimizers use it.
                 torch._foreach_lerp_(running, batch, momentum)  # pyright: ignore[reportPrivateImportUsage]
-            counters = [norm.num_batches_tracked for norm in self.norms]
+            counters = [norm._buffers["num_batches_tracked"] for norm in self.norms]
             if counted := [counter for counter in counters if counter is not None]:
                 torch._foreach_add_(counted, 1)  # pyright: ignore[reportPrivateImportUsage]
 
@@ -227,6 +231,12 @@ def _product(conv: nn.Conv2d, pointwise: nn.Conv2d) -> Weights:
     return lambda: pointwise.weight * conv.weight.transpose(0, 1)
 
 
+def _buffer(norm: OperatorNorm, name: str) -> Tensor:
+    buffer = norm._buffers[name]  # the attribute takes longer
+    assert buffer is not None
+    return buffer
+
+
 def _own(modules: Sequence[nn.Module]) -> Iterator[Tensor]:
     return (weight for module in modules for weight in module._parameters.values() if weight is not None)
 
@@ -243,14 +253,14 @@ def _is_watched(module: nn.Module) -> bool:
         or module._backward_hooks
         or module._backward_pre_hooks
         or "forward" in module.__dict__
-        or hasattr(module, "parametrizations")
+        or "parametrizations" in module._modules
     )
 
 
 @cache
 def why_not_trained() -> str | None:
     """Loads the operator, built the first time. Gives the reason where that is not possible, else None."""
-    if (reason := load_once("training_operator.cpp", SOURCES)) is not None:
+    if (reason := load_once("training_operator.cpp")) is not None:
         log.info("found cells train by PyTorch's own operators: %s", reason)
         return reason
     torch.library.register_fake("autola::cell_training", _shapes)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 import autola
+from evaluators import used_latency
 from evaluators.cost import params
 
 
@@ -86,3 +87,34 @@ def test_controls_are_rows_of_their_own(call, monkeypatch):
 def test_controls_are_about_latency(refused):
     assert "leave --no-latency out" in refused("cost se --controls --no-latency")
     assert "how is ResNet made wider or deeper" in refused("cost se --controls --backbone timm:resnet18")
+
+
+def test_networks_as_they_are_used_take_turns(call, monkeypatch):
+    def in_turn(runs, rounds, device, *, follow):
+        for run in runs.values():
+            run()
+        return {0: [0.001, 0.004, 0.002], 1: [0.003, 0.006, 0.004]}
+
+    monkeypatch.setattr(used_latency, "in_turn", in_turn)
+    told = call("cost none se --backbone cifar_resnet8 --width 8 --input 1 8 8 --deploy --no-native --json")
+    assert (told.code, told.err) == (0, "")
+    plain, se = json.loads(told.out)["costs"]
+    assert plain["latency_ms"] == pytest.approx(2.0)
+    assert se["latency_ms"] == pytest.approx(2 * 2.0), "ratios of one round: 3, 1.5, 2"
+    assert (se["runtime"], se["device"], se["threads"]) == ("eager", "cpu", 1)
+    assert se["params"] > plain["params"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--no-latency", "leave --no-latency out"),
+        ("--controls", "leave out --controls"),
+        ("--backbone transformer_tiny", "networks of images"),
+        ("--space hoga", "--space is of a device table; add --device-table FILE"),
+        ("--threads 0", "threads"),
+        ("--runtime openvinos", "invalid choice"),
+    ],
+)
+def test_bad_input_about_deployed_networks(options, message, refused):
+    assert message in refused(f"cost se --deploy {options}")

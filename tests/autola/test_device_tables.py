@@ -10,12 +10,13 @@ import torch
 
 import autola
 from autola.device_tables import make_table
-from evaluators import used_latency
+from evaluators import device_table, used_latency
 from evaluators.deploying import as_used
 from evaluators.device_table import read_device_table
 from foundation.errors import InputError
 from search_space.deployed import DeployedCell
 from search_space.grammar import genotype_at, placement_at
+from search_space.native.onnx_form import holds_native
 from search_space.native.operator import why_missing
 from search_space.operator import OPERATORS
 from search_space.space import HOGA
@@ -102,7 +103,7 @@ def test_a_table_without_a_limit_on_latency_is_refused(table, refused):
 def clocked(monkeypatch):
     """Has each of the things that take turns take one millisecond more than the one before."""
 
-    def in_turn(runs, rounds, device):
+    def in_turn(runs, rounds, device, *, follow):
         for run in runs.values():
             run()
         return {name: [number / 1000] for number, name in enumerate(runs, 1)}
@@ -136,6 +137,47 @@ def test_a_table_of_placements_is_what_a_search_takes(clocked, call, own_folder)
     assert call(f"{given} --primitives none se --out run").code == 0
     assert set(placement_at(own_folder / "run").attentions.values()) == {"none"}
     assert "no latency of cbam at layer1.0.bn2" in call(f"{given} --primitives none cbam --out other").err
+
+
+def test_what_a_candidate_adds_is_that_of_a_network_with_it(monkeypatch, own_folder):
+    """Neighbours share a conversion of layouts here: it costs a millisecond, and so does each of them."""
+    given = list[int]()
+
+    def in_turn(runs, rounds, device, *, follow):
+        return {key: [0.001 * (1 + len(key[1]) + bool(key[1]))] for key in runs}
+
+    def as_used(module, *, native):
+        given.append(native)
+        return module
+
+    monkeypatch.setattr(used_latency, "in_turn", in_turn)
+    monkeypatch.setattr(used_latency, "as_used", as_used)
+    made = make_table(
+        "here.json", backbone="cifar_resnet20", space="places", primitives=("none", "se"), native=False
+    )
+    assert {round(row["se"], 9) for row in made.table["sites"].values()} == {1.5}, "two apart, of three"
+    assert made.table["plain"] == pytest.approx(1)
+    assert (made.cells, set(given)) == ("stock", {False})
+
+
+def test_onnx_runtime_too_runs_cells_by_the_native_operator(clocked, monkeypatch, own_folder):
+    if why_missing() is not None:
+        pytest.skip("no compiler")
+    seen = list[bool]()
+    monkeypatch.setattr(
+        used_latency, "runner", lambda used, *_: seen.append(holds_native(used)) or (lambda: 0)
+    )
+    monkeypatch.setattr("autola.device_tables.check_target", lambda _: None)  # it need not be installed
+    monkeypatch.setattr(device_table, "NEEDED", {"onnxruntime": ((), ""), "openvino": ((), "")})
+    given = {"backbone": "cifar_resnet8", "num_nodes": 1, "input_shape": (3, 8, 8)}
+    made = make_table("here.json", runtime="onnxruntime", **given)
+    assert (made.cells, seen) == ("native", [False] + [True] * len(HOGA.candidates))
+    assert str(made).endswith(", native cells")
+    seen.clear()
+    assert make_table("other.json", runtime="openvino", **given).cells == "stock"
+    assert not any(seen)
+    with pytest.raises(InputError, match="openvino does not run the native operator"):
+        make_table("third.json", runtime="openvino", native=True, **given)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """Limits on cost from the command line: kept, refused, and several of them as a Pareto front."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from autola import problem
 from evaluators.cost import measure
 from evaluators.cost_table import CostTable
-from outputs.front import Front, Point, dominated
+from foundation.config import parse_json, to_json
+from outputs.front import Front, Point, dominated, draw_front
 from search_space.grammar import genotype_at
 from search_space.space import SPACES
 from search_space.term import Term
@@ -107,3 +109,20 @@ def test_a_point_is_on_the_front_unless_another_is_better_in_something_and_worse
     front = Front(points=points, metrics=("macs",))
     on_front = [not dominated(each, front.points, front.metrics) for each in front.points]
     assert on_front == [True, False, True, False, True]
+
+
+def test_a_front_is_drawn_beside_the_plain_network(tmp_path):
+    costs = ({"macs": 9e6, "params": 3e5}, {"macs": 8e6, "params": 4e5}, {"macs": 9e6, "params": 5e5})
+    points = [
+        Point(target=f"macs<={number}x", run="", genotype="", score=score, costs=each)
+        for number, (score, each) in enumerate(zip((0.9, 0.8, 0.7), costs), 1)
+    ]
+    points = [replace(each, on_front=not dominated(each, points, ("macs", "params"))) for each in points]
+    for plain in ({}, {"macs": 7e6}):
+        front = Front(points=tuple(points), metrics=("macs", "params"), plain=plain)
+        assert parse_json(Front, to_json(front), "front") == front
+        path = tmp_path / f"{len(plain)}.png"
+        draw_front(front, path)
+        assert path.read_bytes().startswith(b"\x89PNG")
+    single = Front(points=tuple(points[:1]), metrics=("macs",), plain={"macs": 9e6})
+    draw_front(single, tmp_path / "single.png")

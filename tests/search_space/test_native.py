@@ -20,7 +20,7 @@ from search_space.deployed import DeployedCell
 from search_space.genotype import Genotype
 from search_space.native import module as native_module
 from search_space.native import operator
-from search_space.native.operator import why_missing
+from search_space.native.operator import HERE, INCLUDES, sources_of, why_missing
 from search_space.native.program import native_program
 from search_space.norm import OperatorNorm
 from search_space.space import HOGA
@@ -216,3 +216,12 @@ def test_what_stops_the_build_is_said_in_a_line(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "file"))
     assert "cannot be built in" in reason()
     assert not list((tmp_path / "autola").iterdir())
+
+
+def test_a_library_is_named_after_all_files_that_it_is_made_of(tmp_path):
+    for source in HERE.glob("*.cpp"):
+        of_source = sources_of(source)
+        wanted = {name for path in of_source for name in INCLUDES.findall(path.read_text())}
+        assert {path.name for path in of_source} == {source.name} | wanted
+    headers = {path.name for source in HERE.glob("*.cpp") for path in sources_of(source)}
+    assert {path.name for path in HERE.glob("*.h")} <= headers, "a file that nothing includes"
