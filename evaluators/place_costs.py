@@ -84,11 +84,12 @@ def place_table(
 
     sizes = map_sizes(model, space.rows, input_shape)
     channels = {site.site: site.channels for site in space.sites}
-    alike, candidates = dict[Shape, list[str]](), dict[Shape, list[str]]()
+    alike, candidates = dict[Shape, list[str]](), dict[Shape, dict[str, None]]()
     for row in space.rows:
         of_map = channels[row], sizes[row]
         alike.setdefault(of_map, []).append(row)
-        candidates[of_map] = [name for name in space.names_at(row) if name != NONE]
+        names = dict.fromkeys(name for name in space.names_at(row) if name != NONE)
+        candidates[of_map] = candidates.get(of_map, {}) | names
 
     def built(name: str, width: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):

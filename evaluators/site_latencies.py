@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evaluators.place_costs import Shape
@@ -23,7 +23,7 @@ def site_latencies(
     model: nn.Module,
     input_shape: Sequence[int],
     alike: Mapping[Shape, Sequence[str]],
-    candidates: Mapping[Shape, Sequence[str]],
+    candidates: Mapping[Shape, Iterable[str]],
     build: Callable[[str, int], nn.Module],
     device: torch.device,
     runtime: Target,
@@ -31,10 +31,10 @@ def site_latencies(
 ) -> tuple[float, dict[tuple[str, Shape], float]]:
     """Milliseconds of a plain network, and what each candidate adds at one site with maps of a shape.
 
-    A candidate stands at all of these sites while it is measured, then at every other one, and what it adds
-    is shared out evenly; the larger counts, since neighbours may share what a runtime does around them, as
-    layouts that it converts. By itself it would show a call's own time, and neither these, nor what a runtime
-    no longer joins, nor caches that the rest of the network fills.
+    A candidate stands at all of these sites while it is measured, and what it adds is shared out evenly. In
+    runtimes of their own it then stands at every other one, and the larger counts, since neighbours may share
+    what a runtime does around them, as layouts that it converts. By itself it would show a call's own time,
+    and neither these, nor what a runtime no longer joins, nor caches that the rest of the network fills.
 
     Args:
         model: The plain network; it stays as it is.
@@ -59,7 +59,9 @@ def site_latencies(
 
     times, costs = list[float](), dict[tuple[str, Shape], float]()
     for of_map, sites in alike.items():
-        groups = dict.fromkeys((tuple(sites), tuple(sites[::2])))
+        groups = [tuple(sites)]
+        if runtime != "eager" and len(sites) > 1:
+            groups.append(tuple(sites[::2]))
         networks = (
             ((name, group), with_candidate(name, of_map[0], group), shape)
             for name in candidates[of_map]

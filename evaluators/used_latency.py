@@ -20,7 +20,7 @@ K = TypeVar("K")
 
 log = logging.getLogger(__name__)
 
-ROUNDS = 7, 100
+ROUNDS = 3, 100
 """The fewest and the most rounds in which everything runs once; the median counts."""
 
 SECONDS = 5.0
