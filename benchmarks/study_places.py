@@ -15,7 +15,6 @@ Where a file is not there, that network starts from random weights.
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from autola.advising.running import COMPARED, SEARCH, run_advice
 from autola.executors import Executor
 from autola.presets import RETRAIN_PRESETS
 from evaluators.recipe import TrainConfig
+from foundation.files import write_text
 from outputs.comparison import COMPARISON, ROWS, SCORES
 from search_space.placement import PLACEMENT
 from supernet.networks.config import DetectorConfig
@@ -149,4 +149,5 @@ def run_places(
         for record in KEPT:
             if (run / record).is_file():
                 (out / name).mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(run / record, out / name / Path(record).name)
+                content = (run / record).read_text(encoding="utf-8").replace(str(run), run.name)
+                write_text(out / name / Path(record).name, content)
