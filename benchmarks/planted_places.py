@@ -14,6 +14,9 @@ teacher; no other candidate that keeps the limit does so there, nor the same mod
 Random gates of positions act much like one factor for all of them, context acts alike at neighbours: without
 this the truth is not the best answer. It is settled before, and without, any search.
 
+A control, `drawn`, searches nothing: its finals begin with placements that are drawn. What it finds, finals
+find by themselves.
+
 Every result is kept as it comes: the same command goes on where it was stopped.
 """
 
@@ -24,6 +27,7 @@ import json
 import platform
 import random
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -40,7 +44,7 @@ from foundation.files import write_text
 from foundation.seeds import seed_of
 from search_space.placement import Placement
 from search_space.space import NONE
-from searchers import SearcherConfig
+from searchers.candidates import Candidates
 from searchers.darts import Darts
 from searchers.drnas import DrNas
 from searchers.evolution import Evolution
@@ -48,6 +52,7 @@ from searchers.finals import Finals
 from searchers.gdas import Gdas
 from searchers.limits import Limit, Limits
 from searchers.random_ws import RandomWS
+from searchers.searches.finals import FinalSearch
 from searchers.searches.problem import Problem
 from supernet.attach import attach, attached
 from supernet.backbones import build_backbone
@@ -71,7 +76,7 @@ OF_WEIGHTS: dict[str, Any] = {
     "finals": FINALS,
 }  # fmt: skip
 OF_ALPHAS: dict[str, Any] = {"alpha_learning_rate": 0.05, "alpha_weight_decay": 0.0}
-SEARCHERS: dict[str, SearcherConfig] = {
+SEARCHERS: dict[str, Any] = {
     "darts": Darts(**OF_WEIGHTS, **OF_ALPHAS),
     "gdas": Gdas(**OF_WEIGHTS, **OF_ALPHAS),
     "drnas": DrNas(keep=1.0, alpha_warmup=0.0, **OF_WEIGHTS, **OF_ALPHAS),
@@ -80,14 +85,17 @@ SEARCHERS: dict[str, SearcherConfig] = {
 }
 
 
+DRAWN = "drawn"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Searches planted problems."""
 
     out: Path = Path("outputs/published/planted_places.json")
     """File of the results; what it holds is not done again."""
-    searchers: tuple[str, ...] = ("darts", "evolution", "random_ws")
-    """Which searchers."""
+    searchers: tuple[str, ...] = ("darts", "evolution", "random_ws", DRAWN)
+    """Which searchers; drawn is the control."""
     kinds: tuple[str, ...] = tuple(KINDS)
     """What is planted."""
     seeds: int = 10
@@ -141,6 +149,38 @@ class Planted(Problem):
     def supernet(self, *, parts: int = 1) -> PlacesSupernet:
         torch.manual_seed(seed_of(self.seed, "supernet"))
         return PlacesSupernet(self.backbone(), self.space, keeps_modes=True)  # pyright: ignore[reportArgumentType]
+
+
+class Drawn:
+    """A search of no steps, which ranks placements as they are drawn.
+
+    Args:
+        problem: Whose placements.
+    """
+
+    step = total_steps = 0
+    steps_per_epoch = IMAGES // OF_WEIGHTS["batch_size"]
+
+    def __init__(self, problem: Planted) -> None:
+        self.candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
+
+    def ranked(self) -> Iterator[Placement]:
+        """Placements without end."""
+        rng = self.candidates.rng("drawn", ())
+        while True:
+            yield self.candidates.sample(rng)
+
+    def genotype(self) -> Placement:
+        """The first of them."""
+        return next(self.ranked())
+
+
+def search_of(searcher: str, given: Planted) -> Any:
+    """A search at step 0, with its finals."""
+    if searcher == DRAWN:
+        first: Any = Drawn(given)
+        return FinalSearch(first, FINALS, SEARCHERS["random_ws"].recipe(), given)
+    return SEARCHERS[searcher].start(given)
 
 
 def images_of(seed: int, count: int) -> Tensor:
@@ -293,7 +333,7 @@ def found_in(searcher: str, kind: str, seed: int, draw: int | None = None) -> di
     torch.set_num_threads(1)
     given, truth, attempt = problem(kind, seed, draw)
     started = time.process_time()
-    search: Any = SEARCHERS[searcher].start(given)
+    search = search_of(searcher, given)
     while search.step < search.total_steps:
         search.advance()
     taken, before = _taken(search.genotype()), _taken(search.search.genotype())
