@@ -39,7 +39,7 @@ def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
     if isinstance(config, TaskSearch):
         return _next_of_task(config, found)
     preset = config.data.name if config.data.name in RETRAIN_PRESETS else "cifar10"
-    usual = RETRAIN_PRESETS[preset].task
+    usual, recipe = RETRAIN_PRESETS[preset].task, RETRAIN_PRESETS[preset].train
     assert isinstance(usual, Classification)
     words = ["autola", "retrain", "none", "se", "cbam"]
     words += [f"{'places' if is_placement(path) else 'hoga'}:{path}" for path in found]
@@ -52,6 +52,9 @@ def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
         words += _option(
             f"data.{field.name}", getattr(config.data, field.name), getattr(usual.data, field.name)
         )
+    limit, batch = config.data.limit, getattr(config.searcher, "batch_size", None)
+    if limit is not None and (1 - recipe.validation_fraction) * limit < recipe.batch_size:
+        words += _option("train.batch-size", batch, None)
     return shlex.join(words)
 
 

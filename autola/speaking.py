@@ -10,7 +10,7 @@ from autola.group import rank
 REPORTED = "autola/errors"
 """Key of the shared count of errors."""
 
-ROOMS = ("autola", "searchers", "evaluators", "supernet", "outputs")
+ROOMS = ("autola", "searchers", "evaluators", "supernet", "search_space", "outputs")
 """Packages whose lines of the log are for the user."""
 
 

@@ -19,6 +19,7 @@ Quote brackets in a shell.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from pathlib import Path
@@ -30,6 +31,8 @@ from search_space.genotype import PUBLISHED, Genotype
 from search_space.placement import Placement, Standing, is_placement
 from search_space.space import OWN, SPACES, Space
 from search_space.term import FORM, FPN, SITES, STAGES, Term, Value, attention_of, label, operators
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from foundation.registry import Registry
@@ -185,10 +188,18 @@ def placement_at(path: str | Path) -> Placement:
         InputError: If there is none, it is damaged, or it names an attention that is not known.
     """
     placement = Placement.load(path)
+    _say_if_it_goes_on(path)
     try:
         return check_placement(placement)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _say_if_it_goes_on(path: str | Path) -> None:
+    """Says of the folder of a run that has not ended that its answer may change."""
+    folder = Path(path)
+    if (folder / "config.json").is_file() and not (folder / "result.json").is_file():
+        log.warning("%s has not ended: this is what it found so far; --resume %s goes on", path, path)
 
 
 def found_at(path: str | Path) -> Genotype | Placement:
@@ -260,6 +271,7 @@ def genotype_at(path: str | Path) -> Genotype:
             genotype = Genotype.load(folder / FILE)
     else:
         genotype = Genotype.load(path)
+        _say_if_it_goes_on(path)
     try:
         return space_of(genotype).check(genotype)
     except InputError as error:

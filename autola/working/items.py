@@ -66,6 +66,10 @@ def read_list(whole: Path) -> Listed:
     if not path.is_file():
         if is_item(whole):
             raise InputError(f"{whole} is one item of a list; name the run: {whole.absolute().parent}")
+        if (whole / METRICS).is_file():
+            raise InputError(
+                f"{whole} is one job, without a list of work; autola report {whole} shows how far it is"
+            )
         raise InputError(f"{whole} has no list of work; autola retrain, compare and search make one")
     keys = loads(read_text(path, "list of work"))
     check_format(keys, path)

@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
+from autola.tables import TABLE
 from autola.working.attempt import LOG, WORK
 from autola.working.worklist import Seen, WorkList
 from foundation.errors import InputError, listed
+from outputs.comparison import COMPARISON
+from outputs.front import FRONT
 from outputs.metrics_log import MetricsLog
 from outputs.records import METRICS, RESULT, Records
 
@@ -70,6 +73,7 @@ class Status:
         aside: Those that were set aside after failures.
         seconds_left: What the rest takes with as many workers as there are now, by what similar items took;
             None where nothing is known or nobody works.
+        concluded: Whether the table, comparison, front or answer of all that is done is there.
     """
 
     run: str
@@ -82,6 +86,7 @@ class Status:
     running: tuple[Running, ...]
     aside: tuple[Aside, ...]
     seconds_left: float | None
+    concluded: bool
 
     def json(self) -> dict[str, Any]:
         """How far the list is as JSON values."""
@@ -107,7 +112,9 @@ class Status:
             yield f"  and {len(self.running) - MOST_SHOWN} more"
         for failed in self.aside:
             yield f"set aside  {failed.item}: {failed.why} (log: {failed.log})"
-        if self.done + len(self.aside) == self.items:
+        if self.concluded:
+            yield "all is done and concluded"
+        elif self.done + len(self.aside) == self.items:
             yield f"nothing is left; {concluding(self.command, self.run)} concludes"
         elif self.seconds_left is not None:
             yield f"about {_span(self.seconds_left)} left"
@@ -144,7 +151,16 @@ def status_of(worklist: WorkList) -> Status:
             for each in aside
         ),
         seconds_left=_left(worklist, seen),
+        concluded=all(each.state == "done" for each in seen) and _concluded(worklist, seen),
     )
+
+
+def _concluded(worklist: WorkList, seen: Sequence[Seen]) -> bool:
+    """Whether a conclusion is as new as all items."""
+    files = [worklist.whole / name for name in (TABLE, COMPARISON, FRONT, RESULT)]
+    times = [file.stat().st_mtime for file in files if file.is_file()]
+    ended = ((worklist.whole / each.name / RESULT).stat().st_mtime for each in seen)
+    return bool(times) and not worklist.listed.more and max(times) >= max(ended, default=0.0)
 
 
 def _running(seen: Seen, epochs: int) -> Running:

@@ -113,6 +113,12 @@ class FinalSearch:
         else:
             if self.finalists is None:
                 self.finalists = finalists_of(self.search, self.problem, self.num_finalists)
+                log.info(
+                    "finals: %d candidates%s, %d steps each",
+                    len(self.finalists),
+                    f" and up to {self.neighbours} neighbours of the best" if self.neighbours else "",
+                    self.steps_each,
+                )
                 self._begin()
             self._train((self.step - self.search.total_steps) % self.steps_each)
         self.step += 1
@@ -155,6 +161,9 @@ class FinalSearch:
                 judged = self.network if training is None else training.trained()
                 score = self.problem.judge(judged, self.judging_batches) - self.problem.price(present)
             self.history.append(Trial(genotype=present, score=score, failed=self.failed))
+            told = "no score" if score is None else f"{self.problem.score} less its price {score:.4g}"
+            most = len(self.finalists) + self.neighbours
+            log.info("final %d of at most %d: %s; %s", len(self.history), most, told, present)
             if len(self.history) == len(self.finalists) and self.neighbours:
                 self._add_neighbour(self.finalists)
             if len(self.history) < len(self.finalists):

@@ -8,6 +8,8 @@ from outputs.draw import margin
 from outputs.run_directory import RunDirectory
 from search_space.genotype import PUBLISHED
 from search_space.grammar import genotype_at
+from searchers.searches.differentiable import DifferentiableSearch
+from tests.autola.runs import SEARCH, stop_at
 
 
 def test_json_is_one_object_and_nothing_else(call, found):
@@ -27,7 +29,8 @@ def test_json_is_one_object_and_nothing_else(call, found):
     assert all(cost["params"] > 0 and cost["macs"] > 0 for cost in shown["costs"])
     assert shown["setting"]["input_shape"] == [1, 8, 8]
     assert shown["next"] == (
-        f"autola retrain none se cbam hoga:{found} --preset digits --width 8 --data.limit 60"
+        f"autola retrain none se cbam hoga:{found} --preset digits --width 8 --data.limit 60 "
+        "--train.batch-size 10"
     )
 
 
@@ -73,3 +76,14 @@ def test_a_retraining_is_told_from_a_search(trained, refused):
 
 def test_the_genotype_of_a_training_can_be_shown(call, trained):
     assert call(f"inspect {trained}/hoga-seed0/genotype.json --no-latency").code == 0
+
+
+def test_what_an_unfinished_search_found_so_far_is_called_that(call, monkeypatch, own_folder):
+    stop_at(monkeypatch, DifferentiableSearch, 4, KeyboardInterrupt())
+    assert call(SEARCH, "--out run").code == 130
+    for words in ("inspect run --no-latency", "cost hoga:run --no-latency"):
+        told = call(words)
+        assert told.code == 0, told.err
+        assert "run has not ended: this is what it found so far; --resume run goes on" in told.err
+    assert call("search --resume run").code == 0
+    assert "has not ended" not in call("inspect run --no-latency").err

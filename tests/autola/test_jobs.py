@@ -155,7 +155,10 @@ def test_others_help_with_a_run_and_with_one_training_of_it(call, refused, own_f
     assert "none-seed0" not in told.err
     assert call("retrain --resume run").code == 0
     assert records(own_folder / "run") == records(finished[1])
-    assert call("status run").out.startswith("run  2 items: 2 done, 0 running, 0 waiting, 0 set aside\n")
+    told = call("status run").out.splitlines()
+    assert told == ["run  2 items: 2 done, 0 running, 0 waiting, 0 set aside", "all is done and concluded"]
+    (own_folder / "run" / "table.json").unlink()
+    assert call("status run").out.splitlines()[-1].startswith("nothing is left; autola retrain --resume run")
 
 
 def test_an_item_that_was_taken_out_of_its_run_says_all(call, own_folder, finished):
@@ -178,7 +181,7 @@ def test_a_machine_with_other_versions_is_refused_before_it_does_anything(call, 
 
 
 def test_folders_without_work_are_refused(refused, found, own_folder):
-    assert "has no list of work" in refused(f"work {found}")
+    assert "is one job, without a list of work; autola report" in refused(f"work {found}")
     assert "has no list of work" in refused("status nowhere")
     (own_folder / "run/none-seed0/work").mkdir(parents=True)
     (own_folder / "run/none-seed0/work/item.json").write_text("{}")

@@ -47,7 +47,9 @@ def test_the_end_says_what_to_do_next(call):
     lines = dict(line.split(maxsplit=1) for line in told.out.splitlines())
     assert lines["found"] == str(genotype_at("run"))
     assert lines["look"] == "autola inspect run"
-    assert lines["next"] == "autola retrain none se cbam hoga:run --preset digits --width 8 --data.limit 60"
+    assert lines["next"] == (
+        "autola retrain none se cbam hoga:run --preset digits --width 8 --data.limit 60 --train.batch-size 10"
+    )
     assert told.err.count("epoch ") == 2
 
 
