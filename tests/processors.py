@@ -70,7 +70,8 @@ def main(arguments: list[str]) -> int:
             "ONEDNN_MAX_CPU_ISA": onednn,
             "OMP_NUM_THREADS": str(threads),
         }
-        command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", *numeric_tests(), *arguments]
+        workers = max(1, (os.cpu_count() or 1) // threads)  # threads that share a core wait for one another
+        command = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), *numeric_tests(), *arguments]
         code = subprocess.run(command, cwd=ROOT, env=environment).returncode
         failed = failed or code
     return failed
