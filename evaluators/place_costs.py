@@ -79,7 +79,7 @@ def place_table(
     import torch
 
     from evaluators.cost import macs, params
-    from supernet.map_sizes import map_sizes
+    from supernet.map_sizes import Shape, map_sizes
     from supernet.placing import candidate
 
     sizes = map_sizes(model, space.rows, input_shape)
@@ -115,7 +115,3 @@ def place_table(
         for row in space.rows
     }
     return PlaceTable(plain=plain, sites=sites)
-
-
-Shape = tuple[int, tuple[int, int]]
-"""The channels of a map, its height and width."""

@@ -7,9 +7,9 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from evaluators.place_costs import Shape
 from evaluators.used_latency import added_latencies
 from supernet.attach import insert
+from supernet.map_sizes import Shape
 from supernet.sites import named_sites
 
 if TYPE_CHECKING:

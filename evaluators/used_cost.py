@@ -52,19 +52,18 @@ def measure_used(
     cpu = torch.device("cpu")
     if native:
         check_native(cpu, runtime)
-    counted = list[Cost]()
-    for attention in attentions:
-        counted.append(
-            measure(
-                backbone,
-                attention,
-                input_shape=input_shape,
-                width=width,
-                num_classes=num_classes,
-                latency=False,
-                threads=threads,
-            )
+    counted = [
+        measure(
+            backbone,
+            attention,
+            input_shape=input_shape,
+            width=width,
+            num_classes=num_classes,
+            latency=False,
+            threads=threads,
         )
+        for attention in attentions
+    ]
 
     def networks() -> Iterator[Named[int]]:
         for number, attention in enumerate(attentions):

@@ -6,6 +6,7 @@ import logging
 import statistics
 import time
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import TypeVar
 
 import torch
@@ -69,7 +70,7 @@ def added_latencies(
     Raises:
         InputError: If the target is not installed or refuses a module.
     """
-    seconds = _in_turn((plain, *others), device, target, native)
+    seconds = _in_turn(chain((plain,), others), device, target, native)
     beside = seconds.pop(plain[0])
     milliseconds = 1e3 * statistics.median(beside)
     return milliseconds, {

@@ -19,6 +19,9 @@ MOST_PIXELS = 64 * 64
 MOST_WEIGHTS = 8_000_000
 """Weights of a network up to which it is passed through with them."""
 
+Shape = tuple[int, tuple[int, int]]
+"""The channels of a map, its height and width."""
+
 
 def map_sizes(
     model: nn.Module, names: Collection[str], input_shape: Sequence[int]

@@ -93,7 +93,7 @@ OF_DEPLOYED = ("runtime", "native", "threads")
 """Options of deployed networks and the device table."""
 
 OF_TABLE = ("space", "primitives", "num_nodes", "fuse", "runtime", "native", "device", "threads")
-"""Options of the device table alone."""
+"""Options of the device table."""
 
 COLUMNS = {
     "params": ("params", lambda params: f"{params:,}"),
