@@ -96,9 +96,9 @@ def space_of(given: AdviceConfig, fabric: Fabric) -> tuple[Places, dict[str, Pla
     problem, known = search_problem(replace(search_of(given), target=()), fabric)
     space = problem.space
     assert isinstance(space, Places)
-    tables = dict[str, PlaceTable]()
+    network, tables = problem.backbone(), dict[str, PlaceTable]()
     for metric in METRICS:
-        table = table_of(metric, space, problem.backbone, known["input_shape"], fabric.device)
+        table = table_of(metric, space, lambda: network, known["input_shape"], fabric.device)
         assert isinstance(table, PlaceTable)
         tables[metric] = table
     return space, tables, known
@@ -194,9 +194,8 @@ def planned(
     )
     trained = _seconds(estimate_retraining(training, alone))
     search_epochs = _clamp(SEARCH_SHARE * seconds / 2 / search, MOST_EPOCHS)
-    final_epochs = _clamp(
-        SEARCH_SHARE * seconds / 2 / ((FINALISTS + NEIGHBOURS) * trained), given.train.epochs
-    )
+    finals = (FINALISTS + NEIGHBOURS) * trained
+    final_epochs = _clamp(SEARCH_SHARE * seconds / 2 / finals, given.train.epochs)
     each = (1 - SEARCH_SHARE) * seconds * way.jobs / (MOST_ROWS * LEAST_SEEDS)
     train_epochs = _clamp(each / trained, given.train.epochs)
     plan = replace(
@@ -204,7 +203,7 @@ def planned(
         search_epochs=search_epochs,
         final_epochs=final_epochs,
         train_epochs=train_epochs,
-        search_seconds=search_epochs * search + (FINALISTS + NEIGHBOURS) * final_epochs * trained,
+        search_seconds=search_epochs * search + final_epochs * finals,
         training_seconds=train_epochs * trained,
     )
     check_time(plan, minutes, way.jobs)
