@@ -162,7 +162,7 @@ def _is_given(given: Arguments, name: str) -> bool:
 
 def _make_table(given: Arguments, path: Path) -> None:
     """Measures what a search may put into a network, and writes it."""
-    for name in ("attentions", "tokens", "controls"):
+    for name in ("attentions", "tokens", "controls", "deploy"):
         if getattr(given, name):
             raise InputError(f"a device table is of a search space; leave out {name}")
     if given.backbone in TRANSFORMERS:
