@@ -26,11 +26,11 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Thread
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -41,6 +41,7 @@ from autola.comparing.running import resume_comparison, run_comparison
 from autola.comparing.showing import show
 from autola.executors import executor_of
 from autola.presets import RETRAIN_PRESETS
+from benchmarks.publishing import ROOT, moved, publish
 from benchmarks.study_places import run_places
 from evaluators.data import DataConfig
 from evaluators.tasks.classification import Classification
@@ -50,15 +51,12 @@ from foundation.config import parse_json
 from foundation.errors import InputError
 from foundation.files import write_text
 from outputs.comparison import COMPARISON, Comparison
-from outputs.records import CONFIG, DATA, GENOTYPE, RESULT
+from outputs.records import CONFIG, GENOTYPE, RESULT
 from outputs.run_directory import RunDirectory
 from search_space.grammar import parse_attention
 from supernet.networks.translator import TRANSFORMERS
 
 Study = Literal["cells", "groups", "transfer", "finetune", "translation", "places"]
-
-ROOT = "FOLDER"
-"""What stands for the folder of the data in files that are published."""
 
 WEIGHTS = "resnet18.safetensors"
 """What `finetune` starts from, in the folder of the data."""
@@ -237,13 +235,13 @@ def keep(run: Path, kept: Path) -> None:
     for pattern in OF_ALL:
         for file in run.glob(pattern):
             if not file.name.startswith("."):
-                _copy(file, kept / file.name)
+                publish(file, kept / file.name)
     for result in run.glob(f"*/{RESULT}"):
         for name in OF_EACH:
             file = result.parent / name
             if file.is_file() and (name == RESULT or file.parent.name.startswith("search-")):
                 (kept / file.parent.name).mkdir(exist_ok=True)
-                _copy(file, kept / file.parent.name / name)
+                publish(file, kept / file.parent.name / name)
 
 
 def bring_back(kept: Path, run: Path, root: Path) -> None:
@@ -254,35 +252,8 @@ def bring_back(kept: Path, run: Path, root: Path) -> None:
             continue
         there.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, there)
-    config = _moved(RunDirectory(run).json(CONFIG), ROOT, str(root.absolute()))
+    config = moved(RunDirectory(run).json(CONFIG), ROOT, str(root.absolute()))
     write_text(run / CONFIG, json.dumps(config, indent=2) + "\n")
-
-
-def _moved(keys: dict[str, Any], old: str, new: str) -> dict[str, Any]:
-    """A config whose data, and weights among them, are in another folder."""
-    was, now = (json.dumps(folder)[:-1] for folder in (old, new))
-    return json.loads(json.dumps(keys).replace(was, now))
-
-
-_PUBLIC: dict[str, Callable[[dict[str, Any], Path], Any]] = {
-    CONFIG: lambda keys, file: _moved(keys, keys["task"]["data"]["root"] or ROOT, ROOT),
-    COMPARISON: lambda keys, file: keys | {"run": file.parent.name},
-    DATA: lambda keys, file: {key: value for key, value in keys.items() if key != "vocabulary"},
-}
-"""What is published of a record: no path of this machine, no sub-words, which the same text gives again."""
-
-
-def _copy(file: Path, to: Path) -> None:
-    """Copies a file whole or not at all, if it is another than the one that is there."""
-    content = file.read_bytes()
-    if file.name in _PUBLIC:
-        public = _PUBLIC[file.name](json.loads(content), file)
-        content = (json.dumps(public, indent=2) + "\n").encode()
-    if to.exists() and to.read_bytes() == content:
-        return
-    partial = to.with_name(f".{to.name}")
-    partial.write_bytes(content)
-    partial.replace(to)
 
 
 @contextlib.contextmanager

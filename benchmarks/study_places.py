@@ -26,8 +26,8 @@ from autola.advising.planning import Amounts
 from autola.advising.running import COMPARED, SEARCH, run_advice
 from autola.executors import Executor
 from autola.presets import RETRAIN_PRESETS
+from benchmarks.publishing import publish
 from evaluators.recipe import TrainConfig
-from foundation.files import write_text
 from outputs.comparison import COMPARISON, ROWS, SCORES
 from search_space.placement import PLACEMENT
 from supernet.networks.config import DetectorConfig
@@ -149,5 +149,4 @@ def run_places(
         for record in KEPT:
             if (run / record).is_file():
                 (out / name).mkdir(parents=True, exist_ok=True)
-                content = (run / record).read_text(encoding="utf-8").replace(str(run), run.name)
-                write_text(out / name / Path(record).name, content)
+                publish(run / record, out / name / Path(record).name)
