@@ -1,7 +1,7 @@
 """The studies: does what a search finds help, beside controls of its cost? Each is one or more comparisons.
 
-cells: three searches on a fifth of CIFAR-10 with ResNet-8 of width 16, three trainings of each cell, six
-random cells twice, all controls three times, two epochs of all images each (`autola compare --preset
+cells: three searches on 20,000 images of CIFAR-10 with ResNet-8 of width 16, three trainings of each cell,
+six random cells twice, all controls three times, one pass over 30,000 images each (`autola compare --preset
 cifar10-short`). groups: the same with cells of 1, 2, 4 and 8 channel groups. transfer: cells searched in
 ResNet-20, trained in it, in ResNet-56 and in a Wide-ResNet, beside cells searched in those. finetune: a
 pretrained ResNet-50 on few large images, every attention the identity at first; where the folder of the data
@@ -26,11 +26,12 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -42,13 +43,12 @@ from autola.comparing.showing import show
 from autola.executors import executor_of
 from autola.presets import RETRAIN_PRESETS
 from benchmarks.publishing import ROOT, moved, publish
-from benchmarks.study_places import run_places
-from evaluators.data import DataConfig
+from benchmarks.study_places import SUBJECTS, run_places
 from evaluators.tasks.classification import Classification
 from evaluators.tasks.imagenet import ImageNet, ImageNetData
 from evaluators.tasks.translation import Translation
 from foundation.config import parse_json
-from foundation.errors import InputError
+from foundation.errors import InputError, listed
 from foundation.files import write_text
 from outputs.comparison import COMPARISON, Comparison
 from outputs.records import CONFIG, GENOTYPE, RESULT
@@ -101,6 +101,8 @@ class Options:
     """Where searches and trainings run; see `autola compare`."""
     jobs: int | None = None
     """Searches or trainings side by side here, short for --on here:JOBS."""
+    only: tuple[str, ...] = ()
+    """Comparisons of the study, or of places networks, by name: nothing else is run; all if left out."""
     epochs: int | None = None
     """Epochs of a training; the preset's if left out. More tell smaller differences apart."""
     smoke: bool = False
@@ -113,13 +115,13 @@ def comparisons(options: Options) -> dict[str, CompareConfig]:
     """The comparisons of a study by name, in the order in which they are worth having."""
     root = str(options.root or ROOT)
     cells = COMPARE_PRESETS["cifar10-short"]
-    data = DataConfig(name="folder", root=root)
     assert isinstance(cells.task, Classification)
     assert cells.search is not None
+    folder = partial(replace, name="folder", root=root)
     cells = replace(
         cells,
-        task=replace(cells.task, data=data),
-        search=replace(cells.search, data=replace(data, limit=cells.search.data.limit)),
+        task=replace(cells.task, data=folder(cells.task.data)),
+        search=replace(cells.search, data=folder(cells.search.data)),
     )
     if options.epochs is not None:
         cells = replace(cells, train=replace(cells.train, epochs=options.epochs))
@@ -281,9 +283,10 @@ def run_study(options: Options) -> None:
         raise InputError("give the folder of the data: --root FOLDER")
     until, where = time.monotonic() + 60 * options.minutes, executor_of(options.on, options.jobs)
     if options.study == "places":
-        run_places(options.root, options.runs, folder(options), until, where, smoke=options.smoke)
+        subjects = _chosen(options, SUBJECTS)
+        run_places(subjects, options.root, options.runs, folder(options), until, where, smoke=options.smoke)
         return
-    for name, config in comparisons(options).items():
+    for name, config in _chosen(options, comparisons(options)).items():
         left = (until - time.monotonic()) / 60
         if left <= 0:
             return
@@ -296,6 +299,13 @@ def run_study(options: Options) -> None:
             else:
                 told = run_comparison(config, run, on=where, minutes=left)
         show(told)
+
+
+def _chosen(options: Options, named: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are to be run."""
+    if unknown := [name for name in options.only if name not in named]:
+        raise InputError(f"{options.study} has no {listed(unknown)}; it has {listed(list(named))}")
+    return {name: each for name, each in named.items() if not options.only or name in options.only}
 
 
 def folder(options: Options) -> Path:

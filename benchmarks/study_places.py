@@ -16,6 +16,7 @@ Where a file is not there, that network starts from random weights.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -134,10 +135,17 @@ SUBJECTS = {
 
 
 def run_places(
-    root: Path, runs: Path, out: Path, until: float, on: Executor | None, *, smoke: bool = False
+    subjects: Mapping[str, Subject],
+    root: Path,
+    runs: Path,
+    out: Path,
+    until: float,
+    on: Executor | None,
+    *,
+    smoke: bool = False,
 ) -> None:
     """Advises on each, from where its run stands, and keeps what it says so far."""
-    for name, subject in SUBJECTS.items():
+    for name, subject in subjects.items():
         left = (until - time.monotonic()) / 60
         if left <= 0:
             return
