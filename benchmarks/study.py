@@ -1,12 +1,12 @@
 """The studies: does what a search finds help, beside controls of its cost? Each is one or more comparisons.
 
-cells: three searches on 20,000 images of CIFAR-10 with ResNet-8 of width 16, three trainings of each cell,
-six random cells twice, all controls three times, one pass over 30,000 images each (`autola compare --preset
-cifar10-short`). groups: the same with cells of 1, 2, 4 and 8 channel groups. transfer: cells searched in
-ResNet-20, trained in it, in ResNet-56 and in a Wide-ResNet, beside cells searched in those. finetune: a
-pretrained ResNet-50 on few large images, every attention the identity at first; where the folder of the data
-has a resnet18.safetensors, a ResNet-18 that starts from it, on images of 64 pixels. translation: the terms of
-attention on Multi30k's sentences, in a small Transformer with relative positions, as in Zhu et al., ICCV
+cells: CIFAR-10 at 16 pixels with ResNet-8 of width 16: three searches on 20,000 images, three trainings of
+each cell, six random cells twice, all controls three times, two passes over all images each (`autola compare
+--preset cifar10-short`). groups: the same with cells of 1, 2, 4 and 8 channel groups. transfer: cells
+searched in ResNet-20, trained in it, in ResNet-56 and in a Wide-ResNet, beside cells searched in those.
+finetune: a pretrained ResNet-50 on few large images, every attention the identity at first; where the folder
+of the data has a resnet18.safetensors, a ResNet-18 that starts from it, on images of 64 pixels. translation:
+the terms of attention on Multi30k's sentences, in a small Transformer with relative positions, as in Zhu et al., ICCV
 2019; then with sines, beside plain attention. places: which module where, in five networks; see
 `benchmarks.study_places`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from evaluators.data.config import DataConfig
+from evaluators.data.decode import fit
 from evaluators.data.folder import read_layout
 from evaluators.data.image_set import ImageSet, Splits
-from evaluators.data.reader import READERS, refuse, root_of
+from evaluators.data.reader import READERS, root_of
 from foundation.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,7 +54,22 @@ def read_cifar100(config: DataConfig) -> Splits:
 
 
 def _read(config: DataConfig, release: Release) -> Splits:
-    refuse(config, "image_size")
+    splits = _own_size(config, release)
+    if config.image_size is None:
+        return splits
+    resized = {name: _resized(part, config.image_size) for name, part in splits.parts().items()}
+    return replace(splits, **resized)
+
+
+def _resized(part: ImageSet, side: int) -> ImageSet:
+    """A part at another size, as the reader of folders resizes files."""
+    from PIL import Image
+
+    images = np.stack([np.asarray(fit(Image.fromarray(image), side)) for image in part.images.numpy()])
+    return replace(part, images=torch.from_numpy(images))
+
+
+def _own_size(config: DataConfig, release: Release) -> Splits:
     if config.download and config.root is not None:
         root = Path(config.root).expanduser()
         _download(release, root)

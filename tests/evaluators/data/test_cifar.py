@@ -129,9 +129,23 @@ def test_nothing_is_downloaded_twice(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(read(DataConfig(name="cifar10", root=str(tmp_path), download=True)).train) == 50
 
 
-def test_its_size_is_fixed(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no use for image_size"):
-        read(DataConfig(name="cifar10", root=str(tmp_path), image_size=16))
+def test_at_another_size_it_is_as_from_a_folder(make_folder: MakeFolder) -> None:
+    root = str(make_folder(classes=LETTERS, each=5, size=32))
+    ours = read(DataConfig(name="cifar10", root=root, image_size=16))
+    theirs = read(DataConfig(name="folder", root=root, image_size=16))
+    for name, part in ours.parts().items():
+        assert part.images.shape[1:] == (16, 16, 3)
+        assert torch.equal(part.images, theirs.parts()[name].images)
+
+
+def test_the_official_files_at_another_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    official(tmp_path, "cifar10", monkeypatch)
+    small = read(DataConfig(name="cifar10", root=str(tmp_path), image_size=16)).train
+    whole = read(DataConfig(name="cifar10", root=str(tmp_path))).train
+    assert small.images.shape == (50, 16, 16, 3)
+    means = small.images.double().mean((1, 2)), whole.images.double().mean((1, 2))
+    assert torch.allclose(*means, atol=2.0)
+    assert torch.equal(small.labels, whole.labels)
 
 
 @pytest.mark.slow
