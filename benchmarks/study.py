@@ -6,8 +6,8 @@ each cell, six random cells twice, all controls three times, two passes over all
 searched in ResNet-20, trained in it, in ResNet-56 and in a Wide-ResNet, beside cells searched in those.
 finetune: a pretrained ResNet-50 on few large images, every attention the identity at first; where the folder
 of the data has a resnet18.safetensors, a ResNet-18 that starts from it, on images of 64 pixels. translation:
-the terms of attention on Multi30k's sentences, in a small Transformer with relative positions, as in Zhu et al., ICCV
-2019; then with sines, beside plain attention. places: which module where, in five networks; see
+the terms of attention on Multi30k's sentences, in a small Transformer with relative positions, as in Zhu et
+al., ICCV 2019; then with sines, beside plain attention. places: which module where, in five networks; see
 `benchmarks.study_places`.
 
     python -m benchmarks.study cells --root FOLDER --minutes 60 --jobs 2
