@@ -129,7 +129,7 @@ SUBJECTS = {
         batch=2,
         rate=0.005,
         epochs=(2, 2),
-        task={"detector": DetectorConfig(backbone="resnet18", min_sizes=(160,), max_size=213, regions=128)},
+        task={"detector": DetectorConfig(backbone="resnet18", min_sizes=(96,), max_size=128, regions=64)},
     ),
 }
 
