@@ -47,8 +47,8 @@ COMPARE_PRESETS.add(
 # long as one over 30,000 at 32 pixels, and the plain network's seeds differ by 0.7 points instead of 1.7. A
 # deployed cell costs 1.5 times the plain network's latency with skip_connect on all edges, 1.7 times with
 # separable convolutions on all: a limit of 1.6 leaves cells of skip_connect and SE that hardly differ. With
-# alphas that move from the first step on skip_connect leads on five of ten edges after one epoch; so they rest
-# during one, and finals choose.
+# alphas that move from the first step on, skip_connect leads on five of ten edges after one epoch; so they
+# rest during one, and finals choose.
 _AT_16 = replace(CIFAR10, image_size=16, padding=2)
 
 COMPARE_PRESETS.add(

@@ -114,7 +114,8 @@ class FinalSearch:
             if self.finalists is None:
                 self.finalists = finalists_of(self.search, self.problem, self.num_finalists)
                 log.info(
-                    "finals: %d candidates%s, %d steps each",
+                    "%sfinals: %d candidates%s, %d steps each",
+                    f"{self.stopped}; " if self.stopped else "",
                     len(self.finalists),
                     f" and up to {self.neighbours} neighbours of the best" if self.neighbours else "",
                     self.steps_each,

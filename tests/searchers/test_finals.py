@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import random
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 import torch
 
 from foundation.errors import InputError
-from search_space.space import NONE
+from search_space.space import NONE, Space
 from searchers.candidates import Candidates, best_of
 from searchers.darts import Darts
 from searchers.evolution import Evolution
 from searchers.finals import Finals
+from searchers.guards import Guards
 from searchers.searches.finals import FinalSearch, finalists_of
 from searchers.searches.likeliest import likeliest
 from searchers.searches.neighbours import neighbours_of
@@ -56,6 +58,18 @@ def test_cells_have_finals_too() -> None:
     search = ended(Darts(**SHORT, finals=FINALS).start(small_problem()))
     assert search.finalists[0] == search.search.genotype()
     assert len(search.history) == 3
+
+
+def test_they_say_why_a_guard_ended_the_search_before_them(caplog: pytest.LogCaptureFixture) -> None:
+    space = Space(name="hoga", primitives=("none", "skip_connect", "SE"), num_nodes=2)
+    settings = SHORT | {"epochs": 3, "guards": Guards(most_skips=1), "finals": FINALS}
+    search: Any = Darts(**settings).start(small_problem(space=space, num_images=40))
+    with torch.no_grad():
+        search.search.supernet.alphas[:, 1] += 9.0
+    with caplog.at_level(logging.INFO):
+        ended(search)
+    assert "stopped after epoch 1: skip_connect leads on 3 edges, more than 1" in caplog.text
+    assert "; finals: 3 candidates, " in caplog.text
 
 
 def test_finalists_learn_by_the_optimizer_of_the_search() -> None:
