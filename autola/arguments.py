@@ -30,6 +30,9 @@ _PLAIN = {
 
 _RULE = re.compile(r"[\s│╭╰├╮╯┤─-]*[─-]{4,}[\s│╭╰├╮╯┤─-]*")
 
+_MEANT = re.compile(r" Perhaps you meant: (--[\w.-]+(?: [A-Z|]+(?=\s|$))?).*")
+"""The option that tyro holds to be meant, with its kind of value, and the option's help."""
+
 
 def read_arguments(kind: type[T], arguments: Sequence[str], *, command: str, default: T | None = None) -> T:
     """Builds a command from its arguments; prints help and exits with 0 where it is asked for.
@@ -106,7 +109,8 @@ def _condensed(box: str) -> str:
     text = text.lstrip(".")
     for said, plain in _PLAIN.items():
         text = re.sub(said, plain, text)
-    return text.replace(" Perhaps you meant: ", "; perhaps ") or "the arguments cannot be read"
+    text = _MEANT.sub(r"; perhaps \1", text)
+    return text or "the arguments cannot be read"
 
 
 def print_json(value: object) -> None:

@@ -119,7 +119,7 @@ def main() -> None:
 
 
 def figures(seconds: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
-    """Of each network the median of its steps, and of its ratios to two others pair by pair."""
+    """Gives the median of each network's steps, and of its ratios to two others pair by pair."""
     return {
         name: {
             "milliseconds": median([1000 * second for second in own]),

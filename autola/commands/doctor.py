@@ -77,9 +77,10 @@ def _show_machine(found: Diagnosis) -> None:
         f"{found.cores} cores{threads}  {memory:.0f} GiB memory, {free:.0f} free  {disk:.0f} GiB disk free"
     )
     out_of_terminal(f"devices  {'; '.join(('cpu', *found.devices))}")
+    width = max((len(extra.name) for extra in found.extras), default=0)
     for extra in found.extras:
         state = extra.mends or " ".join(f"{each.name} {each.version}" for each in extra.packages)
-        out_of_terminal(f"extra    {extra.name:<8}  {extra.use}: {state}")
+        out_of_terminal(f"extra    {extra.name:<{width}}  {extra.use}: {state}")
     for note in found.notes:
         out_of_terminal(f"note     {note}")
 

@@ -109,7 +109,7 @@ class Halved(Protocol):
     """A setting whose training set can be halved, for `autola search`."""
 
     def halves(self) -> Halves:
-        """The same setting on two halves, which are the same every time and have no image in common.
+        """Gives the same setting on two halves, which are the same every time and share no image.
 
         Raises:
             InputError: If there are too few images.

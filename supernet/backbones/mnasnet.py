@@ -14,6 +14,7 @@ from supernet.backbones import BACKBONES, fixed_width
 
 
 def _build(member: str, *, num_classes: int, in_channels: int, width: int | None, name: str) -> nn.Module:
+    """torchvision's; the number in the name is the factor of the width."""
     from torchvision import models
 
     fixed_width(name, width)

@@ -67,4 +67,5 @@ class MobileNet(nn.Module):
 
 @BACKBONES.register("mobilenet_v1")
 def _build(*, num_classes: int, in_channels: int, width: int | None, name: str) -> nn.Module:
+    """MobileNet of 2017; 32 channels at first, or --width."""
     return MobileNet(num_classes, in_channels, 32 if width is None else width)

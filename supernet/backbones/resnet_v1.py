@@ -14,6 +14,7 @@ from supernet.backbones import BACKBONES, build_backbone, fixed_width
 
 
 def _build(member: str, *, num_classes: int, in_channels: int, width: int | None, name: str) -> nn.Module:
+    """As first published, with the stride in the first 1x1 convolution; 64 channels at first."""
     from torchvision.models.resnet import Bottleneck
 
     fixed_width(name, width)

@@ -77,6 +77,7 @@ class WideResNet(nn.Module):
 def _build(
     depth: int, factor: int, *, num_classes: int, in_channels: int, width: int | None, name: str
 ) -> nn.Module:
+    """Wide blocks for small images; depth and factor of the width in the name; --width takes another."""
     return WideResNet((depth - 4) // 6, num_classes, in_channels, 16 * factor if width is None else width)
 
 

@@ -77,7 +77,7 @@ class Translator:
         return [self._subwords.decode(words) for words in self.translate(sentences)]
 
     def translate(self, sentences: Sequence[Sequence[int]]) -> list[list[int]]:
-        """The same of sub-words by their numbers, without marks."""
+        """Translates sentences given as numbers of sub-words, without marks, and gives such back."""
         found: list[list[int]] = [[] for _ in sentences]
         order = sorted(
             (index for index, words in enumerate(sentences) if words), key=lambda i: len(sentences[i])
