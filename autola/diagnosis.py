@@ -23,6 +23,7 @@ from autola.installation import (
     requirements,
 )
 from evaluators.tasks import TASKS
+from foundation.cores import usable_cores
 from foundation.errors import InputError
 
 PYTHON = (3, 11)
@@ -117,7 +118,7 @@ def diagnose(folders: Sequence[Path] = (), runs: Path = Path("outputs/runs")) ->
         platform=platform.platform(),
         packages=packages,
         extras=extras,
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=usable_cores(),
         threads=threads,
         memory_bytes=memory.total,
         free_memory_bytes=memory.available,

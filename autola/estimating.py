@@ -28,6 +28,7 @@ from autola.runtime import make_fabric, own_state
 from autola.working import check_devices
 from autola.working.processes import may_fork
 from evaluators.tasks import Setting
+from foundation.cores import usable_cores
 from foundation.errors import InputError
 from outputs.run_directory import RunDirectory
 from search_space.grammar import label
@@ -250,8 +251,8 @@ def _notes(estimate: Estimate, way: Way) -> Iterator[str]:
         yield "there is less memory free than the run needs: a smaller batch, --recompute, or fewer --jobs"
     if estimate.disk_bytes > estimate.free_disk_bytes:
         yield "there is less disk free than the run needs: free some, or give --out on another"
-    if way.jobs > (psutil.cpu_count() or 1):
-        yield f"{way.jobs} jobs share {psutil.cpu_count()} cores: each is slower than it was measured alone"
+    if way.jobs > (cores := usable_cores()):
+        yield f"{way.jobs} jobs share {cores} cores: each is slower than it was measured alone"
 
 
 @contextmanager

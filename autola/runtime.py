@@ -14,6 +14,7 @@ from lightning.fabric import Fabric
 from autola.configs import DeviceConfig
 from autola.executors import Executor, share_of
 from autola.group import in_slurm, misfit
+from foundation.cores import usable_cores
 from foundation.errors import InputError, shown
 from outputs.records import ENVIRONMENT
 from outputs.run_directory import RunDirectory
@@ -55,7 +56,7 @@ def make_fabric(config: DeviceConfig, *, resumed: bool = False) -> Fabric:
     uses_gpu = config.device in ("auto", "gpu") and torch.cuda.is_available()
     if uses_gpu and devices > torch.cuda.device_count():
         raise InputError(f"{devices} devices are asked for; there are {torch.cuda.device_count()}")
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     if not uses_gpu and config.device in ("auto", "cpu") and devices > cores:
         raise InputError(
             f"{devices} devices are asked for; this machine has {cores} CPU cores and no GPU in use"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autola.arguments import out_of_terminal, read_arguments
 from autola.executors import executor_of
+from foundation.cores import usable_cores
 from search_space.grammar import parse_attention
 
 
@@ -35,7 +35,7 @@ def run(arguments: list[str]) -> None:
     out_of_terminal(f"\n$ autola inspect {found.run} --png {found.run}/cell.png")
     inspect.run([str(found.run), "--png", str(Path(found.run) / "cell.png")])
     attentions = ("none", "se", "cbam", f"hoga:{found.run}")
-    jobs = 2 if (os.cpu_count() or 1) > 1 else 1
+    jobs = min(2, usable_cores())
     aside = f" --jobs {jobs}" if jobs > 1 else ""
     out_of_terminal(f"\n$ autola retrain {' '.join(attentions)} --preset digits{aside}")
     terms = tuple(parse_attention(text) for text in attentions)

@@ -6,11 +6,11 @@ from the run's folder (`autola.working.worker.main`), wherever they are.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from foundation.cores import usable_cores
 from foundation.errors import InputError, listed, shown
 from foundation.registry import Registry
 
@@ -113,8 +113,7 @@ def share_of(executor: Executor | None, threads: int) -> int:
     """
     if executor is None or not executor.local:
         return threads
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(threads, cores // executor.most))
+    return max(1, min(threads, usable_cores() // executor.most))
 
 
 def options_of(text: str, usual: Mapping[str, str], place: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -22,6 +21,7 @@ from evaluators.data.index import Index, Source
 from evaluators.data.memory import check_fits
 from evaluators.data.picture import opened
 from evaluators.data.progress import tracked
+from foundation.cores import usable_cores
 from foundation.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _decoded(source: Source, index: Index, image_size: int | None) -> Iterator[t
         return
     files = chain([first], files)
     size = first[1].stat().st_size if isinstance(first[1], Path) else len(first[1])
-    workers = min(8, os.cpu_count() or 1)
+    workers = min(8, usable_cores())
     if size < _SMALL or workers == 1:
         yield from (work(*file) for file in files)
         return

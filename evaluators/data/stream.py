@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from evaluators.data.shares import Shares
+from foundation.cores import usable_cores
 from foundation.errors import InputError
 from foundation.seeds import seed_of
 
@@ -49,7 +50,7 @@ class Stream:
         drop_last: Whether to leave out the samples at the end that do not fill a batch (training).
         rank: Number of this process.
         world_size: Number of processes; see `Shares`.
-        num_workers: Processes that read; 0 for this one.
+        num_workers: Processes that read, no more than there are cores; 0 for this one.
 
     Raises:
         InputError: If batches cannot be filled or shared.
@@ -70,7 +71,8 @@ class Stream:
     ) -> None:
         self._shares = Shares(len(samples), batch_size, drop_last=drop_last, rank=rank, world_size=world_size)
         self._samples, self._collate = samples, collate
-        self._seed, self._shuffle, self._num_workers = seed, shuffle, num_workers
+        self._seed, self._shuffle = seed, shuffle
+        self._num_workers = min(num_workers, usable_cores())
         self._reading: tuple[Place, Iterator[Any]] | None = None
 
     @classmethod

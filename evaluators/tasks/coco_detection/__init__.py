@@ -56,8 +56,8 @@ class CocoDetection(TaskConfig):
     empty: bool = False
     """Train on images without objects too, which teaches the detector what is none; slower."""
     workers: int = 4
-    """Processes for each device that read images ahead; more feed it faster and take more memory. 0 reads in
-    the training process."""
+    """Processes for each device that read images ahead, no more than there are cores; more feed it faster and
+    take more memory. 0 reads in the training process."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, CocoData):

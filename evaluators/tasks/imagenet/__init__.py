@@ -88,8 +88,8 @@ class ImageNet(TaskConfig):
     """Alpha of the distribution of areas by which parts of other training images are pasted into them; higher
     pastes more evenly. 0 for none (arXiv:1905.04899)."""
     workers: int = 8
-    """Processes for each device that read images ahead; more feed it faster and take more memory. 0 reads in
-    the training process."""
+    """Processes for each device that read images ahead, no more than there are cores; more feed it faster and
+    take more memory. 0 reads in the training process."""
 
     def __post_init__(self) -> None:
         rules.positive(self, "image_size", "resize", "train_size", "width", "depth")

@@ -76,8 +76,8 @@ class Keypoints(TaskConfig):
     """How a peak of a heat map is refined: by a quarter of a cell towards the larger neighbour (quarter), or
     to second order on the logarithm of the smoothed map (dark), which is exact for a Gaussian."""
     workers: int = 4
-    """Processes for each device that read images ahead; more feed it faster and take more memory. 0 reads in
-    the training process."""
+    """Processes for each device that read images ahead, no more than there are cores; more feed it faster and
+    take more memory. 0 reads in the training process."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, CocoData):

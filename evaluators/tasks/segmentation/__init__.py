@@ -64,8 +64,8 @@ class Segmentation(TaskConfig):
     flip: bool = True
     """Mirror half of the training crops, left to right, at random."""
     workers: int = 4
-    """Processes for each device that read images ahead; more feed it faster and take more memory. 0 reads in
-    the training process."""
+    """Processes for each device that read images ahead, no more than there are cores; more feed it faster and
+    take more memory. 0 reads in the training process."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, SceneData):

@@ -85,3 +85,9 @@ def test_batches_that_cannot_be_made_are_refused(count, changes, message):
         stream(Numbers(count), **changes)
     with pytest.raises(IndexError):
         stream(Numbers(9)).batch(0, 2)
+
+
+def test_no_more_workers_read_than_there_are_cores(monkeypatch):
+    monkeypatch.setattr("evaluators.data.stream.usable_cores", lambda: 2)
+    asked = [stream(Numbers(8), num_workers=number)._num_workers for number in (0, 1, 2, 9)]
+    assert asked == [0, 1, 2, 2]
