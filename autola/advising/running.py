@@ -101,7 +101,8 @@ def run_advice(
         else:
             terms = tuple((Term(name="places", placement=rows[name]),) for name in names)
             known = dict(zip(names, member_names(terms), strict=True))
-            log.info("%d rows are trained with %d seeds each: %s", len(rows), num_seeds, ", ".join(rows))
+            told = ", ".join(f"{row} as {known[row]}" if row in known else row for row in rows)
+            log.info("%d rows are trained with %d seeds each: %s", len(rows), num_seeds, told)
             seeds = tuple(range(given.seed, given.seed + num_seeds))
             config = _comparison(recipe_of(given, plan), terms, known[names[0]], seeds)
             compared = _compared(config, run.path / COMPARED, on, left())
