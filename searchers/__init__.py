@@ -61,6 +61,12 @@ class SearcherConfig:
         """Whether all steps do the same on the host, so that one can be recorded as a CUDA graph."""
         return False
 
+    @property
+    def all_epochs(self) -> int:
+        """Epochs with those of finals, as far as no guard and no lack of finalists ends them sooner."""
+        finals = getattr(self, "finals", None)
+        return getattr(self, "epochs", 1) + (0 if finals is None else finals.all_epochs)
+
     def check(self, problem: Problem) -> None:
         """Raises an InputError where this searcher, as it is set, cannot search a problem."""
 

@@ -37,6 +37,11 @@ class Finals:
     """Their learning rate at the first step, falling along half a cosine; that of the search if left out.
     There an operator learns at its share of the rate, here at all of it."""
 
+    @property
+    def all_epochs(self) -> int:
+        """Epochs of all trainings together."""
+        return (self.count + self.neighbours) * self.epochs
+
     def __post_init__(self) -> None:
         rules.not_negative(self, "count", prefix="finals.", hint="; 0 for none")
         rules.not_negative(self, "neighbours", prefix="finals.", hint="; 0 for none")

@@ -204,14 +204,8 @@ def _finish(work: Work, run: RunDirectory, on: Executor | None, until: float) ->
     searches = searches_of(config)
     if not all(RunDirectory(run.path / name).complete() for name in searches) and time.monotonic() < until:
         work.make_searches(run)
-        _do(
-            work,
-            run,
-            list(searches),
-            getattr(config.search and config.search.searcher, "epochs", 1),
-            on,
-            until,
-        )
+        epochs = max(search.searcher.all_epochs for search in searches.values())
+        _do(work, run, list(searches), epochs, on, until)
     if all(RunDirectory(run.path / name).complete() for name in searches):
         _match(work, run)
         items = recorded_items(config, run)

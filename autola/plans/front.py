@@ -83,7 +83,7 @@ class TargetSearches(Plan):
                 single = replace(config, target=(target,))
                 kept: Any = {"device": fabric.device, "modules": modules}
                 make_item(run, names[-1], single, config.seed, lambda: data, **kept)
-            epochs = getattr(config.searcher, "epochs", 1)
+            epochs = config.searcher.all_epochs
             made: Any = {"command": "search", "epochs": epochs, "modules": modules, "fabric": fabric}
             return make_list(run.path, names, **made)
 

@@ -240,3 +240,8 @@ def test_no_finalist_only_adds_to_one_that_ranks_higher() -> None:
     assert found[0].attentions.keys() == search.problem.space.genotype([NONE] * 3).attentions.keys()
     for number, later in enumerate(taken):
         assert not any(earlier and earlier < later for earlier in taken[:number])
+
+
+def test_all_epochs_are_those_of_the_search_and_its_finals() -> None:
+    assert Darts(epochs=3, finals=Finals(count=6, neighbours=4, epochs=2)).all_epochs == 23
+    assert Darts(epochs=3).all_epochs == 3
