@@ -9,9 +9,9 @@ from pathlib import Path
 
 from autola.working.attempt import FORMAT, WORK, check_format
 from foundation.config import config, loads, parse, read_text, to_json
-from foundation.errors import InputError
+from foundation.errors import InputError, listed
 from foundation.files import write_text
-from outputs.records import METRICS
+from outputs.records import CONFIG, METRICS
 from search_space.genotype import Genotype
 
 ITEM, LIST = "item.json", "work.json"
@@ -70,6 +70,8 @@ def read_list(whole: Path) -> Listed:
             raise InputError(
                 f"{whole} is one job, without a list of work; autola report {whole} shows how far it is"
             )
+        if inside := [each.parent.name for each in sorted(whole.glob(f"*/{CONFIG}"))]:
+            raise InputError(f"{whole} has no list of work; name one of the runs in it: {listed(inside)}")
         raise InputError(f"{whole} has no list of work; autola retrain, compare and search make one")
     keys = loads(read_text(path, "list of work"))
     check_format(keys, path)

@@ -183,6 +183,9 @@ def test_a_machine_with_other_versions_is_refused_before_it_does_anything(call, 
 def test_folders_without_work_are_refused(refused, found, own_folder):
     assert "is one job, without a list of work; autola report" in refused(f"work {found}")
     assert "has no list of work" in refused("status nowhere")
+    (own_folder / "advice/search").mkdir(parents=True)
+    (own_folder / "advice/search/config.json").write_text("{}")
+    assert "name one of the runs in it: search" in refused("status advice")
     (own_folder / "run/none-seed0/work").mkdir(parents=True)
     (own_folder / "run/none-seed0/work/item.json").write_text("{}")
     assert f"is one item of a list; name the run: {own_folder / 'run'}" in refused("status run/none-seed0")
