@@ -2,12 +2,13 @@
 
 cells: CIFAR-10 at 16 pixels with ResNet-8 of width 16: three searches on 20,000 images, three trainings of
 each cell, six random cells twice, all controls three times, two passes over all images each (`autola compare
---preset cifar10-short`). groups: the same with cells of 1, 2, 4 and 8 channel groups. transfer: cells
-searched in ResNet-20, trained in it, in ResNet-56 and in a Wide-ResNet, beside cells searched in those.
-finetune: a pretrained ResNet-50 on few large images, every attention the identity at first; where the folder
-of the data has a resnet18.safetensors, a ResNet-18 that starts from it, on images of 64 pixels. translation:
-the terms of attention on Multi30k's sentences, in a small Transformer with relative positions, as in Zhu et
-al., ICCV 2019; then with sines, beside plain attention. places: which module where, in five networks; see
+--preset cifar10-short`). groups: cells of 1, 2, 4 and 8 channel groups with SE, and with dilated
+convolutions, on every edge, three seeds each, trained alike. transfer: cells searched in ResNet-20, trained
+in it, in ResNet-56 and in a Wide-ResNet, beside cells searched in those. finetune: a pretrained ResNet-50 on
+few large images, every attention the identity at first; where the folder of the data has a
+resnet18.safetensors, a ResNet-18 that starts from it, on images of 64 pixels. translation: the terms of
+attention on Multi30k's sentences, in a small Transformer with relative positions, as in Zhu et al., ICCV
+2019; then with sines, beside plain attention. places: which module where, in five networks; see
 `benchmarks.study_places`.
 
     python -m benchmarks.study cells --root FOLDER --minutes 60 --jobs 2
@@ -38,6 +39,7 @@ import tyro
 from autola.advising.conclude import ADVICE
 from autola.comparing.config import CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS
+from autola.comparing.rows import uniform
 from autola.comparing.running import resume_comparison, run_comparison
 from autola.comparing.showing import show
 from autola.executors import executor_of
@@ -54,6 +56,7 @@ from outputs.comparison import COMPARISON, Comparison
 from outputs.records import CONFIG, GENOTYPE, RESULT
 from outputs.run_directory import RunDirectory
 from search_space.grammar import parse_attention
+from search_space.term import Term
 from supernet.networks.translator import TRANSFORMERS
 
 Study = Literal["cells", "groups", "transfer", "finetune", "translation", "places"]
@@ -129,7 +132,7 @@ def comparisons(options: Options) -> dict[str, CompareConfig]:
         case "cells":
             found = {"cells": cells}
         case "groups":
-            found = {f"groups-{number}": _groups(cells, number) for number in (1, 2, 4, 8)}
+            found = {"groups": _groups(cells)}
         case "transfer":
             found = {"from-resnet20": _in(cells, "cifar_resnet20", *_LARGER)}
             found |= {f"from-{name}": _in(cells, name, name) for name in _LARGER}
@@ -146,13 +149,24 @@ def comparisons(options: Options) -> dict[str, CompareConfig]:
 _LARGER = ("cifar_resnet56", "wide_resnet16_4")
 
 
-def _groups(config: CompareConfig, number: int) -> CompareConfig:
+def _groups(config: CompareConfig) -> CompareConfig:
+    """Cells of 1 to 8 groups with one operator on every edge, so that nothing but the number differs."""
     assert config.search is not None
+    space = config.search.resolved_space()
+    attentions = tuple(
+        (Term(name="hoga", argument=f"{operator}-{number}", genotype=uniform(operator, sized)),)
+        for operator in ("SE", "dil_conv_3x3")
+        for number in (1, 2, 4, 8)
+        for sized in [replace(space, num_nodes=number)]
+    )
     return replace(
         config,
-        search=replace(config.search, num_nodes=number),
-        beside=("random", "plain", "se-wrapped"),
+        search=None,
+        attentions=attentions,
+        beside=("plain",),
         control_seeds=(0, 1, 2),
+        primary=("hoga-SE-4", "hoga-SE-1"),
+        spread=None,
     )
 
 
