@@ -1,4 +1,4 @@
-"""Ctrl-C, politely: the first asks what runs to write a checkpoint and stop, the second ends it."""
+"""Ctrl-C and `kill`, politely: the first asks what runs to write a checkpoint and stop, a second ends it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def polite(*kinds: signal.Signals, say: Callable[[], object] = lambda: None) -> 
     Within another such block, and outside of the main thread, nothing changes.
 
     Args:
-        kinds: Signals; Ctrl-C if left out.
+        kinds: Signals; those of Ctrl-C and `kill` if left out.
         say: Called at the first one.
     """
-    kinds = kinds or (signal.SIGINT,)
+    kinds = kinds or (signal.SIGINT, signal.SIGTERM)
     if current_thread() is not main_thread() or getattr(signal.getsignal(kinds[0]), "polite", False):
         yield
         return

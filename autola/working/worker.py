@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import platform
-import signal
 import sys
 import time
 import traceback
@@ -69,7 +68,7 @@ def main(text: str) -> str:
         import_modules(worklist.listed.modules)
         check_here(worklist.listed)
         until = time.monotonic() + task.seconds if task.seconds is not None else None
-        with polite(signal.SIGINT, signal.SIGTERM):
+        with polite():
             work(worklist, Doer(), driver=task.driver, until=until, skip=task.skip)
     except KeyboardInterrupt:
         return ""

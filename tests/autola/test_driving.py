@@ -172,11 +172,12 @@ def test_what_a_worker_refuses_is_the_line(tmp_path):
         drive(made(tmp_path, 2), executor)
 
 
-def test_ctrl_c_asks_first_and_ends_at_the_second(tmp_path):
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_kill_ask_first_and_end_at_the_second(tmp_path, kind):
     worklist, executor = made(tmp_path, 2), Threads(1)
 
     def act(lease: Any) -> Ended:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), kind)
         while "stop" not in executor.said:
             time.sleep(0.01)
         lease.end("released")
@@ -189,10 +190,10 @@ def test_ctrl_c_asks_first_and_ends_at_the_second(tmp_path):
     assert [seen.state for seen in worklist.all()] == ["waiting", "waiting"]
     assert not stopping.asked()
     with stopping.polite():
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(kind)
         assert stopping.asked()
         with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(kind)
     assert not stopping.asked()
 
 

@@ -208,7 +208,9 @@ def unlocked(folder: Path, seconds: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
+)
 def test_no_worker_outlives_the_process_that_started_it(own_folder, finished, number, code):
     known = os.environ | {"PYTHONPATH": str(ROOT)}
     # Long, so that it is under way when it is stopped.
