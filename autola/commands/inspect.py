@@ -49,10 +49,18 @@ def run(arguments: list[str]) -> None:
             subject.save(target)
     if given.json:
         asked = {"setting": subject.setting, "costs": costs, "next": subject.following}
+        if subject.finals:
+            asked["finals"] = [vars(final) for final in subject.finals]
         print_json(subject.known | asked)
         return
     Console().print(subject.drawing())
     out_of_terminal(f"\n{subject.summary}\n")
+    if subject.finals:
+        out_of_terminal("finals, score less price, best first")
+        for final in subject.finals:
+            score = "failed" if final.score is None else f"{final.score:.4f}"
+            out_of_terminal(f"  {score:<6}  {final.genotype}")
+        out_of_terminal("")
     if subject.setting:
         show(costs)
         sides = " x ".join(map(str, subject.setting["input_shape"]))

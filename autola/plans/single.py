@@ -15,10 +15,12 @@ from autola.plans import Plan
 from autola.problem import search_problem
 from autola.runs import fitting, go_on, tracked
 from autola.runtime import device_line, in_first
+from outputs.finals import FINALS
 from outputs.records import RESULT, WEIGHTS
 from outputs.run_directory import RunDirectory
 from outputs.weights import save_weights
 from searchers import Guarded, Search
+from searchers.searches.finals import FinalSearch
 from searchers.searches.sequence_problem import SequenceProblem
 from searchers.searches.task_problem import TaskProblem
 from supernet.sequence_places import left_out_at
@@ -89,10 +91,13 @@ def carry_out(
             log.warning("the search %s", stopped)
         in_first(fabric, lambda: save_weights(run.path / WEIGHTS, job.weights()))
         genotype, more = job.genotype(), conclude()
-        early = {} if stopped is None else {"stopped": stopped}
+        told = {} if stopped is None else {"stopped": stopped}
+        if isinstance(job, FinalSearch):
+            trained = [{"genotype": str(each.genotype), "score": each.score} for each in job.history]
+            told |= {FINALS: trained}
 
         def complete() -> None:
-            result = {"genotype": str(genotype), "seconds": run.metrics.seconds(), **early, **more}
+            result = {"genotype": str(genotype), "seconds": run.metrics.seconds(), **told, **more}
             tracking.conclude(result)  # first: a run that is complete is not looked at again
             run.write_json(RESULT, result)
             run.drop_checkpoints()

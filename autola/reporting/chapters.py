@@ -16,6 +16,7 @@ from autola.reporting.placements import placement_texts
 from autola.reporting.words import data_words, words_of
 from autola.tables import cells_of, mega
 from foundation.config import to_json
+from outputs.finals import finals_of
 from outputs.front import TITLES, UNITS
 from outputs.report.chart import Chart, Dot
 from search_space.term import label, short_label
@@ -52,6 +53,7 @@ def _search(run: Evidence, config: AnySearch) -> dict[str, Any]:
         "costs": _costs(run, config) if isinstance(config, SearchConfig) else None,
         "table": None,
         "front": _front(run),
+        "finals": _finals(run),
         "shares": shares(run),
         "guards": _guards(run),
     }
@@ -108,7 +110,7 @@ def _guards(run: Evidence) -> list[tuple[str, Any]]:
         ),
         ("most growth of the curvature", guards["most_growth"] or "no rule"),
     ]
-    lines = run.curves.get("search", ())
+    lines = [line for line in run.curves.get("search", ()) if "skip_edges" in line]  # those before finals
     last = lines[-1] if lines else {}
     seen = [
         (name, f"{last[key]:.3g}")
@@ -130,6 +132,18 @@ def _guards(run: Evidence) -> list[tuple[str, Any]]:
             else "no guard stopped the search"
         )
     return [("said", said), *rules, *seen]
+
+
+def _finals(run: Evidence) -> dict[str, Any] | None:
+    finals = [] if run.result is None else finals_of(run.result, str(run.run.path))
+    if not finals:
+        return None
+    rows = [["failed" if each.score is None else f"{each.score:.4f}", each.genotype] for each in finals]
+    return {
+        "head": ("score less price", "what was trained"),
+        "rows": rows,
+        "caption": "What the search trained at its end, best first; the first is its answer.",
+    }
 
 
 def _costs(run: Evidence, config: SearchConfig) -> dict[str, Any] | None:
@@ -237,6 +251,7 @@ def _retraining(run: Evidence, config: RetrainConfig) -> dict[str, Any]:
         "table": _results(run),
         "front": None,
         "shares": None,
+        "finals": None,
         "guards": None,
     }
 

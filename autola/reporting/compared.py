@@ -39,6 +39,7 @@ def comparison_chapter(run: Evidence, config: CompareConfig) -> dict[str, Any]:
         "table": None if run.told is None else _results(run.told),
         "front": None if run.told is None else _front(run.told),
         "shares": None,
+        "finals": None,
         "guards": None,
     }
 

@@ -263,6 +263,10 @@ def test_the_command_ends_in_a_table_and_a_sentence(call: Any, own_folder: Path)
     again = call(*words)
     assert again.out == told.out
     assert (own_folder / "run" / "search" / "placement.json").is_file()
+    result = json.loads((own_folder / "run" / "search" / "result.json").read_text())
+    trained = [final["genotype"] for final in result["finals"]]
+    assert len(set(trained)) == len(trained) > 1
+    assert result["genotype"] in trained
     assert (own_folder / "run" / "advice.txt").read_text() in told.out
     status = call("status run/compare")
     assert status.code == 0, status.err

@@ -1,6 +1,7 @@
 """What a search found, shown."""
 
 import json
+import shutil
 
 import pytest
 
@@ -41,6 +42,30 @@ def test_a_person_sees_edges_costs_and_what_to_do_next(call, found):
         assert edge.operator in told.out
     assert "cifar_resnet8" in told.out
     assert told.out.splitlines()[-1].startswith("next   autola retrain none se cbam hoga:")
+
+
+def test_finals_are_shown_best_first(call, found, own_folder):
+    run = shutil.copytree(found, own_folder / "run")
+    assert "finals, score" not in call(f"inspect {run} --no-latency").out
+    result = json.loads((run / "result.json").read_text())
+    trained = [("a cell", 0.25), ("another", None), ("a third", 0.5)]
+    result["finals"] = [{"genotype": genotype, "score": score} for genotype, score in trained]
+    (run / "result.json").write_text(json.dumps(result))
+    lines = call(f"inspect {run} --no-latency").out.splitlines()
+    first = lines.index("finals, score less price, best first") + 1
+    assert lines[first : first + 3] == ["  0.5000  a third", "  0.2500  a cell", "  failed  another"]
+    told = json.loads(call(f"inspect {run} --no-latency --json").out)
+    assert [final["score"] for final in told["finals"]] == [0.5, 0.25, None]
+    assert call(f"report {run} --out page.html").code == 0
+    _, page = (own_folder / "page.html").read_text().split("Finals</h3>")
+    assert page.index("a third") < page.index("a cell")
+
+
+def test_damaged_finals_are_refused(refused, found, own_folder):
+    run = shutil.copytree(found, own_folder / "run")
+    result = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text(json.dumps(result | {"finals": [{"score": "good"}]}))
+    assert "result.json: finals: 0.genotype" in refused(f"inspect {run} --no-latency")
 
 
 def test_costs_are_measured_where_they_are_asked_for(call, found):
