@@ -1,15 +1,6 @@
 """The studies: does what a search finds help, beside controls of its cost? Each is one or more comparisons.
 
-cells: CIFAR-10 at 16 pixels with ResNet-8 of width 16: three searches on 20,000 images, three trainings of
-each cell, six random cells twice, all controls three times, two passes over all images each (`autola compare
---preset cifar10-short`). groups: cells of 1, 2, 4 and 8 channel groups with SE, and with dilated
-convolutions, on every edge, three seeds each, trained alike. transfer: cells searched in ResNet-20, trained
-in it, in ResNet-56 and in a Wide-ResNet, beside cells searched in those. finetune: a pretrained ResNet-50 on
-few large images, every attention the identity at first; where the folder of the data has a
-resnet18.safetensors, a ResNet-18 that starts from it, on images of 64 pixels. translation: the terms of
-attention on Multi30k's sentences, in a small Transformer with relative positions, as in Zhu et al., ICCV
-2019; then with sines, beside plain attention. places: which module where, in five networks; see
-`benchmarks.study_places`.
+`benchmarks.studies` says what is compared, `benchmarks.study_places` in which networks modules are placed.
 
     python -m benchmarks.study cells --root FOLDER --minutes 60 --jobs 2
     python -m benchmarks.study cells --table
@@ -28,8 +19,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from typing import Annotated, Any, Literal
@@ -38,44 +28,20 @@ import tyro
 
 from autola.advising.conclude import ADVICE
 from autola.comparing.config import CompareConfig
-from autola.comparing.presets import COMPARE_PRESETS
-from autola.comparing.rows import uniform
 from autola.comparing.running import resume_comparison, run_comparison
 from autola.comparing.showing import show
 from autola.executors import executor_of
-from autola.presets import RETRAIN_PRESETS
 from benchmarks.publishing import ROOT, moved, publish
+from benchmarks.studies import comparisons_of
 from benchmarks.study_places import SUBJECTS, run_places
-from evaluators.tasks.classification import Classification
-from evaluators.tasks.imagenet import ImageNet, ImageNetData
-from evaluators.tasks.translation import Translation
 from foundation.config import parse_json
 from foundation.errors import InputError, listed
 from foundation.files import write_text
 from outputs.comparison import COMPARISON, Comparison
 from outputs.records import CONFIG, GENOTYPE, RESULT
 from outputs.run_directory import RunDirectory
-from search_space.grammar import parse_attention
-from search_space.term import Term
-from supernet.networks.translator import TRANSFORMERS
 
-Study = Literal["cells", "groups", "transfer", "finetune", "translation", "places"]
-
-WEIGHTS = "resnet18.safetensors"
-"""What `finetune` starts from, in the folder of the data."""
-
-TERMS = (
-    "self=ga:1111",
-    "self=ga:0110",
-    "self=dynamic[kernel_size=7]",
-    "self=ga:1111+decoder.cross=ga:0010",
-    "self=ga:0010+self=dcn",
-    "self=ga:0111",
-    "self=ga:0010",
-)
-"""The study's questions about translation: all terms; the two that it finds to matter most; dynamic
-convolution; no query between decoder and encoder; key content with the deformable unit; all but query and key
-content; key content alone, which knows no order."""
+Study = Literal["cells", "remedies", "groups", "transfer", "finetune", "translation", "places"]
 
 OF_ALL = ("*.json", "*.csv", "*.png")
 OF_EACH = (RESULT, GENOTYPE)
@@ -90,7 +56,7 @@ class Options:
     """Options of the command."""
 
     study: Annotated[tyro.conf.Positional[Study], tyro.conf.arg(metavar="STUDY")] = "cells"
-    """cells, groups, transfer, finetune, translation or places."""
+    """cells, remedies, groups, transfer, finetune, translation or places."""
     root: Path | None = None
     """Folder of the data: CIFAR-10 as folders of images; of finetune train and val, a folder a class; of
     translation Multi30k's texts."""
@@ -112,135 +78,6 @@ class Options:
     """The whole way on few images."""
     table: bool = False
     """Print what is there, and run nothing."""
-
-
-def comparisons(options: Options) -> dict[str, CompareConfig]:
-    """The comparisons of a study by name, in the order in which they are worth having."""
-    root = str(options.root or ROOT)
-    cells = COMPARE_PRESETS["cifar10-short"]
-    assert isinstance(cells.task, Classification)
-    assert cells.search is not None
-    folder = partial(replace, name="folder", root=root)
-    cells = replace(
-        cells,
-        task=replace(cells.task, data=folder(cells.task.data)),
-        search=replace(cells.search, data=folder(cells.search.data)),
-    )
-    if options.epochs is not None:
-        cells = replace(cells, train=replace(cells.train, epochs=options.epochs))
-    match options.study:
-        case "cells":
-            found = {"cells": cells}
-        case "groups":
-            found = {"groups": _groups(cells)}
-        case "transfer":
-            found = {"from-resnet20": _in(cells, "cifar_resnet20", *_LARGER)}
-            found |= {f"from-{name}": _in(cells, name, name) for name in _LARGER}
-        case "finetune":
-            found = {"finetune": _finetune(root, options.epochs, small=(Path(root) / WEIGHTS).is_file())}
-        case "translation":
-            found = {"relative": _translation(root, options.epochs)}
-            found["sines"] = _with_sines(found["relative"])
-        case "places":
-            return {}  # what is compared is known after its searches: run_places
-    return {name: config.smoke() for name, config in found.items()} if options.smoke else found
-
-
-_LARGER = ("cifar_resnet56", "wide_resnet16_4")
-
-
-def _groups(config: CompareConfig) -> CompareConfig:
-    """Cells of 1 to 8 groups with one operator on every edge, so that nothing but the number differs."""
-    assert config.search is not None
-    space = config.search.resolved_space()
-    attentions = tuple(
-        (Term(name="hoga", argument=f"{operator}-{number}", genotype=uniform(operator, sized)),)
-        for operator in ("SE", "dil_conv_3x3")
-        for number in (1, 2, 4, 8)
-        for sized in [replace(space, num_nodes=number)]
-    )
-    return replace(
-        config,
-        search=None,
-        attentions=attentions,
-        beside=("plain",),
-        control_seeds=(0, 1, 2),
-        primary=("hoga-SE-4", "hoga-SE-1"),
-        spread=None,
-    )
-
-
-def _in(config: CompareConfig, searched: str, *trained: str) -> CompareConfig:
-    """Cells searched in one network and trained in others, three seeds each."""
-    assert config.search is not None
-    return replace(
-        config,
-        search=replace(config.search, backbone=searched, width=None),
-        task=replace(config.task, backbone=trained[0], width=None),  # pyright: ignore[reportCallIssue]
-        backbones=trained if len(trained) > 1 else (),
-        beside=("random", "plain", "se"),
-        control_seeds=(0, 1, 2),
-    )
-
-
-def _finetune(root: str, epochs: int | None, *, small: bool) -> CompareConfig:
-    preset = RETRAIN_PRESETS["imagenet"]
-    assert isinstance(preset.task, ImageNet)
-    task = replace(preset.task, data=ImageNetData(root=root), weights="pretrained", identity=True, workers=0)
-    if small:
-        task = replace(
-            task, backbone="resnet18", weights=f"{root}/{WEIGHTS}", train_size=64, image_size=64, resize=72
-        )
-    changes = {"epochs": epochs or (2 if small else 5), "batch_size": 32, "learning_rate": 0.01}
-    train = replace(preset.train, schedule="cosine", milestones=(), **changes)
-    return CompareConfig(
-        task=task,
-        train=train,
-        attentions=tuple(map(parse_attention, ("hoga", "se", "cbam"))),
-        beside=("plain",),
-        control_seeds=(0, 1, 2),
-        threads=1,
-    )
-
-
-def _translation(root: str, epochs: int | None) -> CompareConfig:
-    """About a minute of one thread a training: a smaller network, a third of the text, no beam."""
-    preset = RETRAIN_PRESETS["multi30k"]
-    assert isinstance(preset.task, Translation)
-    data = replace(preset.task.data, root=root, vocabulary=2000, limit=10_000)
-    small = replace(
-        TRANSFORMERS["transformer_tiny"],
-        encoder_layers=2,
-        decoder_layers=2,
-        width=64,
-        hidden=128,
-        dropout=0.1,
-        positions="relative",
-    )
-    changes = {"epochs": epochs or 4, "batch_size": 1024, "warmup_steps": 200, "average": 0}
-    return CompareConfig(
-        task=replace(preset.task, data=data, transformer=small, beam=1),
-        train=replace(preset.train, validation_fraction=0.0, **changes),
-        attentions=tuple(map(parse_attention, TERMS)),
-        beside=(),
-        control_seeds=(0, 1, 2),
-        primary=("self-ga-1111", "self-ga-0110"),
-        measure=False,
-        threads=1,
-    )
-
-
-def _with_sines(relative: CompareConfig) -> CompareConfig:
-    """A copy with sines added to the words, so that plain attention knows their order."""
-    assert isinstance(relative.task, Translation)
-    transformer = replace(relative.task.transformer, positions="absolute")
-    return replace(
-        relative,
-        task=replace(relative.task, transformer=transformer),
-        attentions=relative.attentions[:2],
-        beside=("plain",),
-        primary=None,
-    )
 
 
 def keep(run: Path, kept: Path) -> None:
@@ -289,6 +126,14 @@ def kept_up(run: Path, kept: Path) -> Iterator[None]:
         over.set()
         thread.join()
         keep(run, kept)
+
+
+def comparisons(options: Options) -> dict[str, CompareConfig]:
+    """The comparisons of a study by name; of places none, which are known after its searches."""
+    if options.study == "places":
+        return {}
+    found = comparisons_of(options.study, str(options.root or ROOT), options.epochs)
+    return {name: config.smoke() for name, config in found.items()} if options.smoke else found
 
 
 def run_study(options: Options) -> None:

@@ -1,0 +1,205 @@
+"""What the studies compare; `benchmarks.study` runs them.
+
+cells: CIFAR-10 at 16 pixels with ResNet-8 of width 16: three searches on 20,000 images, three trainings of
+    each cell, six random cells twice, all controls three times, two passes over all images each (`autola
+    compare --preset cifar10-short`).
+remedies: the same with other searches, beside random cells alone: a supernet that is trained path by path, a
+    wider space, finals on all images for as long as a training.
+groups: cells of 1, 2, 4 and 8 channel groups with SE, and with dilated convolutions, on every edge, three
+    seeds each, trained alike.
+transfer: cells searched in ResNet-20, trained in it, in ResNet-56 and in a Wide-ResNet, beside cells searched
+    in those.
+finetune: a pretrained ResNet-50 on few large images, every attention the identity at first; where the folder
+    of the data has a resnet18.safetensors, a ResNet-18 that starts from it, on images of 64 pixels.
+translation: the terms of attention on Multi30k's sentences, in a small Transformer with relative positions,
+    as in Zhu et al., ICCV 2019; then with sines, beside plain attention.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from autola.comparing.config import CompareConfig
+from autola.comparing.presets import COMPARE_PRESETS
+from autola.comparing.rows import uniform
+from autola.presets import RETRAIN_PRESETS
+from evaluators.tasks.classification import Classification
+from evaluators.tasks.imagenet import ImageNet, ImageNetData
+from evaluators.tasks.translation import Translation
+from search_space.grammar import parse_attention
+from search_space.term import Term
+from searchers.darts import Darts
+from searchers.random_ws import RandomWS
+from supernet.networks.translator import TRANSFORMERS
+
+WEIGHTS = "resnet18.safetensors"
+"""What `finetune` starts from, in the folder of the data."""
+
+TERMS = (
+    "self=ga:1111",
+    "self=ga:0110",
+    "self=dynamic[kernel_size=7]",
+    "self=ga:1111+decoder.cross=ga:0010",
+    "self=ga:0010+self=dcn",
+    "self=ga:0111",
+    "self=ga:0010",
+)
+"""The study's questions about translation: all terms; the two that it finds to matter most; dynamic
+convolution; no query between decoder and encoder; key content with the deformable unit; all but query and key
+content; key content alone, which knows no order."""
+
+_LARGER = ("cifar_resnet56", "wide_resnet16_4")
+
+
+def comparisons_of(study: str, root: str, epochs: int | None = None) -> dict[str, CompareConfig]:
+    """The comparisons of a study by name, in the order in which they are worth having.
+
+    Args:
+        study: Its name.
+        root: Folder of its data.
+        epochs: Epochs of a training; the study's own if left out.
+    """
+    if study == "finetune":
+        return {study: _finetune(root, epochs, small=(Path(root) / WEIGHTS).is_file())}
+    if study == "translation":
+        relative = _translation(root, epochs)
+        return {"relative": relative, "sines": _with_sines(relative)}
+    cells = _cells(root, epochs)
+    match study:
+        case "cells":
+            return {study: cells}
+        case "remedies":
+            return _remedies(cells)
+        case "groups":
+            return {study: _groups(cells)}
+        case "transfer":
+            from_resnet20 = {"from-resnet20": _in(cells, "cifar_resnet20", *_LARGER)}
+            return from_resnet20 | {f"from-{name}": _in(cells, name, name) for name in _LARGER}
+    raise AssertionError(study)
+
+
+def _cells(root: str, epochs: int | None) -> CompareConfig:
+    cells = COMPARE_PRESETS["cifar10-short"]
+    assert isinstance(cells.task, Classification)
+    assert cells.search is not None
+    folder = partial(replace, name="folder", root=root)
+    return replace(
+        cells,
+        task=replace(cells.task, data=folder(cells.task.data)),
+        search=replace(cells.search, data=folder(cells.search.data)),
+        train=replace(cells.train, epochs=epochs or cells.train.epochs),
+    )
+
+
+def _remedies(config: CompareConfig) -> dict[str, CompareConfig]:
+    """The same with other searches, each beside random cells of its space alone."""
+    search = config.search
+    assert search is not None
+    assert isinstance(search.searcher, Darts)
+    finals = search.searcher.finals
+    fair = RandomWS(epochs=4, batch_size=search.searcher.batch_size, trials=20, finals=finals)
+    whole = replace(
+        search.searcher, epochs=2, alpha_warmup=0.5, finals=replace(finals, count=4, neighbours=2, epochs=4)
+    )
+    searches = {
+        "fair": replace(search, searcher=fair),
+        "wide": replace(search, space="hoga_wide"),
+        "whole": replace(search, data=replace(search.data, limit=None), searcher=whole),
+    }
+    return {name: replace(config, search=each, beside=("random",)) for name, each in searches.items()}
+
+
+def _groups(config: CompareConfig) -> CompareConfig:
+    """Cells of 1 to 8 groups with one operator on every edge, so that nothing but the number differs."""
+    assert config.search is not None
+    space = config.search.resolved_space()
+    attentions = tuple(
+        (Term(name="hoga", argument=f"{operator}-{number}", genotype=uniform(operator, sized)),)
+        for operator in ("SE", "dil_conv_3x3")
+        for number in (1, 2, 4, 8)
+        for sized in [replace(space, num_nodes=number)]
+    )
+    return replace(
+        config,
+        search=None,
+        attentions=attentions,
+        beside=("plain",),
+        control_seeds=(0, 1, 2),
+        primary=("hoga-SE-4", "hoga-SE-1"),
+        spread=None,
+    )
+
+
+def _in(config: CompareConfig, searched: str, *trained: str) -> CompareConfig:
+    """Cells searched in one network and trained in others, three seeds each."""
+    assert config.search is not None
+    return replace(
+        config,
+        search=replace(config.search, backbone=searched, width=None),
+        task=replace(config.task, backbone=trained[0], width=None),  # pyright: ignore[reportCallIssue]
+        backbones=trained if len(trained) > 1 else (),
+        beside=("random", "plain", "se"),
+        control_seeds=(0, 1, 2),
+    )
+
+
+def _finetune(root: str, epochs: int | None, *, small: bool) -> CompareConfig:
+    preset = RETRAIN_PRESETS["imagenet"]
+    assert isinstance(preset.task, ImageNet)
+    task = replace(preset.task, data=ImageNetData(root=root), weights="pretrained", identity=True, workers=0)
+    if small:
+        task = replace(
+            task, backbone="resnet18", weights=f"{root}/{WEIGHTS}", train_size=64, image_size=64, resize=72
+        )
+    changes = {"epochs": epochs or (2 if small else 5), "batch_size": 32, "learning_rate": 0.01}
+    train = replace(preset.train, schedule="cosine", milestones=(), **changes)
+    return CompareConfig(
+        task=task,
+        train=train,
+        attentions=tuple(map(parse_attention, ("hoga", "se", "cbam"))),
+        beside=("plain",),
+        control_seeds=(0, 1, 2),
+        threads=1,
+    )
+
+
+def _translation(root: str, epochs: int | None) -> CompareConfig:
+    """About a minute of one thread a training: a smaller network, a third of the text, no beam."""
+    preset = RETRAIN_PRESETS["multi30k"]
+    assert isinstance(preset.task, Translation)
+    data = replace(preset.task.data, root=root, vocabulary=2000, limit=10_000)
+    small = replace(
+        TRANSFORMERS["transformer_tiny"],
+        encoder_layers=2,
+        decoder_layers=2,
+        width=64,
+        hidden=128,
+        dropout=0.1,
+        positions="relative",
+    )
+    changes = {"epochs": epochs or 4, "batch_size": 1024, "warmup_steps": 200, "average": 0}
+    return CompareConfig(
+        task=replace(preset.task, data=data, transformer=small, beam=1),
+        train=replace(preset.train, validation_fraction=0.0, **changes),
+        attentions=tuple(map(parse_attention, TERMS)),
+        beside=(),
+        control_seeds=(0, 1, 2),
+        primary=("self-ga-1111", "self-ga-0110"),
+        measure=False,
+        threads=1,
+    )
+
+
+def _with_sines(relative: CompareConfig) -> CompareConfig:
+    """A copy with sines added to the words, so that plain attention knows their order."""
+    assert isinstance(relative.task, Translation)
+    transformer = replace(relative.task.transformer, positions="absolute")
+    return replace(
+        relative,
+        task=replace(relative.task, transformer=transformer),
+        attentions=relative.attentions[:2],
+        beside=("plain",),
+        primary=None,
+    )
