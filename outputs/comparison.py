@@ -10,6 +10,7 @@ from typing import Literal
 from foundation.config import config
 from foundation.files import write_atomically
 from outputs.csv_table import write_csv
+from outputs.labels import label_points
 
 COMPARISON, ROWS, SCORES, PICTURE = "comparison.json", "comparison.csv", "scores.csv", "comparison.png"
 """Names of the records."""
@@ -177,13 +178,15 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
         best = front(rows, metric)
         edge = [((row.cost(metric) or 0) / unit, 100 * row.mean) for row in best]
         panel.step(*zip(*edge), where="post", color="#C7D2E8", zorder=0, label="front")
+        named = list[tuple[float, float, str]]()
         for row in rows:
             x, y = (row.cost(metric) or 0) / unit, 100 * row.mean
             color = "#1D4ED8" if row in best else "#8A93A0"
             panel.errorbar(x, y, 100 * (row.deviation or 0), fmt="o", color=color, capsize=2, markersize=4)
-            panel.annotate(row.name, (x, y), (5, 4), textcoords="offset points", fontsize=7)
+            named.append((x, y, row.name))
         panel.set_xlabel("latency of one image (ms)" if timed else "multiply-accumulates (M)")
         panel.set_ylabel(f"{comparison.score} (%), bars one standard deviation")
         panel.set_title(block, fontsize=9)
         panel.margins(0.15)
+        label_points(panel, named)
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150, format="png"))

@@ -1,0 +1,55 @@
+"""Names beside the points of a drawing, none over another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+STEP = 9.0
+"""Distance, in typographic points, between two heights at which a name is tried."""
+
+FAR = 2.0
+"""Steps from which on a line leads from a name to its point."""
+
+
+def label_points(panel: Any, points: Sequence[tuple[float, float, str]], size: float = 7.0) -> None:
+    """Writes a name beside each point, at the first place, from right above it outwards, that is free.
+
+    Args:
+        panel: Matplotlib's axes, with all that is drawn and their limits set.
+        points: x, y and name of each.
+        size: Height of the letters in typographic points.
+    """
+    from matplotlib.text import Text
+
+    panel.figure.draw_without_rendering()  # lays the panel out, so that places on it are known
+    renderer = panel.figure.canvas.get_renderer()
+    room, taken = panel.get_window_extent(renderer), list[Any]()
+    for x, y, name in sorted(points, key=lambda point: -point[1]):
+        for across, up in _places():
+            label = panel.annotate(
+                name,
+                (x, y),
+                (across, up),
+                textcoords="offset points",
+                fontsize=size,
+                ha="left" if across > 0 else "right",
+                arrowprops={"arrowstyle": "-", "color": "#8A93A0", "lw": 0.5, "shrinkA": 0, "shrinkB": 2}
+                if abs(up) > FAR * STEP
+                else None,
+            )
+            label.update_positions(renderer)
+            box = Text.get_window_extent(label, renderer)  # an annotation's own holds its line too
+            if room.x0 <= box.x0 and box.x1 <= room.x1 and not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+            label.remove()
+        else:
+            panel.annotate(name, (x, y), (5, 4), textcoords="offset points", fontsize=size)
+
+
+def _places() -> Iterator[tuple[float, float]]:
+    """Offsets from a point, in typographic points, near ones first."""
+    for far, side, across in product(range(12), (1, -1), (5.0, -5.0)):
+        yield across, side * far * STEP + 4.0
