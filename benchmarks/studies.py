@@ -61,11 +61,6 @@ def comparisons_of(study: str, root: str, epochs: int | None = None) -> dict[str
         root: Folder of its data.
         epochs: Epochs of a training; the study's own if left out.
     """
-    if study == "finetune":
-        return {study: _finetune(root, epochs, small=(Path(root) / WEIGHTS).is_file())}
-    if study == "translation":
-        relative = _translation(root, epochs)
-        return {"relative": relative, "sines": _with_sines(relative)}
     cells = _cells(root, epochs)
     match study:
         case "cells":
@@ -77,6 +72,11 @@ def comparisons_of(study: str, root: str, epochs: int | None = None) -> dict[str
         case "transfer":
             from_resnet20 = {"from-resnet20": _in(cells, "cifar_resnet20", *_LARGER)}
             return from_resnet20 | {f"from-{name}": _in(cells, name, name) for name in _LARGER}
+        case "finetune":
+            return {study: _finetune(root, epochs, small=(Path(root) / WEIGHTS).is_file())}
+        case "translation":
+            relative = _translation(root, epochs)
+            return {"relative": relative, "sines": _with_sines(relative)}
     raise AssertionError(study)
 
 
@@ -94,7 +94,7 @@ def _cells(root: str, epochs: int | None) -> CompareConfig:
 
 
 def _remedies(config: CompareConfig) -> dict[str, CompareConfig]:
-    """The same with other searches, each beside random cells of its space alone."""
+    """Comparisons like that of the cells, each with another search, and random cells of its space alone."""
     search = config.search
     assert search is not None
     assert isinstance(search.searcher, Darts)

@@ -16,6 +16,7 @@ from autola.comparing.presets import COMPARE_PRESETS
 from benchmarks import study, study_places
 from foundation.errors import InputError
 from outputs.comparison import Comparison
+from search_space.grammar import parse_attention
 from tests.autola.runs import records
 
 
@@ -24,7 +25,7 @@ def small() -> CompareConfig:
     preset = COMPARE_PRESETS["digits"]
     task = replace(preset.task, width=8, data=replace(preset.task.data, limit=60))  # pyright: ignore
     train = replace(preset.train, epochs=1, batch_size=20, warmup_epochs=0)
-    attentions = study.parse_attention("se"), study.parse_attention("se[reduction=8]")
+    attentions = parse_attention("se"), parse_attention("se[reduction=8]")
     return replace(
         preset,
         task=task,
@@ -37,7 +38,7 @@ def small() -> CompareConfig:
     )
 
 
-@pytest.mark.parametrize("name", ["cells", "groups", "transfer", "finetune", "translation"])
+@pytest.mark.parametrize("name", ["cells", "remedies", "groups", "transfer", "finetune", "translation"])
 def test_studies_are_comparisons(name):
     for config in study.comparisons(study.Options(study=name)).values():
         search = None if config.search is None else replace(config.search, target=())
@@ -53,8 +54,8 @@ def test_the_study_of_cells_is_what_was_asked_for():
     assert (config.random_cells, len(config.random_seeds), len(config.control_seeds)) == (6, 2, 3)
     assert (config.task.backbone, config.task.width, config.train.epochs) == ("cifar_resnet8", 16, 7)  # pyright: ignore
     task: Any = config.task
-    assert config.search.data == replace(task.data, limit=10_000)
-    assert config.search.target == ("latency<=1.6x",)
+    assert config.search.data == replace(task.data, limit=20_000)
+    assert config.search.target == ("latency<=1.7x",)
 
 
 def test_what_was_kept_is_enough_to_go_on(tmp_path, monkeypatch, capsys):
@@ -122,7 +123,7 @@ def test_placements_are_studied_in_five_networks(tmp_path: Path) -> None:
         "camvid",
         "coco-keypoints",
         "imagenet",
-        "coco-faster-rcnn",
+        "coco-retinanet",
     ]
     for name, subject in study_places.SUBJECTS.items():
         given, amounts = subject.config(tmp_path), subject.amounts()
