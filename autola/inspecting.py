@@ -16,7 +16,7 @@ from foundation.config import config, parse
 from foundation.errors import InputError
 from outputs import draw, placement_diagram
 from outputs.finals import Final, finals_of
-from outputs.records import CONFIG, DATA, RESULT, SHARES
+from outputs.records import CONFIG, DATA, SHARES
 from outputs.run_directory import RunDirectory
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.grammar import genotype_at, placement_at
@@ -44,7 +44,6 @@ class Inspected:
         setting: The network that costs are counted in; empty where nobody knows one.
         beside: What costs are shown of, by name: others, and itself.
         known: What is said of it as JSON values.
-        finals: What the search trained at its end, best first.
         drawing: Makes what is drawn on a terminal.
         summary: A line about it.
         save: Draws it into a file.
@@ -55,7 +54,6 @@ class Inspected:
     setting: dict[str, Any]
     beside: Sequence[tuple[str, Any]]
     known: dict[str, Any]
-    finals: Sequence[Final]
     drawing: Callable[[], Any]
     summary: str
     save: Callable[[Path], object]
@@ -71,6 +69,11 @@ class Inspected:
             | asdict(measure(attention=attention, latency=latency, activation=latency, **self.setting))
             for name, attention in (self.beside if self.setting else ())
         ]
+
+    @property
+    def finals(self) -> list[Final]:
+        """What the search trained at its end, best first."""
+        return [] if self.run is None else finals_of(self.run)
 
     @property
     def following(self) -> str:
@@ -112,7 +115,6 @@ def _genotype(target: str, run: RunDirectory | None) -> Inspected:
             "edges": _edges(genotype, shares),
             "graph": asdict(facts(genotype)),
         },
-        finals=_finals(run),
         drawing=lambda: draw.terminal(genotype, shares),
         summary=f"graph  {facts(genotype)}",
         save=lambda path: draw.save(genotype, path, shares),
@@ -133,7 +135,6 @@ def _placement(target: str, run: RunDirectory | None) -> Inspected:
         setting=_setting_of(run) if run else _usual_of(placement),
         beside=beside,
         known={"placement": json.loads(placement.to_json()), "sites": _sites(placement, shares)},
-        finals=_finals(run),
         drawing=lambda: placement_diagram.terminal(placement, shares),
         summary=f"sites  {len(list(placement.taken()))} of {len(placement.standings)} are taken",
         save=lambda path: placement_diagram.save(placement, path, shares),
@@ -169,12 +170,6 @@ def _edge_shares(run: RunDirectory, genotype: Genotype) -> Any:
         if shares is not None and edge.operator not in shares.get((node, edge.index), {}):
             raise InputError(f"{run.path / SHARES} has no {edge.operator} of {edge.source} -> h{node}")
     return shares
-
-
-def _finals(run: RunDirectory | None) -> list[Final]:
-    if run is None or not run.has(RESULT):
-        return []
-    return finals_of(run.keys(RESULT), str(run.path / RESULT))
 
 
 def _edges(genotype: Genotype, shares: Any) -> list[dict[str, Any]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from foundation.config import config, parse
+from outputs.records import RESULT
+from outputs.run_directory import RunDirectory
 
 FINALS = "finals"
 """In a search's result.json: its finalists in the order in which they were trained."""
@@ -21,16 +21,18 @@ class Final:
     score: float | None
     """What the search ranks by, its score less the price of the cost; None where the training failed."""
 
+    @property
+    def shown(self) -> str:
+        """The score as text."""
+        return "failed" if self.score is None else f"{self.score:.4f}"
 
-def finals_of(result: Mapping[str, Any], source: str) -> list[Final]:
-    """The finalists of a search, best first, those that failed last; none where it had no finals.
 
-    Args:
-        result: What result.json holds.
-        source: Its path, for messages.
+def finals_of(run: RunDirectory) -> list[Final]:
+    """The finalists of a search, best first, those that failed last; none of one that had none or goes on.
 
     Raises:
         InputError: If they are damaged.
     """
-    finals = parse(tuple[Final, ...], result.get(FINALS, ()), f"{source}: {FINALS}")
+    trained = run.keys(RESULT).get(FINALS, ()) if run.has(RESULT) else ()
+    finals = parse(tuple[Final, ...], trained, f"{run.path / RESULT}: {FINALS}")
     return sorted(finals, key=lambda final: -math.inf if final.score is None else final.score, reverse=True)

@@ -43,23 +43,22 @@ def run(arguments: list[str]) -> None:
     from autola.inspecting import inspected  # slow: PyTorch
 
     subject = inspected(given.target)
-    costs = subject.costs(given.latency)
+    finals, costs = subject.finals, subject.costs(given.latency)
     for target in (given.svg, given.png):
         if target is not None:
             subject.save(target)
     if given.json:
         asked = {"setting": subject.setting, "costs": costs, "next": subject.following}
-        if subject.finals:
-            asked["finals"] = [vars(final) for final in subject.finals]
+        if finals:
+            asked["finals"] = [vars(final) for final in finals]
         print_json(subject.known | asked)
         return
     Console().print(subject.drawing())
     out_of_terminal(f"\n{subject.summary}\n")
-    if subject.finals:
+    if finals:
         out_of_terminal("finals, score less price, best first")
-        for final in subject.finals:
-            score = "failed" if final.score is None else f"{final.score:.4f}"
-            out_of_terminal(f"  {score:<6}  {final.genotype}")
+        for final in finals:
+            out_of_terminal(f"  {final.shown:<6}  {final.genotype}")
         out_of_terminal("")
     if subject.setting:
         show(costs)

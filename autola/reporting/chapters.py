@@ -135,13 +135,12 @@ def _guards(run: Evidence) -> list[tuple[str, Any]]:
 
 
 def _finals(run: Evidence) -> dict[str, Any] | None:
-    finals = [] if run.result is None else finals_of(run.result, str(run.run.path))
+    finals = finals_of(run.run)
     if not finals:
         return None
-    rows = [["failed" if each.score is None else f"{each.score:.4f}", each.genotype] for each in finals]
     return {
         "head": ("score less price", "what was trained"),
-        "rows": rows,
+        "rows": [[each.shown, each.genotype] for each in finals],
         "caption": "What the search trained at its end, best first; the first is its answer.",
     }
 
