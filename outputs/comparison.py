@@ -10,7 +10,7 @@ from typing import Literal
 from foundation.config import config
 from foundation.files import write_atomically
 from outputs.csv_table import write_csv
-from outputs.labels import label_points
+from outputs.labels import Points, label_points
 
 COMPARISON, ROWS, SCORES, PICTURE = "comparison.json", "comparison.csv", "scores.csv", "comparison.png"
 """Names of the records."""
@@ -173,20 +173,22 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
     metric, unit = ("latency_ms", 1.0) if timed else ("macs", 1e6)
     figure = Figure(figsize=(6.0 * len(blocks), 4.2), layout="constrained")
     FigureCanvasAgg(figure)
-    for panel, block in zip(figure.subplots(1, len(blocks), squeeze=False)[0], blocks):
+    panels, names = figure.subplots(1, len(blocks), squeeze=False)[0], list[Points]()
+    for panel, block in zip(panels, blocks):
         rows = [row for row in comparison.rows if row.block == block]
         best = front(rows, metric)
         edge = [((row.cost(metric) or 0) / unit, 100 * row.mean) for row in best]
         panel.step(*zip(*edge), where="post", color="#C7D2E8", zorder=0, label="front")
-        named = list[tuple[float, float, str]]()
+        names.append([])
         for row in rows:
             x, y = (row.cost(metric) or 0) / unit, 100 * row.mean
             color = "#1D4ED8" if row in best else "#8A93A0"
             panel.errorbar(x, y, 100 * (row.deviation or 0), fmt="o", color=color, capsize=2, markersize=4)
-            named.append((x, y, row.name))
+            names[-1].append((x, y, row.name))
         panel.set_xlabel("latency of one image (ms)" if timed else "multiply-accumulates (M)")
         panel.set_ylabel(f"{comparison.score} (%), bars one standard deviation")
         panel.set_title(block, fontsize=9)
         panel.margins(0.15)
+    for panel, named in zip(panels, names):
         label_points(panel, named)
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150, format="png"))

@@ -9,6 +9,7 @@ from typing import Any
 
 from foundation.config import config
 from foundation.files import write_atomically
+from outputs.labels import Points, label_points
 
 FRONT, PICTURE = "front.json", "front.png"
 
@@ -70,15 +71,16 @@ def draw_front(front: Front, path: Path) -> None:
     figure = Figure(figsize=(5.0 * len(front.metrics), 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(front.metrics), squeeze=False, sharey=True)[0]
-    for panel, metric in zip(panels, front.metrics):
-        _draw_panel(panel, front, metric)
+    names = [_draw_panel(panel, front, metric) for panel, metric in zip(panels, front.metrics)]
     panels[0].set_ylabel("accuracy on the second half (%)")
     panels[0].legend(*_once(panels[0]), fontsize=7, loc="lower right")
+    for panel, named in zip(panels, names):
+        label_points(panel, named)
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150, format="png"))
 
 
-def _draw_panel(panel: Any, front: Front, metric: str) -> None:
-    """Score over one cost."""
+def _draw_panel(panel: Any, front: Front, metric: str) -> Points:
+    """Draws score over one cost; returns where the name of each point belongs."""
     at = {id(point): (point.costs[metric] / UNITS[metric], 100 * point.score) for point in front.points}
     alone = sorted(at[id(point)] for point in front.points if not dominated(point, front.points, (metric,)))
     panel.step(*zip(*alone), where="post", color=BLUE, alpha=0.4, linewidth=1, zorder=1)
@@ -92,17 +94,6 @@ def _draw_panel(panel: Any, front: Front, metric: str) -> None:
     same = dict[tuple[float, float], list[str]]()
     for point in front.points:
         same.setdefault(at[id(point)], []).append(point.target)
-    middle = sum(min(at.values())[:1] + max(at.values())[:1]) / 2
-    for (x, y), targets in same.items():  # beside the point, towards the middle
-        side = 1 if x <= middle else -1
-        panel.annotate(
-            "\n".join(targets),
-            (x, y),
-            (6 * side, 3),
-            textcoords="offset points",
-            fontsize=7,
-            ha="left" if side > 0 else "right",
-        )
     plain = front.plain.get(metric)
     if plain is not None:
         plain /= UNITS[metric]
@@ -113,6 +104,7 @@ def _draw_panel(panel: Any, front: Front, metric: str) -> None:
     panel.grid(color="#E5E7EB", linewidth=0.6)
     panel.set_axisbelow(True)
     panel.margins(0.15)
+    return [(x, y, "\n".join(targets)) for (x, y), targets in same.items()]
 
 
 def _once(panel: Any) -> tuple[list[Any], list[str]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
+
+Points = list[tuple[float, float, str]]
+"""x, y and name of each point of a panel."""
 
 STEP = 9.0
 """Distance, in typographic points, between two heights at which a name is tried."""
@@ -13,12 +16,12 @@ FAR = 2.0
 """Steps from which on a line leads from a name to its point."""
 
 
-def label_points(panel: Any, points: Sequence[tuple[float, float, str]], size: float = 7.0) -> None:
+def label_points(panel: Any, points: Points, size: float = 7.0) -> None:
     """Writes a name beside each point, at the first place, from right above it outwards, that is free.
 
     Args:
-        panel: Matplotlib's axes, with all that is drawn and their limits set.
-        points: x, y and name of each.
+        panel: Matplotlib's axes, with all that the figure shows drawn and laid out but for names.
+        points: Where they are, and what they are called.
         size: Height of the letters in typographic points.
     """
     from matplotlib.text import Text
