@@ -24,14 +24,16 @@ _PLAIN = {
     r"Could not find valid parse for arguments: (\[.*\])": r"cannot read \1",
     r", 'None'": "",
     r"\[/?bold\]": "",
+    r" Perhaps you meant: ": "; perhaps ",
+    r" Arguments similar to (--[\w.-]+): ": r"; for \1 perhaps ",
     r"[{}]": "",
 }
 """What tyro says in Python's words, and the same in words for whoever gives the command."""
 
 _RULE = re.compile(r"[\s│╭╰├╮╯┤─-]*[─-]{4,}[\s│╭╰├╮╯┤─-]*")
 
-_MEANT = re.compile(r" Perhaps you meant: (--[\w.-]+(?: [A-Z|]+(?=\s|$))?).*")
-"""The option that tyro holds to be meant, with its kind of value, and the option's help."""
+_HELP = re.compile(r"[│|] {8}")
+"""How lines begin that are an option's help, below the option that tyro holds to be meant."""
 
 
 def read_arguments(kind: type[T], arguments: Sequence[str], *, command: str, default: T | None = None) -> T:
@@ -100,7 +102,7 @@ def _condensed(box: str) -> str:
     lines = [line for line in box.splitlines() if line.strip()]
     for line in lines[1:]:  # the first is the title
         text = line.strip(" │╭╮╰╯─")
-        if not text or _RULE.fullmatch(line):
+        if not text or _RULE.fullmatch(line) or _HELP.match(line):
             continue
         if text.startswith(("For full helptext", "Argument helptext")):
             break
@@ -109,7 +111,6 @@ def _condensed(box: str) -> str:
     text = text.lstrip(".")
     for said, plain in _PLAIN.items():
         text = re.sub(said, plain, text)
-    text = _MEANT.sub(r"; perhaps \1", text)
     return text or "the arguments cannot be read"
 
 
