@@ -58,9 +58,7 @@ def make_fabric(config: DeviceConfig, *, resumed: bool = False) -> Fabric:
         raise InputError(f"{devices} devices are asked for; there are {torch.cuda.device_count()}")
     cores = usable_cores()
     if not uses_gpu and config.device in ("auto", "cpu") and devices > cores:
-        raise InputError(
-            f"{devices} devices are asked for; this machine has {cores} CPU cores and no GPU in use"
-        )
+        raise InputError(f"{devices} devices are asked for; there are {cores} CPU cores and no GPU in use")
     uses_mps = config.device == "mps" or (config.device == "auto" and torch.backends.mps.is_available())
     if config.precision == "16-mixed" and not uses_gpu and not uses_mps:
         raise InputError("16-mixed needs a GPU; choose --precision bf16-mixed or 32-true for the CPU")

@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 
+from foundation.cores import usable_cores
 from tests.alone import ROOT
 
 KINDS = {
@@ -70,7 +71,7 @@ def main(arguments: list[str]) -> int:
             "ONEDNN_MAX_CPU_ISA": onednn,
             "OMP_NUM_THREADS": str(threads),
         }
-        workers = max(1, (os.cpu_count() or 1) // threads)  # threads that share a core wait for one another
+        workers = max(1, usable_cores() // threads)  # threads that share a core wait for one another
         command = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), *numeric_tests(), *arguments]
         code = subprocess.run(command, cwd=ROOT, env=environment).returncode
         failed = failed or code

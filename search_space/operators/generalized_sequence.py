@@ -241,7 +241,7 @@ class GeneralizedSequenceAttention(SequenceOperator):
         return self.distances(code).unflatten(1, (self.heads, -1)).transpose(0, 1)
 
     def macs_of(self, queries: int, keys: int) -> int:
-        """Of the definition: every pair of query and key has its weight, every distance its code once."""
+        """Counts by the definition: a pair of query and key has its weight, each distance its code once."""
         if not any(self.bits):
             return 0
         query_key, query_position, key, position = self.bits
