@@ -12,6 +12,7 @@ from torch import nn
 
 from foundation.errors import InputError
 from foundation.registry import Registry
+from supernet.narrow_strides import in_planes_where_narrow
 
 
 @runtime_checkable
@@ -80,11 +81,12 @@ def build_backbone(
     family, colon, member = name.partition(":")
     build = BACKBONES[family + colon if colon else name]
     try:
-        return build(num_classes=num_classes, in_channels=in_channels, width=width, name=member or name)
+        network = build(num_classes=num_classes, in_channels=in_channels, width=width, name=member or name)
     except (MemoryError, RuntimeError) as error:
         if "memory" not in str(error):
             raise
         raise InputError(f"{name} of this width or so many classes is larger than the memory") from None
+    return in_planes_where_narrow(network)
 
 
 def usual_images(name: str) -> Usual:
