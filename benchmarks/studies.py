@@ -3,12 +3,12 @@
 cells: CIFAR-10 at 16 pixels with ResNet-8 of width 16: three searches on 20,000 images, three trainings of
     each cell, six random cells twice, all controls three times, two passes over all images each (`autola
     compare --preset cifar10-short`).
-remedies: the same with other searches, beside random cells alone: a supernet that is trained path by path, a
-    wider space, finals on all images for as long as a training.
+remedies: the same with other searches: a supernet that is trained path by path, and finals on all images for
+    as long as a training, both against the random cells of `cells`; a wider space, against its own.
 groups: cells of 1, 2, 4 and 8 channel groups with SE, and with dilated convolutions, on every edge, three
     seeds each, trained alike.
-transfer: cells searched in ResNet-20, trained in it, in ResNet-56 and in a Wide-ResNet, beside cells searched
-    in those.
+transfer: cells searched in ResNet-20 and trained in ResNet-56 and WRN-16-2, beside cells searched in those,
+    random ones, SE and nothing; three searches each, 10,000 images.
 finetune: a pretrained ResNet-50 on few large images, every attention the identity at first; where the folder
     of the data has a resnet18.safetensors, a ResNet-18 that starts from it, on images of 64 pixels.
 translation: the terms of attention on Multi30k's sentences, in a small Transformer with relative positions,
@@ -25,12 +25,15 @@ from autola.comparing.config import CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS
 from autola.comparing.rows import uniform
 from autola.presets import RETRAIN_PRESETS
+from benchmarks.across import Across, Trained
 from evaluators.tasks.classification import Classification
 from evaluators.tasks.imagenet import ImageNet, ImageNetData
 from evaluators.tasks.translation import Translation
 from search_space.grammar import parse_attention
 from search_space.term import Term
 from searchers.darts import Darts
+from searchers.finals import Finals
+from searchers.gdas import Gdas
 from searchers.random_ws import RandomWS
 from supernet.networks.translator import TRANSFORMERS
 
@@ -50,7 +53,8 @@ TERMS = (
 convolution; no query between decoder and encoder; key content with the deformable unit; all but query and key
 content; key content alone, which knows no order."""
 
-_LARGER = ("cifar_resnet56", "wide_resnet16_4")
+SMALLER, LARGER = "cifar_resnet20", ("cifar_resnet56", "wide_resnet16_2")
+"""Where the cells of `transfer` come from, and where they go."""
 
 
 def comparisons_of(study: str, root: str, epochs: int | None = None) -> dict[str, CompareConfig]:
@@ -70,14 +74,26 @@ def comparisons_of(study: str, root: str, epochs: int | None = None) -> dict[str
         case "groups":
             return {study: _groups(cells)}
         case "transfer":
-            from_resnet20 = {"from-resnet20": _in(cells, "cifar_resnet20", *_LARGER)}
-            return from_resnet20 | {f"from-{name}": _in(cells, name, name) for name in _LARGER}
+            few = _few(cells)
+            here = {_from(name): replace(_in(few, name, name), beside=("plain",)) for name in LARGER}
+            return {_from(SMALLER): _in(few, SMALLER, *LARGER)} | here
         case "finetune":
             return {study: _finetune(root, epochs, small=(Path(root) / WEIGHTS).is_file())}
         case "translation":
             relative = _translation(root, epochs)
             return {"relative": relative, "sines": _with_sines(relative)}
     raise AssertionError(study)
+
+
+def across_of(study: str) -> tuple[Across, ...]:
+    """What is compared between comparisons of a study, or with those of another."""
+    if study == "remedies":
+        drawn = Trained("cells", "cells", "random")
+        return tuple(Across(Trained(study, name, "found"), drawn) for name in ("fair", "whole"))
+    if study == "transfer":
+        pairs = [(Trained(study, _from(SMALLER), "found", name), name) for name in LARGER]
+        return tuple(Across(first, Trained(study, _from(name), "found")) for first, name in pairs)
+    return ()
 
 
 def _cells(root: str, epochs: int | None) -> CompareConfig:
@@ -108,7 +124,10 @@ def _remedies(config: CompareConfig) -> dict[str, CompareConfig]:
         "wide": replace(search, space="hoga_wide"),
         "whole": replace(search, data=replace(search.data, limit=None), searcher=whole),
     }
-    return {name: replace(config, search=each, beside=("random",)) for name, each in searches.items()}
+    return {
+        name: replace(config, search=each, beside=("random" if name == "wide" else "plain",))
+        for name, each in searches.items()
+    }
 
 
 def _groups(config: CompareConfig) -> CompareConfig:
@@ -132,8 +151,29 @@ def _groups(config: CompareConfig) -> CompareConfig:
     )
 
 
+def _few(config: CompareConfig) -> CompareConfig:
+    """Fewer images, and searches of one operator an edge at a time: deep networks with all take hours."""
+    assert isinstance(config.task, Classification)
+    assert config.search is not None
+    searcher = Gdas(
+        epochs=3,
+        batch_size=64,
+        learning_rate=0.05,
+        alpha_learning_rate=0.01,
+        finals=Finals(count=4, epochs=1, learning_rate=0.05),
+    )
+    few = partial(replace, limit=10_000)
+    return replace(
+        config,
+        task=replace(config.task, data=few(config.task.data)),
+        search=replace(config.search, data=few(config.search.data), searcher=searcher),
+        spread=None,
+        measure=False,
+    )
+
+
 def _in(config: CompareConfig, searched: str, *trained: str) -> CompareConfig:
-    """Cells searched in one network and trained in others, three seeds each."""
+    """Cells searched in one network and trained in others, three of them once each, as all else."""
     assert config.search is not None
     return replace(
         config,
@@ -141,8 +181,15 @@ def _in(config: CompareConfig, searched: str, *trained: str) -> CompareConfig:
         task=replace(config.task, backbone=trained[0], width=None),  # pyright: ignore[reportCallIssue]
         backbones=trained if len(trained) > 1 else (),
         beside=("random", "plain", "se"),
+        seeds=(0,),
+        random_cells=3,
+        random_seeds=(0,),
         control_seeds=(0, 1, 2),
     )
+
+
+def _from(backbone: str) -> str:
+    return f"from-{backbone.removeprefix('cifar_')}"
 
 
 def _finetune(root: str, epochs: int | None, *, small: bool) -> CompareConfig:

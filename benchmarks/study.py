@@ -31,8 +31,9 @@ from autola.comparing.config import CompareConfig
 from autola.comparing.running import resume_comparison, run_comparison
 from autola.comparing.showing import show
 from autola.executors import executor_of
+from benchmarks.across import lines
 from benchmarks.publishing import ROOT, moved, publish
-from benchmarks.studies import comparisons_of
+from benchmarks.studies import across_of, comparisons_of
 from benchmarks.study_places import SUBJECTS, run_places
 from foundation.config import parse_json
 from foundation.errors import InputError, listed
@@ -183,6 +184,8 @@ def table(options: Options) -> None:
         if path.is_file():
             print(f"\n{name}")
             show(parse_json(Comparison, path.read_text(encoding="utf-8"), str(path)))
+    if across := lines(across_of(options.study), folder(options).parent):
+        print("\n" + "\n".join(across))
 
 
 def main() -> None:

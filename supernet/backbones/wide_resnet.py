@@ -81,5 +81,5 @@ def _build(
     return WideResNet((depth - 4) // 6, num_classes, in_channels, 16 * factor if width is None else width)
 
 
-for depth, factor in ((16, 4), (28, 10)):
+for depth, factor in ((16, 2), (16, 4), (28, 10)):
     BACKBONES.add(f"wide_resnet{depth}_{factor}", partial(_build, depth, factor), usual=CIFAR)

@@ -14,6 +14,7 @@ from autola.comparing.config import CompareConfig
 from autola.comparing.items import items_of, planned_rows
 from autola.comparing.presets import COMPARE_PRESETS
 from benchmarks import study, study_places
+from benchmarks.studies import across_of
 from foundation.errors import InputError
 from outputs.comparison import Comparison
 from search_space.grammar import parse_attention
@@ -43,8 +44,21 @@ def test_studies_are_comparisons(name):
     for config in study.comparisons(study.Options(study=name)).values():
         search = None if config.search is None else replace(config.search, target=())
         items = items_of(config, planned_rows(replace(config, search=search), None, {}))
-        assert len({item.name for item in items}) == len(items) >= 9
-        assert min(len(config.seeds), len(config.control_seeds)) >= 3
+        assert len({item.name for item in items}) == len(items) >= 6
+        assert len(config.control_seeds) >= 3
+        assert config.search is None or len(config.search_seeds) >= 3
+
+
+def test_what_is_compared_across_is_there_and_trained_alike():
+    found = {name: study.comparisons(study.Options(study=name)) for name in ("cells", "remedies", "transfer")}
+    for name in ("remedies", "transfer"):
+        assert across_of(name)
+        for pair in across_of(name):
+            for row in (pair.first, pair.second):
+                config = found[row.study][row.comparison]
+                assert row.row == "found" or row.row in config.beside
+                assert not row.backbone or row.backbone in config.backbones
+    assert not across_of("cells")
 
 
 def test_the_study_of_cells_is_what_was_asked_for():
