@@ -21,11 +21,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from autola.comparing.config import CompareConfig
+from autola.comparing.config import CompareConfig, Control
 from autola.comparing.presets import COMPARE_PRESETS
 from autola.comparing.rows import uniform
 from autola.presets import RETRAIN_PRESETS
-from benchmarks.across import Across, Trained
+from benchmarks.across import Across, KeptRow
 from evaluators.tasks.classification import Classification
 from evaluators.tasks.imagenet import ImageNet, ImageNetData
 from evaluators.tasks.translation import Translation
@@ -75,8 +75,8 @@ def comparisons_of(study: str, root: str, epochs: int | None = None) -> dict[str
             return {study: _groups(cells)}
         case "transfer":
             few = _few(cells)
-            here = {_from(name): replace(_in(few, name, name), beside=("plain",)) for name in LARGER}
-            return {_from(SMALLER): _in(few, SMALLER, *LARGER)} | here
+            here = {_from(name): _in(few, name, (name,), beside=("plain",)) for name in LARGER}
+            return {_from(SMALLER): _in(few, SMALLER, LARGER, beside=("random", "plain", "se"))} | here
         case "finetune":
             return {study: _finetune(root, epochs, small=(Path(root) / WEIGHTS).is_file())}
         case "translation":
@@ -88,11 +88,11 @@ def comparisons_of(study: str, root: str, epochs: int | None = None) -> dict[str
 def across_of(study: str) -> tuple[Across, ...]:
     """What is compared between comparisons of a study, or with those of another."""
     if study == "remedies":
-        drawn = Trained("cells", "cells", "random")
-        return tuple(Across(Trained(study, name, "found"), drawn) for name in ("fair", "whole"))
+        drawn = KeptRow("cells", "cells", "random")
+        return tuple(Across(KeptRow(study, name, "found"), drawn) for name in ("fair", "whole"))
     if study == "transfer":
-        pairs = [(Trained(study, _from(SMALLER), "found", name), name) for name in LARGER]
-        return tuple(Across(first, Trained(study, _from(name), "found")) for first, name in pairs)
+        pairs = [(KeptRow(study, _from(SMALLER), "found", name), name) for name in LARGER]
+        return tuple(Across(first, KeptRow(study, _from(name), "found")) for first, name in pairs)
     return ()
 
 
@@ -110,7 +110,7 @@ def _cells(root: str, epochs: int | None) -> CompareConfig:
 
 
 def _remedies(config: CompareConfig) -> dict[str, CompareConfig]:
-    """Comparisons like that of the cells, each with another search, and random cells of its space alone."""
+    """Comparisons like that of the cells, each with another search; random cells in its own space alone."""
     search = config.search
     assert search is not None
     assert isinstance(search.searcher, Darts)
@@ -172,7 +172,9 @@ def _few(config: CompareConfig) -> CompareConfig:
     )
 
 
-def _in(config: CompareConfig, searched: str, *trained: str) -> CompareConfig:
+def _in(
+    config: CompareConfig, searched: str, trained: tuple[str, ...], beside: tuple[Control, ...]
+) -> CompareConfig:
     """Cells searched in one network and trained in others, three of them once each, as all else."""
     assert config.search is not None
     return replace(
@@ -180,7 +182,7 @@ def _in(config: CompareConfig, searched: str, *trained: str) -> CompareConfig:
         search=replace(config.search, backbone=searched, width=None),
         task=replace(config.task, backbone=trained[0], width=None),  # pyright: ignore[reportCallIssue]
         backbones=trained if len(trained) > 1 else (),
-        beside=("random", "plain", "se"),
+        beside=beside,
         seeds=(0,),
         random_cells=3,
         random_seeds=(0,),

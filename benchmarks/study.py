@@ -20,6 +20,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Annotated, Any, Literal
@@ -168,9 +169,10 @@ def _chosen(options: Options, named: Mapping[str, Any]) -> dict[str, Any]:
     return {name: each for name, each in named.items() if not options.only or name in options.only}
 
 
-def folder(options: Options) -> Path:
-    """Where the results are kept."""
-    return options.out or Path(f"outputs/published/study-{options.study}")
+def folder(options: Options, study: str | None = None) -> Path:
+    """Where the results of a study are kept: of the one that is asked for if left out."""
+    own = study in (None, options.study)
+    return options.out if own and options.out else Path(f"outputs/published/study-{study or options.study}")
 
 
 def table(options: Options) -> None:
@@ -184,7 +186,7 @@ def table(options: Options) -> None:
         if path.is_file():
             print(f"\n{name}")
             show(parse_json(Comparison, path.read_text(encoding="utf-8"), str(path)))
-    if across := lines(across_of(options.study), folder(options).parent):
+    if across := lines(across_of(options.study), partial(folder, options)):
         print("\n" + "\n".join(across))
 
 

@@ -8,23 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.across import Across, Trained, lines
+from benchmarks.across import Across, KeptRow, lines
 from foundation.errors import InputError
 from outputs.comparison import COMPARISON
-from outputs.records import CONFIG
+from outputs.records import CONFIG, DATA
 
 CELLS = Path("outputs/published/study-cells/cells")
-PAIR = Across(Trained("ours", "x", "found"), Trained("theirs", "y", "random"))
+PAIR = Across(KeptRow("ours", "x", "found"), KeptRow("theirs", "y", "random"))
 
 
 @pytest.fixture
 def published(tmp_path):
     """The same comparison, as two studies."""
     for row in (PAIR.first, PAIR.second):
-        row.folder(tmp_path).mkdir(parents=True)
-        for name in (CONFIG, COMPARISON):
-            shutil.copy(CELLS / name, row.folder(tmp_path) / name)
-    return tmp_path
+        folder = tmp_path / row.study / row.comparison
+        folder.mkdir(parents=True)
+        for name in (CONFIG, COMPARISON, DATA):
+            shutil.copy(CELLS / name, folder / name)
+    return tmp_path.joinpath
 
 
 def change(file: Path, old: str, new: str) -> None:
@@ -43,22 +44,31 @@ def test_a_difference_across_is_that_within(published):
 
 
 def test_several_are_judged_together(published):
-    alone = Across(Trained("theirs", "y", "longer"), Trained("ours", "x", "plain"))
+    alone = Across(KeptRow("theirs", "y", "longer"), KeptRow("ours", "x", "plain"))
     told = lines([PAIR, alone], published)
     assert told[1].endswith("p 0.00 by Holm: a difference is shown")
     assert lines([PAIR], published)[0].split(", p ")[0] == told[0].split(", p ")[0]
 
 
 def test_what_is_trained_otherwise_is_refused_and_elsewhere_is_not(published):
-    config = PAIR.second.folder(published) / CONFIG
+    config = published("theirs") / "y" / CONFIG
     change(config, '"root": "FOLDER"', '"root": "elsewhere"')
     assert lines([PAIR], published)
     change(config, '"backbone": "cifar_resnet8"', '"backbone": "cifar_resnet20"')
-    with pytest.raises(InputError, match=r"found of x and random of y are not trained alike"):
+    told = (
+        "random of y and found of x are not trained alike: task.backbone cifar_resnet20, not cifar_resnet8$"
+    )
+    with pytest.raises(InputError, match=told):
+        lines([PAIR], published)
+
+
+def test_other_images_in_a_folder_of_the_same_name_are_refused(published):
+    change(published("theirs") / "y" / DATA, '"num_classes": 10', '"num_classes": 9')
+    with pytest.raises(InputError, match=r"are not trained alike: data\.num_classes 9, not 10"):
         lines([PAIR], published)
 
 
 def test_what_is_not_there_has_no_line(published):
-    (PAIR.second.folder(published) / COMPARISON).unlink()
+    (published("theirs") / "y" / COMPARISON).unlink()
     assert lines([PAIR], published) == []
-    assert lines([Across(PAIR.first, Trained("ours", "x", "hoga"))], published) == []
+    assert lines([Across(PAIR.first, KeptRow("ours", "x", "hoga"))], published) == []

@@ -13,6 +13,8 @@ import pytest
 from autola.comparing.config import CompareConfig
 from autola.comparing.items import items_of, planned_rows
 from autola.comparing.presets import COMPARE_PRESETS
+from autola.comparing.rows import Block
+from autola.comparing.settings import unlike
 from benchmarks import study, study_places
 from benchmarks.studies import across_of
 from foundation.errors import InputError
@@ -39,14 +41,28 @@ def small() -> CompareConfig:
     )
 
 
-@pytest.mark.parametrize("name", ["cells", "remedies", "groups", "transfer", "finetune", "translation"])
-def test_studies_are_comparisons(name):
-    for config in study.comparisons(study.Options(study=name)).values():
+@pytest.mark.parametrize(
+    ("name", "trainings"),
+    [
+        ("cells", {"cells": 45}),
+        ("remedies", {"fair": 12, "wide": 21, "whole": 12}),
+        ("groups", {"groups": 27}),
+        ("transfer", {"from-resnet20": 24, "from-resnet56": 6, "from-wide_resnet16_2": 6}),
+        ("finetune", {"finetune": 12}),
+        ("translation", {"relative": 21, "sines": 9}),
+    ],
+)
+def test_studies_are_comparisons(name, trainings):
+    found = study.comparisons(study.Options(study=name))
+    assert found.keys() == trainings.keys()
+    for comparison, config in found.items():
         search = None if config.search is None else replace(config.search, target=())
-        items = items_of(config, planned_rows(replace(config, search=search), None, {}))
-        assert len({item.name for item in items}) == len(items) >= 6
-        assert len(config.control_seeds) >= 3
+        planned = planned_rows(replace(config, search=search), None, {})
+        items = items_of(config, planned)
+        assert len({item.name for item in items}) == len(items) == trainings[comparison]
         assert config.search is None or len(config.search_seeds) >= 3
+        for _, rows in planned:
+            assert all(sum(item.row is row for item in items) >= 3 for row in rows)
 
 
 def test_what_is_compared_across_is_there_and_trained_alike():
@@ -54,11 +70,19 @@ def test_what_is_compared_across_is_there_and_trained_alike():
     for name in ("remedies", "transfer"):
         assert across_of(name)
         for pair in across_of(name):
+            blocks = list[Block]()
             for row in (pair.first, pair.second):
                 config = found[row.study][row.comparison]
                 assert row.row == "found" or row.row in config.beside
-                assert not row.backbone or row.backbone in config.backbones
+                blocks.append(row.trained_in(config))
+            assert not unlike(*((block.task, block.train, {}) for block in blocks))
     assert not across_of("cells")
+
+
+def test_what_is_compared_across_is_kept_where_it_is_told(tmp_path):
+    options = study.Options(study="remedies", out=tmp_path)
+    assert study.folder(options) == study.folder(options, "remedies") == tmp_path
+    assert study.folder(options, "cells") == Path("outputs/published/study-cells")
 
 
 def test_the_study_of_cells_is_what_was_asked_for():
