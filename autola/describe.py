@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from autola.cli import IMPORTED
 from autola.comparing.config import CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS, usual_comparison
 from autola.configs import RetrainConfig, SearchConfig, TaskSearch
@@ -23,6 +25,12 @@ from searchers.blackbox import BlackBox
 
 FLAT = ("task", "experiment")
 """Groups of settings whose names stand alone on the command line."""
+
+
+def command_line(words: Sequence[str]) -> str:
+    """A command as one types it, with the modules of the user's that this process imported."""
+    imports = chain.from_iterable(("--import", module) for module in IMPORTED)
+    return shlex.join(["autola", *imports, *words])
 
 
 def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
@@ -41,7 +49,7 @@ def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
     preset = config.data.name if config.data.name in RETRAIN_PRESETS else "cifar10"
     usual, recipe = RETRAIN_PRESETS[preset].task, RETRAIN_PRESETS[preset].train
     assert isinstance(usual, Classification)
-    words = ["autola", "retrain", "none", "se", "cbam"]
+    words = ["retrain", "none", "se", "cbam"]
     words += [f"{'places' if is_placement(path) else 'hoga'}:{path}" for path in found]
     words += ["--preset", preset]
     for name in ("backbone", "width"):
@@ -55,20 +63,20 @@ def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:
     limit, batch = config.data.limit, getattr(config.searcher, "batch_size", None)
     if limit is not None and (1 - recipe.validation_fraction) * limit < recipe.batch_size:
         words += _option("train.batch-size", batch, None)
-    return shlex.join(words)
+    return command_line(words)
 
 
 def _next_of_task(config: TaskSearch, found: Sequence[Path]) -> str:
     of_text = reads_text(config.task)  # what stands there is the network, and no identity
     beside = [label(config.task.unsearched())] if of_text else ["none", "se"]
-    start = ["autola", "retrain", *beside, *(f"places:{path}" for path in found), "--preset"]
+    start = ["retrain", *beside, *(f"places:{path}" for path in found), "--preset"]
     weights = ["--identity"] if config.task.weights and not config.task.identity and not of_text else []
     commands = [
         [*start, name, *_differences(config.task, preset.task), *weights]
         for name, preset in RETRAIN_PRESETS.items()
         if type(preset.task) is type(config.task)
     ]
-    return shlex.join(min(commands, key=len)) if commands else "autola retrain --help"
+    return command_line(min(commands, key=len) if commands else ["retrain", "--help"])
 
 
 def command_of(
@@ -84,7 +92,7 @@ def command_of(
     commands = list[list[str]]()
     if isinstance(config, SearchConfig | TaskSearch):
         for name, preset in _searches(config):
-            words, kind = ["autola", "search", name], type(config.searcher)
+            words, kind = ["search", name], type(config.searcher)
             if kind is not type(preset.searcher):
                 words += ["--searcher", kind.name]
                 usual = kind()
@@ -95,7 +103,7 @@ def command_of(
     elif isinstance(config, RetrainConfig):
         for name, preset in RETRAIN_PRESETS.items():
             named = map(label, config.attentions) if attentions is None else attentions
-            words = ["autola", "retrain", *named, "--preset", name]
+            words = ["retrain", *named, "--preset", name]
             if type(config.task) is not type(preset.task):
                 words += ["--task", config.task.name]
                 preset = _of_task(preset, config.task)
@@ -103,7 +111,7 @@ def command_of(
                 commands.append(words + _differences(config, preset))
     elif isinstance(config, CompareConfig):
         commands += [_comparing(config, name) for name in COMPARE_PRESETS]
-    return shlex.join(min(commands, key=len)) if commands else None
+    return command_line(min(commands, key=len)) if commands else None
 
 
 def _searches(config: SearchConfig | TaskSearch) -> Iterator[tuple[str, SearchConfig | TaskSearch]]:
@@ -119,7 +127,7 @@ def _searches(config: SearchConfig | TaskSearch) -> Iterator[tuple[str, SearchCo
 def _comparing(config: CompareConfig, preset: str) -> list[str]:
     """The words of a comparison that starts from a preset."""
     words, start = (
-        ["autola", "compare", *map(label, config.attentions), "--preset", preset],
+        ["compare", *map(label, config.attentions), "--preset", preset],
         COMPARE_PRESETS[preset],
     )
     searcher = None if config.search is None else config.search.searcher.name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -78,12 +77,12 @@ class Inspected:
     @property
     def following(self) -> str:
         """The command that retrains it beside others."""
-        from autola.describe import next_retraining
+        from autola.describe import command_line, next_retraining
 
         if self.run is not None:
             return next_retraining(self.run)
         others = (name for name, _ in self.beside if name != self.name)
-        return f"autola retrain {' '.join(others)} {shlex.quote(self.name)}"
+        return command_line(["retrain", *others, self.name])
 
 
 def inspected(target: str) -> Inspected:

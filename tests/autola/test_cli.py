@@ -202,6 +202,11 @@ def test_what_a_module_of_the_user_registers_can_be_named(own_folder):
         assert f'"{name}": ' in listed.stdout
 
 
+def test_what_is_to_be_done_next_imports_the_same_modules(capsys):
+    assert cli.main(["inspect", "hoga", "--no-latency", "--import", "string"]) == 0
+    assert "next   autola --import string retrain " in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_what_a_module_of_the_user_registers_can_be_searched(own_folder):
     (own_folder / "mine.py").write_text(EXTENSION)
@@ -211,6 +216,7 @@ def test_what_a_module_of_the_user_registers_can_be_searched(own_folder):
         cwd=own_folder,
     )
     assert searched.returncode == 0, searched.stderr
+    assert "autola --import mine retrain " in searched.stdout
     assert "test_half" in (own_folder / "run" / "shares.json").read_text()
 
 
