@@ -63,6 +63,11 @@ class ComparedRow:
     """Standard deviation among cells."""
     within: float | None
     """Standard deviation among trainings of a cell."""
+    f_statistic: float | None = None
+    """F of the test of whether cells differ at all, once all is trained; None where there are not several,
+    trained several times."""
+    f_p_value: float | None = None
+    """Its p-value."""
 
     def cost(self, name: Literal["params", "macs", "step_ms", "latency_ms", "latency_ratio"]) -> float | None:
         """Mean of a cost over the cells; None where it was not measured."""
@@ -131,11 +136,12 @@ class Comparison:
 def write_tables(comparison: Comparison, folder: Path) -> None:
     """Writes rows and single scores as CSV, for other programs."""
     names = ["block", "row", "setting", "cells", "trainings", "mean", "deviation", "between", "within"]
+    names += ["f_statistic", "f_p_value"]
     costs = ("params", "macs", "step_ms", "latency_ms", "latency_ratio")
     rows = [
         [
             *(row.block, row.name, row.setting, len(row.cells), sum(len(cell.scores) for cell in row.cells)),
-            *(row.mean, row.deviation, row.between, row.within),
+            *(row.mean, row.deviation, row.between, row.within, row.f_statistic, row.f_p_value),
             *(row.cost(cost) for cost in costs),
         ]
         for row in comparison.rows

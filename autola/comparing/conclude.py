@@ -49,28 +49,15 @@ def concluded(
         score: What the scores are.
         added_after: Most trainings that had ended when something was added; 0 for nothing.
     """
-    searched = search_scores(config, whole)
+    searched, whole_comparison = search_scores(config, whole), len(scores) == len(items)
     rows, nested = list[ComparedRow](), dict[tuple[str, str], Nested]()
     for block, its_rows in planned:
         for row in its_rows:
             cells = list(_cells(row, [item for item in items if item.row is row], scores, costs, searched))
             if not cells:
                 continue
-            values = nested[block.name, row.name] = Nested(tuple(cell.scores for cell in cells))
-            parts = values.components()
-            rows.append(
-                ComparedRow(
-                    name=row.name,
-                    block=block.name,
-                    setting=row.setting,
-                    cells=tuple(cells),
-                    mean=values.mean,
-                    deviation=values.spread,
-                    between=parts.between,
-                    within=parts.within,
-                )
-            )
-    whole_comparison = len(scores) == len(items)
+            nested[block.name, row.name] = Nested(tuple(cell.scores for cell in cells))
+            rows.append(compared_row(row.name, block.name, row.setting, cells, complete=whole_comparison))
     claims = _claims(plan, nested, config.margin, complete=whole_comparison)
     comparison = Comparison(
         run=str(whole.path),
@@ -85,6 +72,26 @@ def concluded(
         sentence="",
     )
     return replace(comparison, sentence=sentence_of(comparison, config, added_after))
+
+
+def compared_row(
+    name: str, block: str, setting: str, cells: Sequence[ComparedCell], *, complete: bool = True
+) -> ComparedRow:
+    """A row with its mean, and where its scores differ; tested only where the comparison is complete."""
+    values = Nested(tuple(cell.scores for cell in cells))
+    parts, differ = values.components(), values.cells_differ() if complete else None
+    return ComparedRow(
+        name=name,
+        block=block,
+        setting=setting,
+        cells=tuple(cells),
+        mean=values.mean,
+        deviation=values.spread,
+        between=parts.between,
+        within=parts.within,
+        f_statistic=differ and differ.statistic,
+        f_p_value=differ and differ.p_value,
+    )
 
 
 def cost_key(item: Item) -> str:

@@ -53,7 +53,8 @@ class CompareConfig(DeviceConfig):
     found: tuple[Term, ...] = ()
     """Cells of searches that were made before, in place of searching."""
     search_seeds: tuple[int, ...] = (0, 1, 2)
-    """A search with each."""
+    """A search with each; with none, nothing is searched, and random cells of the search's space stand alone:
+    do they differ, so that there is anything to find?"""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Each cell that was found is trained once with every seed."""
     random_cells: int = 6
@@ -88,7 +89,7 @@ class CompareConfig(DeviceConfig):
         super().__post_init__()
         for name in ("search_seeds", "seeds", "random_seeds", "control_seeds"):
             given = getattr(self, name)
-            if not given:
+            if not given and (name != "search_seeds" or self.found):
                 raise InputError(f"{name}: give at least one seed")
             if len(set(given)) != len(given):
                 raise InputError(f"{name}: a seed is given twice: {' '.join(map(str, given))}")
@@ -111,6 +112,8 @@ class CompareConfig(DeviceConfig):
         self._check_search()
         if self.search is None and self.found:
             raise InputError("cells that were found come with the settings of their search")
+        if self.search is not None and not (self.search_seeds or "random" in self.beside):
+            raise InputError("no search has a seed, and no random cells stand beside: search nothing instead")
         if self.search is None and not self.attentions:
             raise InputError("name at least one attention, for example: se cbam hoga")
 
@@ -135,7 +138,7 @@ class CompareConfig(DeviceConfig):
     @property
     def searches(self) -> bool:
         """Whether the comparison searches its cells itself."""
-        return self.search is not None and not self.found
+        return self.search is not None and not self.found and bool(self.search_seeds)
 
     def training(
         self, task: Any, train: TrainConfig, attention: tuple[Term, ...], seed: int

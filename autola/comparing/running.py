@@ -87,7 +87,12 @@ def run_comparison(
             first_step(single, work.setting(single.train), single.attentions[0], item.seed, fabric)
         plan = plan_of(config, planned, len(items), len(searches_of(config)))
         config, kind = absolute(config), f"compare-{config.task.subject()}"
-        made: Any = {"kind": kind, "seed": config.search_seeds[0], "out": out, "fabric": fabric}
+        made: Any = {
+            "kind": kind,
+            "seed": (*config.search_seeds, *config.control_seeds)[0],
+            "out": out,
+            "fabric": fabric,
+        }
         with ready(on, fabric), new_run(config, data, **made) as run:
             run.write_text(PLAN, to_json(plan))
             log.info("%s  %s", run.path, device_line(fabric))
@@ -147,7 +152,7 @@ def _search_costs(config: CompareConfig, fabric: Fabric) -> dict[str, Any]:
         run = RunDirectory.open(config.found[0].argument or "")
         return dict(recorded_costs(config.search, run) or {})
     config.search.searcher.check_budget(config.search.resolved_space())
-    problem, known = search_problem(config.search_with(config.search_seeds[0]), fabric)
+    problem, known = search_problem(config.search_with((*config.search_seeds, 0)[0]), fabric)
     config.search.searcher.start(problem)
     return known.get(COSTS, {})
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from autola.comparing.conclude import verdict_of
+from autola.comparing.conclude import compared_row, verdict_of
 from autola.comparing.settings import MOST_NAMED, differences, unlike
 from autola.configs import RetrainConfig
 from autola.runs import refuse_twice, stored_config
@@ -17,7 +17,7 @@ from evaluators.statistics.family import holm
 from evaluators.statistics.nested import Nested
 from foundation.config import parse_json
 from foundation.errors import InputError, listed
-from outputs.comparison import Claim, ComparedCell, ComparedRow, Comparison
+from outputs.comparison import Claim, ComparedCell, Comparison
 from outputs.records import DATA
 from outputs.run_directory import RunDirectory
 
@@ -55,7 +55,7 @@ def compare_runs(runs: Sequence[str | Path], *, mixed: bool = False, margin: flo
         if not mixed:
             _refuse_other(directories[0], configs[0], run, config)
     cells = _cells(directories, tables, mixed=mixed)
-    rows = [_row(name, cell) for name, cell in cells.items()]
+    rows = [compared_row(name, "", "", (cell,)) for name, cell in cells.items()]
     if len(rows) < 2:
         raise InputError("there is one row, so nothing is compared; name a run with another attention")
     claims = _claims({row.name: Nested((row.cells[0].scores,)) for row in rows}, margin)
@@ -133,21 +133,6 @@ def _cells(
                 known, seeds=(*known.seeds, *row.seeds), scores=(*known.scores, *row.scores)
             )
     return found
-
-
-def _row(name: str, cell: ComparedCell) -> ComparedRow:
-    scores = Nested((cell.scores,))
-    parts = scores.components()
-    return ComparedRow(
-        name=name,
-        block="",
-        setting="",
-        cells=(cell,),
-        mean=scores.mean,
-        deviation=scores.spread,
-        between=parts.between,
-        within=parts.within,
-    )
 
 
 def _claims(rows: Mapping[str, Nested], margin: float) -> list[Claim]:

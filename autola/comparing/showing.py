@@ -84,6 +84,20 @@ def cost_words(row: ComparedRow) -> list[str]:
     ]
 
 
+def spread_words(row: ComparedRow) -> str:
+    """How much the cells of a row differ, and whether that is more than chance; empty where nobody knows."""
+    if row.between is None or row.within is None:
+        return ""
+    told = (
+        f"{row.name}: cells differ by {100 * row.between:.2f} points, trainings of one by "
+        f"{100 * row.within:.2f} (standard deviations)"
+    )
+    if row.f_statistic is None or row.f_p_value is None:
+        return told
+    cells, trainings = len(row.cells), sum(len(cell.scores) for cell in row.cells)
+    return f"{told}; F({cells - 1}, {trainings - cells}) = {row.f_statistic:.2f}, p {row.f_p_value:.3f}"
+
+
 def _show_spread(comparison: Comparison) -> None:
     """Says where the scores of rows of cells differ, and what the search's own scores are worth."""
     out_of_terminal(
@@ -92,12 +106,8 @@ def _show_spread(comparison: Comparison) -> None:
     for row in comparison.rows:
         if row.setting:
             out_of_terminal(f"{row.block} {row.name}: {row.setting}".strip())
-    for row in comparison.rows:
-        if row.between is not None and row.within is not None:
-            out_of_terminal(
-                f"{row.name}: cells differ by {100 * row.between:.2f} points, trainings of one by "
-                f"{100 * row.within:.2f} (standard deviations)"
-            )
+    for line in filter(None, map(spread_words, comparison.rows)):
+        out_of_terminal(line)
     if comparison.improvement is not None:
         out_of_terminal(f"found is {100 * comparison.improvement:+.2f} % relative to random")
     if comparison.ranks:

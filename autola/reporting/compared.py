@@ -8,7 +8,7 @@ from typing import Any
 from autola.comparing.config import CompareConfig
 from autola.comparing.plan import PLAN, Plan
 from autola.comparing.saying import row_in_words
-from autola.comparing.showing import cost_words, score_words
+from autola.comparing.showing import cost_words, score_words, spread_words
 from autola.configs import SearchConfig
 from autola.reporting.cells import cell
 from autola.reporting.evidence import Evidence
@@ -61,7 +61,7 @@ def _setting(run: Evidence, config: CompareConfig, plan: Plan | None) -> Sequenc
     ]
     if config.search is not None:
         seeds = " ".join(map(str, config.search_seeds))
-        made = "made before" if config.found else f"seeds {seeds}"
+        made = "made before" if config.found else f"seeds {seeds}" if seeds else "none was made"
         limit = ", ".join(config.search.target) or "none"
         pairs += [("searches", f"{words_of(run.config['search']['searcher'])}; {made}"), ("limit", limit)]
     if config.attentions:
@@ -97,12 +97,7 @@ def _results(told: Comparison) -> dict[str, Any]:
 
 
 def _spread(rows: Sequence[ComparedRow]) -> str:
-    return "".join(
-        f" {row.name}: cells differ by {100 * row.between:.2f} points, trainings of one by "
-        f"{100 * row.within:.2f} (standard deviations)."
-        for row in rows
-        if row.between is not None and row.within is not None
-    )
+    return "".join(f" {words}." for row in rows if (words := spread_words(row)))
 
 
 def _ranks(told: Comparison) -> str:

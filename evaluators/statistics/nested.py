@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import fmean, variance
+from typing import Any
 
 from foundation.errors import InputError
 
@@ -19,6 +20,22 @@ class Components:
 
     between: float | None
     within: float | None
+
+
+@dataclass(frozen=True)
+class CellsDiffer:
+    """Fisher's test of whether the cells of a row differ at all.
+
+    Attributes:
+        statistic: F: how much the means of cells differ, over how much trainings of one let them; about 1
+            where cells do not differ.
+        freedom: Its degrees of freedom.
+        p_value: Chance of so large an F where they do not.
+    """
+
+    statistic: float
+    freedom: tuple[int, int]
+    p_value: float
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,20 @@ class Nested:
     def spread(self) -> float | None:
         """Standard deviation of the units; None for a single one."""
         return variance(self.units) ** 0.5 if len(self.units) > 1 else None
+
+    def cells_differ(self) -> CellsDiffer | None:
+        """Whether there is anything to choose among the cells (SciPy's one-way analysis of variance).
+
+        None for a single cell, cells of a training each, and trainings that do not differ.
+        """
+        within = self.components().within
+        if len(self.groups) < 2 or not within:
+            return None
+        from scipy.stats import f_oneway
+
+        found: Any = f_oneway(*self.groups)
+        freedom = len(self.groups) - 1, sum(map(len, self.groups)) - len(self.groups)
+        return CellsDiffer(float(found.statistic), freedom, float(found.pvalue))
 
     def components(self) -> Components:
         """Both standard deviations, by the analysis of variance (method of moments; a negative one is 0).

@@ -257,6 +257,23 @@ def test_found_cells_are_taken_from_searches_that_ended(call, found, own_folder)
     assert "one seed, or without spread, says nothing of chance" in told.out.replace("\n", " ")
 
 
+def test_random_cells_stand_alone_where_nothing_is_searched(call, own_folder):
+    words = SMALL.replace("--search-seeds 0 1", "--search-seeds").replace(
+        "--random-seeds 0", "--random-seeds 0 1"
+    )
+    told = call(f"compare {words} --beside random plain --out run")
+    assert told.code == 0, told.err
+    names = {f"random{cell}-seed{OWN_SEEDS * cell + seed}" for cell in (0, 1) for seed in (0, 1)}
+    assert folders(own_folder / "run") == {*names, "plain-seed0", "plain-seed1"}
+    assert "random cells of the same space under macs<=1.4x score" in told.out.replace("\n", " ")
+    random, _ = comparison(own_folder / "run").rows
+    differ = Nested(tuple(cell.scores for cell in random.cells)).cells_differ()
+    assert differ is not None
+    assert (random.f_statistic, random.f_p_value) == (differ.statistic, differ.p_value)
+    assert f"F(1, 2) = {differ.statistic:.2f}, p {differ.p_value:.3f}" in told.out.replace("\n", " ")
+    assert "nothing, so no searches are added" in call("compare --resume run --search-seeds 0").err
+
+
 def test_searches_of_other_data_or_budget_are_refused(refused, found, own_folder):
     other = Path(shutil.copytree(found, own_folder / "other"))
     keys = json.loads((other / "config.json").read_text())
@@ -308,6 +325,7 @@ def test_changed_images_are_refused(refused, copy):
         ("--primary found found", "compares found with itself"),
         ("--search-nothing", "name at least one attention"),
         ("--search-nothing se --beside", "there is one row"),
+        ("--search-seeds --beside plain", "no random cells stand beside"),
         ("--spread 0 0", "scores that never differ"),
         ("--margin 0", "margin=0.0 is not positive"),
         ("--search.target macs<=1.1x params<=300k", "one limit"),

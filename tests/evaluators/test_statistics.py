@@ -124,6 +124,19 @@ def test_balanced_components_are_the_analysis_of_variance():
     assert Nested(groups).components().between == pytest.approx(((f - 1) * within / 3) ** 0.5)
 
 
+def test_whether_cells_differ_is_scipys_analysis_of_variance():
+    groups = ((1.0, 2.0, 3.0), (2.0, 4.0), (8.0, 7.0, 9.0))
+    found, scipys = Nested(groups).cells_differ(), stats.f_oneway(*groups)
+    assert found is not None
+    assert (found.statistic, found.p_value) == (scipys.statistic, scipys.pvalue)
+    assert found.p_value == stats.f.sf(found.statistic, *found.freedom)
+
+
+@pytest.mark.parametrize("groups", [((1.0, 2.0),), ((1.0,), (2.0,)), ((1.0, 1.0), (2.0, 2.0))])
+def test_where_trainings_tell_nothing_cells_are_not_said_to_differ(groups):
+    assert Nested(groups).cells_differ() is None
+
+
 def test_cells_trained_once_have_one_component():
     found = cells(*A).components()
     assert found.between == stdev(A)
