@@ -3,6 +3,8 @@
 cells: CIFAR-10 at 16 pixels with ResNet-8 of width 16: three searches on 20,000 images, three trainings of
     each cell, six random cells twice, all controls three times, two passes over all images each (`autola
     compare --preset cifar10-short`).
+spread: is there anything to find? Six random cells of the space twice, and of a wider one, five passes,
+    beside plain; nothing is searched.
 remedies: the same with other searches: a supernet that is trained path by path, and finals on all images for
     as long as a training, both against the random cells of `cells`; a wider space, against its own.
 groups: cells of 1, 2, 4 and 8 channel groups with SE, and with dilated convolutions, on every edge, three
@@ -53,6 +55,9 @@ TERMS = (
 convolution; no query between decoder and encoder; key content with the deformable unit; all but query and key
 content; key content alone, which knows no order."""
 
+LONGER_EPOCHS = 5
+"""Passes of `spread`: trainings of one network differ by a third of what they do after two."""
+
 SMALLER, LARGER = "cifar_resnet20", ("cifar_resnet56", "wide_resnet16_2")
 """Where the cells of `transfer` come from, and where they go."""
 
@@ -69,6 +74,8 @@ def comparisons_of(study: str, root: str, epochs: int | None = None) -> dict[str
     match study:
         case "cells":
             return {study: cells}
+        case "spread":
+            return _spread(_cells(root, epochs or LONGER_EPOCHS))
         case "remedies":
             return _remedies(cells)
         case "groups":
@@ -127,6 +134,16 @@ def _remedies(config: CompareConfig) -> dict[str, CompareConfig]:
     return {
         name: replace(config, search=each, beside=("random" if name == "wide" else "plain",))
         for name, each in searches.items()
+    }
+
+
+def _spread(config: CompareConfig) -> dict[str, CompareConfig]:
+    """Random cells of two spaces beside the plain network: do cells differ, so that a search can choose?"""
+    assert config.search is not None
+    alone = replace(config, search_seeds=(), beside=("random", "plain"), spread=None)
+    return {
+        "random": alone,
+        "random-wide": replace(alone, search=replace(config.search, space="hoga_wide")),
     }
 
 

@@ -17,6 +17,7 @@ import json
 import logging
 import math
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ from outputs.comparison import COMPARISON, Comparison
 from outputs.records import CONFIG, GENOTYPE, RESULT
 from outputs.run_directory import RunDirectory
 
-Study = Literal["cells", "remedies", "groups", "transfer", "finetune", "translation", "places"]
+Study = Literal["cells", "spread", "remedies", "groups", "transfer", "finetune", "translation", "places"]
 
 OF_ALL = ("*.json", "*.csv", "*.png")
 OF_EACH = (RESULT, GENOTYPE)
@@ -58,7 +59,7 @@ class Options:
     """Options of the command."""
 
     study: Annotated[tyro.conf.Positional[Study], tyro.conf.arg(metavar="STUDY")] = "cells"
-    """cells, remedies, groups, transfer, finetune, translation or places."""
+    """cells, spread, remedies, groups, transfer, finetune, translation or places."""
     root: Path | None = None
     """Folder of the data: CIFAR-10 as folders of images; of finetune train and val, a folder a class; of
     translation Multi30k's texts."""
@@ -203,6 +204,9 @@ def main() -> None:
             run_study(options)
     except InputError as error:
         raise SystemExit(f"study: {error}") from None
+    except KeyboardInterrupt:
+        sys.stderr.write("study: stopped; the same command goes on\n")
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

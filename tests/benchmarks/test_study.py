@@ -45,6 +45,7 @@ def small() -> CompareConfig:
     ("name", "trainings"),
     [
         ("cells", {"cells": 45}),
+        ("spread", {"random": 15, "random-wide": 15}),
         ("remedies", {"fair": 12, "wide": 21, "whole": 12}),
         ("groups", {"groups": 27}),
         ("transfer", {"from-resnet20": 24, "from-resnet56": 6, "from-wide_resnet16_2": 6}),
@@ -60,7 +61,7 @@ def test_studies_are_comparisons(name, trainings):
         planned = planned_rows(replace(config, search=search), None, {})
         items = items_of(config, planned)
         assert len({item.name for item in items}) == len(items) == trainings[comparison]
-        assert config.search is None or len(config.search_seeds) >= 3
+        assert not config.searches or len(config.search_seeds) >= 3
         for _, rows in planned:
             assert all(sum(item.row is row for item in items) >= 3 for row in rows)
 
