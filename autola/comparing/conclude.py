@@ -6,19 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from autola.comparing.claims import claims_of
 from autola.comparing.config import CompareConfig
 from autola.comparing.items import Item, Planned, found_in, searches_of
-from autola.comparing.plan import Contrast, Plan
+from autola.comparing.plan import Plan
 from autola.comparing.rows import FOUND, RANDOM, Row
 from autola.comparing.saying import sentence_of
 from autola.scoring import JUDGED, SCORE
-from evaluators.statistics.bootstrap import bootstrap_interval
-from evaluators.statistics.difference import Difference, difference
-from evaluators.statistics.family import ALARM, gated, holm
 from evaluators.statistics.nested import Nested
-from evaluators.statistics.power import Design, detectable
 from foundation.config import parse
-from outputs.comparison import Claim, ComparedCell, ComparedRow, Comparison, Verdict
+from outputs.comparison import ComparedCell, ComparedRow, Comparison
 from outputs.records import RESULT
 from outputs.run_directory import RunDirectory
 from search_space.term import label
@@ -58,7 +55,7 @@ def concluded(
                 continue
             nested[block.name, row.name] = Nested(tuple(cell.scores for cell in cells))
             rows.append(compared_row(row.name, block.name, row.setting, cells, complete=whole_comparison))
-    claims = _claims(plan, nested, config.margin, complete=whole_comparison)
+    claims = claims_of(plan, nested, config.margin, complete=whole_comparison)
     comparison = Comparison(
         run=str(whole.path),
         score=score,
@@ -136,82 +133,6 @@ def _cells(
             )
         )
     return found
-
-
-def _claims(
-    plan: Plan, nested: Mapping[tuple[str, str], Nested], margin: float, *, complete: bool
-) -> list[Claim]:
-    """The contrasts whose rows have scores; the primary one decides whether others may be claimed."""
-    contrasts = [
-        each
-        for each in plan.contrasts
-        if {(each.block, each.first), (each.block, each.second)} <= nested.keys()
-    ]
-    pairs = [(nested[each.block, each.first], nested[each.block, each.second]) for each in contrasts]
-    differences = [difference(*pair) for pair in pairs]
-    p_values = [each.p_value() for each in differences]
-    alike = [each.equivalence(margin) for each in differences]
-    if contrasts and contrasts[0].primary:
-        adjusted = [p_values[0], *gated(p_values[0], p_values[1:])]
-        alone = [p_values[0], *holm(p_values[1:])]
-        equivalences = [alike[0], *holm(alike[1:])]
-    else:  # the primary contrast has no scores yet
-        adjusted, alone, equivalences = [None] * len(contrasts), holm(p_values), holm(alike)
-    found = list[Claim]()
-    for place, (contrast, pair, shift) in enumerate(zip(contrasts, pairs, differences)):
-        verdict = (
-            verdict_of(shift, adjusted[place], alone[place], equivalences[place]) if complete else "no test"
-        )
-        interval = shift.interval() or (None, None)
-        found.append(
-            Claim(
-                block=contrast.block,
-                first=contrast.first,
-                second=contrast.second,
-                primary=contrast.primary,
-                estimate=shift.estimate,
-                low=interval[0],
-                high=interval[1],
-                bootstrap=bootstrap_interval(*pair),
-                p_value=p_values[place],
-                adjusted=adjusted[place],
-                equivalence=equivalences[place],
-                detectable=_detectable(contrast, pair),
-                verdict=verdict,
-            )
-        )
-    return found
-
-
-def verdict_of(
-    shift: Difference, adjusted: float | None, alone: float | None, equivalence: float | None
-) -> Verdict:
-    """What may be said of a difference.
-
-    Args:
-        shift: The difference.
-        adjusted: Its p-value among all that are tested, and behind the primary contrast.
-        alone: The same without the primary contrast; `adjusted` where there is none.
-        equivalence: The p-value of a difference of the margin or more, likewise.
-    """
-    if shift.error is None or adjusted is None or alone is None or equivalence is None:
-        return "no test"
-    if adjusted < ALARM:
-        return "higher" if shift.estimate > 0 else "lower"
-    if equivalence < ALARM:
-        return "equivalent"
-    return "not claimed" if alone < ALARM else "no difference shown"
-
-
-def _detectable(contrast: Contrast, pair: tuple[Nested, Nested]) -> float | None:
-    """What the contrast's design finds, given the spread that was seen: the larger row's of each kind."""
-    parts = [row.components() for row in pair]
-    between = max((part.between for part in parts if part.between is not None), default=0.0)
-    within = max((part.within for part in parts if part.within is not None), default=0.0)
-    if not between + within:
-        return None
-    designs = [Design(*sizes) for sizes in zip(contrast.cells, contrast.trainings)]
-    return detectable(designs[0], designs[1], between=between, within=within)
 
 
 def _improvement(nested: Mapping[tuple[str, str], Nested]) -> float | None:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from autola.comparing.conclude import compared_row, verdict_of
+from autola.comparing.claims import claims_beside
+from autola.comparing.conclude import compared_row
 from autola.comparing.settings import MOST_NAMED, differences, unlike
 from autola.configs import RetrainConfig
 from autola.runs import refuse_twice, stored_config
 from autola.tables import TABLE, Table
-from evaluators.statistics.bootstrap import bootstrap_interval
-from evaluators.statistics.difference import difference
-from evaluators.statistics.family import holm
 from evaluators.statistics.nested import Nested
 from foundation.config import parse_json
 from foundation.errors import InputError, listed
-from outputs.comparison import Claim, ComparedCell, Comparison
+from outputs.comparison import ComparedCell, Comparison
 from outputs.records import DATA
 from outputs.run_directory import RunDirectory
 
@@ -58,7 +56,7 @@ def compare_runs(runs: Sequence[str | Path], *, mixed: bool = False, margin: flo
     rows = [compared_row(name, "", "", (cell,)) for name, cell in cells.items()]
     if len(rows) < 2:
         raise InputError("there is one row, so nothing is compared; name a run with another attention")
-    claims = _claims({row.name: Nested((row.cells[0].scores,)) for row in rows}, margin)
+    claims = claims_beside({row.name: Nested((row.cells[0].scores,)) for row in rows}, margin)
     comparison = Comparison(
         run=" ".join(str(run.path) for run in directories),
         score=tables[0].score,
@@ -133,34 +131,6 @@ def _cells(
                 known, seeds=(*known.seeds, *row.seeds), scores=(*known.scores, *row.scores)
             )
     return found
-
-
-def _claims(rows: Mapping[str, Nested], margin: float) -> list[Claim]:
-    (first, ours), *others = rows.items()
-    found = [difference(ours, theirs) for _, theirs in others]
-    adjusted = holm([each.p_value() for each in found])
-    alike = holm([each.equivalence(margin) for each in found])
-    claims = list[Claim]()
-    for (name, theirs), shift, p, equal in zip(others, found, adjusted, alike):
-        low, high = shift.interval() or (None, None)
-        claims.append(
-            Claim(
-                block="",
-                first=first,
-                second=name,
-                primary=False,
-                estimate=shift.estimate,
-                low=low,
-                high=high,
-                bootstrap=bootstrap_interval(ours, theirs),
-                p_value=shift.p_value(),
-                adjusted=p,
-                equivalence=equal,
-                detectable=None,
-                verdict=verdict_of(shift, p, p, equal),
-            )
-        )
-    return claims
 
 
 def _sentence(comparison: Comparison, *, mixed: bool) -> str:
