@@ -45,7 +45,11 @@ def row_in_words(name: str, config: CompareConfig) -> str:
             assert config.search is not None
             return f"cells found by {config.search.searcher.name}{limit}"
         case "random":
-            return f"random cells of the same space{limit}"
+            assert config.search is not None
+            alone = not (config.searches or config.found)
+            return (
+                f"random cells of {f'the space {config.search.space}' if alone else 'the same space'}{limit}"
+            )
         case "plain":
             return "the plain network"
         case _ if name == LONGER:

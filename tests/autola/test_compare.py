@@ -265,7 +265,7 @@ def test_random_cells_stand_alone_where_nothing_is_searched(call, own_folder):
     assert told.code == 0, told.err
     names = {f"random{cell}-seed{OWN_SEEDS * cell + seed}" for cell in (0, 1) for seed in (0, 1)}
     assert folders(own_folder / "run") == {*names, "plain-seed0", "plain-seed1"}
-    assert "random cells of the same space under macs<=1.4x score" in told.out.replace("\n", " ")
+    assert "random cells of the space hoga under macs<=1.4x score" in told.out.replace("\n", " ")
     random, _ = comparison(own_folder / "run").rows
     differ = Nested(tuple(cell.scores for cell in random.cells)).cells_differ()
     assert differ is not None
