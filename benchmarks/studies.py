@@ -3,7 +3,7 @@
 cells: CIFAR-10 at 16 pixels with ResNet-8 of width 16: three searches on 20,000 images, three trainings of
     each cell, six random cells twice, all controls three times, two passes over all images each (`autola
     compare --preset cifar10-short`).
-spread: is there anything to find? Six random cells of the space twice, and of a wider one, five passes,
+spread: is there anything to find? Five random cells of the space twice, and of a wider one, five passes,
     beside plain; nothing is searched.
 remedies: the same with other searches: a supernet that is trained path by path, and finals on all images for
     as long as a training, both against the random cells of `cells`; a wider space, against its own.
@@ -140,7 +140,7 @@ def _remedies(config: CompareConfig) -> dict[str, CompareConfig]:
 def _spread(config: CompareConfig) -> dict[str, CompareConfig]:
     """Random cells of two spaces beside the plain network: do cells differ, so that a search can choose?"""
     assert config.search is not None
-    alone = replace(config, search_seeds=(), beside=("random", "plain"), spread=None)
+    alone = replace(config, search_seeds=(), random_cells=5, beside=("random", "plain"), spread=None)
     return {
         "random": alone,
         "random-wide": replace(alone, search=replace(config.search, space="hoga_wide")),

@@ -45,7 +45,7 @@ def small() -> CompareConfig:
     ("name", "trainings"),
     [
         ("cells", {"cells": 45}),
-        ("spread", {"random": 15, "random-wide": 15}),
+        ("spread", {"random": 13, "random-wide": 13}),
         ("remedies", {"fair": 12, "wide": 21, "whole": 12}),
         ("groups", {"groups": 27}),
         ("transfer", {"from-resnet20": 24, "from-resnet56": 6, "from-wide_resnet16_2": 6}),
