@@ -1,7 +1,8 @@
 """Differences between rows of two comparisons: another search beside the same random cells, or cells from
 another network beside those that were searched in this.
 
-Both are trained alike, as their records have to show: the same data, network and recipe.
+Both are trained alike, as their records have to show: the same data, network and recipe. What operators cost
+is each search's own, and measured anew.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from autola.comparing.config import CompareConfig
 from autola.comparing.items import full_config
 from autola.comparing.rows import Block, blocks_of
 from autola.comparing.settings import MOST_NAMED, unlike
+from autola.data_record import COSTS
 from evaluators.statistics.difference import Difference, difference
 from evaluators.statistics.family import ALARM, holm
 from evaluators.statistics.nested import Nested
@@ -89,7 +91,8 @@ def _scores(run: RunDirectory, row: KeptRow) -> Nested | None:
 
 def _check_alike(pair: Across, runs: Sequence[RunDirectory]) -> None:
     blocks = [row.trained_in(full_config(run)) for row, run in zip((pair.first, pair.second), runs)]
-    first, second = ((block.task, block.train, run.keys(DATA)) for block, run in zip(blocks, runs))
+    data = [{name: value for name, value in run.keys(DATA).items() if name != COSTS} for run in runs]
+    first, second = ((block.task, block.train, images) for block, images in zip(blocks, data))
     if found := unlike(first, second):
         raise InputError(
             f"{pair.second} and {pair.first} are not trained alike: {listed(found, MOST_NAMED, '; ')}"

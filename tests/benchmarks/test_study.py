@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from autola.comparing.items import items_of, planned_rows
 from autola.comparing.presets import COMPARE_PRESETS
 from autola.comparing.rows import Block
 from autola.comparing.settings import unlike
-from benchmarks import study, study_places
+from benchmarks import across, study, study_places
 from benchmarks.studies import across_of
 from foundation.errors import InputError
 from outputs.comparison import Comparison
@@ -78,6 +80,16 @@ def test_what_is_compared_across_is_there_and_trained_alike():
                 blocks.append(row.trained_in(config))
             assert not unlike(*((block.task, block.train, {}) for block in blocks))
     assert not across_of("cells")
+
+
+def test_searches_on_other_days_are_compared_though_their_latencies_differ():
+    kept = partial(study.folder, study.Options(study="transfer"))
+    first, *_ = across.lines(across_of("transfer")[-1:], kept)
+    assert re.fullmatch(
+        r"found of from-resnet20 - found of from-wide_resnet16_2 in wide_resnet16_2: "
+        r"-0.19 \(-\d.\d\d to \+\d.\d\d\), p 0.\d\d by Holm: no difference shown",
+        first,
+    )
 
 
 def test_what_is_compared_across_is_kept_where_it_is_told(tmp_path):
