@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autola.comparing.claims import scores_of
 from autola.comparing.config import CompareConfig
 from autola.comparing.items import full_config
 from autola.comparing.rows import Block, blocks_of
@@ -85,8 +86,8 @@ def _scores(run: RunDirectory, row: KeptRow) -> Nested | None:
     if not run.has(COMPARISON):
         return None
     told = parse_json(Comparison, run.text(COMPARISON), str(run.path / COMPARISON))
-    cells = [each.cells for each in told.rows if (each.name, each.block) == (row.row, row.block)]
-    return Nested(tuple(cell.scores for cell in cells[0])) if cells else None
+    rows = [each for each in told.rows if (each.name, each.block) == (row.row, row.block)]
+    return scores_of(rows[0]) if rows else None
 
 
 def _check_alike(pair: Across, runs: Sequence[RunDirectory]) -> None:

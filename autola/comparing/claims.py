@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from autola.comparing.plan import Contrast, Plan
 from evaluators.statistics.bootstrap import bootstrap_interval
@@ -10,20 +10,24 @@ from evaluators.statistics.difference import Difference, difference
 from evaluators.statistics.family import ALARM, gated, holm
 from evaluators.statistics.nested import Nested
 from evaluators.statistics.power import Design, detectable
-from outputs.comparison import Claim, Verdict
+from outputs.comparison import Claim, ComparedRow, Verdict
 
 
-def claims_of(
-    plan: Plan, nested: Mapping[tuple[str, str], Nested], margin: float, *, complete: bool
-) -> list[Claim]:
+def scores_of(row: ComparedRow) -> Nested:
+    """What a row scored, cell by cell."""
+    return Nested(tuple(cell.scores for cell in row.cells))
+
+
+def claims_of(plan: Plan, rows: Sequence[ComparedRow], margin: float, *, complete: bool) -> list[Claim]:
     """The contrasts of a plan whose rows have scores; the primary one decides whether others may be claimed.
 
     Args:
         plan: What was settled before.
-        nested: Scores of each row, by block and name.
+        rows: Those that have scores.
         margin: Difference below which rows count as equivalent.
         complete: Whether all trainings have ended; nothing is tested before.
     """
+    nested = {(row.block, row.name): scores_of(row) for row in rows}
     contrasts = [
         each
         for each in plan.contrasts
@@ -52,20 +56,21 @@ def claims_of(
     ]
 
 
-def claims_beside(rows: Mapping[str, Nested], margin: float) -> list[Claim]:
+def claims_beside(rows: Sequence[ComparedRow], margin: float) -> list[Claim]:
     """The first row minus each other one, by Holm's procedure over all: nobody named a contrast before.
 
     Args:
-        rows: Scores of each row, by its name.
+        rows: All rows.
         margin: Difference below which rows count as equivalent.
     """
-    (first, ours), *others = rows.items()
-    found = [difference(ours, theirs) for _, theirs in others]
+    first, *others = rows
+    pairs = [(scores_of(first), scores_of(other)) for other in others]
+    found = [difference(*pair) for pair in pairs]
     adjusted = holm([each.p_value() for each in found])
     alike = holm([each.equivalence(margin) for each in found])
     return [
-        _claim((first, name), (ours, theirs), shift, (p, p, equal))
-        for (name, theirs), shift, p, equal in zip(others, found, adjusted, alike)
+        _claim((first.name, other.name), pair, shift, (p, p, equal))
+        for other, pair, shift, p, equal in zip(others, pairs, found, adjusted, alike)
     ]
 
 

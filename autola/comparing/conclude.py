@@ -47,15 +47,13 @@ def concluded(
         added_after: Most trainings that had ended when something was added; 0 for nothing.
     """
     searched, whole_comparison = search_scores(config, whole), len(scores) == len(items)
-    rows, nested = list[ComparedRow](), dict[tuple[str, str], Nested]()
+    rows = list[ComparedRow]()
     for block, its_rows in planned:
         for row in its_rows:
             cells = list(_cells(row, [item for item in items if item.row is row], scores, costs, searched))
-            if not cells:
-                continue
-            nested[block.name, row.name] = Nested(tuple(cell.scores for cell in cells))
-            rows.append(compared_row(row.name, block.name, row.setting, cells, complete=whole_comparison))
-    claims = claims_of(plan, nested, config.margin, complete=whole_comparison)
+            if cells:
+                rows.append(compared_row(row.name, block.name, row.setting, cells, complete=whole_comparison))
+    claims = claims_of(plan, rows, config.margin, complete=whole_comparison)
     comparison = Comparison(
         run=str(whole.path),
         score=score,
@@ -64,7 +62,7 @@ def concluded(
         rows=tuple(rows),
         claims=tuple(claims),
         margin=config.margin,
-        improvement=_improvement(nested),
+        improvement=_improvement(rows),
         ranks=_ranks(rows, searched),
         sentence="",
     )
@@ -135,11 +133,12 @@ def _cells(
     return found
 
 
-def _improvement(nested: Mapping[tuple[str, str], Nested]) -> float | None:
+def _improvement(rows: Sequence[ComparedRow]) -> float | None:
     """Source: Yang, Esperança and Carlucci, "NAS evaluation is frustratingly hard", ICLR 2020, section 3."""
-    for block, _ in nested:
-        if {(block, FOUND), (block, RANDOM)} <= nested.keys() and nested[block, RANDOM].mean:
-            return nested[block, FOUND].mean / nested[block, RANDOM].mean - 1
+    means = {(row.block, row.name): row.mean for row in rows}
+    for block, _ in means:
+        if {(block, FOUND), (block, RANDOM)} <= means.keys() and means[block, RANDOM]:
+            return means[block, FOUND] / means[block, RANDOM] - 1
     return None
 
 

@@ -12,7 +12,6 @@ from autola.comparing.settings import MOST_NAMED, differences, unlike
 from autola.configs import RetrainConfig
 from autola.runs import refuse_twice, stored_config
 from autola.tables import TABLE, Table
-from evaluators.statistics.nested import Nested
 from foundation.config import parse_json
 from foundation.errors import InputError, listed
 from outputs.comparison import ComparedCell, Comparison
@@ -56,7 +55,7 @@ def compare_runs(runs: Sequence[str | Path], *, mixed: bool = False, margin: flo
     rows = [compared_row(name, "", "", (cell,)) for name, cell in cells.items()]
     if len(rows) < 2:
         raise InputError("there is one row, so nothing is compared; name a run with another attention")
-    claims = claims_beside({row.name: Nested((row.cells[0].scores,)) for row in rows}, margin)
+    claims = claims_beside(rows, margin)
     comparison = Comparison(
         run=" ".join(str(run.path) for run in directories),
         score=tables[0].score,

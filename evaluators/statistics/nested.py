@@ -29,12 +29,10 @@ class CellsDiffer:
     Attributes:
         statistic: F: how much the means of cells differ, over how much trainings of one let them; about 1
             where cells do not differ.
-        freedom: Its degrees of freedom.
         p_value: Chance of so large an F where they do not.
     """
 
     statistic: float
-    freedom: tuple[int, int]
     p_value: float
 
 
@@ -85,8 +83,7 @@ class Nested:
         from scipy.stats import f_oneway
 
         found: Any = f_oneway(*self.groups)
-        freedom = len(self.groups) - 1, sum(map(len, self.groups)) - len(self.groups)
-        return CellsDiffer(float(found.statistic), freedom, float(found.pvalue))
+        return CellsDiffer(float(found.statistic), float(found.pvalue))
 
     def components(self) -> Components:
         """Both standard deviations, by the analysis of variance (method of moments; a negative one is 0).
