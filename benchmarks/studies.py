@@ -5,8 +5,8 @@ cells: CIFAR-10 at 16 pixels with ResNet-8 of width 16: three searches on 20,000
     compare --preset cifar10-short`).
 spread: is there anything to find? Five random cells of the space twice, and of a wider one, five passes,
     beside plain; nothing is searched.
-remedies: the same with other searches: a supernet that is trained path by path, and finals on all images for
-    as long as a training, both against the random cells of `cells`; a wider space, against its own.
+remedies: what other searches find, trained as in `spread` and beside its random cells: the cells of `cells`, a
+    supernet that is trained path by path, one that sees all images and finals that last, a wider space.
 groups: cells of 1, 2, 4 and 8 channel groups with SE, and with dilated convolutions, on every edge, three
     seeds each, trained alike.
 transfer: cells searched in ResNet-20 and trained in ResNet-56 and WRN-16-2, beside cells searched in those,
@@ -77,7 +77,7 @@ def comparisons_of(study: str, root: str, epochs: int | None = None) -> dict[str
         case "spread":
             return _spread(_cells(root, epochs or LONGER_EPOCHS))
         case "remedies":
-            return _remedies(cells)
+            return _remedies(_cells(root, epochs or LONGER_EPOCHS))
         case "groups":
             return {study: _groups(cells)}
         case "transfer":
@@ -94,9 +94,12 @@ def comparisons_of(study: str, root: str, epochs: int | None = None) -> dict[str
 
 def across_of(study: str) -> tuple[Across, ...]:
     """What is compared between comparisons of a study, or with those of another."""
+    drawn, wide = (KeptRow("spread", name, "random") for name in ("random", "random-wide"))
+    if study == "spread":
+        return (Across(wide, drawn),)
     if study == "remedies":
-        drawn = KeptRow("cells", "cells", "random")
-        return tuple(Across(KeptRow(study, name, "found"), drawn) for name in ("fair", "whole"))
+        found = {name: KeptRow(study, name, "found") for name in ("longer", "fair", "whole", "wide")}
+        return (*(Across(each, drawn) for each in found.values()), Across(found["wide"], wide))
     if study == "transfer":
         pairs = [(KeptRow(study, _from(SMALLER), "found", name), name) for name in LARGER]
         return tuple(Across(first, KeptRow(study, _from(name), "found")) for first, name in pairs)
@@ -117,7 +120,7 @@ def _cells(root: str, epochs: int | None) -> CompareConfig:
 
 
 def _remedies(config: CompareConfig) -> dict[str, CompareConfig]:
-    """Comparisons like that of the cells, each with another search; random cells in its own space alone."""
+    """Comparisons of found cells and plain, each with another search; random cells are those of `spread`."""
     search = config.search
     assert search is not None
     assert isinstance(search.searcher, Darts)
@@ -127,12 +130,13 @@ def _remedies(config: CompareConfig) -> dict[str, CompareConfig]:
         search.searcher, epochs=2, alpha_warmup=0.5, finals=replace(finals, count=4, neighbours=2, epochs=4)
     )
     searches = {
+        "longer": search,
         "fair": replace(search, searcher=fair),
-        "wide": replace(search, space="hoga_wide"),
         "whole": replace(search, data=replace(search.data, limit=None), searcher=whole),
+        "wide": replace(search, space="hoga_wide"),
     }
     return {
-        name: replace(config, search=each, beside=("random" if name == "wide" else "plain",))
+        name: replace(config, search=each, seeds=(0, 1), beside=("plain",), spread=None)
         for name, each in searches.items()
     }
 
