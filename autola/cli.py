@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -136,6 +137,12 @@ def _import_extensions(arguments: list[str]) -> None:
 
 IMPORTED: list[str] = []
 """Modules of the user's that were imported: processes that do a part of the job import them too."""
+
+
+def command_line(words: Sequence[str]) -> str:
+    """A command as one types it, with the modules of the user's that this process imported."""
+    imports = (word for module in IMPORTED for word in ("--import", module))
+    return shlex.join(["autola", *imports, *words])
 
 
 def import_modules(modules: Sequence[str]) -> None:

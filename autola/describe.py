@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from autola.cli import IMPORTED
+from autola.cli import command_line
 from autola.comparing.config import CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS, usual_comparison
 from autola.configs import RetrainConfig, SearchConfig, TaskSearch
@@ -25,12 +23,6 @@ from searchers.blackbox import BlackBox
 
 FLAT = ("task", "experiment")
 """Groups of settings whose names stand alone on the command line."""
-
-
-def command_line(words: Sequence[str]) -> str:
-    """A command as one types it, with the modules of the user's that this process imported."""
-    imports = chain.from_iterable(("--import", module) for module in IMPORTED)
-    return shlex.join(["autola", *imports, *words])
 
 
 def next_retraining(run: RunDirectory, members: Sequence[str] = ()) -> str:

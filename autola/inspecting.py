@@ -77,7 +77,8 @@ class Inspected:
     @property
     def following(self) -> str:
         """The command that retrains it beside others."""
-        from autola.describe import command_line, next_retraining
+        from autola.cli import command_line
+        from autola.describe import next_retraining
 
         if self.run is not None:
             return next_retraining(self.run)

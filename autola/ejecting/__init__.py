@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,9 @@ def _alone(terms: tuple[Term, ...], channels: int) -> str:
     builder = Builder(name="build", terms=terms, channels=channels, on_convolution=bool(instead))
     module, (h, w) = _built(builder), MAP
     on_map = f"{macs(module, (channels, h, w)):,} multiply-accumulates on a map of {h} x {w}"
-    return _proved(File(terms=terms, builders=[builder], cost=f"{params(module):,} weights; {on_map}"))
+    cost = f"{params(module):,} weights; {on_map}"
+    options = ["--channels", str(channels)]
+    return _proved(File(terms=terms, builders=[builder], cost=cost, options=options))
 
 
 def _attached(
@@ -121,6 +123,7 @@ def _attached(
 ) -> str:
     """The file of one module and where it stands in a network."""
     network: Network | None = None
+    options = list[str]()
     if isinstance(backbone, str):
         usual_shape, usual_classes = usual_images(backbone)
         shape = check_shape(usual_shape if input_shape is None else input_shape)
@@ -128,6 +131,8 @@ def _attached(
         network = network_of(backbone, classes, shape[0], width)
         plain = build_backbone(backbone, num_classes=classes, in_channels=shape[0], width=width)
         name = backbone
+        given = {"--input": input_shape, "--width": width, "--num-classes": num_classes}
+        options = ["--backbone", name, *_as_options(given)]
     elif width is not None or num_classes is not None:
         raise InputError(f"{type(backbone).__name__} is built already; leave width and num_classes out")
     else:
@@ -145,6 +150,7 @@ def _attached(
         terms=flat(terms),
         builders=[group.builder for group in groups],
         cost=cost,
+        options=options,
         groups=groups,
         backbone=name,
         network=network,
@@ -152,6 +158,14 @@ def _attached(
     if shape is not None:
         file.network_shape = (1, shape[0], min(shape[1], LARGEST), min(shape[2], LARGEST))
     return _proved(file, plain, model)
+
+
+def _as_options(given: Mapping[str, int | Sequence[int] | None]) -> Iterator[str]:
+    """Options of a command with their values, but for those that were not given."""
+    for name, value in given.items():
+        if value is not None:
+            yield name
+            yield from map(str, [value] if isinstance(value, int) else value)
 
 
 def _built(builder: Builder) -> nn.Module:

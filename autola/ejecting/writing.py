@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from autola.cli import command_line
 from autola.ejecting.building import Builder, roots
 from autola.ejecting.gathering import Gathered, gather, import_lines
 from autola.ejecting.layout import WIDTH
@@ -52,6 +52,7 @@ class File:
         cost: What it costs, in words.
         builders: Functions that build it.
         groups: Places in a network, if it is for one.
+        options: Those of the command that writes this file; none where no command does.
         backbone: Name of the network.
         network: How the network is made, if the file can.
         digests: What the check has to find for each builder.
@@ -62,6 +63,7 @@ class File:
     terms: tuple[Term, ...]
     cost: str
     builders: Sequence[Builder]
+    options: Sequence[str] = ()
     groups: Sequence[Group] = ()
     backbone: str = ""
     network: Network | None = None
@@ -123,7 +125,7 @@ class File:
             f"Needs: Python {LEAST_PYTHON} and torch {least} or newer"
             + "".join(f", {name}" for name in needs)
             + ".",
-            f"Made by autola {version('autola')}: {self._command(what)}",
+            f"Made by autola {version('autola')}: {self._made(what)}",
         ]
         parts += ["\n".join(_wrapped(fact) for fact in facts), self._use()]
         return '"""' + "\n\n".join(parts) + '\n"""'
@@ -132,10 +134,11 @@ class File:
         imported = any(found.module.partition(".")[0] == package for found in gathered.imports)
         return imported or any(f"import {package}" in text for text in gathered.texts.values())
 
-    def _command(self, what: str) -> str:
-        channels = f"--channels {self.builders[0].channels}"
-        given = f"--backbone {self.backbone}" if self.backbone else channels
-        return f"autola eject {shlex.quote(what)} {given}"
+    def _made(self, what: str) -> str:
+        """What writes this file once more."""
+        if self.options:
+            return command_line(["eject", what, *self.options])
+        return f'autola.eject("{what}", backbone=model), with a {self.backbone} of the user\'s'
 
     def _use(self) -> str:
         if not self.groups:

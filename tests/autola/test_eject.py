@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -247,6 +248,7 @@ def test_attaches_to_a_network_of_ones_own() -> None:
 
     model = nn.Sequential(Net(), Net())
     text = autola.eject("se", backbone=model, input_shape=(8, 6, 6))
+    assert 'autola.eject("se", backbone=model), with a Sequential of the user\'s' in text
     assert not autola.attached(model), "the model of the user's was changed"
     names = names_of(text)
     ours, theirs = autola.attach(copy.deepcopy(model), "se"), names["attach"](copy.deepcopy(model))
@@ -346,8 +348,11 @@ def test_writes_or_prints(call: Any, own_folder: Path) -> None:
     told = call("eject se --channels 8 -o se.py")
     assert told == (0, f"se.py  {len(printed.out.splitlines())} lines; `python se.py` checks it\n", "")
     assert (own_folder / "se.py").read_text() == printed.out == autola.eject("se", channels=8)
-    assert call("eject se --model cifar_resnet8 --width 8 --out net.py").code == 0
-    assert "PLACES" in (own_folder / "net.py").read_text()
+    assert call("eject se --model cifar_resnet8 --width 8 --num-classes 3 --out net.py").code == 0
+    written = (own_folder / "net.py").read_text()
+    assert "PLACES" in written
+    ((_, command),) = re.findall(r"Made by autola (\S+): autola (.*)", written)
+    assert call(command).out == written, "the command that a file names writes another one"
 
 
 @pytest.mark.parametrize(
