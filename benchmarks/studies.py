@@ -5,7 +5,7 @@ cells: CIFAR-10 at 16 pixels with ResNet-8 of width 16: three searches on 20,000
     compare --preset cifar10-short`).
 spread: is there anything to find? Five random cells of the space twice, and of a wider one, five passes,
     beside plain; nothing is searched.
-remedies: what other searches find, trained as in `spread` and beside its random cells: the cells of `cells`, a
+remedies: what other searches find, trained as in `spread` and beside its random cells: those of `cells`, a
     supernet that is trained path by path, one that sees all images and finals that last, a wider space.
 groups: cells of 1, 2, 4 and 8 channel groups with SE, and with dilated convolutions, on every edge, three
     seeds each, trained alike.
