@@ -13,7 +13,7 @@ from outputs.records import WEIGHTS
 from outputs.run_directory import RunDirectory
 from outputs.weights import save_weights
 from searchers import Search, SearcherConfig
-from searchers.candidates import Candidates, Trial
+from searchers.candidates import Trial
 from searchers.searches.curvature import alpha_eigenvalue
 from searchers.searches.differentiable import DifferentiableSearch
 from searchers.searches.finals import FinalSearch
@@ -166,7 +166,7 @@ def _perturbation(job: DifferentiableSearch, clock: Clock) -> float:
 
 def _trained(job: TrainedSearch, run: RunDirectory, clock: Clock) -> Timed:
     problem, recipe = job.problem, job.recipe
-    candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
+    candidates = problem.candidates
     paces, builds = list[tuple[float, int]](), 0.0
     for trial in range(min(DRAWN, job.num_trials)):
         genotype = candidates.sample(random.Random(trial))

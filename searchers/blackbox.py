@@ -137,8 +137,7 @@ class BlackBox(SearcherConfig):
 
     def proposals(self, problem: Problem) -> Proposer:
         """Proposes for a problem, and learns of scores when all that were proposed at once have theirs."""
-        candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
-        return InBatches(self.proposer(candidates), self.num_known)
+        return InBatches(self.proposer(problem.candidates), self.num_known)
 
     def start(self, problem: Problem) -> Search:
         from searchers.searches.finals import with_finals

@@ -32,7 +32,7 @@ from outputs.trackers import NONE
 from outputs.tracking import Tracking
 from search_space.genotype import Genotype
 from searchers.blackbox import BlackBox
-from searchers.candidates import Candidates, Trial, best_of, scores
+from searchers.candidates import Trial, best_of, scores
 from searchers.nni.experiment import Experiment, Finished
 from searchers.nni.manager import HOST, wait_for_port
 from searchers.searches.problem import Problem
@@ -129,7 +129,7 @@ def _run(
     options, modules = config.experiment, modules_of(config, IMPORTED)
     experiment = Experiment(
         searcher=keys,
-        candidates=Candidates(space=problem.space, limits=problem.limits, seed=problem.seed),
+        candidates=problem.candidates,
         history=list(history),
         num_trials=searcher.trials - len(history),
         command=_command(modules, remote=options.training_service is not None),

@@ -20,7 +20,7 @@ from foundation.seeds import seed_of
 from search_space.places import Places
 from search_space.space import NONE
 from searchers import Search, Shares
-from searchers.candidates import Candidates, Trial, best_of, restored, scores, stored
+from searchers.candidates import Trial, best_of, restored, scores, stored
 from searchers.finals import Finals
 from searchers.searches.neighbours import neighbours_of
 from searchers.searches.problem import Problem
@@ -173,10 +173,10 @@ class FinalSearch:
     def _add_neighbour(self, finalists: list[Any]) -> None:
         """Adds a neighbour of the best so far that was not trained, if there is one."""
         problem, best = self.problem, self.genotype()
-        candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
         rng = random.Random(seed_of(problem.seed, "neighbours", best.to_json()))
         known = {trial.genotype: trial.score for trial in self.history if trial.score is not None}
-        untried = (each for each in neighbours_of(best, candidates, rng, known) if each not in finalists)
+        near = neighbours_of(best, problem.candidates, rng, known)
+        untried = (each for each in near if each not in finalists)
         if (other := next(untried, None)) is None:
             self.neighbours = 0
         else:
@@ -248,8 +248,7 @@ def finalists_of(search: Ranking, problem: Problem, number: int) -> list[Any]:
     names = [[space.primitives[column] for column in space.columns_at(row)] for row in space.rows]
     empty = isinstance(space, Places) and all(NONE in known for known in names)
     nothing = [space.genotype([NONE] * len(names))] if empty else []
-    candidates = Candidates(space=space, limits=problem.limits, seed=problem.seed)
-    kept = [each for each in nothing if candidates.allows(each)]
+    kept = [each for each in nothing if problem.candidates.allows(each)]
     finalists = list[Any](kept)
     taken = list[set[tuple[Any, str]]]()
     for each in islice(search.ranked(), MOST_RANKED):

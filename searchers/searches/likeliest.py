@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
-from searchers.candidates import Candidates
 from searchers.searches.problem import Problem
 
 
@@ -21,7 +20,7 @@ def likeliest(problem: Problem, answer: Any, values: Sequence[Sequence[float]]) 
         values: Of the primitives in every row (rows, primitives); that of a genotype is their sum.
     """
     space, order = problem.space, count()
-    candidates = Candidates(space=space, limits=problem.limits, seed=problem.seed)
+    candidates = problem.candidates
     rows, columns = {row: n for n, row in enumerate(space.rows)}, space.primitives.index
 
     def worthlessness(genotype: Any) -> float:

@@ -21,6 +21,7 @@ from search_space.places import Places
 from search_space.rows import Rows
 from search_space.searchable import Searchable
 from search_space.space import Space
+from searchers.candidates import Candidates
 from searchers.limits import Limits
 from supernet.attach import attach
 from supernet.blocks import speed_up
@@ -73,6 +74,11 @@ class Problem:
     recompute: bool = False
     cuda_graph: bool = False
     penalty: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def candidates(self) -> Candidates:
+        """What may be drawn: the genotypes that keep the limits."""
+        return Candidates(space=self.space, limits=self.limits, seed=self.seed)
 
     @property
     def figure(self) -> str:

@@ -22,7 +22,7 @@ from evaluators.recipe import TrainConfig
 from evaluators.train import Training, share_buffers
 from foundation.seeds import seed_of
 from search_space.space import NONE
-from searchers.candidates import Candidates, History, Trial, best_of, restored, scores, stored
+from searchers.candidates import History, Trial, best_of, restored, scores, stored
 from searchers.searches.problem import Problem
 from supernet.explicit import SearchedNetwork
 from supernet.supernet import one_hot
@@ -174,7 +174,7 @@ class PathTask:
         self.num_batches = len(self.train)
         self.num_steps = epochs * self.num_batches
         self.seed = problem.seed
-        self.candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
+        self.candidates = problem.candidates
 
     def batch(self, epoch: int, index: int) -> Any:
         batch = self.train.batch(epoch, index)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from foundation.errors import InputError
 from foundation.seeds import seed_of
-from searchers.candidates import Candidates, Trial, best_of, restored, scores, stored
+from searchers.candidates import Trial, best_of, restored, scores, stored
 from searchers.searches.problem import Problem
 from searchers.zero_cost import ZeroCost
 
@@ -32,7 +32,7 @@ class ZeroCostSearch:
         self.measure = getattr(import_module(module), name)
         self.problem, self.step = problem, 0
         self.steps_per_epoch, self.total_steps = 1, config.trials
-        self.candidates = Candidates(space=problem.space, limits=problem.limits, seed=problem.seed)
+        self.candidates = problem.candidates
         self.images: Tensor = problem.batches(0, config.batch_size).batch(0, 0)[0]
         self.history: list[Trial] = []
         problem.found(self._draw(), "zero cost")  # what cannot be built shows now
