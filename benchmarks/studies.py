@@ -3,10 +3,10 @@
 cells: CIFAR-10 at 16 pixels with ResNet-8 of width 16: three searches on 20,000 images, three trainings of
     each cell, six random cells twice, all controls three times, two passes over all images each (`autola
     compare --preset cifar10-short`).
-spread: is there anything to find? Five random cells of the space twice, and of a wider one, five passes,
-    beside plain; nothing is searched.
+spread: is there anything to find? Five random cells of the space twice, of a wider one under the same limit,
+    and of that without any, five passes, beside plain; nothing is searched.
 remedies: what other searches find, trained as in `spread` and beside its random cells: those of `cells`, a
-    supernet that is trained path by path, one that sees all images and finals that last, a wider space.
+    supernet that is trained path by path, one that sees all images and finals that last.
 groups: cells of 1, 2, 4 and 8 channel groups with SE, and with dilated convolutions, on every edge, three
     seeds each, trained alike.
 transfer: cells searched in ResNet-20 and trained in ResNet-56 and WRN-16-2, beside cells searched in those,
@@ -94,12 +94,12 @@ def comparisons_of(study: str, root: str, epochs: int | None = None) -> dict[str
 
 def across_of(study: str) -> tuple[Across, ...]:
     """What is compared between comparisons of a study, or with those of another."""
-    drawn, wide = (KeptRow("spread", name, "random") for name in ("random", "random-wide"))
+    drawn = KeptRow("spread", "random", "random")
     if study == "spread":
-        return (Across(wide, drawn),)
+        others = ("random-wide", "random-unlimited")
+        return tuple(Across(KeptRow(study, name, "random"), drawn) for name in others)
     if study == "remedies":
-        found = {name: KeptRow(study, name, "found") for name in ("longer", "fair", "whole", "wide")}
-        return (*(Across(each, drawn) for each in found.values()), Across(found["wide"], wide))
+        return tuple(Across(KeptRow(study, name, "found"), drawn) for name in ("longer", "fair", "whole"))
     if study == "transfer":
         pairs = [(KeptRow(study, _from(SMALLER), "found", name), name) for name in LARGER]
         return tuple(Across(first, KeptRow(study, _from(name), "found")) for first, name in pairs)
@@ -133,7 +133,6 @@ def _remedies(config: CompareConfig) -> dict[str, CompareConfig]:
         "longer": search,
         "fair": replace(search, searcher=fair),
         "whole": replace(search, data=replace(search.data, limit=None), searcher=whole),
-        "wide": replace(search, space="hoga_wide"),
     }
     return {
         name: replace(config, search=each, seeds=(0, 1), beside=("plain",), spread=None)
@@ -142,12 +141,18 @@ def _remedies(config: CompareConfig) -> dict[str, CompareConfig]:
 
 
 def _spread(config: CompareConfig) -> dict[str, CompareConfig]:
-    """Random cells of two spaces beside the plain network: do cells differ, so that a search can choose?"""
+    """Random cells of two spaces beside the plain network: do cells differ, so that a search can choose?
+
+    Under the limit of the studies no operator fits that the wider space has beyond the nine of the other: where
+    one stands, a deployed cell is no single operator any more.
+    """
     assert config.search is not None
     alone = replace(config, search_seeds=(), random_cells=5, beside=("random", "plain"), spread=None)
+    wide = replace(config.search, space="hoga_wide")
     return {
         "random": alone,
-        "random-wide": replace(alone, search=replace(config.search, space="hoga_wide")),
+        "random-wide": replace(alone, search=wide),
+        "random-unlimited": replace(alone, search=replace(wide, target=())),
     }
 
 

@@ -47,8 +47,8 @@ def small() -> CompareConfig:
     ("name", "trainings"),
     [
         ("cells", {"cells": 45}),
-        ("spread", {"random": 13, "random-wide": 13}),
-        ("remedies", {"longer": 9, "fair": 9, "whole": 9, "wide": 9}),
+        ("spread", {"random": 13, "random-wide": 13, "random-unlimited": 13}),
+        ("remedies", {"longer": 9, "fair": 9, "whole": 9}),
         ("groups", {"groups": 27}),
         ("transfer", {"from-resnet20": 24, "from-resnet56": 6, "from-wide_resnet16_2": 6}),
         ("finetune", {"finetune": 12}),
