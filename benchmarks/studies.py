@@ -143,8 +143,8 @@ def _remedies(config: CompareConfig) -> dict[str, CompareConfig]:
 def _spread(config: CompareConfig) -> dict[str, CompareConfig]:
     """Random cells of two spaces beside the plain network: do cells differ, so that a search can choose?
 
-    Under the limit of the studies no operator fits that the wider space has beyond the nine of the other: where
-    one stands, a deployed cell is no single operator any more.
+    Under the limit of the studies no operator fits that the wider space has beyond the nine of the other:
+    where one stands, a deployed cell is no single operator any more.
     """
     assert config.search is not None
     alone = replace(config, search_seeds=(), random_cells=5, beside=("random", "plain"), spread=None)
