@@ -24,7 +24,7 @@ from evaluators.starting_weights import start_from
 from evaluators.tasks import Halved, new_network, reads_text
 from evaluators.tasks.classification.setting import describe
 from evaluators.weight_sources import read_weights
-from foundation.errors import InputError
+from foundation.errors import InputError, listed
 from outputs.records import DATA
 from search_space.places import Places
 from search_space.searchable import Searchable
@@ -69,6 +69,8 @@ def search_problem(
         tables = _tables(config, target, problem, known["input_shape"], costs)
         limits = Limits(problem.space, parse_target(target), tables)
         known[COSTS] = {metric: asdict(table) for metric, table in tables.items()}
+        if costs is None and (out := limits.left_out()):  # once: a run that goes on has said so
+            log.info("within %s no answer has %s: leave them out, or allow more", target, listed(out, 20))
         problem = replace(problem, limits=limits, penalty=limits.penalty(config.target_weight))
     config.searcher.check(problem)
     return problem, known

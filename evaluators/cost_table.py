@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 from foundation.config import config
@@ -24,19 +25,17 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 
 
 @config
-class CostTable:
-    """One metric of all networks of a space, as a sum.
+class Sum:
+    """What cells of some operators cost that run in one way, as a sum."""
 
-    Exact for macs and params, which are additive. For latency an estimate: what a cell costs more with an
-    operator on all its edges, instead of the cheapest one, is shared out evenly among the edges.
-    """
-
-    plain: float
-    """Cost of the network without attention."""
     fixed: float
     """Cost of the network with a cell in every block and nothing on its edges."""
     operators: dict[str, float]
     """Cost of each operator on one edge, in all blocks together; every edge reads as many channels."""
+
+    def knows(self, row: tuple[int, int], operator: str) -> bool:
+        """Whether a cell with this operator in a row runs in this way."""
+        return operator in self.operators
 
     def at(self, row: tuple[int, int], operator: str) -> float:
         """Cost of an operator in a row of the space: the same on all edges."""
@@ -46,6 +45,33 @@ class CostTable:
         """Cost of the network with a genotype."""
         # Whatever the order of the edges, the same sum.
         return math.fsum((self.fixed, *(self.operators[edge.operator] for _, edge in genotype.edges())))
+
+
+@config
+class CostTable(Sum):
+    """One metric of all networks of a space, as a sum, or as one of two.
+
+    Exact for macs and params, which are additive. For latency an estimate: see `cell_latency`. Cells that run
+    as one native operator have a sum of their own: with any other operator on an edge, all of the cell runs
+    in stock operators, and takes several times as long.
+    """
+
+    plain: float
+    """Cost of the network without attention."""
+    native: Sum | None = None
+    """Cost of cells whose operators are all in it; None where cells of all operators run alike."""
+
+    @property
+    def sums(self) -> tuple[Sum, ...]:
+        """Sums, of which the first that knows all operators of a genotype is its cost; the last knows all."""
+        return (self,) if self.native is None else (self.native, self)
+
+    def of(self, genotype: Genotype) -> float:
+        """Cost of the network with a genotype."""
+        operators = {edge.operator for _, edge in genotype.edges()}
+        if self.native is not None and operators <= self.native.operators.keys():
+            return self.native.of(genotype)
+        return super().of(genotype)
 
 
 def cost_table(
@@ -73,17 +99,10 @@ def cost_table(
     Raises:
         InputError: If the runtime is not installed or refuses the network.
     """
-    num_edges = len(space.edges)
-    uniform = {name: space.genotype([name] * num_edges) for name in space.candidates}
     if metric == "latency":
-        from evaluators.used_latency import added_latencies  # slow: PyTorch
+        from evaluators.cell_latency import latency_table  # slow: PyTorch
 
-        shape = tuple(input_shape)
-        networks = ((name, _new(backbone, genotype), shape) for name, genotype in uniform.items())
-        plain, added = added_latencies(("", _new(backbone, None), shape), networks, device, runtime, native)
-        least = min(added.values())  # what the cheapest operator costs is in the fixed part
-        operators = {name: (added[name] - least) / num_edges for name in uniform}
-        return CostTable(plain=plain, fixed=plain + least, operators=operators)
+        return latency_table(space, partial(_new, backbone), input_shape, device, runtime, native)
 
     def of(genotype: Genotype | None) -> float:
         import torch
@@ -94,7 +113,8 @@ def cost_table(
             outline = _network(backbone, genotype)
         return float(params(outline) if metric == "params" else macs(outline, input_shape))
 
-    counted = {name: of(genotype) for name, genotype in uniform.items()}
+    num_edges = len(space.edges)
+    counted = {name: of(space.genotype([name] * num_edges)) for name in space.candidates}
     if num_edges == 1:
         fixed = min(counted.values())
     else:

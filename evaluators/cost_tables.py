@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from evaluators.cost_table import CostTable
+from evaluators.cost_table import CostTable, Sum
 from evaluators.place_costs import PlaceTable
 from foundation.config import parse
 
 AnyTable = CostTable | PlaceTable
 """A table of a space of cells, or of placements."""
+
+AnySum = Sum | PlaceTable
+"""What a table holds: costs that are summed over the rows."""
 
 
 def read_table(values: object, where: str) -> AnyTable:

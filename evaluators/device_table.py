@@ -161,6 +161,9 @@ def read_device_table(path: Path) -> DeviceTable:
     costs = table.costs(str(path))
     if isinstance(costs, CostTable):
         times = {"plain": costs.plain, "fixed": costs.fixed, **costs.operators}
+        if costs.native is not None:
+            own = {"fixed": costs.native.fixed, **costs.native.operators}
+            times |= {f"native {name}": value for name, value in own.items()}
     else:
         of_sites = {
             f"{name} at {site}": value for site, row in costs.sites.items() for name, value in row.items()

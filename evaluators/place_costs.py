@@ -41,6 +41,15 @@ class PlaceTable:
         """Cost of the network with nothing at the sites."""
         return self.plain if self.emptied is None else self.emptied
 
+    @property
+    def sums(self) -> tuple[PlaceTable, ...]:
+        """Itself: all placements run alike."""
+        return (self,)
+
+    def knows(self, row: str, operator: str) -> bool:
+        """Whether an operator may stand in a row: what competes there is measured."""
+        return operator in self.sites[row]
+
     def at(self, row: str, operator: str) -> float:
         """What a candidate adds at a site."""
         return self.sites[row][operator]

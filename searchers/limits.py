@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any, cast
 
 from evaluators.cost_table import METRICS, Metric
-from evaluators.cost_tables import AnyTable, read_table
+from evaluators.cost_tables import AnySum, AnyTable, read_table
 from foundation.config import config, parse
 from foundation.errors import InputError, shown, unknown
 from search_space.places import Places
 from search_space.rows import Rows
 from search_space.searchable import Searchable
-from searchers.knapsack import Knapsack
+from searchers.knapsack import SLACK, Knapsack
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
+
+Sums = tuple[AnySum, ...]
+"""Costs that are sums over the rows, one for each limit."""
 
 COUNTS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 UNITS: dict[Metric, dict[str, float]] = {"macs": COUNTS, "params": COUNTS, "latency": {"ms": 1.0}}
@@ -97,8 +101,7 @@ class Limits:
     def __post_init__(self) -> None:
         for limit in self.limits:
             table = self.tables[limit.metric]
-            cheapest = [min(self._names(row), key=partial(table.at, row)) for row in self.space.rows]
-            least = table.of(self.space.genotype(cheapest))
+            least = min(table.of(self._cheapest(costs)) for costs in table.sums if self._names((costs,)))
             if least > self.most(limit):
                 raise InputError(
                     f"no {self._what} has {self.written(limit)}; "
@@ -107,8 +110,10 @@ class Limits:
                     f"{amount(limit.metric, table.plain)}"
                 )
         nothing = [[0.0] * len(self.space.primitives) for _ in self.space.rows]
-        knapsack, genotype = self._knapsack(nothing, self.space.rows)
-        if not knapsack.within(lambda items: self.allows(genotype(items))):
+        if not any(
+            knapsack.within(lambda items, genotype=genotype: self.allows(genotype(items)))
+            for knapsack, genotype in self._knapsacks(nothing, self.space.rows)
+        ):
             both = " and ".join(self.written(limit) for limit in self.limits)
             raise InputError(f"no {self._what} has {both} at once, though each alone can be kept; loosen one")
 
@@ -156,33 +161,78 @@ class Limits:
         assert found is not None, "limits that nothing keeps are refused at the start"
         return found
 
-    def _names(self, row: Any) -> list[str]:
-        """The candidates that can be derived in a row."""
-        return [self.space.primitives[column] for column in self.space.columns_at(row)]
+    def left_out(self) -> list[str]:
+        """The candidates that no genotype within the limits has."""
+        wanted = dict.fromkeys(name for names in self._names(()) for name in names)
+        return [name for name in wanted if not any(self._has_room(sums, name) for sums in self._sums())]
+
+    def _has_room(self, sums: Sums, name: str) -> bool:
+        """Whether there is a row in which a candidate keeps each limit, taken alone, beside the cheapest."""
+        rooms = [1.0] * len(self.space.rows)  # how far the limit that is nearest is
+        names = self._names(sums)
+        for limit, costs in zip(self.limits, sums) if names else ():
+            rows = list(zip(self.space.rows, names))
+            least = [min(costs.at(row, each) for each in known) for row, known in rows]
+            room = self.most(limit) * (1 + SLACK) - costs.fixed - sum(least)
+            for number, (row, known) in enumerate(rows):
+                more = costs.at(row, name) - least[number] if name in known else math.inf
+                rooms[number] = min(rooms[number], room - more)
+        return bool(names) and max(rooms) >= 0
+
+    def _sums(self) -> Iterator[Sums]:
+        """Costs that are sums, one for each limit: a genotype is of the first of them that know it."""
+        return product(*(self.tables[limit.metric].sums for limit in self.limits))
+
+    def _names(self, sums: Sums) -> list[list[str]]:
+        """The candidates of each row that all sums know; nothing where a row has none."""
+        names = [
+            [
+                name
+                for name in (self.space.primitives[column] for column in self.space.columns_at(row))
+                if all(costs.knows(row, name) for costs in sums)
+            ]
+            for row in self.space.rows
+        ]
+        return names if all(names) else []
+
+    def _cheapest(self, costs: AnySum) -> Any:
+        """The genotype of the smallest sum."""
+        rows = zip(self.space.rows, self._names((costs,)), strict=True)
+        return self.space.genotype([min(names, key=partial(costs.at, row)) for row, names in rows])
 
     def _best(self, scores: Sequence[Sequence[float]], rows: Sequence[Any] | None = None) -> Any:
-        knapsack, genotype = self._knapsack(scores, self.space.rows if rows is None else rows)
-        chosen = knapsack.best(lambda items: self.allows(genotype(items)))
-        return None if chosen is None else genotype(chosen)
+        found = list[tuple[float, Any]]()
+        for knapsack, genotype in self._knapsacks(scores, self.space.rows if rows is None else rows):
+            chosen = knapsack.best(lambda items, genotype=genotype: self.allows(genotype(items)))
+            if chosen is not None:
+                score = sum(row[item] for row, item in zip(knapsack.scores, chosen))
+                found.append((score, genotype(chosen)))
+        return max(found, key=lambda each: each[0])[1] if found else None
+
+    def _knapsacks(
+        self, scores: Sequence[Sequence[float]], rows: Sequence[Any]
+    ) -> Iterator[tuple[Knapsack, Callable[[tuple[int, ...]], Any]]]:
+        """Choices of a candidate for each of these rows, one for each kind of sum, and what has a choice."""
+        for sums in self._sums():
+            if names := dict(zip(self.space.rows, self._names(sums))):
+                yield self._knapsack(scores, {row: names[row] for row in rows}, sums)
 
     def _knapsack(
-        self, scores: Sequence[Sequence[float]], rows: Sequence[Any]
+        self, scores: Sequence[Sequence[float]], names: Mapping[Any, list[str]], sums: Sums
     ) -> tuple[Knapsack, Callable[[tuple[int, ...]], Any]]:
-        """The choice of a candidate for each of these rows, and what has that choice."""
-        of_row, names = dict(zip(self.space.rows, scores, strict=True)), [self._names(row) for row in rows]
-        tables = [self.tables[limit.metric] for limit in self.limits]
+        """The choice of one of these candidates for each of these rows, and what has that choice."""
+        of_row, rows = dict(zip(self.space.rows, scores, strict=True)), list(names)
         knapsack = Knapsack(
-            scores=[[of_row[row][column] for column in self.space.columns_at(row)] for row in rows],
+            scores=[[of_row[row][self.space.primitives.index(name)] for name in names[row]] for row in rows],
             costs=[
-                [tuple(float(table.at(row, name)) for table in tables) for name in known]
-                for row, known in zip(rows, names)
+                [tuple(float(costs.at(row, name)) for costs in sums) for name in names[row]] for row in rows
             ],
-            fixed=tuple(float(table.fixed) for table in tables),
+            fixed=tuple(float(costs.fixed) for costs in sums),
             bounds=tuple(self.most(limit) for limit in self.limits),
         )
 
         def genotype(items: tuple[int, ...]) -> Any:
-            operators = [known[item] for known, item in zip(names, items)]
+            operators = [known[item] for known, item in zip(names.values(), items)]
             got = [of_row[row][self.space.primitives.index(name)] for row, name in zip(rows, operators)]
             return self.space.arranged(rows, operators, got)
 
@@ -199,29 +249,23 @@ class Limits:
         """
         import torch
 
-        constants: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
-        space, shape = self.space, (len(self.space.rows), len(self.space.primitives))
-        costs = torch.zeros(len(self.limits), *shape, dtype=torch.float64)
-        derived = torch.zeros(shape, dtype=torch.float64)
-        for number, row in enumerate(space.rows):
-            for column, name in zip(space.columns_at(row), self._names(row)):
-                derived[number, column] = 1.0
-                for index, limit in enumerate(self.limits):
-                    cost = self.tables[limit.metric].at(row, name)
-                    costs[index, number, column] = cost / self.most(limit)
-        fixed = [self.tables[limit.metric].fixed / self.most(limit) for limit in self.limits]
+        from searchers.expected_costs import ExpectedCosts
+
+        constants: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
+        tables = [self.tables[limit.metric] for limit in self.limits]
+        most = [self.most(limit) for limit in self.limits]
+        costs = ExpectedCosts(self.space, tables, most)
+        fixed = [table.fixed / bound for table, bound in zip(tables, most)]
 
         def excess(mixing: Float[Tensor, "edges primitives"]) -> Float[Tensor, ""]:
             key = mixing.device, mixing.dtype
             if key not in constants:  # once: nothing comes from the host while a CUDA graph is recorded
-                constants[key] = costs.to(mixing), derived.to(mixing)
-            of_row, possible = constants[key]
-            chances = mixing * possible
-            expected = (chances / chances.sum(1, keepdim=True) * of_row).sum((1, 2))
-            over = [torch.relu(cost + least - 1) for cost, least in zip(expected.unbind(), fixed)]
-            if isinstance(space, Rows):  # what stands at a site has to pay for itself within the limit, too
+                constants[key] = costs.constants(mixing)
+            expected = costs.of(mixing, constants[key])
+            over = [torch.relu(cost + least - 1) for cost, least in zip(expected, fixed)]
+            if isinstance(self.space, Rows):  # what stands at a site has to pay for itself, too
                 rooms = (max(1 - least, 1e-9) for least in fixed)
-                over += [PRICE * cost / room for cost, room in zip(expected.unbind(), rooms)]
+                over += [PRICE * cost / room for cost, room in zip(expected, rooms)]
             return weight * torch.stack(over).sum()
 
         return excess

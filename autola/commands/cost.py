@@ -200,7 +200,10 @@ def show_table(table: DeviceTable) -> None:
         num_nodes = table.num_nodes or 0
         num_edges = num_nodes * (num_nodes + 1) // 2
         view.add_column("latency", justify="right")
-        rows = {name: costs.fixed + num_edges * cost for name, cost in costs.operators.items()}
+        kinds = costs.sums[::-1]  # those in which an operator runs alone on all edges come last, and count
+        rows = {
+            name: each.fixed + num_edges * cost for each in kinds for name, cost in each.operators.items()
+        }
         for name, value in {"none": costs.plain, **rows}.items():
             view.add_row(Text(name), f"{value:.3f} ms (x{value / costs.plain:.2f})")
     else:

@@ -11,7 +11,8 @@ import torch
 
 import autola
 from autola.device_tables import make_table
-from evaluators import device_table, used_latency
+from evaluators import cell_latency, device_table, used_latency
+from evaluators.cell_latency import CELLS, drawn_cells
 from evaluators.deploying import as_used
 from evaluators.device_table import read_device_table
 from foundation.errors import InputError
@@ -30,7 +31,7 @@ SEARCH = f"search digits {SMALL} --searcher random --searcher.trials 2 {SHORT}"
 
 TABLE = "cost --device-table here.json --backbone cifar_resnet8 --width 8 --input 1 8 8"
 
-CELLS = {
+PHONE = {
     "version": 1,
     "device": "a phone",
     "threads": 1,
@@ -54,7 +55,7 @@ def table(own_folder):
     """Writes a table with some keys changed."""
 
     def write(**changes):
-        (own_folder / "phone.json").write_text(json.dumps(CELLS | changes))
+        (own_folder / "phone.json").write_text(json.dumps(PHONE | changes))
         return "--latency-table phone.json"
 
     return write
@@ -84,8 +85,12 @@ def test_a_search_keeps_to_what_was_measured_elsewhere(searcher, table, call, ow
         ({"input": [3, 32, 32], "fuse": "none"}, "input 3 x 32 x 32 (here 1 x 8 x 8), fuse none"),
         ({"version": 2}, "the table of latencies is of version 2; this autola reads version 1"),
         ({"table": {"plain": 1.0, "fixed": 2.0, "operators": {"SE": 1.0}}}, "no latency of skip_connect, "),
-        ({"table": CELLS["table"] | {"fixed": -2.0}}, "fixed is -2.0, which is no time"),
-        ({"table": CELLS["table"] | {"plain": 0}}, "plain is 0.0, which is no time"),
+        ({"table": PHONE["table"] | {"fixed": -2.0}}, "fixed is -2.0, which is no time"),
+        ({"table": PHONE["table"] | {"plain": 0}}, "plain is 0.0, which is no time"),
+        (
+            {"table": PHONE["table"] | {"native": {"fixed": 1.0, "operators": {"SE": -1.0}}}},
+            "native SE is -1.0, which is no time",
+        ),
         ({"table": {"plain": 1.0, "sites": {"layer1.0.bn2": {"se": 0.1}}}}, "is of placements"),
         ({"devise": "a phone"}, "devise"),
     ],
@@ -112,17 +117,22 @@ def clocked(monkeypatch):
     monkeypatch.setattr(used_latency, "in_turn", in_turn)
 
 
-def test_a_table_of_cells_is_what_a_search_takes(clocked, call, own_folder):
+def test_a_table_of_cells_is_what_a_search_takes(monkeypatch, call, own_folder):
+    cells = iter(drawn_cells(len(HOGA.candidates), 3))
+
+    def added(plain, others, *_):
+        return 1.0, {name: 1 + sum(next(cells)) / 3 for name, *_ in others}
+
+    monkeypatch.setattr(cell_latency, "added_latencies", added)
     told = call(f"{TABLE} --num-nodes 2")
     assert told.code == 0, told
     assert re.search(r"skip_connect +2\.000 ms \(x2\.00\)", told.out)
     assert "1 thread, eager, torch" in told.out
     made = read_device_table(own_folder / "here.json")
     assert (made.backbone, made.width, made.input, made.num_nodes) == ("cifar_resnet8", 8, (1, 8, 8), 2)
-    assert made.table["operators"] == {
-        name: pytest.approx(number / 3) for number, name in enumerate(HOGA.candidates)
-    }
-    given = f"{SEARCH} --num-nodes 2 --target latency<=2ms --latency-table here.json --out run"
+    each = {name: number / 3 for number, name in enumerate(HOGA.candidates)}
+    assert made.table["operators"] == pytest.approx(each, abs=1e-9)
+    given = f"{SEARCH} --num-nodes 2 --target latency<=2.01ms --latency-table here.json --out run"
     assert call(given).code == 0
     assert {edge.operator for _, edge in genotype_at(own_folder / "run").edges()} == {"skip_connect"}
 
@@ -174,7 +184,7 @@ def test_onnx_runtime_too_runs_cells_by_the_native_operator(clocked, monkeypatch
     monkeypatch.setattr(device_table, "NEEDED", {"onnxruntime": ((), ""), "openvino": ((), "")})
     given = {"backbone": "cifar_resnet8", "num_nodes": 1, "input_shape": (3, 8, 8)}
     made = make_table("here.json", runtime="onnxruntime", **given)
-    assert (made.cells, seen) == ("native", [False] + [True] * len(HOGA.candidates))
+    assert (made.cells, seen) == ("native", ([False] + [True] * len(HOGA.candidates)) * CELLS)
     assert str(made).endswith(", native cells")
     seen.clear()
     assert make_table("other.json", runtime="openvino", **given).cells == "stock"

@@ -4,12 +4,13 @@ import itertools
 import random
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
 
 from evaluators.cost import macs, params
-from evaluators.cost_table import METRICS, CostTable, Metric, cost_table
+from evaluators.cost_table import METRICS, CostTable, Metric, Sum, cost_table
 from foundation.errors import InputError
 from search_space.space import HOGA, SPACES, Space
 from search_space.term import Term
@@ -24,8 +25,12 @@ MACS = CostTable(plain=100, fixed=110, operators={"skip_connect": 0, "SE": 3, "s
 LATENCY = CostTable(plain=2, fixed=3, operators={"skip_connect": 0, "SE": 1.5, "sep_conv_3x3": 0.25})
 
 
-def limits(text, params=MACS):
-    return Limits(SPACE, parse_target(text), {"macs": MACS, "latency": LATENCY, "params": params})
+TOGETHER = replace(LATENCY, fixed=6, native=Sum(fixed=2.5, operators={"skip_connect": 0.125, "SE": 0.25}))
+"""Cells of two operators run as one; a single convolution has all run apart."""
+
+
+def limits(text, params=MACS, latency=LATENCY):
+    return Limits(SPACE, parse_target(text), {"macs": MACS, "latency": latency, "params": params})
 
 
 @pytest.mark.parametrize(
@@ -97,9 +102,39 @@ def test_limits_that_only_exclude_each_other_are_refused():
         limits("macs<=110,params<=1", params=dear)
 
 
-@pytest.mark.parametrize("text", ["macs<=125", "macs<=1.2x,latency<=2.1x", "latency<=3.2ms", "macs<=110"])
-def test_the_best_genotype_under_limits_is_the_best_of_all_that_keep_them(text):
-    kept = limits(text)
+def test_a_cell_costs_what_its_way_to_run_does():
+    same, mixed = (SPACE.genotype([name, "SE", "SE"]) for name in ("skip_connect", "sep_conv_3x3"))
+    assert TOGETHER.of(same) == 2.5 + 0.125 + 2 * 0.25
+    assert TOGETHER.of(mixed) == 6 + 0.25 + 2 * 1.5
+    with pytest.raises(InputError, match=r"the smallest has 2\.875 ms"):
+        limits("latency<=2.8ms", latency=TOGETHER)
+
+
+@pytest.mark.parametrize(
+    ("text", "latency", "out"),
+    [
+        ("macs<=110", LATENCY, ["SE", "sep_conv_3x3"]),
+        ("macs<=113", LATENCY, ["sep_conv_3x3"]),
+        ("macs<=120", LATENCY, []),
+        ("latency<=6.2ms", TOGETHER, ["sep_conv_3x3"]),
+        ("latency<=6.3ms", TOGETHER, []),
+    ],
+)
+def test_what_no_genotype_within_the_limits_has_is_named(text, latency, out):
+    kept = limits(text, latency=latency)
+    there = {
+        name for genotype in SPACE.genotypes() if kept.allows(genotype) for name in SPACE.operators(genotype)
+    }
+    assert kept.left_out() == out == [name for name in SPACE.candidates if name not in there]
+
+
+@pytest.mark.parametrize("latency", [LATENCY, TOGETHER])
+@pytest.mark.parametrize(
+    "text",
+    ["macs<=125", "macs<=1.2x,latency<=2.1x", "macs<=1.2x,latency<=3.3x", "latency<=3.2ms", "latency<=7.8ms"],
+)
+def test_the_best_genotype_under_limits_is_the_best_of_all_that_keep_them(text, latency):
+    kept = limits(text, latency=latency)
     rng = random.Random(text)
     for _ in range(20):
         scores = [[rng.random() for _ in SPACE.primitives] for _ in SPACE.edges]
@@ -127,8 +162,9 @@ def test_a_derived_genotype_stays_where_it_can_and_keeps_its_edges_where_it_cann
     assert [(i, edge.index) for i, edge in found.edges()] == [(1, 0), (2, 1)]
 
 
-def test_the_penalty_is_the_excess_of_the_expected_cost_and_is_differentiable():
-    kept = limits("macs<=115,latency<=2x")
+@pytest.mark.parametrize("latency", [LATENCY, TOGETHER])
+def test_the_penalty_is_the_excess_of_the_expected_cost_and_is_differentiable(latency):
+    kept = limits("macs<=115,latency<=2x", latency=latency)
     torch.manual_seed(0)
     alphas = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
     mixing = alphas.softmax(1)
@@ -146,6 +182,9 @@ def test_the_penalty_is_the_excess_of_the_expected_cost_and_is_differentiable():
     assert torch.autograd.gradcheck(lambda a: kept.penalty()(a.softmax(1)), alphas)
     generous = limits("macs<=1000")
     assert generous.penalty()(mixing).item() == 0
+    certain = torch.tensor([[0.0, 0.0, 0.0, 1.0]] * 3, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(kept.penalty()(certain), certain)
+    assert gradient.isfinite().all(), "where no row has an operator of those that run as one"
     assert kept.penalty(3.0)(mixing).item() == pytest.approx(3 * sum(above), abs=1e-12)
 
 
@@ -161,8 +200,9 @@ def test_draws_and_mutations_keep_limits_that_almost_nothing_keeps():
         assert kept.allows(candidates.sample(random.Random(seed)))
 
 
-def test_limits_survive_json():
-    kept = limits("macs<=1.2x,latency<=3.3ms")
+@pytest.mark.parametrize("latency", [LATENCY, TOGETHER])
+def test_limits_survive_json(latency):
+    kept = limits("macs<=1.2x,latency<=3.3ms", latency=latency)
     again = Limits.from_values(SPACE, kept.to_values())
     assert again == kept
 
