@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from scipy.optimize import nnls
 from torch import nn
 
 from evaluators.cost_table import CostTable, Sum
@@ -22,6 +23,9 @@ from search_space.cell import Cell
 from search_space.genotype import Genotype
 from search_space.native.program import native_program
 from search_space.space import Space
+
+Edge = tuple[int, int]
+"""Node and state."""
 
 CELLS = 2
 """Cells that are measured for every operator: more even out noise, and take longer."""
@@ -61,16 +65,16 @@ def latency_table(
         return plain, [1 + added[number] / plain for number in range(len(genotypes))]
 
     def fitted(candidates: Sequence[str], native: bool) -> tuple[float, Sum]:
-        drawn = drawn_cells(len(candidates), len(space.edges))
+        cells = drawn_cells(len(candidates), space.edges)
+        genotypes = [_genotype(space, candidates, cell) for cell in cells]
         some = len(candidates)  # in memory at once, beside the plain network
-        parts = [drawn[begin : begin + some] for begin in range(0, len(drawn), some)]
-        of_parts = [
-            measured([space.genotype([candidates[each] for each in cell]) for cell in part], native)
-            for part in parts
+        parts = [
+            measured(genotypes[begin : begin + some], native) for begin in range(0, len(genotypes), some)
         ]
-        plain = float(np.median([plain for plain, _ in of_parts]))
-        times = plain * np.array([time for _, of_part in of_parts for time in of_part])
-        return plain, _fit(candidates, drawn, times)
+        plain = float(np.median([plain for plain, _ in parts]))
+        times = np.array([time for _, of_part in parts for time in of_part])
+        fixed, *costs = plain * _fit(_counts(cells, len(candidates)), times)
+        return plain, Sum(fixed=float(fixed), operators=dict(zip(candidates, map(float, costs), strict=True)))
 
     together = [name for name in space.candidates if native and _is_native(build(_uniform(space, name)))]
     plain, costs = fitted(space.candidates, native and len(together) == len(space.candidates))
@@ -83,39 +87,56 @@ def latency_table(
     return replace(table, native=Sum(fixed=share * costs.fixed, operators=operators))
 
 
-def drawn_cells(num_operators: int, num_edges: int) -> list[list[int]]:
-    """Operators by number on the edges of cells, `CELLS` for each operator, that tell all of them apart.
+def drawn_cells(num_operators: int, edges: Sequence[Edge]) -> list[list[tuple[Edge, int]]]:
+    """Cells that tell all operators, and what is fixed, apart: operators by number on edges.
 
     A cell draws from a half of the operators, other ones each time: were they drawn from all, their numbers
-    would be much alike in all cells.
+    would be much alike in all cells. Every other cell has some of the edges, one at least of each node.
+
+    Args:
+        num_operators: There are `CELLS` cells for each.
+        edges: Those of a cell, (node, state).
     """
-    rng = random.Random(seed_of("cells to measure", num_operators, num_edges))
+    rng = random.Random(seed_of("cells to measure", num_operators, len(edges)))
+    of_nodes = [
+        [edge for edge in edges if edge[0] == node] for node in dict.fromkeys(node for node, _ in edges)
+    ]
+    columns = num_operators + (len(edges) > 1)  # a single edge is always there: nothing tells what is fixed
     while True:
-        cells = list[list[int]]()
-        for _ in range(CELLS * num_operators):
+        cells = list[list[tuple[Edge, int]]]()
+        for number in range(CELLS * num_operators):
             some = rng.sample(range(num_operators), min(num_operators, max(2, num_operators // 2)))
-            cells.append([rng.choice(some) for _ in range(num_edges)])
-        if np.linalg.matrix_rank(_counts(cells, num_operators)) == num_operators:
+            kept = edges
+            if number % 2:
+                kept = [edge for node in of_nodes for edge in rng.sample(node, rng.randint(1, len(node)))]
+            cells.append([(edge, rng.choice(some)) for edge in kept])
+        if np.linalg.matrix_rank(_counts(cells, num_operators)) == columns:
             return cells
 
 
-def _counts(cells: Sequence[Sequence[int]], num_operators: int) -> np.ndarray:
-    """How often each operator stands in each cell (cells, operators)."""
-    return np.array([np.bincount(cell, minlength=num_operators) for cell in cells], dtype=float)
+def _genotype(space: Space, candidates: Sequence[str], cell: Sequence[tuple[Edge, int]]) -> Genotype:
+    operators = [candidates[number] for _, number in cell]
+    return space.arranged([edge for edge, _ in cell], operators, [0.0] * len(cell))
 
 
-def _fit(candidates: Sequence[str], cells: Sequence[Sequence[int]], times: np.ndarray) -> Sum:
-    """The sum that is nearest to the times of cells, by the squares of the errors' shares of them.
+def _counts(cells: Sequence[Sequence[tuple[Edge, int]]], num_operators: int) -> np.ndarray:
+    """One, and how often each operator stands in each cell (cells, 1 + operators)."""
+    numbers = [[number for _, number in cell] for cell in cells]
+    return np.array([[1, *np.bincount(each, minlength=num_operators)] for each in numbers], dtype=float)
 
-    All cells have as many edges, so that what is common to operators may be fixed as well: it is, and the
-    cheapest costs nothing more.
+
+def _fit(counts: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """What is fixed, at least 1, and what each operator costs, at least 0, nearest to the times of cells.
+
+    Nearest by the squares of the errors' shares of the times.
+
+    Args:
+        counts: See `_counts`.
+        times: Of the cells, in times of the plain network.
     """
-    counts = _counts(cells, len(candidates))
-    found, *_ = np.linalg.lstsq(counts / times[:, None], np.ones(len(times)), rcond=None)
-    found = found.clip(0)  # noise may make an operator that costs nothing cost less
-    least = float(found.min())
-    operators = {name: float(cost) - least for name, cost in zip(candidates, found)}
-    return Sum(fixed=least * len(cells[0]), operators=operators)
+    found, _ = nnls(counts / times[:, None], 1 - 1 / times)
+    found[0] += 1
+    return found
 
 
 def _uniform(space: Space, name: str) -> Genotype:

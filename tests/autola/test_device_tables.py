@@ -118,10 +118,10 @@ def clocked(monkeypatch):
 
 
 def test_a_table_of_cells_is_what_a_search_takes(monkeypatch, call, own_folder):
-    cells = iter(drawn_cells(len(HOGA.candidates), 3))
+    cells = iter(drawn_cells(len(HOGA.candidates), ((1, 0), (2, 0), (2, 1))))
 
     def added(plain, others, *_):
-        return 1.0, {name: 1 + sum(next(cells)) / 3 for name, *_ in others}
+        return 1.0, {name: 1 + sum(number for _, number in next(cells)) / 3 for name, *_ in others}
 
     monkeypatch.setattr(cell_latency, "added_latencies", added)
     told = call(f"{TABLE} --num-nodes 2")

@@ -60,6 +60,7 @@ def check(table: Any, *, native: bool) -> None:
     rng = random.Random(0)
     genotypes = [SOME.sample(rng) for _ in range(20)]
     genotypes += [SOME.genotype([name] * 10) for name in SOME.candidates]
+    genotypes.append(SOME.strongest([[1.0, *(rng.random() for _ in range(4))] for _ in range(10)], most=1))
     for genotype in genotypes:
         assert table.of(genotype) == pytest.approx(time_of(genotype, native=native), rel=1e-9)
 
@@ -94,12 +95,17 @@ def test_where_all_operators_are_native_there_is_nothing_else(asked: list[bool])
 
 
 @pytest.mark.parametrize("num_operators", [1, 2, 3, 5, 8, 10, 16])
-@pytest.mark.parametrize("num_edges", [1, 3, 10])
-def test_cells_tell_all_operators_apart(num_operators: int, num_edges: int) -> None:
-    cells = drawn_cells(num_operators, num_edges)
+@pytest.mark.parametrize("num_nodes", [1, 2, 4])
+def test_cells_tell_all_operators_apart(num_operators: int, num_nodes: int) -> None:
+    edges = Space(name="any", primitives=("none", "SE"), num_nodes=num_nodes).edges
+    cells = drawn_cells(num_operators, edges)
     assert len(cells) == CELLS * num_operators
-    assert {operator for cell in cells for operator in cell} == set(range(num_operators))
-    assert cells == drawn_cells(num_operators, num_edges), "other ones, other tables"
+    assert {operator for cell in cells for _, operator in cell} == set(range(num_operators))
+    for cell in cells:
+        assert {node for (node, _), _ in cell} == set(range(1, num_nodes + 1)), "a node without an edge"
+        assert len({edge for edge, _ in cell}) == len(cell)
+        assert {edge for edge, _ in cell} <= set(edges)
+    assert cells == drawn_cells(num_operators, edges), "other ones, other tables"
 
 
 def test_all_operators_of_the_public_space_are_native() -> None:
@@ -116,4 +122,5 @@ def test_measured_on_this_machine() -> None:
     assert table.native is not None
     assert set(table.native.operators) == {"SE"}
     assert set(table.operators) == {"SE", "eca"}
-    assert min(table.fixed, table.native.fixed, table.plain) > 0
+    assert table.fixed >= table.plain > 0
+    assert table.native.fixed >= table.plain
