@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autola.comparing.config import CompareConfig
-from autola.comparing.rows import FOUND, LONGER, RANDOM, SIZED
+from autola.comparing.rows import LONGER, SIZED
 from outputs.comparison import Claim, ComparedRow, Comparison, Verdict
 
 
@@ -68,10 +68,13 @@ def _of_primary(claim: Claim, comparison: Comparison, config: CompareConfig) -> 
     shift = f"{abs(100 * claim.estimate):.2f} points {'more' if claim.estimate >= 0 else 'less'}"
     sizes = f"{_size(rows[claim.first])} and {_size(rows[claim.second])}"
     if claim.low is None or claim.high is None:
-        return (
-            f"On {where}, {first} score {shift} than {second} ({sizes}), without an interval: a row with one "
-            "seed, or without spread, says nothing of chance."
+        one = any(rows[name].drawn and len(rows[name].cells) == 1 for name in (claim.first, claim.second))
+        why = (
+            "one cell, however often it is trained, says nothing of how others would score"
+            if one
+            else "a row with one seed, or without spread, says nothing of chance"
         )
+        return f"On {where}, {first} score {shift} than {second} ({sizes}), without an interval: {why}."
     told = (
         f"On {where}, {first} score {shift} than {second} (95 % interval {100 * claim.low:+.2f} to "
         f"{100 * claim.high:+.2f}; {sizes}): "
@@ -124,7 +127,7 @@ def _name(claim: Claim) -> str:
 
 def _size(row: ComparedRow) -> str:
     trainings = [len(cell.scores) for cell in row.cells]
-    if row.name in (FOUND, RANDOM) or len(row.cells) > 1:
+    if row.drawn or len(row.cells) > 1:
         each = f"{min(trainings)}" if len(set(trainings)) == 1 else f"{min(trainings)} to {max(trainings)}"
         return f"{len(row.cells)} cells x {each} trainings" if each != "1" else f"{len(row.cells)} cells"
     return f"{trainings[0]} trainings" if trainings[0] > 1 else "1 training"

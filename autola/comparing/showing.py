@@ -66,7 +66,7 @@ def score_words(row: ComparedRow, claim: Claim | None) -> list[str]:
             shift += f" [{100 * claim.low:+.2f}, {100 * claim.high:+.2f}]"
         p_value = "" if claim.adjusted is None else f"{claim.adjusted:.3f}"
         verdict = SHOWN.get(claim.verdict, claim.verdict) + (" *" if claim.primary else "")
-    cells = f"{len(row.cells)} x {runs}" if len(row.cells) > 1 else runs
+    cells = f"{len(row.cells)} x {runs}" if row.drawn or len(row.cells) > 1 else runs
     return [cells, f"{100 * row.mean:.2f}{spread}", shift, p_value, verdict]
 
 
