@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-FEW = "--data.limit 60 --width 8 --train.epochs 1 --train.batch-size 20 --train.warmup-epochs 0 --no-measure"
-MODULES = f"compare se {FEW} --search-nothing --control-seeds 0"
+from tests.autola.test_compare import FEW
+
+MODULES = f"compare se {FEW} --no-measure --search-nothing --control-seeds 0"
 
 
 @pytest.fixture
@@ -48,3 +49,15 @@ def test_seeds_of_controls_are_refused_where_there_are_cells_alone():
     with pytest.raises(InputError, match="control_seeds: this comparison has no module and no control"):
         check_applies(Addition(control_seeds=(7,)), rows, rows)
     check_applies(Addition(seeds=(7,)), rows, rows)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("--search-seeds 0 1", "--search_seeds=0", "--seeds 0", "--random-cells 3", "--random-seeds 0"),
+        *("--searcher gdas", "--search.target macs<=1.2x", "--search.searcher.epochs=3"),
+    ],
+)
+def test_options_of_cells_are_refused_where_nothing_is_searched(refused, option):
+    flag = option.replace("=", " ").split()[0]
+    assert f"{flag} says how cells are searched" in refused(f"{MODULES} --beside plain {option}")
