@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,14 @@ def test_seeds_of_controls_are_refused_where_there_are_cells_alone():
 def test_options_of_cells_are_refused_where_nothing_is_searched(refused, option):
     flag = option.replace("=", " ").split()[0]
     assert f"{flag} says how cells are searched" in refused(f"{MODULES} --beside plain {option}")
+
+
+def test_one_training_of_a_comparison_is_told_what_it_is(begun, refused):
+    part = begun / "se-seed0"
+    part.mkdir()
+    single = json.loads((begun / "config.json").read_text())
+    kept = ("task", "train", "attentions")
+    (part / "config.json").write_text(json.dumps({name: single[name] for name in kept} | {"seeds": [0]}))
+    said = refused(f"compare --runs {part}")
+    assert f"se-seed0 is one training of the comparison {begun}" in said
+    assert "retrain --resume" not in said
