@@ -134,11 +134,25 @@ class Comparison:
     margin: float
     """Difference in score below which rows count as equivalent."""
     improvement: float | None
-    """Score of the found cells over that of the random ones, minus 1."""
+    """Score of the found cells over that of the random ones, minus 1, in the first block that has both."""
     ranks: tuple[float, ...]
-    """Kendall's tau of search-time and retrained scores over the cells that each search judged."""
+    """Kendall's tau of search-time and retrained scores over the cells that each search judged, as retrained
+    in the first block."""
     sentence: str
     """What these numbers allow one to say."""
+
+
+def improvements(rows: Sequence[ComparedRow]) -> dict[str, float]:
+    """Score of the found cells over that of the random ones, minus 1, by the block; those that have both.
+
+    Source: Yang, Esperança and Carlucci, "NAS evaluation is frustratingly hard", ICLR 2020, section 3.
+    """
+    means = {(row.block, row.name): row.mean for row in rows}
+    return {
+        block: means[block, FOUND] / means[block, RANDOM] - 1
+        for block, name in means
+        if name == FOUND and means.get((block, RANDOM))
+    }
 
 
 def write_tables(comparison: Comparison, folder: Path) -> None:

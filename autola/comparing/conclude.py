@@ -15,7 +15,7 @@ from autola.comparing.saying import sentence_of
 from autola.scoring import JUDGED, SCORE
 from evaluators.statistics.nested import Nested
 from foundation.config import parse
-from outputs.comparison import FOUND, RANDOM, ComparedCell, ComparedRow, Comparison
+from outputs.comparison import FOUND, RANDOM, ComparedCell, ComparedRow, Comparison, improvements
 from outputs.records import RESULT
 from outputs.run_directory import RunDirectory
 from search_space.term import label
@@ -62,7 +62,7 @@ def concluded(
         rows=tuple(rows),
         claims=tuple(claims),
         margin=config.margin,
-        improvement=_improvement(rows),
+        improvement=next(iter(improvements(rows).values()), None),
         ranks=_ranks(rows, searched),
         sentence="",
     )
@@ -131,15 +131,6 @@ def _cells(
             )
         )
     return found
-
-
-def _improvement(rows: Sequence[ComparedRow]) -> float | None:
-    """Source: Yang, Esperança and Carlucci, "NAS evaluation is frustratingly hard", ICLR 2020, section 3."""
-    means = {(row.block, row.name): row.mean for row in rows}
-    for block, _ in means:
-        if {(block, FOUND), (block, RANDOM)} <= means.keys() and means[block, RANDOM]:
-            return means[block, FOUND] / means[block, RANDOM] - 1
-    return None
 
 
 def _ranks(rows: Sequence[ComparedRow], searched: Sequence[Mapping[str, float]]) -> tuple[float, ...]:

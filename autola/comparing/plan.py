@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from autola.comparing.config import CompareConfig
 from autola.comparing.items import Planned
 from autola.comparing.rows import PLAIN, Row
+from autola.comparing.showing import in_words
 from evaluators.statistics.power import detectable
 from foundation.config import config
 from foundation.errors import InputError, unknown
@@ -121,9 +122,8 @@ def announce(plan: Plan) -> None:
     """Says what is going to be tested, and what that can show, before it starts."""
     primary = plan.contrasts[0]
     log.info("%d searches, %d trainings", plan.searches, plan.trainings)
-    log.info(
-        "primary contrast: %s - %s; then %d others", primary.first, primary.second, len(plan.contrasts) - 1
-    )
+    contrast = f"{primary.first} - {primary.second}{in_words(primary.block)}"
+    log.info("primary contrast: %s; then %d others", contrast, len(plan.contrasts) - 1)
     alone = _of_one_cell(plan)
     if alone:
         log.warning(

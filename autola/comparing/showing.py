@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from autola.arguments import out_of_terminal
+from outputs.comparison import improvements
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -108,15 +110,18 @@ def _show_spread(comparison: Comparison) -> None:
             out_of_terminal(f"{row.block} {row.name}: {row.setting}".strip())
     for line in filter(None, map(spread_words, comparison.rows)):
         out_of_terminal(line)
-    if comparison.improvement is not None:
-        out_of_terminal(f"found is {100 * comparison.improvement:+.2f} % relative to random")
+    for block, share in improvements(comparison.rows).items():
+        out_of_terminal(f"found is {100 * share:+.2f} % relative to random{in_words(block)}")
     if comparison.ranks:
-        from statistics import fmean
-
-        each = " ".join(f"{tau:+.2f}" for tau in comparison.ranks)
+        each, where = " ".join(f"{tau:+.2f}" for tau in comparison.ranks), in_words(comparison.rows[0].block)
         out_of_terminal(
-            f"search-time and retrained scores: Kendall's tau {fmean(comparison.ranks):+.2f} ({each})"
+            f"search-time and retrained scores{where}: Kendall's tau {fmean(comparison.ranks):+.2f} ({each})"
         )
+
+
+def in_words(block: str) -> str:
+    """Where something holds, of a comparison of several blocks; empty for one alone."""
+    return f" in {block}" if block else ""
 
 
 def show_ranking(ranking: Ranking, folder: Path | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from autola.comparing.config import CompareConfig
 from autola.comparing.plan import PLAN, Plan
 from autola.comparing.saying import row_in_words
-from autola.comparing.showing import cost_words, score_words, spread_words
+from autola.comparing.showing import cost_words, in_words, score_words, spread_words
 from autola.configs import SearchConfig
 from autola.reporting.cells import cell
 from autola.reporting.evidence import Evidence
@@ -104,7 +104,10 @@ def _ranks(told: Comparison) -> str:
     if not told.ranks:
         return ""
     each = " ".join(f"{tau:+.2f}" for tau in told.ranks)
-    return f" Search-time and retrained scores of cells agree by Kendall's tau {each}, a figure a search."
+    where = in_words(told.rows[0].block)
+    return (
+        f" Search-time and retrained scores of cells agree{where} by Kendall's tau {each}, a figure a search."
+    )
 
 
 def _costs(told: Comparison) -> dict[str, Any]:
