@@ -8,7 +8,16 @@ from typing import Any
 from autola.comparing.config import CompareConfig
 from autola.comparing.plan import PLAN, Plan
 from autola.comparing.saying import row_in_words
-from autola.comparing.showing import cost_words, in_words, score_words, spread_words
+from autola.comparing.showing import (
+    LEFT,
+    cost_words,
+    filled,
+    in_words,
+    legend_of,
+    score_head,
+    score_lines,
+    spread_words,
+)
 from autola.configs import SearchConfig
 from autola.reporting.cells import cell
 from autola.reporting.evidence import Evidence
@@ -83,16 +92,16 @@ def _named(told: Comparison, row: ComparedRow) -> str:
 
 
 def _results(told: Comparison) -> dict[str, Any]:
-    claims = {(claim.block, claim.second): claim for claim in reversed(told.claims)}
-    first = told.claims[0].first if told.claims else "first"
+    head, rows = filled(
+        ["row", *score_head(told)],
+        [[_named(told, row), *words] for row, words in zip(told.rows, score_lines(told))],
+    )
+    legend = legend_of(told)
     return {
-        "head": ("row", "trainings", f"{told.score} %", f"{first} - row", "p", "verdict"),
-        "rows": [
-            [_named(told, row), *score_words(row, claims.get((row.block, row.name)))] for row in told.rows
-        ],
-        "numbers": (1, 2, 3, 4),
-        "caption": "± one standard deviation; in brackets 95 % intervals; p of all contrasts together; * the "
-        "primary contrast." + _spread(told.rows) + _ranks(told),
+        "head": head,
+        "rows": rows,
+        "numbers": tuple(place for place, name in enumerate(head) if name not in LEFT),
+        "caption": (f"{legend}." if legend else "") + _spread(told.rows) + _ranks(told),
     }
 
 
@@ -111,10 +120,14 @@ def _ranks(told: Comparison) -> str:
 
 
 def _costs(told: Comparison) -> dict[str, Any]:
+    head, rows = filled(
+        ["row", "parameters", "MACs", "train step ms", "image ms", "to plain"],
+        [[_named(told, row), *cost_words(row)] for row in told.rows],
+    )
     return {
-        "head": ("row", "parameters", "MACs", "train step ms", "image ms", "to plain"),
-        "rows": [[_named(told, row), *cost_words(row)] for row in told.rows],
-        "numbers": (1, 2, 3, 4, 5),
+        "head": head,
+        "rows": rows,
+        "numbers": tuple(range(1, len(head))),
         "caption": "Means over the cells of a row. An image is timed in evaluation, deployed, on this run's "
         "device.",
     }
