@@ -12,6 +12,7 @@ from autola.comparing.showing import in_words
 from evaluators.statistics.power import detectable
 from foundation.config import config
 from foundation.errors import InputError, unknown
+from foundation.wording import counted
 from outputs.comparison import FOUND, RANDOM
 
 log = logging.getLogger(__name__)
@@ -121,9 +122,11 @@ def _of_one_cell(plan: Plan) -> list[str]:
 def announce(plan: Plan) -> None:
     """Says what is going to be tested, and what that can show, before it starts."""
     primary = plan.contrasts[0]
-    log.info("%d searches, %d trainings", plan.searches, plan.trainings)
+    searches = counted(plan.searches, "search", "searches")
+    log.info("%s, %s", searches, counted(plan.trainings, "training"))
     contrast = f"{primary.first} - {primary.second}{in_words(primary.block)}"
-    log.info("primary contrast: %s; then %d others", contrast, len(plan.contrasts) - 1)
+    then = f"; then {counted(others, 'other')}" if (others := len(plan.contrasts) - 1) else ""
+    log.info("primary contrast: %s%s", contrast, then)
     alone = _of_one_cell(plan)
     if alone:
         log.warning(

@@ -43,6 +43,7 @@ from autola.working.making import make_list
 from autola.working.progress import missing, missing_line
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
+from foundation.wording import counted
 from outputs.comparison import (
     COMPARISON,
     FOUND,
@@ -194,7 +195,8 @@ def _add(addition: Addition, before: Work, run: RunDirectory) -> Work:
     addition = replace(addition, after=len(items) - len(left_of(items, run)))
     additions = Additions(additions=(*additions_of(run).additions, addition))
     run.write_text(ADDED, to_json(additions))
-    log.info("%s: %d trainings more", run.path, len(items_of(larger, planned)) - len(items))
+    more = len(items_of(larger, planned)) - len(items)
+    log.info("%s: %s more", run.path, counted(more, "training"))
     return work
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from autola.comparing.config import CompareConfig
 from autola.comparing.plan import PLAN, Plan
-from autola.comparing.saying import row_in_words
+from autola.comparing.saying import of_several, row_in_words
 from autola.comparing.showing import (
     LEFT,
     cost_words,
@@ -24,6 +24,7 @@ from autola.reporting.evidence import Evidence
 from autola.reporting.words import data_words, words_of
 from autola.tables import mega
 from foundation.config import parse_json
+from foundation.wording import counted
 from outputs.comparison import ComparedRow, Comparison, front
 from outputs.report.chart import Chart, Dot
 from search_space.term import label
@@ -59,7 +60,10 @@ def _question(config: CompareConfig, plan: Plan | None) -> str:
         return f"What does attention change {where}?"
     primary = plan.contrasts[0]
     first, second = (row_in_words(name, config) for name in (primary.first, primary.second))
-    return f"Do {first} score otherwise than {second} {where}? This was settled before the first training."
+    verb = "Do" if of_several(primary.first) else "Does"
+    return (
+        f"{verb} {first} score otherwise than {second} {where}? This was settled before the first training."
+    )
 
 
 def _setting(run: Evidence, config: CompareConfig, plan: Plan | None) -> Sequence[tuple[str, str]]:
@@ -77,7 +81,12 @@ def _setting(run: Evidence, config: CompareConfig, plan: Plan | None) -> Sequenc
         pairs += [("attentions", ", ".join(label(attention) for attention in config.attentions))]
     pairs += [("controls", ", ".join(config.beside) or "none"), ("margin", f"{100 * config.margin:g} points")]
     if plan is not None:
-        pairs += [("planned", f"{plan.searches} searches, {plan.trainings} trainings")]
+        pairs += [
+            (
+                "planned",
+                f"{counted(plan.searches, 'search', 'searches')}, {counted(plan.trainings, 'training')}",
+            )
+        ]
         smallest = plan.contrasts[0].detectable
         if smallest is not None and plan.spread is not None:
             pairs += [

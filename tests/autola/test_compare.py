@@ -184,7 +184,7 @@ def test_time_that_is_over_ends_in_a_table_of_what_is_there(call, compared, copy
     some = comparison(copy)
     assert 7 < some.done < 10
     assert all(claim.verdict == "no test" for claim in some.claims)
-    assert f"{10 - some.done} of 10 trainings are left: nothing is tested" in told.out
+    assert f"{10 - some.done} of 10 trainings" in told.out
     assert call(f"compare --resume {copy}").code == 0
     assert records(copy) == records(compared)
 
@@ -282,6 +282,7 @@ def test_changed_images_are_refused(refused, copy):
         ("--search-nothing", "name at least one attention"),
         ("--search-nothing se --beside", "there is one row"),
         ("--search-seeds --beside plain", "no random cells stand beside"),
+        ("--spread nan 0.1", "spread=(nan, 0.1) is not a number"),
         ("--spread 0 0", "scores that never differ"),
         ("--margin 0", "margin=0.0 is not positive"),
         ("--search.target macs<=1.1x params<=300k", "one limit"),
