@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from autola.cli import command_line
-from autola.comparing.config import CompareConfig
+from autola.comparing.config import OF_CELLS, CompareConfig
 from autola.comparing.presets import COMPARE_PRESETS, usual_comparison
 from autola.configs import RetrainConfig, SearchConfig, TaskSearch
 from autola.presets import RETRAIN_PRESETS, SEARCH_PRESETS, search_preset
@@ -128,7 +128,8 @@ def _comparing(config: CompareConfig, preset: str) -> list[str]:
         words += ["--task", config.task.name]
     if config.search is None:
         words += ["--search-nothing"]
-        usual = replace(usual, search=None, attentions=config.attentions)
+        unused = {name: getattr(config, name) for name in OF_CELLS}
+        usual = replace(usual, search=None, attentions=config.attentions, **unused)
     elif start.search is None or searcher != start.search.searcher.name:
         words += ["--searcher", config.search.searcher.name]
     return words + _differences(config, usual)

@@ -32,6 +32,7 @@ def positive(config: object, *names: str, prefix: str = "", hint: str = "") -> N
 
 def not_negative(config: object, *names: str, prefix: str = "", hint: str = "") -> None:
     """Checks settings that may be 0 as well; see `positive`."""
+    _check(config, names, lambda value: not math.isnan(value), "{} is not a number", prefix)
     _check(config, names, lambda value: value >= 0, f"{{}} is negative{hint}", prefix)
 
 

@@ -15,6 +15,9 @@ from outputs.labels import Points, label_points
 COMPARISON, ROWS, SCORES, PICTURE = "comparison.json", "comparison.csv", "scores.csv", "comparison.png"
 """Names of the records."""
 
+FOUND, RANDOM = "found", "random"
+"""Names of the rows of cells that were searched, and drawn; every other row is a module that is given."""
+
 Verdict = Literal["higher", "lower", "equivalent", "no difference shown", "not claimed", "no test"]
 """What may be said of a contrast. "not claimed": it would differ alone, but the primary contrast does not."""
 
@@ -58,7 +61,7 @@ class ComparedRow:
     mean: float
     """Mean of the cells' means."""
     deviation: float | None
-    """Standard deviation of these; of a single cell, of its scores."""
+    """Standard deviation of these, None of a single one; of a module that is given, of its scores."""
     between: float | None
     """Standard deviation among cells."""
     within: float | None
@@ -68,6 +71,11 @@ class ComparedRow:
     trained several times."""
     f_p_value: float | None = None
     """Its p-value."""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether its cells were searched or drawn, so that one says nothing of how others score."""
+        return self.name in (FOUND, RANDOM)
 
     def cost(self, name: Literal["params", "macs", "step_ms", "latency_ms", "latency_ratio"]) -> float | None:
         """Mean of a cost over the cells; None where it was not measured."""
@@ -126,11 +134,25 @@ class Comparison:
     margin: float
     """Difference in score below which rows count as equivalent."""
     improvement: float | None
-    """Score of the found cells over that of the random ones, minus 1."""
+    """Score of the found cells over that of the random ones, minus 1, in the first block that has both."""
     ranks: tuple[float, ...]
-    """Kendall's tau of search-time and retrained scores over the cells that each search judged."""
+    """Kendall's tau of search-time and retrained scores over the cells that each search judged, as retrained
+    in the first block."""
     sentence: str
     """What these numbers allow one to say."""
+
+
+def improvements(rows: Sequence[ComparedRow]) -> dict[str, float]:
+    """Score of the found cells over that of the random ones, minus 1, by the block; those that have both.
+
+    Source: Yang, Esperança and Carlucci, "NAS evaluation is frustratingly hard", ICLR 2020, section 3.
+    """
+    means = {(row.block, row.name): row.mean for row in rows}
+    return {
+        block: means[block, FOUND] / means[block, RANDOM] - 1
+        for block, name in means
+        if name == FOUND and means.get((block, RANDOM))
+    }
 
 
 def write_tables(comparison: Comparison, folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from autola.arguments import option, read_arguments, without
-from autola.comparing.config import Addition, CompareConfig
+from autola.comparing.config import OF_CELLS, Addition, CompareConfig
 from autola.comparing.presets import usual_comparison
 from autola.comparing.showing import show, show_ranking
 from autola.executors import executor_of
@@ -105,6 +105,8 @@ def run(arguments: list[str]) -> None:
         run_folder = RunDirectory.open(given.resume)
         show(resume_comparison(run_folder, on=where, minutes=given.minutes, root=root, addition=addition))
         return
+    if given.search_nothing:
+        _refuse_of_cells(arguments)
     config = whole(given, usual)
     show(run_comparison(config, given.out, on=where, minutes=given.minutes))
 
@@ -128,13 +130,28 @@ def read_settings(arguments: list[str]) -> tuple[Arguments, CompareConfig]:
 
 def _only(name: str, allowed: Sequence[str], arguments: Sequence[str]) -> None:
     """Raises an InputError where more than some options goes with --runs or --across."""
-    flags = [word[2:].partition("=")[0] for word in arguments if word.startswith("--")]
-    wrong = [flag for flag in flags if flag not in (name, *allowed)]
+    wrong = [flag for flag in _flags(arguments) if flag not in (name, *allowed)]
     if wrong or not arguments[0].startswith("--"):
         raise InputError(
             f"--{name} compares what there is, and {'--' + wrong[0] if wrong else arguments[0]} is for new "
             "trainings; leave it out"
         )
+
+
+def _refuse_of_cells(arguments: Sequence[str]) -> None:
+    """Raises an InputError where an option of searches or random cells goes with --search-nothing."""
+    for flag in _flags(arguments):
+        name = flag.replace("-", "_")
+        if name in OF_CELLS or name == "searcher" or name.startswith("search."):
+            raise InputError(
+                f"--{flag} says how cells are searched, drawn or trained, and --search-nothing says that "
+                "there are none; leave one of them out"
+            )
+
+
+def _flags(arguments: Sequence[str]) -> list[str]:
+    """The options that were given, without dashes and values."""
+    return [word[2:].partition("=")[0] for word in arguments if word.startswith("--")]
 
 
 def whole(given: Arguments, usual: CompareConfig) -> CompareConfig:
@@ -163,7 +180,7 @@ def _addition(given: Arguments, arguments: Sequence[str]) -> Addition | None:
     Raises:
         InputError: If another option goes with it.
     """
-    flags = [word[2:].partition("=")[0] for word in arguments if word.startswith("--")]
+    flags = _flags(arguments)
     allowed = ("resume", "jobs", "on", "minutes", "random-cells", *ADDED)
     wrong = [flag for flag in flags if flag.replace("_", "-") not in allowed]
     if wrong:

@@ -15,7 +15,7 @@ from outputs.comparison import Claim, ComparedRow, Verdict
 
 def scores_of(row: ComparedRow) -> Nested:
     """What a row scored, cell by cell."""
-    return Nested(tuple(cell.scores for cell in row.cells))
+    return Nested(tuple(cell.scores for cell in row.cells), drawn=row.drawn)
 
 
 def claims_of(plan: Plan, rows: Sequence[ComparedRow], margin: float, *, complete: bool) -> list[Claim]:
@@ -130,5 +130,7 @@ def _detectable(contrast: Contrast, pair: tuple[Nested, Nested]) -> float | None
     within = max((part.within for part in parts if part.within is not None), default=0.0)
     if not between + within:
         return None
-    designs = [Design(*sizes) for sizes in zip(contrast.cells, contrast.trainings)]
+    designs = [
+        Design(*sizes, drawn=row.drawn) for *sizes, row in zip(contrast.cells, contrast.trainings, pair)
+    ]
     return detectable(designs[0], designs[1], between=between, within=within)

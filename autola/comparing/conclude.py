@@ -10,12 +10,12 @@ from autola.comparing.claims import claims_of
 from autola.comparing.config import CompareConfig
 from autola.comparing.items import Item, Planned, found_in, searches_of
 from autola.comparing.plan import Plan
-from autola.comparing.rows import FOUND, RANDOM, Row
+from autola.comparing.rows import Row
 from autola.comparing.saying import sentence_of
 from autola.scoring import JUDGED, SCORE
 from evaluators.statistics.nested import Nested
 from foundation.config import parse
-from outputs.comparison import ComparedCell, ComparedRow, Comparison
+from outputs.comparison import FOUND, RANDOM, ComparedCell, ComparedRow, Comparison, improvements
 from outputs.records import RESULT
 from outputs.run_directory import RunDirectory
 from search_space.term import label
@@ -62,7 +62,7 @@ def concluded(
         rows=tuple(rows),
         claims=tuple(claims),
         margin=config.margin,
-        improvement=_improvement(rows),
+        improvement=next(iter(improvements(rows).values()), None),
         ranks=_ranks(rows, searched),
         sentence="",
     )
@@ -73,7 +73,7 @@ def compared_row(
     name: str, block: str, setting: str, cells: Sequence[ComparedCell], *, complete: bool = True
 ) -> ComparedRow:
     """A row with its mean, and where its scores differ; tested only where the comparison is complete."""
-    values = Nested(tuple(cell.scores for cell in cells))
+    values = Nested(tuple(cell.scores for cell in cells), drawn=name in (FOUND, RANDOM))
     parts, differ = values.components(), values.cells_differ() if complete else None
     return ComparedRow(
         name=name,
@@ -131,15 +131,6 @@ def _cells(
             )
         )
     return found
-
-
-def _improvement(rows: Sequence[ComparedRow]) -> float | None:
-    """Source: Yang, Esperança and Carlucci, "NAS evaluation is frustratingly hard", ICLR 2020, section 3."""
-    means = {(row.block, row.name): row.mean for row in rows}
-    for block, _ in means:
-        if {(block, FOUND), (block, RANDOM)} <= means.keys() and means[block, RANDOM]:
-            return means[block, FOUND] / means[block, RANDOM] - 1
-    return None
 
 
 def _ranks(rows: Sequence[ComparedRow], searched: Sequence[Mapping[str, float]]) -> tuple[float, ...]:

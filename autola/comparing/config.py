@@ -34,6 +34,9 @@ OWN = "own"
 OWN_SEEDS = 1000
 """Distance of the training seeds of one cell from those of the next."""
 
+OF_CELLS = ("search_seeds", "seeds", "random_cells", "random_seeds")
+"""Settings that say something of cells alone, and nothing where modules that are given are compared."""
+
 MOST_CELLS = 1000
 """Random cells that may be asked for: each is trained."""
 

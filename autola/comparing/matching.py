@@ -14,6 +14,7 @@ from torch import nn
 from autola.comparing.config import CompareConfig
 from autola.comparing.costs import step_ratio
 from autola.comparing.rows import LONGER, SIZED, Block, Row, matchable
+from autola.comparing.showing import in_words
 from autola.comparing.work import Work
 from evaluators.controls import controls
 from evaluators.cost import macs
@@ -66,9 +67,12 @@ def _longer(
         ratio = step_ratio(ours, plain, setting, work.fabric)
     epochs = round(block.train.epochs * min(MOST, ratio))
     if epochs <= block.train.epochs:
-        log.warning("no network is trained longer: the plain one takes as long as it is")
+        log.warning(
+            "no network is trained longer%s: the plain one takes as long as it is", in_words(block.name)
+        )
         return {}
-    log.info("%s: epochs=%d, as a train step takes %.2f times as long", LONGER, epochs, ratio)
+    what = f"{LONGER}{in_words(block.name)}"
+    log.info("%s: epochs=%d, as a train step takes %.2f times as long", what, epochs, ratio)
     return {LONGER: epochs}
 
 
@@ -76,7 +80,7 @@ def _sizes(
     config: CompareConfig, block: Block, subject: tuple[Term, ...], setting: Setting, device: torch.device
 ) -> dict[str, int | float]:
     wanted = [control for control in SIZED if control in config.beside]
-    shape = setting.input_shape
+    shape, where = setting.input_shape, in_words(block.name)
     try:
         if not [control for control in wanted if control in matchable(block.task)]:
             raise InputError(f"the task {block.task.name} has no width or depth to choose")
@@ -85,19 +89,22 @@ def _sizes(
         ratio = partial(_macs_ratio, shape) if config.match == "macs" else _latency_of(shape, device)
         found = controls(build, subject, input_shape=shape, ratio=ratio)
     except InputError as error:
-        log.warning("no network is made wider or deeper as a control: %s", error)
+        log.warning("no network is made wider or deeper as a control%s: %s", where, error)
         return {}
     sizes, own = dict[str, int | float](), inspect.signature(build).parameters
     for control in wanted:
         if control not in found:
-            log.warning("no network is made %s: its kind has no %s to choose", control, SIZED[control])
+            log.warning(
+                "no network is made %s%s: its kind has no %s to choose", control, where, SIZED[control]
+            )
             continue
         ((name, value),) = found[control].setting.items()
         if value == own[name].default:
-            log.warning("no network is made %s: the plain one itself comes nearest in cost", control)
+            log.warning("no network is made %s%s: the plain one itself comes nearest in cost", control, where)
             continue
         sizes[control] = value
-        log.info("%s: %s=%s, %.2f times the cost", control, name, value, found[control].latency_ratio)
+        ratio_found = found[control].latency_ratio
+        log.info("%s%s: %s=%s, %.2f times the cost", control, where, name, value, ratio_found)
     return sizes
 
 

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 from autola.comparing.config import CompareConfig
 from autola.comparing.items import Planned
-from autola.comparing.rows import FOUND, PLAIN, RANDOM, Row
+from autola.comparing.rows import PLAIN, Row
+from autola.comparing.showing import in_words
 from evaluators.statistics.power import detectable
 from foundation.config import config
 from foundation.errors import InputError, unknown
+from foundation.wording import counted
+from outputs.comparison import FOUND, RANDOM
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ class Contrast:
     """Trainings of each of these."""
     detectable: float | None
     """Smallest difference in score that is found in four of five comparisons, under `spread`; in standard
-    deviations of a training where that is not given; None where a row is trained once."""
+    deviations of a training where that is not given; None where a row is trained once, or is one cell."""
 
 
 @config
@@ -108,17 +111,34 @@ def _contrast(config: CompareConfig, block: str, first: Row, second: Row, primar
     )
 
 
+def _of_one_cell(plan: Plan) -> list[str]:
+    """The rows of cells that have one alone."""
+    sizes = dict[str, int]()
+    for contrast in plan.contrasts:
+        sizes |= zip((contrast.first, contrast.second), contrast.cells)
+    return [name for name in (FOUND, RANDOM) if sizes.get(name) == 1]
+
+
 def announce(plan: Plan) -> None:
     """Says what is going to be tested, and what that can show, before it starts."""
     primary = plan.contrasts[0]
-    log.info("%d searches, %d trainings", plan.searches, plan.trainings)
-    log.info(
-        "primary contrast: %s - %s; then %d others", primary.first, primary.second, len(plan.contrasts) - 1
-    )
-    if primary.detectable is None:
+    searches = counted(plan.searches, "search", "searches")
+    log.info("%s, %s", searches, counted(plan.trainings, "training"))
+    contrast = f"{primary.first} - {primary.second}{in_words(primary.block)}"
+    then = f"; then {counted(others, 'other')}" if (others := len(plan.contrasts) - 1) else ""
+    log.info("primary contrast: %s%s", contrast, then)
+    alone = _of_one_cell(plan)
+    if alone:
         log.warning(
-            "one training shows nothing of the spread: the table will have no intervals; give more seeds"
+            "one cell, however often it is trained, shows nothing of the spread of cells: nothing is tested "
+            "of %s; give more searches or random cells",
+            " and ".join(alone),
         )
+    if primary.detectable is None:
+        if not {primary.first, primary.second} & {*alone}:
+            log.warning(
+                "one training shows nothing of the spread: the table will have no intervals; give more seeds"
+            )
     elif plan.spread is None:
         log.info(
             "it finds, in four of five such comparisons, a difference of %.1f standard deviations of a "

@@ -13,6 +13,7 @@ from evaluators.recipe import TrainConfig
 from evaluators.statistics.power import Design
 from evaluators.tasks import TaskConfig
 from foundation.errors import InputError
+from outputs.comparison import FOUND, RANDOM
 from search_space.genotype import Genotype
 from search_space.grammar import parse_attention
 from search_space.space import OWN as OWN_SPACE
@@ -26,7 +27,7 @@ WRAPPED = {"se-wrapped": "SE", "cbam-wrapped": "CBAM"}
 SIZED = {"wider": "width", "deeper": "depth"}
 """Controls that are the plain network made larger, and the setting of the task that does it."""
 
-FOUND, RANDOM, PLAIN, LONGER = "found", "random", "plain", "longer"
+PLAIN, LONGER = "plain", "longer"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Row:
     @property
     def design(self) -> Design:
         """How many scores it will have."""
-        return Design(len(self.cells), len(self.seeds))
+        return Design(len(self.cells), len(self.seeds), drawn=self.name in (FOUND, RANDOM))
 
 
 def blocks_of(config: CompareConfig) -> list[Block]:

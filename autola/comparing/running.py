@@ -29,6 +29,7 @@ from autola.comparing.items import (
 )
 from autola.comparing.matching import matched_controls
 from autola.comparing.plan import PLAN, announce, plan_of
+from autola.comparing.rows import Row
 from autola.comparing.work import Work
 from autola.data_record import COSTS, absolute, check_data, found_data, recorded_costs
 from autola.executors import Executor
@@ -42,10 +43,20 @@ from autola.working.making import make_list
 from autola.working.progress import missing, missing_line
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
-from outputs.comparison import COMPARISON, PICTURE, Comparison, draw_comparison, write_tables
+from foundation.wording import counted
+from outputs.comparison import (
+    COMPARISON,
+    FOUND,
+    PICTURE,
+    RANDOM,
+    Comparison,
+    draw_comparison,
+    write_tables,
+)
 from outputs.records import DATA, RESULT
 from outputs.run_directory import RunDirectory
 from outputs.trackers import check_trackers
+from search_space.term import label
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +183,9 @@ def _add(addition: Addition, before: Work, run: RunDirectory) -> Work:
     if larger == config:
         raise InputError(f"{run.path} has all that already; leave it out to go on")
     work, known = Work(larger, fabric, before, before.modules), set(config.attentions)
-    planned = planned_rows(larger, run, run.keys(DATA).get(COSTS, {}))
+    costs = run.keys(DATA).get(COSTS, {})
+    planned = planned_rows(larger, run, costs)
+    check_applies(addition, planned_rows(config, run, costs)[0][1], planned[0][1])
     for attention in larger.attentions:
         if attention not in known:
             for block, _ in planned:
@@ -182,8 +195,39 @@ def _add(addition: Addition, before: Work, run: RunDirectory) -> Work:
     addition = replace(addition, after=len(items) - len(left_of(items, run)))
     additions = Additions(additions=(*additions_of(run).additions, addition))
     run.write_text(ADDED, to_json(additions))
-    log.info("%s: %d trainings more", run.path, len(items_of(larger, planned)) - len(items))
+    more = len(items_of(larger, planned)) - len(items)
+    log.info("%s: %s more", run.path, counted(more, "training"))
     return work
+
+
+def check_applies(addition: Addition, before: Sequence[Row], after: Sequence[Row]) -> None:
+    """Refuses what would add nothing, and yet be recorded as added after results could be seen.
+
+    Args:
+        addition: What is to be added.
+        before: Rows of a block without it.
+        after: The same with it.
+    """
+    names = {row.name for row in after}
+    rows = {
+        "random_cells": names & {RANDOM},
+        "random_seeds": names & {RANDOM},
+        "seeds": names & {FOUND},
+        "control_seeds": names - {FOUND, RANDOM},
+    }
+    what = {"seeds": "cells that were found", "control_seeds": "module and no control"}
+    for option, theirs in rows.items():
+        if getattr(addition, option) and not theirs:
+            lacking = what.get(option, "random cells")
+            raise InputError(
+                f"{option}: this comparison has no {lacking}, so that adds nothing; leave it out"
+            )
+    there = {row.cells[0]: row.name for row in before if not (row.setting or row.design.of_cells)}
+    for attention in addition.attentions:
+        if attention in there:
+            raise InputError(
+                f"{label(attention)} is there already, as the row {there[attention]}; leave it out"
+            )
 
 
 def _moved(config: CompareConfig, run: RunDirectory, root: str | None) -> CompareConfig:

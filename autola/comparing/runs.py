@@ -10,12 +10,12 @@ from autola.comparing.claims import claims_beside
 from autola.comparing.conclude import compared_row
 from autola.comparing.settings import MOST_NAMED, differences, unlike
 from autola.configs import RetrainConfig
-from autola.runs import refuse_twice, stored_config
+from autola.runs import is_comparison, refuse_twice, stored_config
 from autola.tables import TABLE, Table
 from foundation.config import parse_json
 from foundation.errors import InputError, listed
 from outputs.comparison import ComparedCell, Comparison
-from outputs.records import DATA
+from outputs.records import CONFIG, DATA
 from outputs.run_directory import RunDirectory
 
 MARGIN = 0.005
@@ -75,11 +75,25 @@ def ended_table(run: RunDirectory) -> Table:
     """The table of a retraining.
 
     Raises:
-        InputError: If it has not ended, or the table is damaged.
+        InputError: If it has not ended, is one training of several, or the table is damaged.
     """
     if not run.has(TABLE):
+        _refuse_part(run)
         raise InputError(f"{run.path} has not ended; autola retrain --resume {run.path} goes on")
     return parse_json(Table, run.text(TABLE), str(run.path / TABLE))
+
+
+def _refuse_part(run: RunDirectory) -> None:
+    """Refuses a training of a comparison or retraining: it has a score and no table, and never will."""
+    whole = RunDirectory(run.path.resolve().parent)
+    if not whole.has(CONFIG):
+        return
+    if is_comparison(whole):
+        raise InputError(
+            f"{run.path} is one training of the comparison {whole.path}, and --runs takes retrainings; "
+            f"autola compare --resume {whole.path} shows its table, and adds attentions that are named"
+        )
+    raise InputError(f"{run.path} is one training of the retraining {whole.path}; name that instead")
 
 
 def _refuse_other(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from autola.comparing.config import CompareConfig
-from autola.comparing.rows import FOUND, LONGER, RANDOM, SIZED
-from outputs.comparison import Claim, ComparedRow, Comparison, Verdict
+from autola.comparing.rows import LONGER, SIZED
+from foundation.wording import counted
+from outputs.comparison import FOUND, RANDOM, Claim, ComparedRow, Comparison, Verdict
 
 
 def sentence_of(comparison: Comparison, config: CompareConfig, added_after: int) -> str:
@@ -18,9 +19,8 @@ def sentence_of(comparison: Comparison, config: CompareConfig, added_after: int)
     parts = list[str]()
     if comparison.done < comparison.planned:
         left = comparison.planned - comparison.done
-        parts.append(
-            f"{left} of {comparison.planned} trainings are left: nothing is tested, and nothing may be said."
-        )
+        those = f"{left} of {counted(comparison.planned, 'training')} {'is' if left == 1 else 'are'} left"
+        parts.append(f"{those}: nothing is tested, and nothing may be said.")
     elif not comparison.claims:
         parts.append("Nothing is compared.")
     else:
@@ -28,9 +28,10 @@ def sentence_of(comparison: Comparison, config: CompareConfig, added_after: int)
         parts.append(_of_primary(primary, comparison, config))
         parts += _of_others(primary, others, comparison.margin)
         if added_after:
+            results = counted(added_after, "result")
             parts.append(
-                f"Seeds or rows were added after {added_after} results could be seen: at most 5 % false "
-                "alarms are no longer promised."
+                f"Seeds or rows were added after {results} could be seen: at most 5 % false alarms are no "
+                "longer promised."
             )
     return " ".join(parts)
 
@@ -61,21 +62,27 @@ def row_in_words(name: str, config: CompareConfig) -> str:
             return name
 
 
+def of_several(name: str) -> bool:
+    """Whether a row as the sentence names it is several, as cells are, so that its verb is, too."""
+    return name in (FOUND, RANDOM)
+
+
 def _of_primary(claim: Claim, comparison: Comparison, config: CompareConfig) -> str:
     rows = {row.name: row for row in comparison.rows if row.block == claim.block}
     where = f"{config.task.subject()} with {claim.block or config.task.network_name()}"
     first, second = (row_in_words(name, config) for name in (claim.first, claim.second))
     shift = f"{abs(100 * claim.estimate):.2f} points {'more' if claim.estimate >= 0 else 'less'}"
     sizes = f"{_size(rows[claim.first])} and {_size(rows[claim.second])}"
+    told = f"On {where}, {first} {'score' if of_several(claim.first) else 'scores'} {shift} than {second}"
     if claim.low is None or claim.high is None:
-        return (
-            f"On {where}, {first} score {shift} than {second} ({sizes}), without an interval: a row with one "
-            "seed, or without spread, says nothing of chance."
+        one = any(rows[name].drawn and len(rows[name].cells) == 1 for name in (claim.first, claim.second))
+        why = (
+            "one cell, however often it is trained, says nothing of how others would score"
+            if one
+            else "a row with one seed, or without spread, says nothing of chance"
         )
-    told = (
-        f"On {where}, {first} score {shift} than {second} (95 % interval {100 * claim.low:+.2f} to "
-        f"{100 * claim.high:+.2f}; {sizes}): "
-    )
+        return f"{told} ({sizes}), without an interval: {why}."
+    told += f" (95 % interval {100 * claim.low:+.2f} to {100 * claim.high:+.2f}; {sizes}): "
     match claim.verdict:
         case "higher" | "lower":
             return f"{told}the difference is shown."
@@ -103,7 +110,8 @@ def _of_others(primary: Claim, others: list[Claim], margin: float) -> list[str]:
         ]
         if names:
             told.append(f"{text} {', '.join(names)}")
-    said = [f"It also scores {'; '.join(told)}."] if told else []
+    those = "They also score" if of_several(primary.first) else "It also scores"
+    said = [f"{those} {'; '.join(told)}."] if told else []
     waiting = [_name(claim) for claim in others if claim.verdict == "not claimed"]
     if waiting:
         said.append(
@@ -124,7 +132,8 @@ def _name(claim: Claim) -> str:
 
 def _size(row: ComparedRow) -> str:
     trainings = [len(cell.scores) for cell in row.cells]
-    if row.name in (FOUND, RANDOM) or len(row.cells) > 1:
+    if row.drawn or len(row.cells) > 1:
         each = f"{min(trainings)}" if len(set(trainings)) == 1 else f"{min(trainings)} to {max(trainings)}"
-        return f"{len(row.cells)} cells x {each} trainings" if each != "1" else f"{len(row.cells)} cells"
-    return f"{trainings[0]} trainings" if trainings[0] > 1 else "1 training"
+        cells = counted(len(row.cells), "cell")
+        return f"{cells} x {each} trainings" if each != "1" else cells
+    return counted(trainings[0], "training")

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from autola.comparing.rows import LONGER, SIZED, WRAPPED
-from autola.comparing.rows import RANDOM as RANDOM_CELLS
 from autola.reporting.evidence import Evidence, differing
 from foundation.errors import listed
+from outputs.comparison import RANDOM as RANDOM_CELLS
 
 Answer = Literal["yes", "no", "unknown"]
 Finding = tuple[Answer, str]

@@ -7,14 +7,24 @@ from typing import Any
 
 from autola.comparing.config import CompareConfig
 from autola.comparing.plan import PLAN, Plan
-from autola.comparing.saying import row_in_words
-from autola.comparing.showing import cost_words, score_words, spread_words
+from autola.comparing.saying import of_several, row_in_words
+from autola.comparing.showing import (
+    LEFT,
+    cost_words,
+    filled,
+    in_words,
+    legend_of,
+    score_head,
+    score_lines,
+    spread_words,
+)
 from autola.configs import SearchConfig
 from autola.reporting.cells import cell
 from autola.reporting.evidence import Evidence
 from autola.reporting.words import data_words, words_of
 from autola.tables import mega
 from foundation.config import parse_json
+from foundation.wording import counted
 from outputs.comparison import ComparedRow, Comparison, front
 from outputs.report.chart import Chart, Dot
 from search_space.term import label
@@ -50,7 +60,10 @@ def _question(config: CompareConfig, plan: Plan | None) -> str:
         return f"What does attention change {where}?"
     primary = plan.contrasts[0]
     first, second = (row_in_words(name, config) for name in (primary.first, primary.second))
-    return f"Do {first} score otherwise than {second} {where}? This was settled before the first training."
+    verb = "Do" if of_several(primary.first) else "Does"
+    return (
+        f"{verb} {first} score otherwise than {second} {where}? This was settled before the first training."
+    )
 
 
 def _setting(run: Evidence, config: CompareConfig, plan: Plan | None) -> Sequence[tuple[str, str]]:
@@ -68,7 +81,12 @@ def _setting(run: Evidence, config: CompareConfig, plan: Plan | None) -> Sequenc
         pairs += [("attentions", ", ".join(label(attention) for attention in config.attentions))]
     pairs += [("controls", ", ".join(config.beside) or "none"), ("margin", f"{100 * config.margin:g} points")]
     if plan is not None:
-        pairs += [("planned", f"{plan.searches} searches, {plan.trainings} trainings")]
+        pairs += [
+            (
+                "planned",
+                f"{counted(plan.searches, 'search', 'searches')}, {counted(plan.trainings, 'training')}",
+            )
+        ]
         smallest = plan.contrasts[0].detectable
         if smallest is not None and plan.spread is not None:
             pairs += [
@@ -83,16 +101,16 @@ def _named(told: Comparison, row: ComparedRow) -> str:
 
 
 def _results(told: Comparison) -> dict[str, Any]:
-    claims = {(claim.block, claim.second): claim for claim in reversed(told.claims)}
-    first = told.claims[0].first if told.claims else "first"
+    head, rows = filled(
+        ["row", *score_head(told)],
+        [[_named(told, row), *words] for row, words in zip(told.rows, score_lines(told))],
+    )
+    legend = legend_of(told)
     return {
-        "head": ("row", "trainings", f"{told.score} %", f"{first} - row", "p", "verdict"),
-        "rows": [
-            [_named(told, row), *score_words(row, claims.get((row.block, row.name)))] for row in told.rows
-        ],
-        "numbers": (1, 2, 3, 4),
-        "caption": "± one standard deviation; in brackets 95 % intervals; p of all contrasts together; * the "
-        "primary contrast." + _spread(told.rows) + _ranks(told),
+        "head": head,
+        "rows": rows,
+        "numbers": tuple(place for place, name in enumerate(head) if name not in LEFT),
+        "caption": (f"{legend}." if legend else "") + _spread(told.rows) + _ranks(told),
     }
 
 
@@ -104,14 +122,21 @@ def _ranks(told: Comparison) -> str:
     if not told.ranks:
         return ""
     each = " ".join(f"{tau:+.2f}" for tau in told.ranks)
-    return f" Search-time and retrained scores of cells agree by Kendall's tau {each}, a figure a search."
+    where = in_words(told.rows[0].block)
+    return (
+        f" Search-time and retrained scores of cells agree{where} by Kendall's tau {each}, a figure a search."
+    )
 
 
 def _costs(told: Comparison) -> dict[str, Any]:
+    head, rows = filled(
+        ["row", "parameters", "MACs", "train step ms", "image ms", "to plain"],
+        [[_named(told, row), *cost_words(row)] for row in told.rows],
+    )
     return {
-        "head": ("row", "parameters", "MACs", "train step ms", "image ms", "to plain"),
-        "rows": [[_named(told, row), *cost_words(row)] for row in told.rows],
-        "numbers": (1, 2, 3, 4, 5),
+        "head": head,
+        "rows": rows,
+        "numbers": tuple(range(1, len(head))),
         "caption": "Means over the cells of a row. An image is timed in evaluation, deployed, on this run's "
         "device.",
     }

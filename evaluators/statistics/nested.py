@@ -46,12 +46,15 @@ class Nested:
 
     Args:
         groups: Scores of each cell's trainings.
+        drawn: Whether the cells were searched or drawn; several always were. One that was is one unit,
+            however often it was trained: its trainings say nothing of how other cells would score.
 
     Raises:
         InputError: If there are no scores.
     """
 
     groups: tuple[tuple[float, ...], ...]
+    drawn: bool = False
 
     def __post_init__(self) -> None:
         if not self.groups or not all(self.groups):
@@ -59,8 +62,9 @@ class Nested:
 
     @property
     def units(self) -> tuple[float, ...]:
-        """The means of the cells; of a single cell, its scores."""
-        return self.groups[0] if len(self.groups) == 1 else tuple(fmean(group) for group in self.groups)
+        """The means of the cells; of a module that is given, its scores."""
+        given = len(self.groups) == 1 and not self.drawn
+        return self.groups[0] if given else tuple(fmean(group) for group in self.groups)
 
     @property
     def mean(self) -> float:

@@ -25,19 +25,26 @@ class Design:
     Attributes:
         groups: Cells; 1 for a module that is given.
         trainings: Trainings of each.
+        drawn: Whether the cells are searched or drawn; several always are.
     """
 
     groups: int
     trainings: int
+    drawn: bool = False
 
     @property
     def units(self) -> int:
         """What is drawn anew; see `Nested.units`."""
-        return self.groups if self.groups > 1 else self.trainings
+        return self.groups if self.of_cells else self.trainings
 
     def variance(self, between: float, within: float) -> float:
         """Variance of a unit, given both standard deviations."""
-        return between**2 + within**2 / self.trainings if self.groups > 1 else within**2
+        return between**2 + within**2 / self.trainings if self.of_cells else within**2
+
+    @property
+    def of_cells(self) -> bool:
+        """Whether what is drawn anew are cells, not trainings of a module that is given."""
+        return self.drawn or self.groups > 1
 
 
 def power(

@@ -12,14 +12,21 @@ from tests.autola.test_compare import SMALL, comparison, folders
 
 
 def test_found_cells_are_taken_from_searches_that_ended(call, found, own_folder):
-    told = call(f"compare {SMALL} --found {found} --beside random plain --out run")
+    words = SMALL.replace("--seeds 0 ", "--seeds 0 1 ").replace("--search-seeds 0 1", "--search-seeds 0")
+    told = call(f"compare {words} --found {found} --beside random plain --out run")
     assert told.code == 0, told.err
     assert folders(own_folder / "run") == {
-        *("found0-seed0", "random0-seed0", f"random1-seed{OWN_SEEDS}", "plain-seed0", "plain-seed1")
+        *("found0-seed0", "found0-seed1", "random0-seed0", f"random1-seed{OWN_SEEDS}"),
+        *("plain-seed0", "plain-seed1"),
     }
     ours = json.loads((own_folder / "run/found0-seed0/genotype.json").read_text())
     assert ours == json.loads((found / "genotype.json").read_text())
-    assert "one seed, or without spread, says nothing of chance" in told.out.replace("\n", " ")
+    assert "shows nothing of the spread of cells: nothing is tested of found" in told.err
+    assert "without an interval: one cell, however often it is trained" in told.out.replace("\n", " ")
+    assert "1 x 2" in told.out
+    of_found, *others = comparison(own_folder / "run").claims
+    assert {claim.verdict for claim in (of_found, *others)} == {"no test"}
+    assert of_found.low is of_found.bootstrap is of_found.p_value is of_found.detectable is None
 
 
 def test_random_cells_stand_alone_where_nothing_is_searched(call, own_folder):

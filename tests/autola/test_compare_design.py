@@ -79,12 +79,15 @@ def test_a_wrapper_holds_one_operator_everywhere():
         assert len(genotype.nodes) == space.num_nodes
 
 
-def test_plain_networks_are_made_as_expensive_as_the_cells():
+def test_plain_networks_are_made_as_expensive_as_the_cells(caplog):
     digits = COMPARE_PRESETS["digits"]
     config = replace(digits, search=None, attentions=(parse_attention("hoga"),), beside=CONTROLS[1:5])
     work = Work(config, make_fabric(config))
     ((block, rows),) = planned_rows(config, None, {})
-    found = matched_controls(config, block, rows, work)
+    caplog.set_level("INFO")
+    found = matched_controls(config, replace(block, name="small"), rows, work)
+    for control in ("wider in small: width=", "deeper in small: depth=", "longer in small: epochs="):
+        assert control in caplog.text
     data = work.setting(config.train).describe()
 
     def cost(row: Row) -> int:

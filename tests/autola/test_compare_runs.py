@@ -96,5 +96,7 @@ def test_what_cannot_be_compared_is_one_line(variant, finished, refused):
     assert "is for new trainings" in refused(f"compare se --runs {one}")
     assert "is a search" in refused(f"compare --runs {finished[0]}")
     assert "is not a run folder" in refused("compare --runs nowhere")
+    (part,) = one.glob("hoga-seed0")
+    assert f"is one training of the retraining {one}; name that" in refused(f"compare --runs {part}")
     (same / "table.json").unlink()
     assert "same has not ended; autola retrain --resume" in refused(f"compare --runs {one} {same}")

@@ -233,11 +233,13 @@ def test_the_command_of_a_config_is_read_as_that_config() -> None:
         assert read == config
     comparisons = [preset for _, preset in COMPARE_PRESETS.items()]
     given = replace(comparisons[0], attentions=attentions, seeds=(3,), beside=("plain",), margin=0.02)
-    comparisons += [given, replace(given, search=None)]
+    modules = replace(given, search=None, seeds=comparisons[0].seeds)
+    comparisons += [given, modules]
     comparisons += [usual_comparison("digits", task, "random") for task, _ in TASKS.items()]
     for config in comparisons:
         words = shlex.split(command_of(config) or "")
         assert compare_command.whole(*compare_command.read_settings(words[2:])) == config
+    assert command_of(replace(modules, seeds=(3,))) == command_of(modules), "seeds of cells, where none are"
 
 
 def test_a_chart_leaves_out_what_is_not_there() -> None:

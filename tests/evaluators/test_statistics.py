@@ -91,6 +91,21 @@ def test_cells_count_once_however_often_they_were_trained():
     assert Nested(((1.0, 3.0),)).units == (1.0, 3.0)
 
 
+def test_one_cell_that_was_drawn_is_one_unit_however_often_it_was_trained():
+    drawn, given = Nested((A,), drawn=True), Nested((B,))
+    assert drawn.units == (fmean(A),)
+    assert drawn.spread is None
+    assert drawn.components() == Nested((A,)).components()
+    for pair in ((drawn, given), (given, drawn)):
+        found = difference(*pair)
+        assert found.interval() is found.p_value() is found.equivalence(1.0) is None
+        assert bootstrap_interval(*pair) is None
+    assert difference(drawn, given).estimate == difference(Nested((A,)), given).estimate
+    assert detectable(Design(1, 3, drawn=True), CONTROL, between=1, within=1) is None
+    several = Nested((A, B), drawn=True), Nested((A, B))
+    assert difference(several[0], given) == difference(several[1], given)
+
+
 def test_one_score_has_no_interval():
     one, some = Nested(((0.7,),)), cells(*A)
     for pair in ((one, some), (some, one), (one, one)):
