@@ -22,7 +22,7 @@ from autola.installation import (
     misfit,
     requirements,
 )
-from evaluators.tasks import TASKS
+from evaluators.tasks import TASKS, knows_its_data
 from foundation.cores import usable_cores
 from foundation.errors import InputError
 
@@ -57,10 +57,12 @@ class TaskState:
     Attributes:
         data: Folders that hold data for it, or its own data.
         problems: What it lacks.
+        looked: Whether its data could be looked at; False for a task of the user's that has no `look`.
     """
 
     data: tuple[str, ...]
     problems: tuple[Problem, ...]
+    looked: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +168,8 @@ def _roots(folders: Sequence[Path], runs: Path) -> Iterator[Root]:
 def _root(folder: Path, runs: tuple[str, ...]) -> Root:
     serves, problems = dict[str, str](), dict[str, str]()
     for name, kind in TASKS.items():
+        if not knows_its_data(kind):
+            continue
         try:
             if not folder.exists():
                 raise InputError("nothing is there any more")
@@ -201,6 +205,7 @@ def _task_state(name: str, extras: Sequence[Extra], roots: Sequence[Root]) -> Ta
     data = tuple(root.path for root in roots if name in root.serves)
     if not data and kind.own_data:
         data = (kind.own_data,)
-    if not data:
+    looked = bool(data) or knows_its_data(kind)
+    if looked and not data:
         problems.append(Problem(what="no data that it reads was named", mends="autola doctor FOLDER"))
-    return TaskState(data=data, problems=tuple(problems))
+    return TaskState(data=data, problems=tuple(problems), looked=looked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,6 +107,19 @@ _COMMANDS = {
     CompareConfig: "compare --resume",
     AdviceConfig: "advise --out",
 }
+
+
+def going_on(run: RunDirectory) -> str:
+    """The command that goes on with a run; "" for advice, which is several.
+
+    Raises:
+        InputError: If its config is damaged.
+    """
+    kind = _kind(run)
+    if kind is None or kind is AdviceConfig:
+        return ""
+    command = "search --resume" if issubclass(kind, AnySearch) else _COMMANDS[kind]
+    return f"autola {command} {shlex.quote(str(run.path))}"
 
 
 def _kind(run: RunDirectory) -> type | None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from autola.installation import Problem
 
 
+UNLOOKED = "its data are not looked at: the task has no look(root)"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
     """Looks at versions, devices and data: what is missing for which task, and the command that mends it.
@@ -53,8 +56,9 @@ def run(arguments: list[str]) -> int:
     for name, state in found.tasks.items():
         if given.tasks and name not in given.tasks:
             continue
-        mark = "lacks" if state.problems else "ready"
-        out_of_terminal(f"{mark}  {name:<{width}}  {'  '.join(state.data)}".rstrip())
+        mark = "lacks" if state.problems else "ready" if state.looked else "maybe"
+        data = "  ".join(state.data) if state.looked else UNLOOKED
+        out_of_terminal(f"{mark}  {name:<{width}}  {data}".rstrip())
         for problem in state.problems:
             _show(problem, " " * 7)
     for problem in found.problems:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from autola.arguments import option, out_of_terminal, print_json, read_arguments
 from foundation.errors import InputError
+
+if TYPE_CHECKING:
+    from autola.working.items import Listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +45,11 @@ def run(arguments: list[str]) -> None:
     from autola.working.progress import status_of
     from autola.working.worklist import WorkList
 
-    worklist, shown = WorkList(given.run), None
+    listed = shown = worklist = None
     while True:
-        if (listed := read_list(given.run)) != worklist.listed:  # a search has proposed more
-            worklist = WorkList(given.run, listed)
+        if worklist is None or read_list(given.run) != listed:  # a search has proposed more
+            listed = read_list(given.run)
+            worklist = WorkList(given.run, _with_trainings(given.run, listed))
         status = status_of(worklist)
         if status != shown:
             if given.json:
@@ -63,3 +68,17 @@ def run(arguments: list[str]) -> None:
         except KeyboardInterrupt as interrupt:
             interrupt.add_note("the run itself goes on")
             raise
+
+
+def _with_trainings(run: Path, listed: Listed) -> Listed:
+    """The list of a comparison with the trainings that follow its searches, which are listed after these."""
+    if listed.command != "compare":
+        return listed
+    from autola.comparing.items import full_config, left_of, recorded_items
+    from outputs.run_directory import RunDirectory
+
+    whole = RunDirectory(run)
+    with suppress(InputError):  # the list itself is whole
+        left = left_of(recorded_items(full_config(whole), whole), whole)
+        return replace(listed, more=sum(item.name not in listed.items for item in left))
+    return listed

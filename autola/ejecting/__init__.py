@@ -111,7 +111,7 @@ def _alone(terms: tuple[Term, ...], channels: int) -> str:
     on_map = f"{macs(module, (channels, h, w)):,} multiply-accumulates on a map of {h} x {w}"
     cost = f"{params(module):,} weights; {on_map}"
     options = ["--channels", str(channels)]
-    return _proved(File(terms=terms, builders=[builder], cost=cost, options=options))
+    return _proved(File(terms=terms, given=terms, builders=[builder], cost=cost, options=options))
 
 
 def _attached(
@@ -148,6 +148,7 @@ def _attached(
         )
     file = File(
         terms=flat(terms),
+        given=terms,
         builders=[group.builder for group in groups],
         cost=cost,
         options=options,

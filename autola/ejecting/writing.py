@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 from autola.cli import command_line
@@ -15,6 +15,7 @@ from autola.ejecting.layout import WIDTH
 from autola.ejecting.placing import Group, Network, attach_text
 from autola.ejecting.rewriting import Shared
 from autola.ejecting.sources import Import, Name, source_of
+from foundation.hub import SCHEME
 from search_space.operator import OPERATORS
 from search_space.term import Term, label, short_label
 
@@ -33,6 +34,12 @@ PACKAGES = ("torchvision", "timm")
 """Packages besides torch that some operators are made of."""
 
 
+MARKS = {
+    "GENOTYPE": "a file or run with the genotype above",
+    "PLACEMENT": "a file or run with what stands where, below",
+}
+"""What stands for a path of the machine, and what that has to hold."""
+
 CHECKED = (3, 8, 9)
 """Batch, height and width of the maps that a file checks itself on."""
 
@@ -49,6 +56,7 @@ class File:
 
     Attributes:
         terms: The attention.
+        given: The same as it was named: with a placement, and not what stands in it.
         cost: What it costs, in words.
         builders: Functions that build it.
         groups: Places in a network, if it is for one.
@@ -61,6 +69,7 @@ class File:
     """
 
     terms: tuple[Term, ...]
+    given: tuple[Term, ...]
     cost: str
     builders: Sequence[Builder]
     options: Sequence[str] = ()
@@ -125,7 +134,7 @@ class File:
             f"Needs: Python {LEAST_PYTHON} and torch {least} or newer"
             + "".join(f", {name}" for name in needs)
             + ".",
-            f"Made by autola {version('autola')}: {self._made(what)}",
+            f"Made by autola {version('autola')}{self._made()}",
         ]
         parts += ["\n".join(_wrapped(fact) for fact in facts), self._use()]
         return '"""' + "\n\n".join(parts) + '\n"""'
@@ -134,11 +143,18 @@ class File:
         imported = any(found.module.partition(".")[0] == package for found in gathered.imports)
         return imported or any(f"import {package}" in text for text in gathered.texts.values())
 
-    def _made(self, what: str) -> str:
-        """What writes this file once more."""
+    def _made(self) -> str:
+        """What writes this file once more; no path of the machine, which means nothing elsewhere."""
+        named = tuple(map(_placeheld, self.given))
+        what = label(named)
         if self.options:
-            return command_line(["eject", what, *self.options])
-        return f'autola.eject("{what}", backbone=model), with a {self.backbone} of the user\'s'
+            call = command_line(["eject", what, *self.options])
+        else:
+            call = f'autola.eject("{what}", backbone=model), with a {self.backbone} of the user\'s'
+        if named == self.given:
+            return f": {call}"
+        (kind,) = (mark for mark in MARKS if f":{mark}" in what)
+        return f" from {short_label(label(self.given))}: {call}, where {kind} is {MARKS[kind]}"
 
     def _use(self) -> str:
         if not self.groups:
@@ -200,6 +216,14 @@ class File:
             "    sys.exit(bool(found))",
         ]
         return "\n".join(lines)
+
+
+def _placeheld(term: Term) -> Term:
+    """A term with a word in place of a path that holds on one machine alone."""
+    is_shared = (term.argument or "").startswith(SCHEME)
+    if label((term,)) == term.name or is_shared or not (term.genotype or term.placement):
+        return term
+    return replace(term, argument="PLACEMENT" if term.placement else "GENOTYPE")
 
 
 def _least_torch(gathered: Gathered) -> tuple[int, int]:

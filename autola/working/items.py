@@ -64,18 +64,34 @@ def read_list(whole: Path) -> Listed:
     """
     path = whole / LIST
     if not path.is_file():
+        if not whole.is_dir():
+            raise InputError(
+                f"{whole} is {'no folder' if whole.exists() else 'not there'}; name that of a run"
+            )
         if is_item(whole):
             raise InputError(f"{whole} is one item of a list; name the run: {whole.absolute().parent}")
         if (whole / METRICS).is_file():
             raise InputError(
                 f"{whole} is one job, without a list of work; autola report {whole} shows how far it is"
             )
+        if command := _going_on(whole):
+            raise InputError(f"{whole} was stopped before its list of work was made; {command} goes on")
         if inside := [each.parent.name for each in sorted(whole.glob(f"*/{CONFIG}"))]:
             raise InputError(f"{whole} has no list of work; name one of the runs in it: {listed(inside)}")
         raise InputError(f"{whole} has no list of work; autola retrain, compare and search make one")
     keys = loads(read_text(path, "list of work"))
     check_format(keys, path)
     return parse(Listed, keys, str(path))
+
+
+def _going_on(whole: Path) -> str:
+    """The command that goes on with a run of several items; "" where the folder is none."""
+    from autola.runs import going_on  # slow, and seldom needed
+    from outputs.run_directory import RunDirectory
+
+    with suppress(InputError):
+        return going_on(RunDirectory.open(whole))
+    return ""
 
 
 def read_item(folder: Path) -> Item:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from autola.tables import TABLE
 from autola.working.attempt import LOG, WORK
 from autola.working.worklist import Seen, WorkList
 from foundation.errors import InputError, listed
+from foundation.words import counted
 from outputs.comparison import COMPARISON
 from outputs.front import FRONT
 from outputs.metrics_log import MetricsLog
@@ -95,7 +97,7 @@ class Status:
     def lines(self) -> Iterator[str]:
         """How far the list is, in lines for people."""
         yield (
-            f"{self.run}  {self.items} items: {self.done} done, {len(self.running)} running, "
+            f"{self.run}  {counted(self.items, 'item')}: {self.done} done, {len(self.running)} running, "
             f"{self.waiting} waiting{f' ({self.failed} of them failed before)' if self.failed else ''}, "
             f"{len(self.aside)} set aside{f', {self.later} later' if self.later else ''}"
         )
@@ -118,13 +120,16 @@ class Status:
             yield f"nothing is left; {concluding(self.command, self.run)} concludes"
         elif self.seconds_left is not None:
             yield f"about {_span(self.seconds_left)} left"
+        elif not self.running and not self.waiting:
+            yield f"nobody works on it: {concluding(self.command, self.run)} goes on"
         elif not self.running:
-            yield f"nobody works on it: {concluding(self.command, self.run)}, or autola work {self.run}"
+            work = f"autola work {shlex.quote(self.run)}"
+            yield f"nobody works on it: {concluding(self.command, self.run)}, or {work}"
 
 
 def concluding(command: str, run: str) -> str:
     """What makes the table, front or answer of a run whose items are done."""
-    return f"python -m {command}" if "." in command else f"autola {command} --resume {run}"
+    return f"python -m {command}" if "." in command else f"autola {command} --resume {shlex.quote(run)}"
 
 
 def status_of(worklist: WorkList) -> Status:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import lzma
 import os
 import tarfile
@@ -21,6 +23,16 @@ ENDINGS = (".tar", ".tar.gz", ".tgz")
 """How the name of a tar ends."""
 
 _ENDS = 1 << 16
+
+MOST_LOOKED_AT = 4_000
+"""Members that are looked at where not all have to be known."""
+
+MOST_UNPACKED = 1 << 28
+"""Bytes of a compressed tar that are unpacked for that."""
+
+
+class _EnoughError(Exception):
+    """A tar has more members than are looked at."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +64,29 @@ class Archive:
             return [str(size), first, file.read(_ENDS)]
 
     def index(self, *, whole: bool = True) -> Index:
+        return self._index(whole=whole, most=None)[0]
+
+    def look(self, most: int = MOST_LOOKED_AT) -> tuple[int, bool]:
+        """Classes that the first members have images of, and whether these are all members.
+
+        Args:
+            most: Members to look at; of a compressed tar fewer, where these are large.
+
+        Raises:
+            InputError: If their images are in no folders of classes, or the tar is broken.
+        """
+        index, cut = self._index(whole=True, most=most)
+        return len(index.classes), not cut
+
+    def _index(self, *, whole: bool, most: int | None) -> tuple[Index, bool]:
+        """The images of the first members, or of all, and whether there are more."""
         names, folders, tally = list[str](), list[str](), Tally(str(self.path), "images")
-        for name, _, is_folder in self._entries(content=False, tally=tally):
-            (folders if is_folder else names).append(name)
+        cut = False
+        try:
+            for name, _, is_folder in self._entries(content=False, tally=tally, most=most):
+                (folders if is_folder else names).append(name)
+        except _EnoughError:
+            cut = True
         for name, count in Counter(names).items():
             if count > 1:  # written again by `tar --update`; the last one counts, as for who unpacks it
                 tally.pass_over("an older image of the same name", name)
@@ -65,22 +97,29 @@ class Archive:
             split = [parts for parts in split if len(parts) > depth + 1]
         deep = [name.split("/") for name in folders]
         classes = {parts[depth] for parts in deep if len(parts) == depth + 1}
-        return index_of(self.path, names, classes, tally, depth=depth, whole=whole)
+        found = index_of(self.path, names, classes, tally, depth=depth, whole=whole and not cut)
+        return found, cut
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         return ((name, data) for name, data, is_folder in self._entries(content=True) if not is_folder)
 
-    def _entries(self, *, content: bool, tally: Tally | None = None) -> Iterator[tuple[str, bytes, bool]]:
+    def _entries(
+        self, *, content: bool, tally: Tally | None = None, most: int | None = None
+    ) -> Iterator[tuple[str, bytes, bool]]:
         """Name, content if asked for, and whether it is a folder: of image files and folders.
 
+        Args:
+            content: Whether it is asked for.
+            tally: Takes what is passed over.
+            most: Members to look at, at most; all if left out.
+
         Raises:
+            _EnoughError: If there are more members.
             InputError: If the tar is cut short or damaged, or an image in it is a link.
         """
         try:
             with tarfile.open(self.path) as archive:
-                while (member := archive.next()) is not None:
-                    # tarfile would keep every one of a million of them.
-                    archive.members.clear()  # pyright: ignore[reportAttributeAccessIssue]
+                for member in _members(archive, most):
                     parts = [part for part in member.name.split("/") if part not in ("", ".")]
                     name = "/".join(parts)
                     if not parts:
@@ -112,6 +151,23 @@ class Archive:
         archive.fileobj.seek(archive.offset)
         if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError("no end of archive")
+
+
+def _members(archive: tarfile.TarFile, most: int | None) -> Iterator[tarfile.TarInfo]:
+    """The members one by one.
+
+    Raises:
+        _EnoughError: If there are more than are to be looked at.
+    """
+    is_packed = not isinstance(archive.fileobj, io.BufferedReader)
+    for number in itertools.count():
+        if (member := archive.next()) is None:
+            return
+        if most is not None and (number >= most or (is_packed and archive.offset > MOST_UNPACKED)):
+            raise _EnoughError
+        # tarfile would keep every one of a million of them.
+        archive.members.clear()  # pyright: ignore[reportAttributeAccessIssue]
+        yield member
 
 
 def _pass_over(tally: Tally | None, reason: str, name: str) -> None:

@@ -20,6 +20,7 @@ from evaluators.data.parts import find_parts, log_unused
 from evaluators.data.reader import READERS, refuse, root_of
 from evaluators.data.stratify import hold_out
 from foundation.errors import InputError
+from foundation.words import counted
 
 TEST_FRACTION = 0.2
 """Fraction of the images that becomes the test set where a data set comes without one."""
@@ -78,21 +79,27 @@ def read_layout(root: Path, image_size: int | None) -> Splits:
 
 
 def look(root: Path) -> str:
-    """What `read_layout` would read, in a few words, without opening an image.
+    """What `read_layout` would read, in a few words, without opening an image; of a tar the first members.
 
     Raises:
         InputError: If there is no layout that it reads.
     """
     if is_archive(root):
-        return f"a tar, {root.name}"
+        return f"a tar, {_classes_of(root)}, a fifth of each becomes the test set"
     if not root.is_dir():
         raise InputError(f"{root} is neither a folder nor a tar ({', '.join(ENDINGS)})")
     parts = find_parts(root, ENDINGS)
     if "train" in parts and len(parts) > 1:
-        folder = parts["train"]
-        classes = f", {_num_classes(folder)} classes" if folder.is_dir() else ""
-        return f"{' and '.join(path.name for path in parts.values())}{classes}"
-    return f"{_num_classes(root)} classes, a fifth of each becomes the test set"
+        return f"{' and '.join(path.name for path in parts.values())}, {_classes_of(parts['train'])}"
+    return f"{_classes_of(root)}, a fifth of each becomes the test set"
+
+
+def _classes_of(path: Path) -> str:
+    """How many classes a folder or tar has; of a large tar, how many its first members show."""
+    if path.is_dir():
+        return f"{_num_classes(path)} classes"
+    number, are_all = Archive(path).look()
+    return counted(number, "class", "classes") + ("" if are_all else " among its first members")
 
 
 def _num_classes(folder: Path) -> int:

@@ -312,6 +312,11 @@ def reads_text(config: TaskConfig) -> bool:
     return type(config).translate is not TaskConfig.translate
 
 
+def knows_its_data(kind: type[TaskConfig]) -> bool:
+    """Whether a task says of a folder what it reads there."""
+    return getattr(kind.look, "__func__", None) is not getattr(TaskConfig.look, "__func__", None)
+
+
 def new_network(
     config: TaskConfig, data: Mapping[str, Any], attention: tuple[Term, ...], seed: int
 ) -> nn.Module:

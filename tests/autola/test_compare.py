@@ -196,6 +196,19 @@ def test_no_time_at_all_leaves_what_can_be_gone_on_with(call, own_folder):
     assert folders(own_folder / "run") == set()
 
 
+def test_between_searches_and_trainings_status_knows_what_is_left(call, refused, copy):
+    undone(copy, *(name for name in FOLDERS if not name.startswith("search")))
+    path = copy / "work.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"items": ["search-seed0", "search-seed1"]}))
+    first, last = call(f"status {copy}").out.splitlines()
+    assert first.endswith("12 items: 2 done, 0 running, 0 waiting, 0 set aside, 10 later")
+    assert last == f"nobody works on it: autola compare --resume {copy} goes on"
+    path.unlink()
+    assert f"before its list of work was made; autola compare --resume {copy} goes on" in refused(
+        f"status {copy}"
+    )
+
+
 def test_adding_a_seed_computes_that_seed_alone(call, copy):
     before = {path: path.read_bytes() for path in copy.glob("*-seed*/*") if path.is_file()}
     told = call(f"compare se --resume {copy} --control-seeds 2 0")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from autola import installation
 from autola.diagnosis import diagnose
-from evaluators.tasks import TASKS
+from evaluators.tasks import TASKS, TaskConfig
 from foundation.errors import InputError
 
 
@@ -26,6 +26,12 @@ def coco(folder: Path, kind: str) -> None:
         (folder / "annotations" / f"{kind}_{part}.json").write_text("{}")
         (folder / part).mkdir()
         Image.new("RGB", (8, 8)).save(folder / part / "0.jpg")
+
+
+def sentences(folder: Path) -> None:
+    folder.mkdir()
+    for name in ("train.de", "train.en", "test.de", "test.en"):
+        (folder / name).write_text("Hund\n")
 
 
 def scenes(folder: Path) -> None:
@@ -46,6 +52,7 @@ def parts(folder: Path) -> None:
         (lambda folder: coco(folder, "instances"), {"coco-detection"}),
         (lambda folder: coco(folder, "person_keypoints"), {"coco-keypoints"}),
         (scenes, {"segmentation"}),
+        (sentences, {"translation"}),
         (lambda folder: (folder / "cifar-10-batches-py").mkdir(parents=True), {"classification"}),
     ],
 )
@@ -90,6 +97,19 @@ def test_a_task_that_lacks_something_ends_with_1_and_says_what_mends_it(call, mo
     assert "pip install 'autola[coco]'" in told.out
     assert "autola doctor FOLDER" in told.out
     assert call("doctor").code == 0  # nobody asked for it
+
+
+def test_a_task_that_does_not_say_what_it_reads_is_not_looked_at(call, tmp_path) -> None:
+    classes(tmp_path / "data")
+    with TASKS.lent("mine", type("Mine", (TaskConfig,), {"name": "mine"})):
+        told = call("doctor", str(tmp_path / "data"), "--tasks mine")
+        assert told.code == 0
+        assert told.out.splitlines()[-1].split()[:4] == ["maybe", "mine", "its", "data"]
+        assert "FOLDER" not in told.out
+        assert diagnose([tmp_path / "data"]).tasks["mine"].looked is False
+        own = type("Mine", (TaskConfig,), {"name": "mine", "own_data": "dice"})
+    with TASKS.lent("mine", own):
+        assert "ready  mine" in call("doctor --tasks mine").out
 
 
 def test_an_old_package_is_a_problem_of_every_job(call, monkeypatch) -> None:

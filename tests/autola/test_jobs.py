@@ -182,7 +182,11 @@ def test_a_machine_with_other_versions_is_refused_before_it_does_anything(call, 
 
 def test_folders_without_work_are_refused(refused, found, own_folder):
     assert "is one job, without a list of work; autola report" in refused(f"work {found}")
-    assert "has no list of work" in refused("status nowhere")
+    assert "nowhere is not there; name that of a run" in refused("status nowhere")
+    (own_folder / "file").touch()
+    assert "file is no folder; name that of a run" in refused("status file")
+    (own_folder / "empty").mkdir()
+    assert "has no list of work" in refused("status empty")
     (own_folder / "advice/search").mkdir(parents=True)
     (own_folder / "advice/search/config.json").write_text("{}")
     assert "name one of the runs in it: search" in refused("status advice")

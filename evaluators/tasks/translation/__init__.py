@@ -16,6 +16,8 @@ from search_space.term import Term
 from supernet.networks.translator import TRANSFORMERS, TransformerConfig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lightning.fabric import Fabric
     from PIL.Image import Image
     from torch import nn
@@ -94,6 +96,12 @@ class Translation(TaskConfig):
         from evaluators.tasks.translation.prediction import translate_lines
 
         return translate_lines(self, network, data["vocabulary"], lines)
+
+    @classmethod
+    def look(cls, root: Path) -> str:
+        from evaluators.tasks.translation.folder import look
+
+        return look(root)
 
     def network_name(self) -> str:
         network = self.transformer

@@ -94,16 +94,14 @@ def read_parquet(data: TextData, part: str) -> Iterator[Pair]:
     Raises:
         InputError: As `Text`, and if pyarrow is not installed or a table has no such columns.
     """
-    pq = _parquet()
     root, pattern = _root(data), data.pattern.format(part=part, language="")
     paths = sorted(root.glob(pattern))
     if not paths:
         raise InputError(f"no table {pattern} in {root}; say how it is named: --data.files")
     for path in paths:
-        check_regular(path, "table")
+        table = open_table(path)
+        names = table.schema_arrow.names
         try:
-            table = pq.ParquetFile(path)
-            names = table.schema_arrow.names
             own = ["translation"] if "translation" in names else [data.source, data.target]
             if missing := [name for name in own if name not in names]:
                 raise InputError(f"{path} has no column {missing[0]}; it has {', '.join(names)}")
@@ -113,7 +111,7 @@ def read_parquet(data: TextData, part: str) -> Iterator[Pair]:
         except (OSError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"{path} is no whole table: {' '.join(str(error).split())}") from None
+            raise InputError(_no_table(path, error)) from None
 
 
 READERS: dict[str, Callable[[TextData, str], Iterator[Pair]]] = {
@@ -139,6 +137,20 @@ def lines(path: Path) -> Iterator[str]:
             if not line:
                 return
             yield decoded(line, f"{path}, line {number}", first=number == 1)
+
+
+def open_table(path: Path) -> Any:
+    """A table of Hugging Face's, of which the columns are known and nothing is read yet.
+
+    Raises:
+        InputError: If pyarrow is not installed, or the file is no table.
+    """
+    pq = _parquet()
+    check_regular(path, "table")
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, ValueError) as error:
+        raise InputError(_no_table(path, error)) from None
 
 
 def decoded(line: bytes, where: str, *, first: bool = False) -> str:
@@ -180,6 +192,10 @@ def _row(row: dict[str, Any], data: TextData, path: Path) -> Pair:
         raise InputError(f"{path} has a row without text in {data.source} and {data.target}: {shown(cells)}")
     source, target = (value.replace("\n", " ") for value in values if isinstance(value, str))
     return source, target
+
+
+def _no_table(path: Path, error: Exception) -> str:
+    return f"{path} is no whole table: {' '.join(str(error).split())}"
 
 
 def _parquet() -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from evaluators.data.archive import Archive
+from evaluators.data.folder import look
 from foundation.errors import InputError
 
 MakeFolder = Callable[..., Path]
@@ -68,3 +69,33 @@ def test_the_fingerprint_sees_what_changed_in_place(tmp_path: Path) -> None:
         os.utime(tmp_path / "set.tar", (0, 0))
         prints.append(Archive(tmp_path / "set.tar").fingerprint())
     assert prints[0] != prints[1]
+
+
+@pytest.mark.parametrize("ending", ["tar", "tar.gz"])
+def test_a_look_at_the_first_members(
+    make_folder: MakeFolder, pack: Pack, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pack(make_folder(classes="abc"), tmp_path / f"set.{ending}", wrapper="wrapper")
+    assert look(path).startswith("a tar, 3 classes, a fifth of each")
+    assert Archive(path).look(most=5) == (1, False)
+    monkeypatch.setattr("evaluators.data.archive.MOST_UNPACKED", 8000)
+    assert Archive(path).look(most=100) == ((3, True) if ending == "tar" else (1, False))
+
+
+def test_a_tar_of_parts_or_of_one_class_is_not_said_to_hold_classes(
+    make_folder: MakeFolder, pack: Pack, tmp_path: Path
+) -> None:
+    scenes = tmp_path / "scenes"
+    scenes.mkdir()
+    for name in ("train", "trainannot", "val", "valannot"):
+        (make_folder(name, classes="a") / "a").rename(scenes / name)
+    with pytest.raises(InputError, match="holds train and val instead of classes"):
+        look(pack(scenes, tmp_path / "scenes.tar"))
+    with pytest.raises(InputError, match="has 1 class"):
+        look(pack(make_folder("one", classes="a"), tmp_path / "one.tar"))
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    for name in ("train", "val"):
+        pack(make_folder(f"flat {name}", classes="a") / "a", parts / f"{name}.tar")
+    with pytest.raises(InputError, match="has no classes with images"):
+        look(parts)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from evaluators.tasks.translation.data import TextData
+from evaluators.tasks.translation.folder import look
 from evaluators.tasks.translation.text import Text
 from foundation.errors import InputError
-from tests.evaluators.sentences import text
+from tests.evaluators.sentences import pairs, text, write
 
 __all__ = ["text"]
 
@@ -112,3 +116,68 @@ def test_lines_of_other_columns_are_named(text, tmp_path):
 def test_settings_that_make_no_sense(text, changes, said):
     with pytest.raises(InputError, match=said):
         replace(text, **changes)
+
+
+def as_files(root: Path, number: str = "") -> None:
+    write(root, **{"train": pairs(4), f"test{number}": pairs(2)})
+
+
+def as_packed_files(root: Path) -> None:
+    as_files(root, "_2016_flickr")
+    for path in list(root.iterdir()):
+        (root / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+
+
+def as_lines(root: Path) -> None:
+    for part in ("train", "valid", "test"):
+        (root / f"{part}.tsv").write_text("fr\tit\n" + "".join(f"{a}\t{b}\n" for a, b in pairs(3)))
+
+
+def as_tables(root: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    rows = [{"translation": {"en": english, "cs": czech}} for czech, english in pairs(3)]
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"):
+        parquet.write_table(pa.Table.from_pylist(rows), root / f"{name}.parquet")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (as_files, "train and test, de to en, --data.validation None --data.test test"),
+        (
+            as_packed_files,
+            "train and test_2016_flickr, de to en, --data.validation None --data.test test_2016_flickr",
+        ),
+        (
+            as_lines,
+            "train, valid and test, fr to it, --data.format tsv --data.source fr --data.target it "
+            "--data.validation valid --data.test test",
+        ),
+        (
+            as_tables,
+            "train and test, cs to en, --data.format parquet --data.source cs --data.validation None "
+            "--data.test test",
+        ),
+    ],
+)
+def test_a_layout_that_is_seen_is_read_by_the_options_that_are_named(make, said, tmp_path):
+    make(tmp_path)
+    assert look(tmp_path) == said
+    words = said.partition(" --data.")[2].split(" --data.")
+    options: Any = {name: None if value == "None" else value for name, value in map(str.split, words)}
+    data = TextData(root=str(tmp_path), **options)
+    for part in filter(None, (data.train, data.validation, data.test)):
+        assert len(list(Text(data, part))) > 1
+
+
+def test_what_a_folder_lacks_of_text_is_named(tmp_path):
+    for name in ("train.tar", "train.txt", "test.tar", "test.txt", "train-labels.tsv"):
+        (tmp_path / name).write_text("one line")
+    with pytest.raises(InputError, match=r"neither train\.de and train\.en"):
+        look(tmp_path)
+    write(tmp_path, train=pairs(2), newstest2014=pairs(2))
+    with pytest.raises(InputError, match=r"has newstest2014 and train in de and en.* --data\.test"):
+        look(tmp_path)

@@ -1,0 +1,14 @@
+"""Numbers in sentences."""
+
+from __future__ import annotations
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number of things: 1 item, 2 items.
+
+    Args:
+        number: How many.
+        one: What one is called.
+        many: What several are called; with an s behind it if left out.
+    """
+    return f"{number:,} {one if number == 1 else f'{one}s' if many is None else many}"

@@ -1,0 +1,12 @@
+from foundation.words import counted
+
+
+def test_one_thing_is_not_several():
+    assert [counted(number, "item") for number in (0, 1, 2, 1000)] == [
+        "0 items",
+        "1 item",
+        "2 items",
+        "1,000 items",
+    ]
+    assert counted(1, "class", "classes") == "1 class"
+    assert counted(3, "class", "classes") == "3 classes"
