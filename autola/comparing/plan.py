@@ -12,7 +12,7 @@ from autola.comparing.showing import in_words
 from evaluators.statistics.power import detectable
 from foundation.config import config
 from foundation.errors import InputError, unknown
-from foundation.wording import counted
+from foundation.words import counted
 from outputs.comparison import FOUND, RANDOM
 
 log = logging.getLogger(__name__)

@@ -43,7 +43,7 @@ from autola.working.making import make_list
 from autola.working.progress import missing, missing_line
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
-from foundation.wording import counted
+from foundation.words import counted
 from outputs.comparison import (
     COMPARISON,
     FOUND,

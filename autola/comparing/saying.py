@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autola.comparing.config import CompareConfig
 from autola.comparing.rows import LONGER, SIZED
-from foundation.wording import counted
+from foundation.words import counted
 from outputs.comparison import FOUND, RANDOM, Claim, ComparedRow, Comparison, Verdict
 
 

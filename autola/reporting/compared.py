@@ -24,7 +24,7 @@ from autola.reporting.evidence import Evidence
 from autola.reporting.words import data_words, words_of
 from autola.tables import mega
 from foundation.config import parse_json
-from foundation.wording import counted
+from foundation.words import counted
 from outputs.comparison import ComparedRow, Comparison, front
 from outputs.report.chart import Chart, Dot
 from search_space.term import label
