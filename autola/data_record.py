@@ -19,6 +19,7 @@ from evaluators.tasks import Setting
 from evaluators.weight_sources import weights_file
 from foundation.config import config, parse
 from foundation.errors import InputError
+from foundation.words import typed
 from outputs.records import DATA
 from outputs.run_directory import RunDirectory
 from outputs.settings_record import check_settings, move_data
@@ -85,7 +86,7 @@ def found_data(config: C, run: RunDirectory, root: str | None) -> C:
     if not path.exists() and not getattr(data, "download", False):
         raise InputError(
             f"no data at {path}, which {run.path} goes on with; "
-            f"if the folder moved, say where it is: --resume {run.path} --data.root FOLDER"
+            f"if the folder moved, say where it is: --resume {typed(run.path)} --data.root FOLDER"
         )
     if root is None:
         return config

@@ -27,6 +27,7 @@ from evaluators.cost import macs, params
 from evaluators.tasks import Setting
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError
+from foundation.words import typed
 from outputs.records import CONFIG, RESULT
 from outputs.run_directory import RunDirectory
 from outputs.trackers import check_trackers
@@ -128,7 +129,7 @@ def _refuse_member(run: RunDirectory) -> None:
         return
     config = stored_config(RunDirectory(whole), RetrainConfig)
     if run.path.resolve().name in {member.name for member in members_of(config)}:
-        raise InputError(f"{run.path} is one training of a retraining; go on with --resume {whole}")
+        raise InputError(f"{run.path} is one training of a retraining; go on with --resume {typed(whole)}")
 
 
 def _finish(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from autola.comparing.config import CompareConfig
 from autola.configs import AnySearch, RetrainConfig, SearchConfig, TaskSearch
 from foundation.config import parse_json, to_json
 from foundation.errors import InputError, NoSpaceError
+from foundation.words import typed
 from outputs.new_folder import numbered
 from outputs.records import CONFIG
 from outputs.run_directory import RunDirectory
@@ -119,7 +119,7 @@ def going_on(run: RunDirectory) -> str:
     if kind is None or kind is AdviceConfig:
         return ""
     command = "search --resume" if issubclass(kind, AnySearch) else _COMMANDS[kind]
-    return f"autola {command} {shlex.quote(str(run.path))}"
+    return f"autola {command} {typed(run.path)}"
 
 
 def _kind(run: RunDirectory) -> type | None:

@@ -1,6 +1,9 @@
-"""Numbers in sentences."""
+"""Numbers and paths in sentences."""
 
 from __future__ import annotations
+
+import shlex
+from pathlib import Path
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
@@ -12,3 +15,8 @@ def counted(number: int, one: str, many: str | None = None) -> str:
         many: What several are called; with an s behind it if left out.
     """
     return f"{number:,} {one if number == 1 else f'{one}s' if many is None else many}"
+
+
+def typed(path: str | Path) -> str:
+    """A path as a command that is suggested has it: in quotes where a shell would read it otherwise."""
+    return shlex.quote(str(path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from foundation.config import config, digest, parse
 from foundation.errors import InputError
+from foundation.words import typed
 from outputs import checkpoint
 from outputs.metrics_log import MetricsLog
 from outputs.new_folder import clear_unborn, make_folder
@@ -111,7 +111,7 @@ class RunDirectory(Records):
             records.write_json(ENVIRONMENT, {**environment, SETTINGS: digest(config, ROOT)})
             records.write_json(DATA, data)
 
-        way_out = f", or go on with --resume {path}"
+        way_out = f", or go on with --resume {typed(path)}"
         make_folder(path, fill, what="run folder", way_out=way_out, clear=clear)
         return cls(path).lock()
 
@@ -163,7 +163,7 @@ class RunDirectory(Records):
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, KeyboardInterrupt):
-            error.add_note(f"what was recorded is kept (--resume {shlex.quote(str(self.path))} goes on)")
+            error.add_note(f"what was recorded is kept (--resume {typed(self.path)} goes on)")
         self.unlock()
 
     def complete(self) -> bool:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from foundation.errors import InputError, unknown
 from foundation.hub import SCHEME, Address, fetch, named
+from foundation.words import typed
 from search_space.genotype import PUBLISHED, Genotype
 from search_space.placement import Placement, Standing, is_placement
 from search_space.space import OWN, SPACES, Space
@@ -199,7 +200,7 @@ def _say_if_it_goes_on(path: str | Path) -> None:
     """Says of the folder of a run that has not ended that its answer may change."""
     folder = Path(path)
     if (folder / "config.json").is_file() and not (folder / "result.json").is_file():
-        log.warning("%s has not ended: this is what it found so far; --resume %s goes on", path, path)
+        log.warning("%s has not ended: this is what it found so far; --resume %s goes on", path, typed(path))
 
 
 def found_at(path: str | Path) -> Genotype | Placement:

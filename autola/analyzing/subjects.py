@@ -13,6 +13,7 @@ from autola.runs import is_comparison, is_search, refuse_twice, stored_config
 from autola.tables import TABLE
 from autola.trained import Trained, open_trained
 from foundation.errors import InputError, listed
+from foundation.words import typed
 from outputs.records import DATA, WEIGHTS
 from outputs.run_directory import RunDirectory
 from search_space.term import label
@@ -88,16 +89,18 @@ def _trainings(path: Path) -> list[Path]:
     """
     run = RunDirectory.open(path)
     if is_search(run):
-        raise InputError(f"{path} is a search; analyze looks at trained networks: autola retrain hoga:{path}")
+        raise InputError(
+            f"{path} is a search; analyze looks at trained networks: autola retrain {typed(f'hoga:{path}')}"
+        )
     if is_comparison(run):
         raise InputError(f"{path} is a comparison; name trainings in it: {path}/plain-seed0 ...")
     config = stored_config(run, RetrainConfig)
     if len(config.attentions) * len(config.seeds) == 1 and (run.has(WEIGHTS) or not _holds(path, config)):
         if not run.complete():
-            raise InputError(f"{path} has not ended; autola retrain --resume {path.parent} goes on")
+            raise InputError(f"{path} has not ended; autola retrain --resume {typed(path.parent)} goes on")
         return [path]
     if not run.has(TABLE):
-        raise InputError(f"{path} has not ended; autola retrain --resume {path} goes on")
+        raise InputError(f"{path} has not ended; autola retrain --resume {typed(path)} goes on")
     return [path / member.name for member in members_of(config)]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from autola.arguments import out_of_terminal, read_arguments
+from foundation.words import typed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,4 +54,4 @@ def run(arguments: list[str]) -> None:
     if given.out is None:
         sys.stdout.write(text)
     else:
-        out_of_terminal(f"{given.out}  {len(text.splitlines())} lines; `python {given.out}` checks it")
+        out_of_terminal(f"{given.out}  {len(text.splitlines())} lines; `python {typed(given.out)}` checks it")

@@ -15,6 +15,7 @@ from autola.trained import open_trained
 from evaluators.cost import macs, params
 from foundation.config import parse, parse_json
 from foundation.errors import InputError
+from foundation.words import typed
 from outputs.records import CONFIG, DATA, ENVIRONMENT, RESULT, WEIGHTS, check_number
 from outputs.run_directory import RunDirectory
 from search_space.genotype import Genotype
@@ -89,8 +90,8 @@ def search_contents(run: RunDirectory) -> SharedGenotype:
     """
     if not run.complete():
         raise InputError(
-            f"the search in {run.path} has not ended; go on with autola search --resume {run.path}, or share "
-            f"what it has found so far: {run.path / 'genotype.json'}"
+            f"the search in {run.path} has not ended; go on with autola search --resume {typed(run.path)}, "
+            f"or share what it has found so far: {run.path / 'genotype.json'}"
         )
     return SharedGenotype(
         genotype=genotype_at(run.path),

@@ -11,6 +11,7 @@ from autola.working.attempt import FORMAT, WORK, check_format
 from foundation.config import config, loads, parse, read_text, to_json
 from foundation.errors import InputError, listed
 from foundation.files import write_text
+from foundation.words import typed
 from outputs.records import CONFIG, METRICS
 from search_space.genotype import Genotype
 
@@ -72,7 +73,8 @@ def read_list(whole: Path) -> Listed:
             raise InputError(f"{whole} is one item of a list; name the run: {whole.absolute().parent}")
         if (whole / METRICS).is_file():
             raise InputError(
-                f"{whole} is one job, without a list of work; autola report {whole} shows how far it is"
+                f"{whole} is one job, without a list of work; "
+                f"autola report {typed(whole)} shows how far it is"
             )
         if command := _going_on(whole):
             raise InputError(f"{whole} was stopped before its list of work was made; {command} goes on")

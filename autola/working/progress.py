@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from autola.tables import TABLE
 from autola.working.attempt import LOG, WORK
 from autola.working.worklist import Seen, WorkList
 from foundation.errors import InputError, listed
-from foundation.words import counted
+from foundation.words import counted, typed
 from outputs.comparison import COMPARISON
 from outputs.front import FRONT
 from outputs.metrics_log import MetricsLog
@@ -123,13 +122,13 @@ class Status:
         elif not self.running and not self.waiting:
             yield f"nobody works on it: {concluding(self.command, self.run)} goes on"
         elif not self.running:
-            work = f"autola work {shlex.quote(self.run)}"
+            work = f"autola work {typed(self.run)}"
             yield f"nobody works on it: {concluding(self.command, self.run)}, or {work}"
 
 
 def concluding(command: str, run: str) -> str:
     """What makes the table, front or answer of a run whose items are done."""
-    return f"python -m {command}" if "." in command else f"autola {command} --resume {shlex.quote(run)}"
+    return f"python -m {command}" if "." in command else f"autola {command} --resume {typed(run)}"
 
 
 def status_of(worklist: WorkList) -> Status:

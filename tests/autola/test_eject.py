@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import autola
+from autola.cli import main
 from foundation.errors import InputError
 from search_space.attention import as_terms
 from search_space.found_cell import FoundCell
@@ -353,6 +354,11 @@ def test_writes_or_prints(call: Any, own_folder: Path) -> None:
     assert "PLACES" in written
     ((_, command),) = re.findall(r"Made by autola (\S+): autola (.*)", written)
     assert call(command).out == written, "the command that a file names writes another one"
+
+
+def test_the_command_that_checks_a_file_can_be_typed(own_folder: Path, capsys: Any) -> None:
+    assert main(["eject", "se", "--channels", "8", "-o", "sp ace.py"]) == 0
+    assert capsys.readouterr().out.endswith("`python 'sp ace.py'` checks it\n")
 
 
 def test_a_file_names_no_path_and_a_command_that_works_elsewhere(call: Any, own_folder: Path) -> None:

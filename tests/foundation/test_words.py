@@ -1,4 +1,4 @@
-from foundation.words import counted
+from foundation.words import counted, typed
 
 
 def test_one_thing_is_not_several():
@@ -10,3 +10,7 @@ def test_one_thing_is_not_several():
     ]
     assert counted(1, "class", "classes") == "1 class"
     assert counted(3, "class", "classes") == "3 classes"
+
+
+def test_paths_are_typed_as_one_word():
+    assert [typed("a/b.py"), typed("sp ace.py")] == ["a/b.py", "'sp ace.py'"]
