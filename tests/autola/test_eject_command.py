@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import autola
+from autola.cli import main
 
 
 def test_writes_or_prints(call: Any, own_folder: Path) -> None:
