@@ -22,13 +22,16 @@ _PLAIN = {
     r"invalid literal for int\(\) with base 10: ('.*')": r"\1 is no whole number",
     r"could not convert string to float: ('.*')": r"\1 is no number",
     r"Could not find valid parse for arguments: (\[.*\])": r"cannot read \1",
-    r", 'None'": "",
+    r", 'None'|'None', ": "",
     r"\[/?bold\]": "",
     r" Perhaps you meant: ": "; perhaps ",
     r" Arguments similar to (--[\w.-]+): ": r"; for \1 perhaps ",
     r"[{}]": "",
 }
 """What tyro says in Python's words, and the same in words for whoever gives the command."""
+
+_FAILED = re.compile(r"Error parsing (?:\w+: |config\.?)")
+"""How tyro begins what a class said of its values: with the name of the class, or that of our config."""
 
 _RULE = re.compile(r"[\s│╭╰├╮╯┤─-]*[─-]{4,}[\s│╭╰├╮╯┤─-]*")
 
@@ -107,8 +110,8 @@ def _condensed(box: str) -> str:
         if text.startswith(("For full helptext", "Argument helptext")):
             break
         parts.append(re.sub(r"\s+", " ", text))
-    text = re.sub(r" \(default: .*", "", " ".join(parts)).removeprefix("Error parsing config")
-    text = text.lstrip(".")
+    text = re.sub(r" \(default: .*", "", " ".join(parts))
+    text = _FAILED.sub("", text)
     for said, plain in _PLAIN.items():
         text = re.sub(said, plain, text)
     return text or "the arguments cannot be read"

@@ -30,12 +30,14 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     Raises:
         NoSpaceError: If the disk is full; nothing is left behind.
+        OSError: If it cannot be written; names the file, and not the temporary one.
     """
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     except OSError as error:
         if out_of_space(error):
             raise no_space(path) from None
+        error.filename = str(path)
         raise
     os.close(descriptor)
     temporary = Path(name)
@@ -50,6 +52,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink()
         if out_of_space(error):
             raise no_space(path) from None
+        if isinstance(error, OSError) and error.filename in (temporary, name):
+            error.filename = str(path)
         raise
 
 

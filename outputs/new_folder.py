@@ -54,6 +54,10 @@ def make_folder(
     taken = TakenError(f"{path} exists already; choose another {choice}{way_out}")
     if path.exists():
         raise taken
+    if (file := next((folder for folder in path.parents if folder.is_file()), None)) is not None:
+        raise InputError(
+            f"cannot make the {what} {path}: {file} is a file, not a folder; choose another {choice}"
+        )
     around = [folder for folder in path.absolute().parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -172,13 +172,23 @@ class RunDirectory(Records):
         Raises:
             InputError: If there is a result, and it is damaged: nothing is worked out again unasked.
         """
+        return self.result() is not None
+
+    def result(self) -> dict[str, Any] | None:
+        """The result of the job; None where it has not ended.
+
+        Raises:
+            InputError: If it is damaged.
+        """
         if not self.has(RESULT):
-            return False
+            return None
         try:
-            self.keys(RESULT)
+            return self.keys(RESULT)
         except InputError as error:
-            raise InputError(f"{error}; delete it to go on from the newest checkpoint") from None
-        return True
+            raise InputError(
+                f"{error}; delete it, and --resume goes on from the newest checkpoint, or begins anew where "
+                "none is left"
+            ) from None
 
     def write_genotype(
         self, genotype: Genotype | Placement, shares: Mapping[Any, Mapping[str, float]] | None

@@ -90,13 +90,19 @@ def _show_machine(found: Diagnosis) -> None:
 
 
 def _show_root(root: Root) -> None:
+    from evaluators.data.archive import ENDINGS, is_archive
+
     users = (
         f"  (read by {', '.join(root.runs[:3])}{' ...' if len(root.runs) > 3 else ''})" if root.runs else ""
     )
     out_of_terminal(f"data     {root.path}{users}")
     for task, what in root.serves.items():
         out_of_terminal(f"         {task}: {what}")
-    if not root.serves:
+    if not root.serves and Path(root.path).is_file() and not is_archive(Path(root.path)):
+        out_of_terminal(
+            f"         for no task: it is a file, and neither a folder nor a tar ({', '.join(ENDINGS)})"
+        )
+    elif not root.serves:
         for task, problem in root.problems.items():
             out_of_terminal(f"         not for {task}: {problem}")
 

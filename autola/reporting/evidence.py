@@ -17,7 +17,7 @@ from autola.tables import TABLE, Table
 from foundation.config import parse_json
 from outputs.comparison import COMPARISON, Comparison
 from outputs.front import FRONT, Front
-from outputs.records import CONFIG, DATA, ENVIRONMENT, GENOTYPE, RESULT
+from outputs.records import CONFIG, DATA, ENVIRONMENT, GENOTYPE
 from outputs.run_directory import RunDirectory
 from search_space.genotype import Genotype
 from search_space.grammar import genotype_at, placement_at
@@ -169,7 +169,7 @@ def _records(run: RunDirectory) -> dict[str, Any]:
         "config": run.keys(CONFIG),
         "environment": run.keys(ENVIRONMENT) if run.has(ENVIRONMENT) else {},
         "data": run.keys(DATA) if run.has(DATA) else {},
-        "result": run.keys(RESULT) if run.has(RESULT) else None,
+        "result": run.result(),
     }
 
 

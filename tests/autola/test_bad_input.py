@@ -112,7 +112,8 @@ def test_a_run_folder_that_exists(own_folder, refused, command):
 
 def test_a_run_folder_below_a_file(own_folder, refused):
     (own_folder / "file").touch()
-    assert "cannot make the run folder file/run" in refused(SEARCH, "--out file/run")
+    line = "cannot make the run folder file/run: file is a file, not a folder; choose another --out"
+    assert line in refused(SEARCH, "--out file/run")
 
 
 def test_folders_above_a_run_are_made(call, own_folder):

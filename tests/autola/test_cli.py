@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import autola
-from autola import cli
+from autola import arguments, cli
 from autola.cli import COMMANDS
 from outputs.run_directory import RunDirectory
 
@@ -129,6 +129,11 @@ def test_the_module_ends_with_the_code_of_the_command():
         ("cost --input 3 0 32", "input shape '3 0 32'"),
         ("cost hoga --width 6", "6 channels do not split"),
         ("cost --json --backbone resnet19", "unknown backbone 'resnet19'"),
+        (
+            "estimate retrain none --seconds -1",
+            "autola: seconds=-1.0 is not positive (autola estimate --help)",
+        ),
+        ("analyze run --split bogus", "Expected one of ("),
         ("list --jso", "--jso"),
         ("list extra", "extra"),
         ("demo --sed 3", "--sed"),
@@ -140,6 +145,21 @@ def test_the_module_ends_with_the_code_of_the_command():
 )
 def test_whatever_is_wrong_is_one_line_and_nothing_is_written(refused, words, line):
     assert line in refused(words)
+
+
+@pytest.mark.parametrize(
+    ("said", "plain"),
+    [
+        ("Error parsing Arguments: seconds=-1.0 is not positive", "seconds=-1.0 is not positive"),
+        ("Error parsing config.searcher: epochs=-1 is not positive", "searcher: epochs=-1 is not positive"),
+        ("Error parsing config.train.epochs: no", "train.epochs: no"),
+        ("Expected one of ('None', 'validation', 'test')", "Expected one of ('validation', 'test')"),
+        ("Expected one of ('test', 'None', 'validation')", "Expected one of ('test', 'validation')"),
+        ("Expected one of ('test', 'validation', 'None')", "Expected one of ('test', 'validation')"),
+    ],
+)
+def test_the_parsers_own_words_are_left_out(said, plain):
+    assert arguments._condensed(f"╭─ Parsing error ─╮\n│ {said} │\n╰─╯") == plain
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

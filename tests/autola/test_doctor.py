@@ -136,6 +136,10 @@ def test_data_that_runs_read_are_looked_at(call, tmp_path) -> None:
 def test_folders_that_are_not_there_or_of_no_use(call, refused, tmp_path) -> None:
     assert "no data at nowhere" in refused("doctor nowhere")
     assert "unknown task 'imagnet'" in refused("doctor --tasks imagnet")
+    (tmp_path / "notes.txt").touch()
+    told = call("doctor", str(tmp_path / "notes.txt"))
+    assert (told.code, told.out.count(str(tmp_path)), told.out.count("not for ")) == (1, 1, 0)
+    assert "for no task: it is a file, and neither a folder nor a tar" in told.out
     empty = tmp_path / "empty"
     empty.mkdir()
     told = call("doctor", str(empty))

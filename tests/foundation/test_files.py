@@ -54,3 +54,14 @@ def test_a_full_disk_behind_the_error_of_a_library_is_seen(tmp_path):
 
     with pytest.raises(InputError, match="no space left"):
         write_atomically(tmp_path / "a.pt", full)
+
+
+def test_what_cannot_be_written_is_named_as_it_was_given(tmp_path):
+    with pytest.raises(FileNotFoundError) as lacking:
+        write_text(tmp_path / "nowhere" / "a.html", "new")
+    assert lacking.value.filename == str(tmp_path / "nowhere" / "a.html")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as taken:
+        write_text(tmp_path / "folder", "new")
+    assert taken.value.filename == str(tmp_path / "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]

@@ -221,7 +221,7 @@ def test_a_damaged_log_is_refused_before_any_work(run, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"sco', "cut short or not JSON .*; delete it to go on from the newest checkpoint"),
+        ('{"sco', "cut short or not JSON .*; delete it, and --resume goes on .* or begins anew"),
         ("[1]", "holds no JSON object"),
         ("[" * 100_000, "nested too deeply"),
         (b"\xff\xfe", "no readable result.json"),
@@ -233,6 +233,8 @@ def test_a_damaged_result_does_not_make_a_run_complete(run, content, message):
     (run.path / "result.json").write_bytes(content)
     with pytest.raises(InputError, match=message):
         run.complete()
+    with pytest.raises(InputError, match=message):
+        run.result()
     (run.path / "result.json").write_bytes(b"\xef\xbb\xbf{}")
     assert run.complete()
 
