@@ -16,11 +16,10 @@ import torch
 from torch import Tensor, nn
 
 import autola
-from autola.cli import main
 from foundation.errors import InputError
 from search_space.attention import as_terms
 from search_space.found_cell import FoundCell
-from search_space.genotype import PUBLISHED, Fuse, Genotype
+from search_space.genotype import Fuse, Genotype
 from search_space.operator import OPERATORS
 from search_space.space import OWN
 from tests.alone import ROOT, alone
@@ -354,28 +353,6 @@ def test_writes_or_prints(call: Any, own_folder: Path) -> None:
     assert "PLACES" in written
     ((_, command),) = re.findall(r"Made by autola (\S+): autola (.*)", written)
     assert call(command).out == written, "the command that a file names writes another one"
-
-
-def test_the_command_that_checks_a_file_can_be_typed(own_folder: Path, capsys: Any) -> None:
-    assert main(["eject", "se", "--channels", "8", "-o", "sp ace.py"]) == 0
-    assert capsys.readouterr().out.endswith("`python 'sp ace.py'` checks it\n")
-
-
-def test_a_file_names_no_path_and_a_command_that_works_elsewhere(call: Any, own_folder: Path) -> None:
-    run = own_folder / "runs" / "search-seed0"
-    run.mkdir(parents=True)
-    (run / "genotype.json").write_text(PUBLISHED.to_json())
-    written = call(f"eject hoga:{run} --channels 8").out
-    assert str(own_folder) not in written
-    said = " ".join(written.split())
-    command = "eject hoga:GENOTYPE --channels 8"
-    line = (
-        f"from hoga:search-seed0: autola {command}, where GENOTYPE is a file or run with the genotype above"
-    )
-    assert line in said
-    again = call(command.replace("GENOTYPE", str(run))).out
-    assert again == written
-    assert ": autola eject hoga --channels 8\n" in call("eject hoga --channels 8").out
 
 
 @pytest.mark.parametrize(
