@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-from evaluators.cost_table import Metric, cost_table
+from evaluators.cost_table import Metric, counted_table, network_with
 from evaluators.cost_tables import AnyTable
 from evaluators.place_costs import place_table
 from evaluators.row_costs import row_table
@@ -47,7 +48,11 @@ def table_of(
         InputError: If it cannot be measured.
     """
     if isinstance(space, Space):
-        return cost_table(metric, space, build, input_shape, device, runtime, native)
+        if metric != "latency":
+            return counted_table(metric, space, build, input_shape)
+        from evaluators.cell_latency import latency_table  # slow: PyTorch
+
+        return latency_table(space, partial(network_with, build), input_shape, device, runtime, native)
     network = build()
     if isinstance(space, Instead):
         return row_table(metric, space, network, input_shape)

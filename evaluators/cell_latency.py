@@ -59,9 +59,13 @@ def latency_table(
     native = runs_native(device, runtime) if native is None else native
     shape = tuple(input_shape)
 
+    def new(genotype: Genotype | None) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):  # nothing else that is drawn notices its weights
+            return build(genotype)
+
     def measured(genotypes: Sequence[Genotype], native: bool) -> tuple[float, list[float]]:
-        networks = ((number, build(genotype), shape) for number, genotype in enumerate(genotypes))
-        plain, added = added_latencies((-1, build(None), shape), networks, device, runtime, native)
+        networks = ((number, new(genotype), shape) for number, genotype in enumerate(genotypes))
+        plain, added = added_latencies((-1, new(None), shape), networks, device, runtime, native)
         return plain, [1 + added[number] / plain for number in range(len(genotypes))]
 
     def fitted(candidates: Sequence[str], native: bool) -> tuple[float, Sum]:
@@ -76,7 +80,7 @@ def latency_table(
         fixed, *costs = plain * _fit(_counts(cells, len(candidates)), times)
         return plain, Sum(fixed=float(fixed), operators=dict(zip(candidates, map(float, costs), strict=True)))
 
-    together = [name for name in space.candidates if native and _is_native(build(_uniform(space, name)))]
+    together = [name for name in space.candidates if native and _is_native(new(_uniform(space, name)))]
     plain, costs = fitted(space.candidates, native and len(together) == len(space.candidates))
     table = CostTable(plain=plain, fixed=costs.fixed, operators=costs.operators)
     if not 0 < len(together) < len(space.candidates):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 from foundation.config import config
@@ -13,10 +12,7 @@ from search_space.genotype import Genotype
 from search_space.space import Space
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
-
-    from evaluators.runtimes import Target
 
 Metric = Literal["macs", "params", "latency"]
 """What can be limited: multiply-accumulates and weights of the network, milliseconds for one image."""
@@ -74,35 +70,20 @@ class CostTable(Sum):
         return super().of(genotype)
 
 
-def cost_table(
-    metric: Metric,
+def counted_table(
+    metric: Literal["macs", "params"],
     space: Space,
     backbone: Callable[[], nn.Module],
     input_shape: Sequence[int],
-    device: torch.device,
-    runtime: Target = "eager",
-    native: bool | None = None,
 ) -> CostTable:
-    """Counts, or measures, what operators cost.
-
-    Latency is that of the network as it is used (`evaluators.deploying.as_used`), the plain one likewise.
+    """Counts what operators cost; latency is measured, by `cell_latency.latency_table`.
 
     Args:
         metric: What is counted.
         space: The operators.
         backbone: Builds the plain network.
         input_shape: (channels, height, width) of an image.
-        device: Where latency is measured.
-        runtime: What runs the network there.
-        native: Whether cells run by the native operator; where it is to be had if left out.
-
-    Raises:
-        InputError: If the runtime is not installed or refuses the network.
     """
-    if metric == "latency":
-        from evaluators.cell_latency import latency_table  # slow: PyTorch
-
-        return latency_table(space, partial(_new, backbone), input_shape, device, runtime, native)
 
     def of(genotype: Genotype | None) -> float:
         import torch
@@ -110,7 +91,7 @@ def cost_table(
         from evaluators.cost import macs, params
 
         with torch.device("meta"):
-            outline = _network(backbone, genotype)
+            outline = network_with(backbone, genotype)
         return float(params(outline) if metric == "params" else macs(outline, input_shape))
 
     num_edges = len(space.edges)
@@ -131,15 +112,8 @@ def _one_edge_less(space: Space, operator: str) -> Genotype:
     return replace(genotype, nodes=(*genotype.nodes[:-1], replace(last, edges=last.edges[:-1])))
 
 
-def _new(backbone: Callable[[], nn.Module], genotype: Genotype | None) -> nn.Module:
-    """A network with new weights, which nothing else that is drawn notices."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        return _network(backbone, genotype)
-
-
-def _network(backbone: Callable[[], nn.Module], genotype: Genotype | None) -> nn.Module:
+def network_with(backbone: Callable[[], nn.Module], genotype: Genotype | None) -> nn.Module:
+    """The network with a genotype in all its cells; plain without one."""
     from search_space.term import Term
     from supernet.attach import attach
 

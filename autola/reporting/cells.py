@@ -80,9 +80,7 @@ def _costs(
     """Parameters and MACs of each operator on one edge, in all blocks together; none where nobody knows."""
     if config is None or not {"input_shape", "num_classes"} <= data.keys():
         return {}
-    import torch
-
-    from evaluators.cost_table import cost_table  # slow: PyTorch
+    from evaluators.cost_table import counted_table  # slow: PyTorch
     from supernet.backbones import build_backbone
 
     shape = data["input_shape"]
@@ -96,8 +94,6 @@ def _costs(
     space = config.resolved_space()
     if any(edge.operator not in space.candidates for _, edge in genotype.edges()):
         return {}
-    params, macs = (
-        cost_table(metric, space, build, shape, torch.device("cpu")).operators
-        for metric in ("params", "macs")
-    )
+    params = counted_table("params", space, build, shape).operators
+    macs = counted_table("macs", space, build, shape).operators
     return {name: (params[name], macs[name]) for name in params}
