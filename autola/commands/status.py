@@ -47,8 +47,8 @@ def run(arguments: list[str]) -> None:
 
     listed = shown = worklist = None
     while True:
-        if worklist is None or read_list(given.run) != listed:  # a search has proposed more
-            listed = read_list(given.run)
+        before, listed = listed, read_list(given.run)
+        if worklist is None or listed != before:  # a search has proposed more
             worklist = WorkList(given.run, _with_trainings(given.run, listed))
         status = status_of(worklist)
         if status != shown:
