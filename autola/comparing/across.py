@@ -17,6 +17,7 @@ from evaluators.statistics.family import ALARM
 from evaluators.statistics.ranks import Ranks, need_posthocs, ranks_of
 from foundation.config import parse_json
 from foundation.errors import InputError, listed
+from foundation.words import typed
 from outputs.comparison import COMPARISON, Comparison
 from outputs.new_folder import make_folder
 from outputs.ranking import RankedTask, Ranking, fill_folder
@@ -100,11 +101,13 @@ def _read(run: RunDirectory) -> Iterator[_Task]:
         return
     config = full_config(run)
     if not run.has(COMPARISON):
-        raise InputError(f"{run.path} has not ended; autola compare --resume {run.path} goes on")
+        raise InputError(f"{run.path} has not ended; autola compare --resume {typed(run.path)} goes on")
     told = parse_json(Comparison, run.text(COMPARISON), str(run.path / COMPARISON))
     if told.done < told.planned:
         left = f"{told.planned - told.done} of {told.planned} trainings are left"
-        raise InputError(f"{run.path} has not ended: {left}; autola compare --resume {run.path} goes on")
+        raise InputError(
+            f"{run.path} has not ended: {left}; autola compare --resume {typed(run.path)} goes on"
+        )
     for block in blocks_of(config):
         means = {row.name: row.mean for row in told.rows if row.block == block.name}
         name = f"{_name(config)} ({block.name})" if block.name else _name(config)

@@ -14,6 +14,7 @@ from autola.runs import is_comparison, refuse_twice, stored_config
 from autola.tables import TABLE, Table
 from foundation.config import parse_json
 from foundation.errors import InputError, listed
+from foundation.words import typed
 from outputs.comparison import ComparedCell, Comparison
 from outputs.records import CONFIG, DATA
 from outputs.run_directory import RunDirectory
@@ -79,7 +80,7 @@ def ended_table(run: RunDirectory) -> Table:
     """
     if not run.has(TABLE):
         _refuse_part(run)
-        raise InputError(f"{run.path} has not ended; autola retrain --resume {run.path} goes on")
+        raise InputError(f"{run.path} has not ended; autola retrain --resume {typed(run.path)} goes on")
     return parse_json(Table, run.text(TABLE), str(run.path / TABLE))
 
 
@@ -91,7 +92,7 @@ def _refuse_part(run: RunDirectory) -> None:
     if is_comparison(whole):
         raise InputError(
             f"{run.path} is one training of the comparison {whole.path}, and --runs takes retrainings; "
-            f"autola compare --resume {whole.path} shows its table, and adds attentions that are named"
+            f"autola compare --resume {typed(whole.path)} shows its table, and adds attentions that are named"
         )
     raise InputError(f"{run.path} is one training of the retraining {whole.path}; name that instead")
 
