@@ -18,6 +18,12 @@ COMPARISON, ROWS, SCORES, PICTURE = "comparison.json", "comparison.csv", "scores
 FOUND, RANDOM = "found", "random"
 """Names of the rows of cells that were searched, and drawn; every other row is a module that is given."""
 
+
+def are_drawn(row: str) -> bool:
+    """Whether a row of this name is of cells that were searched or drawn."""
+    return row in (FOUND, RANDOM)
+
+
 Verdict = Literal["higher", "lower", "equivalent", "no difference shown", "not claimed", "no test"]
 """What may be said of a contrast. "not claimed": it would differ alone, but the primary contrast does not."""
 
@@ -75,7 +81,7 @@ class ComparedRow:
     @property
     def drawn(self) -> bool:
         """Whether its cells were searched or drawn, so that one says nothing of how others score."""
-        return self.name in (FOUND, RANDOM)
+        return are_drawn(self.name)
 
     def cost(self, name: Literal["params", "macs", "step_ms", "latency_ms", "latency_ratio"]) -> float | None:
         """Mean of a cost over the cells; None where it was not measured."""

@@ -15,7 +15,7 @@ from autola.comparing.saying import sentence_of
 from autola.scoring import JUDGED, SCORE
 from evaluators.statistics.nested import Nested
 from foundation.config import parse
-from outputs.comparison import FOUND, RANDOM, ComparedCell, ComparedRow, Comparison, improvements
+from outputs.comparison import FOUND, ComparedCell, ComparedRow, Comparison, are_drawn, improvements
 from outputs.records import RESULT
 from outputs.run_directory import RunDirectory
 from search_space.term import label
@@ -73,7 +73,7 @@ def compared_row(
     name: str, block: str, setting: str, cells: Sequence[ComparedCell], *, complete: bool = True
 ) -> ComparedRow:
     """A row with its mean, and where its scores differ; tested only where the comparison is complete."""
-    values = Nested(tuple(cell.scores for cell in cells), drawn=name in (FOUND, RANDOM))
+    values = Nested(tuple(cell.scores for cell in cells), drawn=are_drawn(name))
     parts, differ = values.components(), values.cells_differ() if complete else None
     return ComparedRow(
         name=name,
@@ -139,7 +139,7 @@ def _ranks(rows: Sequence[ComparedRow], searched: Sequence[Mapping[str, float]])
 
     reached = dict[str, float]()
     for row in rows:
-        if row.block == rows[0].block and row.name in (FOUND, RANDOM):
+        if row.block == rows[0].block and row.drawn:
             reached |= {cell.attention: Nested((cell.scores,)).mean for cell in row.cells}
     found = list[float]()
     for known in searched:

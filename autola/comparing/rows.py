@@ -13,7 +13,7 @@ from evaluators.recipe import TrainConfig
 from evaluators.statistics.power import Design
 from evaluators.tasks import TaskConfig
 from foundation.errors import InputError
-from outputs.comparison import FOUND, RANDOM
+from outputs.comparison import FOUND, RANDOM, are_drawn
 from search_space.genotype import Genotype
 from search_space.grammar import parse_attention
 from search_space.space import OWN as OWN_SPACE
@@ -70,7 +70,7 @@ class Row:
     @property
     def design(self) -> Design:
         """How many scores it will have."""
-        return Design(len(self.cells), len(self.seeds), drawn=self.name in (FOUND, RANDOM))
+        return Design(len(self.cells), len(self.seeds), drawn=are_drawn(self.name))
 
 
 def blocks_of(config: CompareConfig) -> list[Block]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from autola.comparing.config import CompareConfig
 from autola.comparing.rows import LONGER, SIZED
 from foundation.words import counted
-from outputs.comparison import FOUND, RANDOM, Claim, ComparedRow, Comparison, Verdict
+from outputs.comparison import Claim, ComparedRow, Comparison, Verdict, are_drawn
 
 
 def sentence_of(comparison: Comparison, config: CompareConfig, added_after: int) -> str:
@@ -62,18 +62,13 @@ def row_in_words(name: str, config: CompareConfig) -> str:
             return name
 
 
-def of_several(name: str) -> bool:
-    """Whether a row as the sentence names it is several, as cells are, so that its verb is, too."""
-    return name in (FOUND, RANDOM)
-
-
 def _of_primary(claim: Claim, comparison: Comparison, config: CompareConfig) -> str:
     rows = {row.name: row for row in comparison.rows if row.block == claim.block}
     where = f"{config.task.subject()} with {claim.block or config.task.network_name()}"
     first, second = (row_in_words(name, config) for name in (claim.first, claim.second))
     shift = f"{abs(100 * claim.estimate):.2f} points {'more' if claim.estimate >= 0 else 'less'}"
     sizes = f"{_size(rows[claim.first])} and {_size(rows[claim.second])}"
-    told = f"On {where}, {first} {'score' if of_several(claim.first) else 'scores'} {shift} than {second}"
+    told = f"On {where}, {first} {'score' if are_drawn(claim.first) else 'scores'} {shift} than {second}"
     if claim.low is None or claim.high is None:
         one = any(rows[name].drawn and len(rows[name].cells) == 1 for name in (claim.first, claim.second))
         why = (
@@ -110,7 +105,7 @@ def _of_others(primary: Claim, others: list[Claim], margin: float) -> list[str]:
         ]
         if names:
             told.append(f"{text} {', '.join(names)}")
-    those = "They also score" if of_several(primary.first) else "It also scores"
+    those = "They also score" if are_drawn(primary.first) else "It also scores"
     said = [f"{those} {'; '.join(told)}."] if told else []
     waiting = [_name(claim) for claim in others if claim.verdict == "not claimed"]
     if waiting:

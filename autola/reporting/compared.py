@@ -7,7 +7,7 @@ from typing import Any
 
 from autola.comparing.config import CompareConfig
 from autola.comparing.plan import PLAN, Plan
-from autola.comparing.saying import of_several, row_in_words
+from autola.comparing.saying import row_in_words
 from autola.comparing.showing import (
     LEFT,
     cost_words,
@@ -25,7 +25,7 @@ from autola.reporting.words import data_words, words_of
 from autola.tables import mega
 from foundation.config import parse_json
 from foundation.words import counted
-from outputs.comparison import ComparedRow, Comparison, front
+from outputs.comparison import ComparedRow, Comparison, are_drawn, front
 from outputs.report.chart import Chart, Dot
 from search_space.term import label
 
@@ -60,7 +60,7 @@ def _question(config: CompareConfig, plan: Plan | None) -> str:
         return f"What does attention change {where}?"
     primary = plan.contrasts[0]
     first, second = (row_in_words(name, config) for name in (primary.first, primary.second))
-    verb = "Do" if of_several(primary.first) else "Does"
+    verb = "Do" if are_drawn(primary.first) else "Does"
     return (
         f"{verb} {first} score otherwise than {second} {where}? This was settled before the first training."
     )
