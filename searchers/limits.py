@@ -249,7 +249,7 @@ class Limits:
         """
         import torch
 
-        from searchers.expected_costs import ExpectedCosts
+        from searchers.searches.expected_costs import ExpectedCosts
 
         constants: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
         tables = [self.tables[limit.metric] for limit in self.limits]
