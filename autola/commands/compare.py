@@ -106,7 +106,7 @@ def run(arguments: list[str]) -> None:
         show(resume_comparison(run_folder, on=where, minutes=given.minutes, root=root, addition=addition))
         return
     if given.search_nothing:
-        _refuse_of_cells(arguments)
+        _refuse_of_cells(given, arguments)
     config = whole(given, usual)
     show(run_comparison(config, given.out, on=where, minutes=given.minutes))
 
@@ -138,10 +138,15 @@ def _only(name: str, allowed: Sequence[str], arguments: Sequence[str]) -> None:
         )
 
 
-def _refuse_of_cells(arguments: Sequence[str]) -> None:
+def _refuse_of_cells(given: Arguments, arguments: Sequence[str]) -> None:
     """Raises an InputError where an option of searches or random cells goes with --search-nothing."""
     for flag in _flags(arguments):
         name = flag.replace("-", "_")
+        if name == "beside" and "random" in given.config.beside:
+            raise InputError(
+                "--beside random draws cells, and --search-nothing says that there are none; leave one of "
+                "them out, or give --search-seeds alone to draw cells and search none"
+            )
         if name in OF_CELLS or name == "searcher" or name.startswith("search."):
             raise InputError(
                 f"--{flag} says how cells are searched, drawn or trained, and --search-nothing says that "

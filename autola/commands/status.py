@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
 from autola.arguments import option, out_of_terminal, print_json, read_arguments
 from foundation.errors import InputError
-
-if TYPE_CHECKING:
-    from autola.working.items import Listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +45,7 @@ def run(arguments: list[str]) -> None:
     while True:
         before, listed = listed, read_list(given.run)
         if worklist is None or listed != before:  # a search has proposed more
-            worklist = WorkList(given.run, _with_trainings(given.run, listed))
+            worklist = WorkList(given.run, listed)
         status = status_of(worklist)
         if status != shown:
             if given.json:
@@ -68,17 +64,3 @@ def run(arguments: list[str]) -> None:
         except KeyboardInterrupt as interrupt:
             interrupt.add_note("the run itself goes on")
             raise
-
-
-def _with_trainings(run: Path, listed: Listed) -> Listed:
-    """The list of a comparison with the trainings that follow its searches, which are listed after these."""
-    if listed.command != "compare":
-        return listed
-    from autola.comparing.items import full_config, left_of, recorded_items
-    from outputs.run_directory import RunDirectory
-
-    whole = RunDirectory(run)
-    with suppress(InputError):  # the list itself is whole
-        left = left_of(recorded_items(full_config(whole), whole), whole)
-        return replace(listed, more=sum(item.name not in listed.items for item in left))
-    return listed

@@ -49,7 +49,7 @@ def run(arguments: list[str]) -> int:
     if not single:
         read_list(given.folder)  # before the imports below: each is slow, PyTorch and Fabric
     from autola.working.helping import work_on_item, work_on_list
-    from autola.working.progress import concluding, missing, missing_line, summary
+    from autola.working.progress import missing, missing_line, summary
     from autola.working.worklist import WorkList
 
     if single:
@@ -61,7 +61,5 @@ def run(arguments: list[str]) -> int:
     failed = missing(worklist)
     for name, why in failed:
         out_of_terminal(f"missing {missing_line(worklist, name, why)}")
-    out_of_terminal(
-        f"{summary(worklist)}; {concluding(worklist.listed.command, str(given.folder))} concludes"
-    )
+    out_of_terminal(summary(worklist))
     return 1 if failed else 0

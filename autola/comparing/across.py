@@ -17,7 +17,7 @@ from evaluators.statistics.family import ALARM
 from evaluators.statistics.ranks import Ranks, need_posthocs, ranks_of
 from foundation.config import parse_json
 from foundation.errors import InputError, listed
-from foundation.words import typed
+from foundation.words import counted, typed
 from outputs.comparison import COMPARISON, Comparison
 from outputs.new_folder import make_folder
 from outputs.ranking import RankedTask, Ranking, fill_folder
@@ -104,9 +104,9 @@ def _read(run: RunDirectory) -> Iterator[_Task]:
         raise InputError(f"{run.path} has not ended; autola compare --resume {typed(run.path)} goes on")
     told = parse_json(Comparison, run.text(COMPARISON), str(run.path / COMPARISON))
     if told.done < told.planned:
-        left = f"{told.planned - told.done} of {told.planned} trainings are left"
+        done = f"{told.done} of {counted(told.planned, 'training')} done"
         raise InputError(
-            f"{run.path} has not ended: {left}; autola compare --resume {typed(run.path)} goes on"
+            f"{run.path} has not ended: {done}; autola compare --resume {typed(run.path)} goes on"
         )
     for block in blocks_of(config):
         means = {row.name: row.mean for row in told.rows if row.block == block.name}

@@ -133,7 +133,9 @@ def rows_of(
         yield Row(FOUND, cells, names, config.seeds, block.task, block.train)
     given = config.attentions
     for name, attention in zip(member_names(given), given):
-        yield Row(_free(name), (attention,), (_free(name),), config.control_seeds, block.task, block.train)
+        yield Row(
+            free_name(name), (attention,), (free_name(name),), config.control_seeds, block.task, block.train
+        )
     for control in config.beside:
         if control == RANDOM and drawn:
             names = tuple(f"{RANDOM}{number}" for number in range(len(drawn)))
@@ -158,7 +160,7 @@ def _matched(control: str, value: int | float | None, block: Block, seeds: tuple
     return Row(control, ((),), (control,), seeds, task, block.train, f"{SIZED[control]}={value}")
 
 
-def _free(name: str) -> str:
+def free_name(name: str) -> str:
     """A name that no row of cells and no control has."""
     taken = name.startswith((FOUND, RANDOM)) or name in (PLAIN, LONGER, *SIZED, *WRAPPED)
     return f"given-{name}" if taken else name

@@ -254,7 +254,8 @@ def _finish(work: Work, run: RunDirectory, on: Executor | None, until: float) ->
     if not all(RunDirectory(run.path / name).complete() for name in searches) and time.monotonic() < until:
         work.make_searches(run)
         epochs = max(search.searcher.all_epochs for search in searches.values())
-        _do(work, run, list(searches), epochs, on, until)
+        more = len(left_of(recorded_items(config, run), run))
+        _do(work, run, list(searches), epochs, on, until, more)
     if all(RunDirectory(run.path / name).complete() for name in searches):
         _match(work, run)
         items = recorded_items(config, run)
@@ -265,11 +266,17 @@ def _finish(work: Work, run: RunDirectory, on: Executor | None, until: float) ->
 
 
 def _do(
-    work: Work, run: RunDirectory, names: list[str], epochs: int, on: Executor | None, until: float
+    work: Work,
+    run: RunDirectory,
+    names: list[str],
+    epochs: int,
+    on: Executor | None,
+    until: float,
+    more: int = 0,
 ) -> None:
-    """Does what is left, here or by workers, as long as there is time."""
+    """Does what is left, here or by workers, as long as there is time; `more` follows once it is done."""
     made: Any = {"command": "compare", "epochs": epochs, "modules": work.modules, "fabric": work.fabric}
-    worklist = make_list(run.path, names, **made)
+    worklist = make_list(run.path, names, more=more, **made)
     worklist.forgive()
     do_work(worklist, on, work.settings, until=until)
     for name, why in missing(worklist):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autola.comparing.claims import claims_beside
 from autola.comparing.conclude import compared_row
+from autola.comparing.rows import free_name
 from autola.comparing.settings import MOST_NAMED, differences, unlike
 from autola.configs import RetrainConfig
 from autola.runs import is_comparison, refuse_twice, stored_config
@@ -123,7 +124,7 @@ def _cells(
     found = dict[str, ComparedCell]()
     for run, table in zip(directories, tables):
         for row in table.rows:
-            name = f"{run.path.resolve().name}: {row.attention}" if mixed else row.attention
+            name = f"{run.path.resolve().name}: {row.attention}" if mixed else free_name(row.attention)
             known = found.get(name)
             if known is None:
                 found[name] = ComparedCell(

@@ -222,10 +222,12 @@ def _span(seconds: float) -> str:
 
 
 def summary(worklist: WorkList) -> str:
-    """What is done of a list, in a line."""
+    """What is done of a list, and what goes on with it, in a line."""
     status = status_of(worklist)
     names = listed([each.item for each in status.running])
-    return f"{status.done} of {status.items} done" + (f"; others do {names}" if names else "")
+    others = f"; others do {names}" if names else ""
+    then = "goes on" if status.later else "concludes"
+    return f"{status.done} of {status.items} done{others}; {concluding(status.command, status.run)} {then}"
 
 
 def where(seen: Seen) -> str:

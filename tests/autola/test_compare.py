@@ -16,6 +16,7 @@ import pytest
 import autola
 from autola import drive
 from autola.cli import main
+from autola.comparing import running
 from autola.comparing.config import OWN_SEEDS
 from autola.comparing.plan import PLAN
 from evaluators.statistics.difference import difference
@@ -198,8 +199,9 @@ def test_no_time_at_all_leaves_what_can_be_gone_on_with(call, own_folder):
 
 def test_between_searches_and_trainings_status_knows_what_is_left(call, refused, copy):
     undone(copy, *(name for name in FOLDERS if not name.startswith("search")))
-    path = copy / "work.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"items": ["search-seed0", "search-seed1"]}))
+    path, searches = copy / "work.json", {"items": ["search-seed0", "search-seed1"], "more": 10}
+    path.write_text(json.dumps(json.loads(path.read_text()) | searches))
+    assert call(f"work {copy}").out == f"2 of 12 done; autola compare --resume {copy} goes on\n"
     first, last = call(f"status {copy}").out.splitlines()
     assert first.endswith("12 items: 2 done, 0 running, 0 waiting, 0 set aside, 10 later")
     assert last == f"nobody works on it: autola compare --resume {copy} goes on"
@@ -207,6 +209,16 @@ def test_between_searches_and_trainings_status_knows_what_is_left(call, refused,
     assert f"before its list of work was made; autola compare --resume {copy} goes on" in refused(
         f"status {copy}"
     )
+
+
+def test_the_list_of_searches_counts_the_trainings_that_follow(call, own_folder, monkeypatch):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "do_work", stop)
+    assert call(f"{COMMAND} --out run").code == 130
+    assert json.loads((own_folder / "run" / "work.json").read_text())["more"] == 10
+    assert "2 waiting, 0 set aside, 10 later" in call("status run").out
 
 
 def test_adding_a_seed_computes_that_seed_alone(call, copy):

@@ -64,6 +64,10 @@ def test_options_of_cells_are_refused_where_nothing_is_searched(refused, option)
     assert f"{flag} says how cells are searched" in refused(f"{MODULES} --beside plain {option}")
 
 
+def test_random_cells_are_refused_where_there_are_none(refused):
+    assert "--beside random draws cells" in refused(f"{MODULES} --beside random plain")
+
+
 def test_one_training_of_a_comparison_is_told_what_it_is(begun, refused):
     part = begun / "se-seed0"
     part.mkdir()

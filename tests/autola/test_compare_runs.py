@@ -51,6 +51,17 @@ def test_seeds_of_several_runs_make_one_row_with_scipys_numbers(variant, call):
     assert "None of these contrasts was named before" in told.out
 
 
+def test_a_module_of_the_users_may_be_called_as_rows_of_cells_are(finished, own_folder):
+    run = Path(shutil.copytree(finished[1], own_folder / "run"))
+    table = json.loads((run / "table.json").read_text())
+    for row, name in zip(table["rows"], ("found", "random")):
+        row.update(attention=name, scores=[0.8, 0.9], seeds=[0, 1])
+    (run / "table.json").write_text(json.dumps(table))
+    told = compare_runs([run])
+    assert [row.name for row in told.rows][:2] == ["given-found", "given-random"]
+    assert not any(row.drawn for row in told.rows)
+
+
 def _quantile(claim):
     """Student's quantile of the degrees of freedom in use."""
     from scipy.stats import t
