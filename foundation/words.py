@@ -17,6 +17,12 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else f'{one}s' if many is None else many}"
 
 
+def points(share: float) -> str:
+    """A difference of shares in points: 0.01 is 1 point."""
+    number = round(100 * share, 6)
+    return f"{number:g} point{'' if number == 1 else 's'}"
+
+
 def typed(path: str | Path) -> str:
     """A path as a command that is suggested has it: in quotes where a shell would read it otherwise."""
     return shlex.quote(str(path))

@@ -9,6 +9,7 @@ from pathlib import Path
 from autola.comparing.claims import claims_beside
 from autola.comparing.conclude import compared_row
 from autola.comparing.rows import free_name
+from autola.comparing.saying import told_beside
 from autola.comparing.settings import MOST_NAMED, differences, unlike
 from autola.configs import RetrainConfig
 from autola.runs import is_comparison, refuse_twice, stored_config
@@ -150,17 +151,7 @@ def _cells(
 
 def _sentence(comparison: Comparison, *, mixed: bool) -> str:
     first = comparison.claims[0].first
-    words = {
-        "higher": "more than",
-        "lower": "less than",
-        "equivalent": f"the same within {100 * comparison.margin:g} points as",
-        "no difference shown": "not shown to differ from",
-    }
-    told = [
-        f"{text} {', '.join(names)}"
-        for verdict, text in words.items()
-        if (names := [claim.second for claim in comparison.claims if claim.verdict == verdict])
-    ]
+    told = told_beside(comparison.claims, comparison.margin, unshown="not shown to differ from")
     untested = [claim.second for claim in comparison.claims if claim.verdict == "no test"]
     parts = (
         [f"{first} scores {'; '.join(told)} (5 % false alarms over all of these together)."] if told else []

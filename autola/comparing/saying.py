@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from autola.comparing.config import CompareConfig
 from autola.comparing.rows import LONGER, SIZED
-from foundation.words import counted
+from foundation.words import counted, points
 from outputs.comparison import Claim, ComparedRow, Comparison, Verdict, are_drawn
 
 
@@ -82,7 +84,7 @@ def _of_primary(claim: Claim, comparison: Comparison, config: CompareConfig) -> 
         case "higher" | "lower":
             return f"{told}the difference is shown."
         case "equivalent":
-            return f"{told}they are equivalent within {_points(comparison.margin)}."
+            return f"{told}they are equivalent within {points(comparison.margin)}."
         case _ if claim.detectable is None:
             return f"{told}no difference shown."
         case _:
@@ -93,18 +95,7 @@ def _of_primary(claim: Claim, comparison: Comparison, config: CompareConfig) -> 
 
 
 def _of_others(primary: Claim, others: list[Claim], margin: float) -> list[str]:
-    words: dict[Verdict, str] = {
-        "higher": "more than",
-        "lower": "less than",
-        "equivalent": f"the same within {_points(margin)} as",
-    }
-    told = list[str]()
-    for verdict, text in words.items():
-        names = [
-            _name(claim) for claim in others if claim.verdict == verdict and claim.first == primary.first
-        ]
-        if names:
-            told.append(f"{text} {', '.join(names)}")
+    told = told_beside([claim for claim in others if claim.first == primary.first], margin)
     those = "They also score" if are_drawn(primary.first) else "It also scores"
     said = [f"{those} {'; '.join(told)}."] if told else []
     waiting = [_name(claim) for claim in others if claim.verdict == "not claimed"]
@@ -116,9 +107,24 @@ def _of_others(primary: Claim, others: list[Claim], margin: float) -> list[str]:
     return said
 
 
-def _points(margin: float) -> str:
-    points = round(100 * margin, 6)
-    return f"{points:g} point{'' if points == 1 else 's'}"
+def told_beside(claims: Sequence[Claim], margin: float, *, unshown: str = "") -> list[str]:
+    """How one row scores beside the others of contrasts: "more than plain, se".
+
+    Args:
+        claims: Contrasts of one row with others.
+        margin: Difference in score below which rows count as equivalent.
+        unshown: Words for those where no difference is shown, which are left out without.
+    """
+    words: list[tuple[Verdict, str]] = [
+        ("higher", "more than"),
+        ("lower", "less than"),
+        ("equivalent", f"the same within {points(margin)} as"),
+        ("no difference shown", unshown),
+    ]
+    named = [
+        (text, [_name(claim) for claim in claims if claim.verdict == verdict]) for verdict, text in words
+    ]
+    return [f"{text} {', '.join(names)}" for text, names in named if text and names]
 
 
 def _name(claim: Claim) -> str:

@@ -24,7 +24,7 @@ from autola.reporting.evidence import Evidence
 from autola.reporting.words import data_words, words_of
 from autola.tables import mega
 from foundation.config import parse_json
-from foundation.words import counted
+from foundation.words import counted, points
 from outputs.comparison import ComparedRow, Comparison, are_drawn, front
 from outputs.report.chart import Chart, Dot
 from search_space.term import label
@@ -79,7 +79,7 @@ def _setting(run: Evidence, config: CompareConfig, plan: Plan | None) -> Sequenc
         pairs += [("searches", f"{words_of(run.config['search']['searcher'])}; {made}"), ("limit", limit)]
     if config.attentions:
         pairs += [("attentions", ", ".join(label(attention) for attention in config.attentions))]
-    pairs += [("controls", ", ".join(config.beside) or "none"), ("margin", f"{100 * config.margin:g} points")]
+    pairs += [("controls", ", ".join(config.beside) or "none"), ("margin", points(config.margin))]
     if plan is not None:
         pairs += [
             (

@@ -1,4 +1,6 @@
-from foundation.words import counted, typed
+import pytest
+
+from foundation.words import counted, points, typed
 
 
 def test_one_thing_is_not_several():
@@ -14,3 +16,10 @@ def test_one_thing_is_not_several():
 
 def test_paths_are_typed_as_one_word():
     assert [typed("a/b.py"), typed("sp ace.py")] == ["a/b.py", "'sp ace.py'"]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.01, "1 point"), (0.005, "0.5 points"), (0.07, "7 points"), (0.0, "0 points")]
+)
+def test_a_share_in_points(share, text):
+    assert points(share) == text
