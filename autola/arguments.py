@@ -8,7 +8,8 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from typing import TypeVar
+from dataclasses import fields
+from typing import Any, TypeVar
 
 import tyro
 
@@ -49,7 +50,7 @@ def read_arguments(kind: type[T], arguments: Sequence[str], *, command: str, def
     try:
         with contextlib.redirect_stderr(errors):
             prog, args = f"autola {command}", list(arguments)
-            return (
+            given = (
                 tyro.cli(kind, prog=prog, args=args)
                 if default is None
                 else tyro.cli(kind, prog=prog, args=args, default=default)
@@ -58,6 +59,22 @@ def read_arguments(kind: type[T], arguments: Sequence[str], *, command: str, def
         if exit_.code == 0:
             raise
         raise InputError(f"{_condensed(errors.getvalue())} (autola {command} --help)") from None
+    _refuse_empty(arguments, given, default)
+    if (config := getattr(given, "config", None)) is not None:
+        _refuse_empty(arguments, config, getattr(default, "config", None))
+    return given
+
+
+def _refuse_empty(arguments: Sequence[str], given: Any, default: Any) -> None:
+    """Refuses `--runs` with no run behind it, as an empty pattern of a shell leaves it: that is as left out.
+
+    Where the default has values, an empty list says that there are to be none.
+    """
+    for field in fields(given):
+        usual = field.default if default is None else getattr(default, field.name)
+        flag = f"--{field.name.replace('_', '-')}"
+        if usual in ((), None) and getattr(given, field.name) == () and flag in arguments:
+            raise InputError(f"{flag} has nothing behind it; name at least one, or leave it out")
 
 
 def only_resume(arguments: Sequence[str], *, most: int = 1) -> None:
@@ -86,6 +103,12 @@ def option(arguments: Sequence[str], name: str) -> str | None:
         if argument.startswith(f"--{name}="):
             return argument.partition("=")[2]
     return None
+
+
+def switched_on(arguments: Sequence[str], name: str) -> bool:
+    """Whether `--name` is given and no `--no-name` behind it, looked at before the rest is read."""
+    known = [word for word in arguments if word in (f"--{name}", f"--no-{name}")]
+    return known[-1:] == [f"--{name}"]
 
 
 def without(arguments: Sequence[str], name: str) -> list[str]:

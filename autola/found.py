@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from foundation.config import parse_json
+from autola.conclusions import read_conclusion
 from outputs.front import FRONT, Front, Point
 from outputs.run_directory import RunDirectory
 from search_space.genotype import Genotype
@@ -54,7 +54,7 @@ def found_in(run: RunDirectory) -> Found:
     """
     genotype = found_at(run.path)
     if run.has(FRONT):
-        points = parse_json(Front, run.text(FRONT), str(run.path / FRONT)).points
+        points = read_conclusion(run, FRONT, Front).points
         best = max(point.score for point in points)
         return Found(run=run.path, genotype=genotype, metrics={"score": best}, front=points)
     metrics = run.metrics.records()

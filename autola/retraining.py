@@ -10,6 +10,7 @@ from statistics import fmean
 
 import torch
 
+from autola.conclusions import read_conclusion
 from autola.configs import RetrainConfig
 from autola.data_record import absolute, check_data, described, found_data
 from autola.executors import Executor
@@ -25,7 +26,7 @@ from autola.working.settings import Settings
 from autola.working.worklist import WorkList
 from evaluators.cost import macs, params
 from evaluators.tasks import Setting
-from foundation.config import parse_json, to_json
+from foundation.config import to_json
 from foundation.errors import InputError
 from foundation.words import typed
 from outputs.records import CONFIG, RESULT
@@ -109,7 +110,7 @@ def resume_retraining(
     with own_state(config, resumed=run), run:
         fabric = make_fabric(config, resumed=devices is None)
         if run.has(TABLE):  # without the lock: whoever only looks may not be allowed to write
-            table = parse_json(Table, run.text(TABLE), str(run.path / TABLE))
+            table = read_conclusion(run, TABLE, Table)
             if not table.missing:
                 log.info("%s is complete", run.path)
                 return replace(table, run=str(run.path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -95,11 +96,11 @@ class Records:
 
 
 def check_number(record: Mapping[str, Any], key: str, where: str) -> None:
-    """Checks that a record has a number.
+    """Checks that a record has a number, neither infinity nor NaN: what diverges leaves no result.
 
     Raises:
         InputError: If it has not; begins with `where`.
     """
     value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise InputError(f"{where} has no number as {key}")

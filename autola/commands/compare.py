@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from autola.arguments import option, read_arguments, without
+from autola.arguments import option, read_arguments, switched_on, without
 from autola.comparing.config import OF_CELLS, Addition, CompareConfig
 from autola.comparing.presets import usual_comparison
 from autola.comparing.showing import show, show_ranking
@@ -56,7 +56,8 @@ class Arguments:
     search_nothing: bool = False
     """Whether to search nothing and draw no random cells: compare the modules that are given."""
     smoke: bool = False
-    """Two short epochs on few small images: the whole path in minutes on a CPU."""
+    """Start from two short epochs on few small images, few seeds and cells, to see the whole path in minutes
+    on a CPU; what is given besides counts."""
     out: Path | None = None
     """Run folder to make; a new one under ./outputs/runs if left out, and none with --across."""
     on: str = "here"
@@ -116,6 +117,9 @@ def read_settings(arguments: list[str]) -> tuple[Arguments, CompareConfig]:
     preset = option(arguments, "preset") or DEFAULT
     usual = usual_comparison(preset, option(arguments, "task"), option(arguments, "searcher"))
     assert usual.search is not None, "presets search"
+    if switched_on(arguments, "smoke"):
+        usual = usual.smoke()
+        assert usual.search is not None
     searcher, task = usual.search.searcher.name, usual.task.name
     default = Arguments(preset=preset, task=task, searcher=searcher, config=usual)
     given = read_arguments(Arguments, arguments, command="compare", default=default)
@@ -172,7 +176,7 @@ def whole(given: Arguments, usual: CompareConfig) -> CompareConfig:
         config = replace(config, attentions=attentions)
     if given.found:
         config = with_found(config, given.found, mixed=given.mixed)
-    return config.smoke() if given.smoke else config
+    return config
 
 
 def _attentions(given: Arguments) -> tuple[tuple[Term, ...], ...]:

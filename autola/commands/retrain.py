@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from autola.arguments import only_resume, option, out_of_terminal, read_arguments, without
+from autola.arguments import only_resume, option, out_of_terminal, read_arguments, switched_on, without
 from autola.configs import RetrainConfig
 from autola.executors import executor_of
 from autola.presets import RETRAIN_PRESETS
@@ -39,7 +39,8 @@ class Arguments:
     task: str = "classification"
     """Name of the task, which says what is trained; without --preset, the task's own preset is taken."""
     smoke: bool = False
-    """Train two short epochs on few small images, to see the whole path in minutes on a CPU."""
+    """Start from two short epochs on few small images with one seed, to see the whole path in minutes on a
+    CPU; what is given besides counts."""
     out: Path | None = None
     """Path of the run folder to make; a new one under ./outputs/runs if left out."""
     on: str = "here"
@@ -70,10 +71,7 @@ def read_settings(arguments: list[str]) -> tuple[Arguments, dict[str, RetrainCon
         recipe: _read(arguments, preset, RETRAIN_PRESETS[name], task)
         for recipe, name in _recipes(preset, option(arguments, "recipe")).items()
     }
-    given = next(iter(read.values()))
-    if not given.resume and "--resume" in arguments:
-        raise InputError("--resume needs the folder of the run to go on with, or several")
-    return given, {recipe: _whole(each) for recipe, each in read.items()}
+    return next(iter(read.values())), {recipe: _whole(each) for recipe, each in read.items()}
 
 
 def run(arguments: list[str]) -> int:
@@ -124,6 +122,8 @@ def _read(arguments: list[str], preset: str, config: RetrainConfig, task: str | 
     """
     if task and task != config.task.name:
         config = replace(config, task=as_task(TASKS[task], config.task))
+    if switched_on(arguments, "smoke"):
+        config = config.smoke()
     default = Arguments(preset=preset, task=config.task.name, config=config)
     given = read_arguments(Arguments, arguments, command="retrain", default=default)
     if given.preset != preset:
@@ -135,7 +135,7 @@ def _read(arguments: list[str], preset: str, config: RetrainConfig, task: str | 
 
 def _whole(given: Arguments) -> RetrainConfig:
     attentions = tuple(parse_attention(text) for text in given.attentions)
-    return replace(given.config.smoke() if given.smoke else given.config, attentions=attentions)
+    return replace(given.config, attentions=attentions)
 
 
 def show(tables: Mapping[str, Table]) -> int:

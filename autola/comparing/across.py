@@ -11,11 +11,11 @@ from autola.comparing.items import full_config
 from autola.comparing.rows import PLAIN, blocks_of
 from autola.comparing.runs import ended_table
 from autola.comparing.settings import Trained, unlike
+from autola.conclusions import read_conclusion
 from autola.configs import RetrainConfig
 from autola.runs import is_comparison, refuse_twice, stored_config
 from evaluators.statistics.family import ALARM
 from evaluators.statistics.ranks import Ranks, need_posthocs, ranks_of
-from foundation.config import parse_json
 from foundation.errors import InputError, listed
 from foundation.words import counted, typed
 from outputs.comparison import COMPARISON, Comparison
@@ -102,7 +102,7 @@ def _read(run: RunDirectory) -> Iterator[_Task]:
     config = full_config(run)
     if not run.has(COMPARISON):
         raise InputError(f"{run.path} has not ended; autola compare --resume {typed(run.path)} goes on")
-    told = parse_json(Comparison, run.text(COMPARISON), str(run.path / COMPARISON))
+    told = read_conclusion(run, COMPARISON, Comparison)
     if told.done < told.planned:
         done = f"{told.done} of {counted(told.planned, 'training')} done"
         raise InputError(

@@ -12,11 +12,11 @@ from typing import Any
 
 from lightning.fabric import Fabric
 
+from autola.comparing.adding import added
 from autola.comparing.conclude import concluded, cost_key
-from autola.comparing.config import Addition, Additions, CompareConfig
+from autola.comparing.config import Addition, CompareConfig
 from autola.comparing.costs import cost_of, plain_of
 from autola.comparing.items import (
-    ADDED,
     MATCHED,
     Item,
     additions_of,
@@ -29,8 +29,8 @@ from autola.comparing.items import (
 )
 from autola.comparing.matching import matched_controls
 from autola.comparing.plan import PLAN, announce, plan_of
-from autola.comparing.rows import Row
 from autola.comparing.work import Work
+from autola.conclusions import read_conclusion
 from autola.data_record import COSTS, absolute, check_data, found_data, recorded_costs
 from autola.executors import Executor
 from autola.member import first_step
@@ -41,14 +41,11 @@ from autola.working import check_devices, modules_for, ready
 from autola.working.driver import do_work
 from autola.working.making import make_list
 from autola.working.progress import missing, missing_line
-from foundation.config import parse_json, to_json
+from foundation.config import to_json
 from foundation.errors import InputError
-from foundation.words import counted
 from outputs.comparison import (
     COMPARISON,
-    FOUND,
     PICTURE,
-    RANDOM,
     Comparison,
     draw_comparison,
     write_tables,
@@ -56,7 +53,6 @@ from outputs.comparison import (
 from outputs.records import DATA, RESULT
 from outputs.run_directory import RunDirectory
 from outputs.trackers import check_trackers
-from search_space.term import label
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +133,7 @@ def resume_comparison(
     modules, until = _modules(config, on), _until(minutes)
     with own_state(config, resumed=run), run:
         if addition is None and run.has(COMPARISON):
-            known = parse_json(Comparison, run.text(COMPARISON), str(run.path / COMPARISON))
+            known = read_conclusion(run, COMPARISON, Comparison)
             if known.done == known.planned == len(recorded_items(config, run)):
                 log.info("%s is complete", run.path)
                 return replace(known, run=str(run.path))
@@ -147,9 +143,22 @@ def resume_comparison(
         config, moved = _moved(config, run, root), _moved(began, run, root)
         work = Work(config, fabric, modules=modules)
         check_data(run, work.describe(), moved if root else None)
+        _check_plan(config, run)
         if addition is not None:
-            work = _add(addition, work, run)
+            work = added(addition, work, run)
         return _finish(work, run, on, until)
+
+
+def _check_plan(config: CompareConfig, run: RunDirectory) -> None:
+    """Writes the plan where a comparison was killed before it did, and warns where it vanished since."""
+    if run.has(PLAN):
+        return
+    planned = planned_rows(config, run, run.keys(DATA).get(COSTS, {}))
+    items, searches = items_of(config, planned), searches_of(config)
+    if any(RunDirectory(run.path / name).complete() for name in (*searches, *(item.name for item in items))):
+        log.warning("%s lacks %s: what was settled before its results came cannot be seen", run.path, PLAN)
+    else:
+        run.write_text(PLAN, to_json(plan_of(config, planned, len(items), len(searches))))
 
 
 def _search_costs(config: CompareConfig, fabric: Fabric) -> dict[str, Any]:
@@ -172,62 +181,6 @@ def _check_names(config: CompareConfig) -> None:
     """Refuses rows, backbones and recipes that are none before anything is read; limits come later."""
     search = None if config.search is None else replace(config.search, target=())
     plan_of(config, planned_rows(replace(config, search=search), None, {}), 0, 0)
-
-
-def _add(addition: Addition, before: Work, run: RunDirectory) -> Work:
-    """Records an addition that changes something, once it is known to fit."""
-    config, fabric = before.config, before.fabric
-    if addition.search_seeds and not config.searches:
-        raise InputError("this comparison searches nothing, so no searches are added")
-    larger = addition.to(config)
-    if larger == config:
-        raise InputError(f"{run.path} has all that already; leave it out to go on")
-    work, known = Work(larger, fabric, before, before.modules), set(config.attentions)
-    costs = run.keys(DATA).get(COSTS, {})
-    planned = planned_rows(larger, run, costs)
-    check_applies(addition, planned_rows(config, run, costs)[0][1], planned[0][1])
-    for attention in larger.attentions:
-        if attention not in known:
-            for block, _ in planned:
-                single = larger.training(block.task, block.train, attention, 0)
-                first_step(single, work.setting(block.train), attention, 0, fabric)
-    items = recorded_items(config, run)
-    addition = replace(addition, after=len(items) - len(left_of(items, run)))
-    additions = Additions(additions=(*additions_of(run).additions, addition))
-    run.write_text(ADDED, to_json(additions))
-    more = len(items_of(larger, planned)) - len(items)
-    log.info("%s: %s more", run.path, counted(more, "training"))
-    return work
-
-
-def check_applies(addition: Addition, before: Sequence[Row], after: Sequence[Row]) -> None:
-    """Refuses what would add nothing, and yet be recorded as added after results could be seen.
-
-    Args:
-        addition: What is to be added.
-        before: Rows of a block without it.
-        after: The same with it.
-    """
-    names = {row.name for row in after}
-    rows = {
-        "random_cells": names & {RANDOM},
-        "random_seeds": names & {RANDOM},
-        "seeds": names & {FOUND},
-        "control_seeds": names - {FOUND, RANDOM},
-    }
-    what = {"seeds": "cells that were found", "control_seeds": "module and no control"}
-    for option, theirs in rows.items():
-        if getattr(addition, option) and not theirs:
-            lacking = what.get(option, "random cells")
-            raise InputError(
-                f"{option}: this comparison has no {lacking}, so that adds nothing; leave it out"
-            )
-    there = {row.cells[0]: row.name for row in before if not (row.setting or row.design.of_cells)}
-    for attention in addition.attentions:
-        if attention in there:
-            raise InputError(
-                f"{label(attention)} is there already, as the row {there[attention]}; leave it out"
-            )
 
 
 def _moved(config: CompareConfig, run: RunDirectory, root: str | None) -> CompareConfig:
@@ -299,6 +252,7 @@ def _conclude(work: Work, run: RunDirectory) -> Comparison:
     items = items_of(config, planned)
     left = {item.name for item in left_of(items, run)}
     ended = [item for item in items if item.name not in left]
+    scores = {item.name: _score(run.path / item.name) for item in ended}
     costs = _measured(work, run, planned, ended)
     comparison = concluded(
         config,
@@ -306,7 +260,7 @@ def _conclude(work: Work, run: RunDirectory) -> Comparison:
         planned,
         items,
         run,
-        scores={item.name: _score(run.path / item.name) for item in ended},
+        scores=scores,
         costs=costs,
         score=f"test {work.setting(config.train).score}",
         added_after=max((each.after for each in additions_of(run).additions), default=0),

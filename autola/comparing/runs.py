@@ -9,12 +9,12 @@ from pathlib import Path
 from autola.comparing.claims import claims_beside
 from autola.comparing.conclude import compared_row
 from autola.comparing.rows import free_name
-from autola.comparing.saying import told_beside
+from autola.comparing.saying import names_of, told_beside
 from autola.comparing.settings import MOST_NAMED, differences, unlike
+from autola.conclusions import read_conclusion
 from autola.configs import RetrainConfig
 from autola.runs import is_comparison, refuse_twice, stored_config
 from autola.tables import TABLE, Table
-from foundation.config import parse_json
 from foundation.errors import InputError, listed
 from foundation.words import typed
 from outputs.comparison import ComparedCell, Comparison
@@ -83,7 +83,7 @@ def ended_table(run: RunDirectory) -> Table:
     if not run.has(TABLE):
         _refuse_part(run)
         raise InputError(f"{run.path} has not ended; autola retrain --resume {typed(run.path)} goes on")
-    return parse_json(Table, run.text(TABLE), str(run.path / TABLE))
+    return read_conclusion(run, TABLE, Table)
 
 
 def _refuse_part(run: RunDirectory) -> None:
@@ -151,15 +151,15 @@ def _cells(
 
 def _sentence(comparison: Comparison, *, mixed: bool) -> str:
     first = comparison.claims[0].first
-    told = told_beside(comparison.claims, comparison.margin, unshown="not shown to differ from")
-    untested = [claim.second for claim in comparison.claims if claim.verdict == "no test"]
-    parts = (
-        [f"{first} scores {'; '.join(told)} (5 % false alarms over all of these together)."] if told else []
-    )
-    if untested:
+    parts = list[str]()
+    if told := told_beside(comparison.claims, comparison.margin):
+        parts.append(f"{first} scores {told} (5 % false alarms over all contrasts together).")
+    if unshown := names_of(comparison.claims, "no difference shown"):
+        parts.append(f"{first} is not shown to differ from {unshown}.")
+    if untested := names_of(comparison.claims, "no test"):
         parts.append(
-            f"Of {first} and {', '.join(untested)} nothing may be said: a row with one seed, or without "
-            "spread, has no interval."
+            f"Of {first} and {untested} nothing may be said: a row with one seed, or without spread, has no "
+            "interval."
         )
     parts.append("None of these contrasts was named before the results could be seen.")
     if mixed:

@@ -87,6 +87,8 @@ def _of_primary(claim: Claim, comparison: Comparison, config: CompareConfig) -> 
             return f"{told}they are equivalent within {points(comparison.margin)}."
         case _ if claim.detectable is None:
             return f"{told}no difference shown."
+        case _ if claim.detectable > 1 and _are_shares(comparison):
+            return f"{told}no difference shown; so few trainings would find none that there can be."
         case _:
             return (
                 f"{told}no difference shown; one of {100 * claim.detectable:.2f} points would be found in "
@@ -94,37 +96,42 @@ def _of_primary(claim: Claim, comparison: Comparison, config: CompareConfig) -> 
             )
 
 
+def _are_shares(comparison: Comparison) -> bool:
+    """Whether all scores are between 0 and 1, so that none can differ from another by more than 1."""
+    return all(0 <= score <= 1 for row in comparison.rows for cell in row.cells for score in cell.scores)
+
+
 def _of_others(primary: Claim, others: list[Claim], margin: float) -> list[str]:
     told = told_beside([claim for claim in others if claim.first == primary.first], margin)
     those = "They also score" if are_drawn(primary.first) else "It also scores"
-    said = [f"{those} {'; '.join(told)}."] if told else []
-    waiting = [_name(claim) for claim in others if claim.verdict == "not claimed"]
+    said = [f"{those} {told}."] if told else []
+    waiting = names_of(others, "not claimed")
     if waiting:
         said.append(
-            f"Differences to {', '.join(waiting)} would be claimed alone, and are not, as the primary "
-            "contrast is not."
+            f"Differences to {waiting} would be claimed alone, and are not, as the primary contrast is not."
         )
     return said
 
 
-def told_beside(claims: Sequence[Claim], margin: float, *, unshown: str = "") -> list[str]:
-    """How one row scores beside the others of contrasts: "more than plain, se".
+def told_beside(claims: Sequence[Claim], margin: float) -> str:
+    """How one row scores beside those of contrasts that differ or are equivalent: "more than plain, se".
 
     Args:
         claims: Contrasts of one row with others.
         margin: Difference in score below which rows count as equivalent.
-        unshown: Words for those where no difference is shown, which are left out without.
     """
     words: list[tuple[Verdict, str]] = [
         ("higher", "more than"),
         ("lower", "less than"),
         ("equivalent", f"the same within {points(margin)} as"),
-        ("no difference shown", unshown),
     ]
-    named = [
-        (text, [_name(claim) for claim in claims if claim.verdict == verdict]) for verdict, text in words
-    ]
-    return [f"{text} {', '.join(names)}" for text, names in named if text and names]
+    told = [(text, names_of(claims, verdict)) for verdict, text in words]
+    return "; ".join(f"{text} {names}" for text, names in told if names)
+
+
+def names_of(claims: Sequence[Claim], verdict: Verdict) -> str:
+    """The second rows of the contrasts with a verdict, with commas between."""
+    return ", ".join(_name(claim) for claim in claims if claim.verdict == verdict)
 
 
 def _name(claim: Claim) -> str:

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from autola.comparing.config import CompareConfig
 from autola.comparing.items import full_config, items_of, planned_rows, searches_of
+from autola.conclusions import read_conclusion
 from autola.configs import AnySearch, RetrainConfig, SearchConfig, TaskSearch
 from autola.data_record import COSTS
 from autola.member import members_of
 from autola.runs import is_comparison, is_search, stored_config, stored_search
 from autola.tables import TABLE, Table
-from foundation.config import parse_json
 from outputs.comparison import COMPARISON, Comparison
 from outputs.front import FRONT, Front
 from outputs.records import CONFIG, DATA, ENVIRONMENT, GENOTYPE
@@ -123,8 +123,8 @@ def read_evidence(path: Path, row: str = "", block: str = "") -> Evidence:
         return _comparison(run)
     search = is_search(run)
     settings = stored_search(run) if search else stored_config(run, RetrainConfig)
-    table = parse_json(Table, run.text(TABLE), str(path / TABLE)) if run.has(TABLE) else None
-    front = parse_json(Front, run.text(FRONT), str(path / FRONT)) if run.has(FRONT) else None
+    table = read_conclusion(run, TABLE, Table) if run.has(TABLE) else None
+    front = read_conclusion(run, FRONT, Front) if run.has(FRONT) else None
     return Evidence(
         kind="search" if search else "retraining",
         settings=settings,
@@ -147,7 +147,7 @@ def _comparison(run: RunDirectory) -> Evidence:
         named += [(item.name, item.row.name, block.name) for item in items_of(settings, [(block, rows)])]
     begun = [each for each in named if RunDirectory(run.path / each[0]).has(CONFIG)]
     parts = tuple(read_evidence(run.path / name, row, block) for name, row, block in begun)
-    told = run.text(COMPARISON) if run.has(COMPARISON) else None
+    told = read_conclusion(run, COMPARISON, Comparison) if run.has(COMPARISON) else None
     return Evidence(
         kind="comparison",
         settings=settings,
@@ -155,7 +155,7 @@ def _comparison(run: RunDirectory) -> Evidence:
         table=None,
         front=None,
         genotype=None,
-        told=None if told is None else parse_json(Comparison, told, str(run.path / COMPARISON)),
+        told=told,
         parts=parts,
         **_records(run),
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from autola.conclusions import read_conclusion
 from autola.configs import RetrainConfig, SearchConfig
 from autola.member import members_of
 from autola.runs import is_search, stored_config
@@ -13,7 +14,7 @@ from autola.sharing.cleansing import cleansed, placeless, shared_facts, shared_s
 from autola.tables import TABLE, Row, Table
 from autola.trained import open_trained
 from evaluators.cost import macs, params
-from foundation.config import parse, parse_json
+from foundation.config import parse
 from foundation.errors import InputError
 from foundation.words import typed
 from outputs.records import CONFIG, DATA, ENVIRONMENT, RESULT, WEIGHTS, check_number
@@ -179,7 +180,7 @@ def _table(run: RunDirectory) -> Table | None:
 
 
 def _read_table(run: RunDirectory) -> Table:
-    table = parse_json(Table, run.text(TABLE), str(run.path / TABLE))
+    table = read_conclusion(run, TABLE, Table)
     if not all(row.scores and len(row.scores) == len(row.seeds) for row in table.rows):
         raise InputError(f"{run.path / TABLE} has not a score for every seed; was it edited?")
     return replace(table, run=".")

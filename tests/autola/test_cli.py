@@ -117,7 +117,7 @@ def test_the_module_ends_with_the_code_of_the_command():
         ("retrain none --train.epochs 0", "epochs=0 is not positive"),
         ("retrain none --train.drop-path 0.1 --backbone resnet18", "drop_path is for the CIFAR ResNets"),
         ("retrain se --resume nowhere", "--resume takes everything from the run"),
-        ("retrain none se --resume", "--resume needs the folder of the run to go on with"),
+        ("retrain none se --resume", "--resume has nothing behind it"),
         ("retrain hoga:nowhere", "no run folder or genotype file at 'nowhere'"),
         ("inspect", "autola inspect"),
         ("inspect nowhere", "no genotype at nowhere"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from autola.commands.compare import read_settings, whole
 from tests.autola.test_compare import FEW
 
 MODULES = f"compare se {FEW} --no-measure --search-nothing --control-seeds 0"
@@ -36,10 +37,10 @@ def test_additions_that_add_nothing_are_refused_and_not_recorded(begun, refused)
 
 
 def test_seeds_of_controls_are_refused_where_there_are_cells_alone():
+    from autola.comparing.adding import check_applies
     from autola.comparing.config import Addition
     from autola.comparing.presets import COMPARE_PRESETS
     from autola.comparing.rows import blocks_of, rows_of
-    from autola.comparing.running import check_applies
     from foundation.errors import InputError
     from search_space.grammar import parse_attention
 
@@ -77,3 +78,49 @@ def test_one_training_of_a_comparison_is_told_what_it_is(begun, refused):
     said = refused(f"compare --runs {part}")
     assert f"se-seed0 is one training of the comparison {begun}" in said
     assert "retrain --resume" not in said
+
+
+@pytest.mark.parametrize("words", ["--runs", "--across --out told", "--found --threads 1", "se --backbones"])
+def test_a_list_with_nothing_in_it_is_refused(refused, words):
+    name = next(word for word in words.split() if word.startswith("--"))
+    assert f"{name} has nothing behind it" in refused(f"compare {words}")
+
+
+@pytest.mark.parametrize("damage", ["{}", "", '{"run": 3}'])
+def test_a_damaged_comparison_is_made_anew_once_it_is_deleted(begun, refused, call, damage):
+    (begun / "comparison.json").write_text(damage)
+    line = refused(f"report {begun}")
+    assert f"delete it, and autola compare --resume {begun} makes it anew" in line
+    assert refused(f"compare --resume {begun}") == line
+    (begun / "comparison.json").unlink()
+    assert call(f"compare --resume {begun} --minutes 1e-9").code == 0
+    assert (begun / "comparison.json").is_file()
+
+
+def test_a_plan_that_was_not_written_is_and_one_that_vanished_is_told(begun, call):
+    plan = (begun / "plan.json").read_text()
+    (begun / "plan.json").unlink()
+    assert "lacks" not in call(f"compare --resume {begun} --minutes 1e-9").err
+    assert (begun / "plan.json").read_text() == plan
+    (begun / "plan.json").unlink()
+    (begun / "se-seed0").mkdir()
+    (begun / "se-seed0" / "result.json").write_text('{"score": 0.5}')
+    said = call(f"compare --resume {begun} --minutes 1e-9").err
+    assert "lacks plan.json: what was settled before its results came cannot be seen" in said
+
+
+@pytest.mark.parametrize("score", ["NaN", "Infinity", "-Infinity"])
+def test_a_score_that_is_no_number_is_refused(begun, refused, score):
+    (begun / "se-seed0").mkdir()
+    (begun / "se-seed0" / "result.json").write_text(f'{{"score": {score}}}')
+    assert "result.json has no number as score" in refused(f"compare --resume {begun} --minutes 1e-9")
+
+
+def test_smoke_keeps_what_is_given_besides():
+    words = "--smoke --search-seeds 4 --control-seeds 0 1 --train.epochs 3 --search.searcher.epochs 2"
+    given, usual = read_settings(words.split())
+    config = whole(given, usual)
+    assert (config.search_seeds, config.control_seeds, config.train.epochs) == ((4,), (0, 1), 3)
+    assert config.search is not None
+    assert config.search.searcher.epochs == 2
+    assert (config.random_cells, config.seeds) == (2, (0,))

@@ -51,6 +51,11 @@ def test_seeds_of_several_runs_make_one_row_with_scipys_numbers(variant, call):
     assert "None of these contrasts was named before" in told.out
 
 
+def test_what_is_not_shown_is_a_sentence(variant):
+    close = variant("close", ([0.8, 0.9], [0.81, 0.88]), [0, 1])
+    assert compare_runs([close]).sentence.startswith("none is not shown to differ from hoga. None of these")
+
+
 def test_a_module_of_the_users_may_be_called_as_rows_of_cells_are(finished, own_folder):
     run = Path(shutil.copytree(finished[1], own_folder / "run"))
     table = json.loads((run / "table.json").read_text())

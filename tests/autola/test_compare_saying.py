@@ -38,3 +38,19 @@ def test_one_is_not_several():
     assert "after 1 result could be seen" in said
     left = sentence_of(replace(found, done=found.planned - 1), config, 0)
     assert left.startswith(f"1 of {found.planned} trainings is left: nothing is tested")
+
+
+def test_more_than_there_can_be_is_not_promised():
+    config, found = COMPARE_PRESETS["digits"], told("study-cells/cells", "no difference shown")
+    few = replace(found, claims=tuple(replace(claim, detectable=1.36) for claim in found.claims))
+    assert "so few trainings would find none that there can be" in sentence_of(few, config, 0)
+    apart = tuple(
+        replace(
+            row,
+            cells=tuple(
+                replace(cell, scores=tuple(score - 3 for score in cell.scores)) for cell in row.cells
+            ),
+        )
+        for row in few.rows
+    )
+    assert "one of 136.00 points would be found" in sentence_of(replace(few, rows=apart), config, 0)
