@@ -116,6 +116,7 @@ def _cells(root: str, epochs: int | None) -> CompareConfig:
         task=replace(cells.task, data=folder(cells.task.data)),
         search=replace(cells.search, data=folder(cells.search.data)),
         train=replace(cells.train, epochs=epochs or cells.train.epochs),
+        control_seeds=(0, 1, 2, 3, 4),
     )
 
 
@@ -193,6 +194,7 @@ def _few(config: CompareConfig) -> CompareConfig:
         config,
         task=replace(config.task, data=few(config.task.data)),
         search=replace(config.search, data=few(config.search.data), searcher=searcher),
+        control_seeds=(0, 1, 2),
         spread=None,
         measure=False,
     )

@@ -103,7 +103,7 @@ def test_the_study_of_cells_is_what_was_asked_for():
     (config,) = study.comparisons(study.Options(epochs=7)).values()
     assert config.search is not None
     assert (len(config.search_seeds), len(config.seeds)) == (3, 3)
-    assert (config.random_cells, len(config.random_seeds), len(config.control_seeds)) == (6, 2, 3)
+    assert (config.random_cells, len(config.random_seeds), len(config.control_seeds)) == (6, 2, 5)
     assert (config.task.backbone, config.task.width, config.train.epochs) == ("cifar_resnet8", 16, 7)  # pyright: ignore
     task: Any = config.task
     assert config.search.data == replace(task.data, limit=20_000)
