@@ -46,9 +46,9 @@ def small() -> CompareConfig:
 @pytest.mark.parametrize(
     ("name", "trainings"),
     [
-        ("cells", {"cells": 45}),
-        ("spread", {"random": 13, "random-wide": 13, "random-unlimited": 13}),
-        ("remedies", {"longer": 9, "fair": 9, "whole": 9}),
+        ("cells", {"cells": 61}),
+        ("spread", {"random": 15, "random-wide": 15, "random-unlimited": 15}),
+        ("remedies", {"longer": 11, "fair": 11, "whole": 11}),
         ("groups", {"groups": 27}),
         ("transfer", {"from-resnet20": 24, "from-resnet56": 6, "from-wide_resnet16_2": 6}),
         ("finetune", {"finetune": 12}),
