@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, dataclass_transform, overl
 
 from foundation.errors import InputError, shown
 from foundation.reading import RECORD_BYTES, read_bytes
+from foundation.words import one
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
@@ -177,7 +178,7 @@ def read_text(path: str | Path, what: str, most: int = RECORD_BYTES) -> str:
     try:
         return read_bytes(path, what, most).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not a {what}: it is not UTF-8 text") from None
+        raise InputError(f"{path} is not {one(what)}: it is not UTF-8 text") from None
 
 
 @cache

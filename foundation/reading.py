@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from foundation.errors import InputError, shown
+from foundation.words import one
 
 RECORD_BYTES = 1 << 26
 """Most that a record is read of: far above any genotype, config or table of figures."""
@@ -33,13 +34,13 @@ def check_regular(path: str | Path, what: str) -> int:
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"no {what} at {path}") from None
     except OSError as error:
-        raise InputError(f"cannot read a {what} from {path}: {error.strerror}") from None
+        raise InputError(f"cannot read {one(what)} from {path}: {error.strerror}") from None
     except ValueError:
         raise InputError(f"no {what} at {shown(str(path))}: no path looks like this") from None
     if not stat.S_ISREG(facts.st_mode):
         folder = stat.S_ISDIR(facts.st_mode)
         kind = os.strerror(errno.EISDIR) if folder else "it is a pipe, device or socket, not a file"
-        raise InputError(f"cannot read a {what} from {path}: {kind}")
+        raise InputError(f"cannot read {one(what)} from {path}: {kind}")
     return facts.st_size
 
 
@@ -56,8 +57,8 @@ def read_bytes(path: str | Path, what: str, most: int = RECORD_BYTES) -> bytes:
     """
     size = check_regular(path, what)
     if size > most:
-        raise InputError(f"{path} has {size:,} bytes, too many for a {what}")
+        raise InputError(f"{path} has {size:,} bytes, too many for {one(what)}")
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read a {what} from {path}: {error.strerror}") from None
+        raise InputError(f"cannot read {one(what)} from {path}: {error.strerror}") from None

@@ -17,6 +17,11 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else f'{one}s' if many is None else many}"
 
 
+def one(thing: str) -> str:
+    """A thing with its article: a tar, an image."""
+    return f"{'an' if thing[:1].lower() in 'aeiou' else 'a'} {thing}"
+
+
 def points(share: float) -> str:
     """A difference of shares in points: 0.01 is 1 point."""
     number = round(100 * share, 6)

@@ -1,6 +1,6 @@
 import pytest
 
-from foundation.words import counted, points, typed
+from foundation.words import counted, one, points, typed
 
 
 def test_one_thing_is_not_several():
@@ -23,3 +23,8 @@ def test_paths_are_typed_as_one_word():
 )
 def test_a_share_in_points(share, text):
     assert points(share) == text
+
+
+@pytest.mark.parametrize("told", ["an image", "a tar", "an ONNX program"])
+def test_articles(told):
+    assert one(told.partition(" ")[2]) == told
