@@ -60,8 +60,6 @@ def read_arguments(kind: type[T], arguments: Sequence[str], *, command: str, def
             raise
         raise InputError(f"{_condensed(errors.getvalue())} (autola {command} --help)") from None
     _refuse_empty(arguments, given, default)
-    if (config := getattr(given, "config", None)) is not None:
-        _refuse_empty(arguments, config, getattr(default, "config", None))
     return given
 
 
@@ -70,11 +68,19 @@ def _refuse_empty(arguments: Sequence[str], given: Any, default: Any) -> None:
 
     Where the default has values, an empty list says that there are to be none.
     """
-    for field in fields(given):
-        usual = field.default if default is None else getattr(default, field.name)
-        flag = f"--{field.name.replace('_', '-')}"
-        if usual in ((), None) and getattr(given, field.name) == () and flag in arguments:
+    settings = _values(getattr(given, "config", None), getattr(default, "config", None))
+    for name, (value, usual) in {**settings, **_values(given, default)}.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value == () and usual in ((), None) and flag in arguments:
             raise InputError(f"{flag} has nothing behind it; name at least one, or leave it out")
+
+
+def _values(given: Any, default: Any) -> dict[str, tuple[Any, Any]]:
+    """What options stand at, and what they would if left out, by the name of the field."""
+    return {
+        field.name: (getattr(given, field.name), getattr(default, field.name, field.default))
+        for field in (() if given is None else fields(given))
+    }
 
 
 def only_resume(arguments: Sequence[str], *, most: int = 1) -> None:

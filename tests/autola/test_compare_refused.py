@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from autola.commands.compare import read_settings, whole
+from searchers.darts import Darts
 from tests.autola.test_compare import FEW
 
 MODULES = f"compare se {FEW} --no-measure --search-nothing --control-seeds 0"
@@ -117,10 +118,11 @@ def test_a_score_that_is_no_number_is_refused(begun, refused, score):
 
 
 def test_smoke_keeps_what_is_given_besides():
-    words = "--smoke --search-seeds 4 --control-seeds 0 1 --train.epochs 3 --search.searcher.epochs 2"
-    given, usual = read_settings(words.split())
+    words: str = "--smoke --search-seeds 4 --control-seeds 0 1 --train.epochs 3 --search.searcher.epochs 2"
+    given, usual = read_settings([*words.split()])
     config = whole(given, usual)
     assert (config.search_seeds, config.control_seeds, config.train.epochs) == ((4,), (0, 1), 3)
     assert config.search is not None
+    assert isinstance(config.search.searcher, Darts)
     assert config.search.searcher.epochs == 2
     assert (config.random_cells, config.seeds) == (2, (0,))
