@@ -93,6 +93,17 @@ def test_trains_every_operator_of_the_space(name: str) -> None:
 
 
 @built
+@pytest.mark.parametrize("shift", [0.0, 300.0])
+def test_single_precision_loses_no_more_than_its_digits(shift: float) -> None:
+    """Output and statistics, where a variance as a difference of means would cancel."""
+    cell, x = cell_of(PUBLISHED), image(17, 16, 13, 9) + shift
+    expected = trained(copy.deepcopy(cell), x, native=False)
+    found = trained(copy.deepcopy(cell).float(), x.float(), native=True)
+    for name in ("output", *(name for name in expected if "running" in name)):
+        assert (found[name] - expected[name]).abs().max() <= 1e-5 * expected[name].abs().max(), name
+
+
+@built
 @pytest.mark.parametrize("num_nodes", [1, 2, 3])
 def test_cells_of_other_sizes(num_nodes: int) -> None:
     space = dataclasses.replace(HOGA, name="own", num_nodes=num_nodes)
