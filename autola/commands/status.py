@@ -41,10 +41,10 @@ def run(arguments: list[str]) -> None:
     from autola.working.progress import status_of
     from autola.working.worklist import WorkList
 
-    listed = shown = worklist = None
+    shown = worklist = None
     while True:
-        before, listed = listed, read_list(given.run)
-        if worklist is None or listed != before:  # a search has proposed more
+        listed = read_list(given.run)
+        if worklist is None or listed != worklist.listed:  # a search has proposed more
             worklist = WorkList(given.run, listed)
         status = status_of(worklist)
         if status != shown:

@@ -132,10 +132,8 @@ def rows_of(
         cells = tuple(None if genotype is None else _cell(genotype) for genotype in found)
         yield Row(FOUND, cells, names, config.seeds, block.task, block.train)
     given = config.attentions
-    for name, attention in zip(member_names(given), given):
-        yield Row(
-            free_name(name), (attention,), (free_name(name),), config.control_seeds, block.task, block.train
-        )
+    for name, attention in zip(map(free_name, member_names(given)), given):
+        yield Row(name, (attention,), (name,), config.control_seeds, block.task, block.train)
     for control in config.beside:
         if control == RANDOM and drawn:
             names = tuple(f"{RANDOM}{number}" for number in range(len(drawn)))
