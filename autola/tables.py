@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from statistics import fmean, stdev
 
+from foundation import rules
 from foundation.config import config
 
 TABLE = "table.json"
@@ -25,6 +26,9 @@ class Row:
     """Test score of each seed, a share of 1; higher is better."""
     seconds: float
     """Seconds of training, averaged over seeds, on the machine that trained."""
+
+    def __post_init__(self) -> None:
+        rules.one_each(self, "seeds", "scores")
 
     @property
     def mean(self) -> float:

@@ -162,6 +162,8 @@ def read_device_table(path: Path) -> DeviceTable:
     if isinstance(costs, CostTable):
         times = {"plain": costs.plain, "fixed": costs.fixed, **costs.operators}
         if costs.native is not None:
+            if others := sorted(costs.native.operators.keys() - costs.operators.keys()):
+                raise InputError(f"{path}: native has {listed(others)}, which operators has not")
             own = {"fixed": costs.native.fixed, **costs.native.operators}
             times |= {f"native {name}": value for name, value in own.items()}
     else:

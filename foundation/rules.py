@@ -75,6 +75,17 @@ def not_above(config: object, low: str, high: str) -> None:
         raise InputError(f"{low}={below} is above {high}={above}")
 
 
+def one_each(config: object, first: str, second: str) -> None:
+    """Checks that two lists have as many values, which belong together.
+
+    Raises:
+        InputError: If they have not.
+    """
+    numbers = [len(getattr(config, name)) for name in (first, second)]
+    if numbers[0] != numbers[1]:
+        raise InputError(f"{numbers[0]} {first} and {numbers[1]} {second}; there is one of each")
+
+
 def _check(
     config: object, names: tuple[str, ...], fits: Callable[[float], bool], message: str, prefix: str
 ) -> None:

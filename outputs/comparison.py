@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
+from foundation import rules
 from foundation.config import config
 from foundation.files import write_atomically
 from outputs.csv_table import write_csv
@@ -50,6 +51,9 @@ class ComparedCell:
     """Median time of one image in evaluation, as the ratio to the plain network times the plain network's."""
     latency_ratio: float | None = None
     """That ratio."""
+
+    def __post_init__(self) -> None:
+        rules.one_each(self, "seeds", "scores")
 
 
 @config

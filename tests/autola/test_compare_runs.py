@@ -56,6 +56,13 @@ def test_what_is_not_shown_is_a_sentence(variant):
     assert compare_runs([close]).sentence.startswith("none is not shown to differ from hoga. None of these")
 
 
+def test_a_score_more_than_seeds_is_refused_with_what_mends_it(variant, refused):
+    other = variant("other", ([0.8, 0.9, 0.7], [0.81, 0.88]), [0, 1])
+    line = refused(f"compare --runs {other}")
+    assert "rows.0: 2 seeds and 3 scores; there is one of each" in line
+    assert f"delete it, and autola retrain --resume {other} makes it anew" in line
+
+
 def test_a_module_of_the_users_may_be_called_as_rows_of_cells_are(finished, own_folder):
     run = Path(shutil.copytree(finished[1], own_folder / "run"))
     table = json.loads((run / "table.json").read_text())

@@ -91,6 +91,10 @@ def test_a_search_keeps_to_what_was_measured_elsewhere(searcher, table, call, ow
             {"table": PHONE["table"] | {"native": {"fixed": 1.0, "operators": {"SE": -1.0}}}},
             "native SE is -1.0, which is no time",
         ),
+        (
+            {"table": PHONE["table"] | {"native": {"fixed": 1.0, "operators": {"Se": 1.0}}}},
+            "native has Se, which operators has not",
+        ),
         ({"table": {"plain": 1.0, "sites": {"layer1.0.bn2": {"se": 0.1}}}}, "is of placements"),
         ({"devise": "a phone"}, "devise"),
     ],
